@@ -1,0 +1,38 @@
+// Gaussians: densities by Cholesky factors, divergences, entropies. Everything in nats.
+#pragma once
+
+#include <optional>
+#include <span>
+
+#include "kedge/core/types.h"
+
+namespace kedge {
+
+/// N(mean, cov) with its lower Cholesky factor, cov = L L'.
+struct Gaussian {
+  VectorXd mean;  ///< [n]
+  MatrixXd cov;   ///< [n, n] symmetric positive definite
+  MatrixXd L;     ///< [n, n] lower triangular
+
+  [[nodiscard]] Index dim() const { return mean.size(); }
+};
+
+/// @return nullopt if cov (symmetrised) is not positive definite or not finite.
+std::optional<Gaussian> make_gaussian(VectorXd mean, const MatrixXd& cov);
+
+/// log det(L L') = 2 sum_i log L_ii of a lower triangular factor.
+double log_det(MatrixIn L);
+
+/// KL(p || q) >= 0 in nats, p and q of equal dimension.
+double kl(const Gaussian& p, const Gaussian& q);
+
+/// Entropy of a Gaussian with Cholesky factor L: (n (1 + log 2 pi) + log det) / 2, nats.
+double entropy(MatrixIn L);
+
+/// Weighted maximum-likelihood Gaussian of the columns of x, with a ridge that keeps it positive definite:
+///   mean = sum_k w_k x_k,   cov = sum_k w_k (x_k - mean)(x_k - mean)' + relative * diag(cov) + absolute * I.
+/// @param x [n, N]  @param w [N] >= 0, not all zero; normalised inside
+/// @return nullopt if the weights are degenerate or the result is not positive definite.
+std::optional<Gaussian> fit_gaussian(MatrixIn x, VectorIn w, double relative, double absolute);
+
+}  // namespace kedge

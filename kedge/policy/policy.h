@@ -1,0 +1,23 @@
+// What a rollout needs to know of a policy.
+#pragma once
+
+#include "kedge/core/random.h"
+#include "kedge/core/types.h"
+
+namespace kedge {
+
+/// a ~ pi_t(. | s). Const and thread-safe: no hidden scratch.
+struct Policy {
+  virtual ~Policy() = default;
+  [[nodiscard]] virtual int horizon() const = 0;              ///< T: defined for t = 0 ... T-1
+  [[nodiscard]] virtual Index observation_dim() const = 0;    ///< ds
+  [[nodiscard]] virtual Index action_dim() const = 0;         ///< da
+  /// @param s [ds]  @param a [da], out
+  virtual void mean(int t, VectorIn s, VectorOut a) const = 0;
+  /// mean plus exploration noise; all its randomness comes from `noise`.
+  virtual void sample(int t, VectorIn s, Stream& noise, VectorOut a) const = 0;
+  /// log pi_t(a | s), nats.
+  [[nodiscard]] virtual double log_prob(int t, VectorIn s, VectorIn a) const = 0;
+};
+
+}  // namespace kedge

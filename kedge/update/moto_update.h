@@ -1,0 +1,77 @@
+// The policy update of MOTO: the exact solution of a Gaussian problem with a KL and an entropy constraint
+// [Akrour2018, Sec. 3 and App. A], in whitened coordinates, where its dual is one-dimensional
+// (docs/algorithms/moto.md derives it and lists the misprints of the paper that it avoids).
+//
+//   maximise    E Q(s, a)                     s ~ N(mu_s, S_s),  a ~ pi'(.|s)
+//   subject to  E KL(pi'(.|s) || pi(.|s)) <= epsilon
+//               H(pi') >= beta = H(pi) - beta0
+//
+// Nothing here depends on the state dimension but the formation of S_h = E[h h'].
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "kedge/core/types.h"
+#include "kedge/math/gaussian.h"
+#include "kedge/policy/tv_linear_gaussian.h"
+
+namespace kedge {
+
+/// Q(s,a) = a'Qaa a / 2 + a'Qas s + a'qa + q(s): the return to go, which is maximised (Eq. 5). q(s) is irrelevant.
+struct ActionQuadratic {
+  MatrixXd Qaa;  ///< [da, da] symmetric
+  MatrixXd Qas;  ///< [da, ds]
+  VectorXd qa;   ///< [da]
+};
+
+/// The same Q in whitened coordinates xi = L_s^-1 (s - mu_s), alpha = C^-1 (a - K s - k):
+///   Q = alpha'A alpha / 2 + alpha'(B xi + g) + (terms without alpha)
+struct WhitenedQuadratic {
+  MatrixXd A;  ///< [da, da] symmetric: C'Qaa C
+  MatrixXd B;  ///< [da, ds] C'(Qaa K + Qas) L_s
+  VectorXd g;  ///< [da] C'((Qaa K + Qas) mu_s + Qaa k + qa)
+};
+WhitenedQuadratic whiten(const ActionQuadratic& q, const LinearGaussian& pi, const Gaussian& rho);
+ActionQuadratic unwhiten(const WhitenedQuadratic& q, const LinearGaussian& pi, const Gaussian& rho);
+
+struct TrustRegion {
+  double epsilon = 0.1;  ///< bound on E KL(pi' || pi), nats, > 0 (infinity: no bound)
+  double beta0 = 0.1;    ///< the entropy may fall by at most this much, nats; negative: it must rise;
+                         ///< infinity: no entropy constraint
+};
+
+enum class UpdateStatus {
+  ok,
+  not_finite,   ///< Q, rho or pi contains a number that is not finite
+  infeasible,   ///< no policy within the KL bound has the entropy that is asked for
+  unbounded,    ///< without a KL bound, Q is not concave in the action
+  imprecise,    ///< the solution misses a bound by more than 1e-9 relative in double precision
+};
+const char* to_string(UpdateStatus status);
+
+/// The new policy at one time step. Unless status == ok, `next` equals the old policy.
+struct MotoUpdate {
+  UpdateStatus status = UpdateStatus::ok;
+  std::string message;       ///< the numbers that decided, when status != ok
+  LinearGaussian next;
+  double eta = 0.0;          ///< multiplier of the KL constraint, >= 0, units of Q
+  double omega = 0.0;        ///< multiplier of the entropy constraint, >= 0, units of Q
+  double kl = 0.0;           ///< E KL(next || pi) reached, nats, recomputed from `next`
+  double entropy = 0.0;      ///< H(next), nats, recomputed from `next`
+  double beta = 0.0;         ///< lower bound on the entropy, nats
+  double gain = 0.0;         ///< E_{next} Q - E_pi Q >= 0 under rho, units of Q
+  double kl_residual = 0.0;       ///< max(0, kl - epsilon) / epsilon
+  double entropy_residual = 0.0;  ///< max(0, beta - entropy) / max(1, |beta|)
+  double qaa_max = 0.0;      ///< largest eigenvalue of C'Qaa C; > 0: Q is not concave in the action here
+};
+
+/// Solves the problem for one time step. All four active sets occur: KL; KL and entropy; entropy only (eta = 0);
+/// none (eta = omega = 0: a Newton step of zero variance is excluded, see docs).
+MotoUpdate moto_update(const LinearGaussian& pi, const WhitenedQuadratic& q, const Gaussian& rho,
+                       const TrustRegion& bounds);
+
+/// E_{s ~ rho} KL(p(.|s) || q(.|s)) of two linear-Gaussian policies, from their raw parameters, nats.
+double expected_kl(const LinearGaussian& p, const LinearGaussian& q, const Gaussian& rho);
+
+}  // namespace kedge

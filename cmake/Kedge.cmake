@@ -1,0 +1,46 @@
+# Settings that every target shares, and one function for each kind of target.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+
+add_library(kedge_settings INTERFACE)
+add_library(kedge::settings ALIAS kedge_settings)
+set_target_properties(kedge_settings PROPERTIES EXPORT_NAME settings)
+target_compile_features(kedge_settings INTERFACE cxx_std_20)
+# One alignment for the library and for whoever links it, whatever their -march.
+target_compile_definitions(kedge_settings INTERFACE EIGEN_MAX_ALIGN_BYTES=64)
+
+add_library(kedge_private INTERFACE)
+target_compile_options(kedge_private INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
+                                               -ffp-contract=fast -fno-math-errno)
+if(KEDGE_ARCH)
+  target_compile_options(kedge_private INTERFACE -march=${KEDGE_ARCH})
+endif()
+if(KEDGE_WERROR)
+  target_compile_options(kedge_private INTERFACE -Werror)
+endif()
+
+# kedge_library(<folder> SOURCES ... DEPENDS ... PRIVATE_DEPENDS ...): target kedge_<folder>, alias kedge::<folder>
+function(kedge_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;PRIVATE_DEPENDS" ${ARGN})
+  add_library(kedge_${name} STATIC ${ARG_SOURCES})
+  add_library(kedge::${name} ALIAS kedge_${name})
+  set_target_properties(kedge_${name} PROPERTIES EXPORT_NAME ${name})
+  target_include_directories(kedge_${name} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>
+                                                  $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+  target_link_libraries(kedge_${name} PUBLIC kedge::settings ${ARG_DEPENDS}
+                                      PRIVATE $<BUILD_INTERFACE:kedge_private> ${ARG_PRIVATE_DEPENDS})
+  set_property(GLOBAL APPEND PROPERTY KEDGE_LIBRARIES kedge_${name})
+endfunction()
+
+# kedge_test(<folder> SOURCES ... DEPENDS ... [LABELS ...]): test program kedge_<folder>_test, its cases known to ctest
+function(kedge_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;LABELS" ${ARGN})
+  add_executable(kedge_${name}_test ${ARG_SOURCES})
+  target_link_libraries(kedge_${name}_test PRIVATE kedge_private ${ARG_DEPENDS} GTest::gmock GTest::gtest_main)
+  target_compile_definitions(kedge_${name}_test PRIVATE KEDGE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  gtest_discover_tests(kedge_${name}_test DISCOVERY_MODE PRE_TEST PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 600)
+endfunction()

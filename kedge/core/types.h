@@ -28,6 +28,7 @@ struct Batch {
   MatrixXd terms;                  ///< [cost terms, N (T+1)] value of every cost term, whether active then or not
   MatrixXd cost;                   ///< [T+1, N] sum of the active terms at t; row T: the final state
   std::vector<int> diverged_at;    ///< [N] step that diverged; -1: never
+  VectorXd success;                ///< [N] value of the task's success measure; NaN if none is declared or diverged
   double saturated = 0.0;          ///< fraction of commanded action entries outside their limits, in [0, 1]
 
   [[nodiscard]] Index at(int n, int t) const { return Index{n} * (horizon + 1) + t; }

@@ -20,9 +20,6 @@ struct RolloutOptions {
 /// @return nullopt if run.stop was requested before all were done.
 std::optional<Batch> rollout(const Task& task, const Policy& policy, const RolloutOptions& options, const Run& run);
 
-/// Value of the task's success measure for rollout n: compare with success.below. NaN if it diverged.
-double success_value(const Task& task, const Batch& batch, int n);
-
 /// Return of rollout n: minus the summed cost; of the steps before divergence if it diverged.
 double rollout_return(const Batch& batch, int n);
 

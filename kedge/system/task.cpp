@@ -1,0 +1,121 @@
+#include "kedge/system/task.h"
+
+#include <cmath>
+
+#include "kedge/core/errors.h"
+
+namespace kedge {
+
+namespace {
+
+Index source_size(const Task& task, Source source) {
+  switch (source) {
+    case Source::state: return task.nx();
+    case Source::action: return task.da();
+    case Source::control: return task.system->nu();
+    case Source::sensor: return task.system->nsensor();
+  }
+  return 0;
+}
+
+void validate(const Task& task, const Residual& r, const std::vector<char>& active, const std::string& where) {
+  const Index size = source_size(task, r.source);
+  require(!r.index.empty(), (where + ".index").c_str(), "[]", "not empty");
+  for (const Index i : r.index)
+    require(i >= 0 && i < size, (where + ".index").c_str(), i, fmt::format("in [0, {})", size).c_str());
+  const Index n = r.matrix.size() > 0 ? r.matrix.rows() : static_cast<Index>(r.index.size());
+  if (r.matrix.size() > 0)
+    require(r.matrix.cols() == static_cast<Index>(r.index.size()), (where + ".matrix columns").c_str(), r.matrix.cols(),
+            fmt::format("{}, the number of entries", r.index.size()).c_str());
+  require(r.target.size() == n, (where + ".target size").c_str(), r.target.size(), fmt::format("{}", n).c_str());
+  require(r.target.allFinite() && r.matrix.allFinite(), (where + ".target").c_str(), "not finite", "finite");
+  require(active.size() == static_cast<std::size_t>(task.horizon) + 1, (where + ".active size").c_str(), active.size(),
+          "horizon + 1");
+  if (r.needs_action) require(active.back() == 0, (where + ".active").c_str(), "final", "a step with an action");
+}
+
+}  // namespace
+
+void validate(const Task& task) {
+  if (!task.system) throw InputError("task.system is missing");
+  require(task.horizon >= 1, "task.horizon", task.horizon, ">= 1");
+  require(task.control_step > 0 && std::isfinite(task.control_step), "task.control_step", task.control_step, "> 0 s");
+  require(!task.observation.empty(), "task.observation", "[]", "not empty");
+  for (const Index i : task.observation)
+    require(i >= 0 && i < task.nx(), "task.observation", i, fmt::format("in [0, {})", task.nx()).c_str());
+  require(!task.control_index.empty(), "task.control_index", "[]", "not empty");
+  for (const Index i : task.control_index)
+    require(i >= 0 && i < task.system->nu(), "task.control_index", i, fmt::format("in [0, {})", task.system->nu()).c_str());
+  require(task.action_low.size() == task.da() && task.action_high.size() == task.da(), "task.action_low size",
+          task.action_low.size(), fmt::format("{}", task.da()).c_str());
+  for (Index i = 0; i < task.da(); ++i)
+    if (!(task.action_low[i] < task.action_high[i]))
+      throw InputError(fmt::format("task.action limits [{}, {}], but low must be < high", task.action_low[i], task.action_high[i]));
+  require(task.start.mean.size() == task.nx() && task.start.mean.allFinite(), "task.start.mean size", task.start.mean.size(),
+          fmt::format("{} finite numbers", task.nx()).c_str());
+  require(task.start.spread.size() == task.nx() && (task.start.spread.array() >= 0).all() && task.start.spread.allFinite(),
+          "task.start.spread size", task.start.spread.size(), fmt::format("{} numbers >= 0", task.nx()).c_str());
+  require(!task.cost.empty(), "task.cost", "[]", "not empty");
+  for (const CostTerm& term : task.cost) {
+    const std::string where = "task.cost." + term.name;
+    validate(task, term.residual, term.active, where);
+    require(term.weight.size() == term.residual.target.size() && (term.weight.array() >= 0).all() && term.weight.allFinite(),
+            (where + ".weight size").c_str(), term.weight.size(), "as many numbers >= 0 as the target has");
+    if (term.norm == Norm::smooth) require(term.width > 0, (where + ".width").c_str(), term.width, "> 0");
+  }
+  for (const Success& success : task.success) {
+    validate(task, success.residual, success.active, "task.success");
+    require(success.below > 0, "task.success.below", success.below, "> 0");
+  }
+}
+
+VectorXd sample_start(const StartDistribution& start, Stream& noise) {
+  VectorXd x = start.mean;
+  for (Index i = 0; i < x.size(); ++i) {
+    const double z = start.kind == StartDistribution::Kind::gaussian ? noise.normal() : 2.0 * noise.uniform() - 1.0;
+    x[i] += start.spread[i] * z;
+  }
+  return x;
+}
+
+void residual(const Residual& spec, VectorIn x, VectorIn a, VectorIn u, VectorIn y, VectorOut r) {
+  const auto entry = [&](std::size_t j) {
+    const Index i = spec.index[j];
+    switch (spec.source) {
+      case Source::state: return x[i];
+      case Source::action: return a[i];
+      case Source::control: return u[i];
+      case Source::sensor: return y[i];
+    }
+    return 0.0;
+  };
+  r = -spec.target;
+  for (std::size_t j = 0; j < spec.index.size(); ++j) {
+    if (spec.matrix.size() > 0)
+      r += spec.matrix.col(static_cast<Index>(j)) * entry(j);
+    else
+      r[static_cast<Index>(j)] += entry(j);
+  }
+}
+
+double term_value(const CostTerm& term, VectorIn x, VectorIn a, VectorIn u, VectorIn y) {
+  const Index n = term.residual.target.size();
+  // Rollouts call this at every step: small residuals stay off the heap.
+  double small[16];
+  VectorXd large;
+  if (n > 16) large.resize(n);
+  Eigen::Map<VectorXd> r(n > 16 ? large.data() : small, n);
+  residual(term.residual, x, a, u, y, r);
+  double value = 0.0;
+  for (Index j = 0; j < n; ++j) {
+    const double w = term.weight[j];
+    switch (term.norm) {
+      case Norm::quadratic: value += w * r[j] * r[j]; break;
+      case Norm::absolute: value += w * std::abs(r[j]); break;
+      case Norm::smooth: value += w * (std::hypot(r[j], term.width) - term.width); break;
+    }
+  }
+  return value;
+}
+
+}  // namespace kedge

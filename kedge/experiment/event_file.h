@@ -1,0 +1,24 @@
+// TensorBoard's event files: records of protobuf messages `Event`, each framed by its length and by masked CRC-32C
+// checksums of length and message (tensorflow/core/util/event.proto, tensorflow/core/lib/io/record_writer.cc).
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "kedge/core/run.h"
+
+namespace kedge {
+
+/// One record: uint64 length, uint32 masked CRC of the length, message, uint32 masked CRC of the message.
+std::string tf_record(std::string_view message);
+
+/// First record of every event file. @param wall_time seconds since 1970
+std::string event_file_start(double wall_time);
+
+/// The scalars of one iteration as one record; values are stored in single precision, as TensorBoard does. Its length
+/// depends on the names and the step only.
+std::string scalar_event(std::int64_t step, double wall_time, std::span<const Metric> scalars);
+
+}  // namespace kedge

@@ -1,0 +1,135 @@
+// The part of HDF5 that kedge needs, over its C API: files that are built in memory and stored whole.
+//
+// A file that kedge writes is an ordinary HDF5 file followed by one line of text, the trailer, with the length and
+// the CRC-64 of the bytes before it. HDF5 ignores what follows its end of file, so every HDF5 reader opens it. kedge
+// checks the trailer before a byte reaches the HDF5 library: the library is not made for damaged files. Equal contents
+// give equal bytes: no times are stored.
+//
+// Not thread-safe, as HDF5 is not: one thread at a time, over all files.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kedge/core/types.h"
+
+namespace kedge::hdf5 {
+
+using Shape = std::vector<Index>;  ///< sizes of a dataset, slowest first (C order); empty: a scalar
+
+/// "[70, 2, 4]"
+std::string to_string(const Shape& shape);
+
+/// Owns one HDF5 identifier.
+class Handle {
+ public:
+  Handle() = default;
+  Handle(std::int64_t id, int (*close)(std::int64_t)) : id_(id), close_(close) {}
+  ~Handle();
+  Handle(Handle&& other) noexcept;
+  Handle& operator=(Handle&& other) noexcept;
+
+  [[nodiscard]] std::int64_t id() const { return id_; }
+
+ private:
+  std::int64_t id_ = -1;
+  int (*close_)(std::int64_t) = nullptr;
+};
+
+/// A group that is being written. Names are new in their group. @throws SystemError if HDF5 fails (out of memory).
+class GroupWriter {
+ public:
+  explicit GroupWriter(Handle group) : group_(std::move(group)) {}
+
+  GroupWriter group(const std::string& name);
+  void attribute(const std::string& name, const std::string& value);
+  void attribute(const std::string& name, const std::vector<std::string>& value);
+  void attribute(const std::string& name, std::int64_t value);
+  void attribute(const std::string& name, double value);
+  void attribute(const std::string& name, std::span<const double> value);
+  /// @param values as many as the shape has, C order
+  void dataset(const std::string& name, std::span<const double> values, const Shape& shape);
+  void dataset(const std::string& name, std::span<const int> values, const Shape& shape);
+
+ private:
+  Handle group_;
+};
+
+/// A group that is being read. Everything that does not fit is an InputError
+/// "<file>: dataset <name>: found ..., expected ...".
+class GroupReader {
+ public:
+  GroupReader(Handle group, std::string file, std::string prefix)
+      : group_(std::move(group)), file_(std::move(file)), prefix_(std::move(prefix)) {}
+
+  [[nodiscard]] bool has(const std::string& name) const;            ///< a dataset or a group
+  [[nodiscard]] bool has_attribute(const std::string& name) const;
+  [[nodiscard]] std::vector<std::string> names() const;             ///< of its members, sorted
+  [[nodiscard]] GroupReader group(const std::string& name) const;
+
+  [[nodiscard]] std::string text(const std::string& attribute) const;
+  [[nodiscard]] std::vector<std::string> texts(const std::string& attribute) const;
+  [[nodiscard]] std::int64_t integer(const std::string& attribute) const;
+  [[nodiscard]] double real(const std::string& attribute) const;              ///< finite
+  [[nodiscard]] std::vector<double> reals(const std::string& attribute) const;  ///< may be infinite, not NaN
+
+  /// Shape of a dataset. At most 2^27 entries: more is an InputError.
+  [[nodiscard]] Shape shape(const std::string& name) const;
+  /// Entries of a dataset of exactly this shape, C order; every number type is converted. Finite.
+  [[nodiscard]] std::vector<double> doubles(const std::string& name, const Shape& expected) const;
+  [[nodiscard]] std::vector<int> ints(const std::string& name, const Shape& expected) const;
+
+  /// @throws InputError "<file>: <what>"
+  [[noreturn]] void fail(const std::string& what) const;
+
+ private:
+  [[nodiscard]] std::string dataset_name(const std::string& name) const;
+
+  Handle group_;
+  std::string file_;    ///< for messages
+  std::string prefix_;  ///< "" or "policy/": path of this group, for messages
+};
+
+/// An HDF5 file in memory, being built.
+class Writer {
+ public:
+  Writer();                                ///< empty
+  explicit Writer(std::string_view image); ///< continues a file: the bytes that `image` returned
+
+  [[nodiscard]] GroupWriter root();
+  /// The file's bytes, without trailer. All groups must have been closed (destroyed).
+  [[nodiscard]] std::string image();
+
+ private:
+  Handle file_;
+};
+
+/// An HDF5 file in memory, being read.
+class Reader {
+ public:
+  /// @param image without trailer  @param file its path, for messages  @throws InputError if HDF5 does not accept it
+  Reader(std::string_view image, std::string file);
+
+  [[nodiscard]] GroupReader root() const;
+
+ private:
+  std::string file_name_;
+  Handle file_;
+};
+
+/// image + trailer.
+std::string seal(std::string image);
+
+/// Is a file without trailer (made with other tools) acceptable?
+enum class Trailer { required, optional };
+
+/// Reads a file and checks its trailer; the result is the image. Without a trailer, the length that the HDF5 file
+/// gives for itself is checked.
+/// @throws InputError "<path>: truncated ..." and so on: a missing, foreign, truncated or altered file
+std::string read_sealed(const std::filesystem::path& path, Trailer trailer);
+
+}  // namespace kedge::hdf5

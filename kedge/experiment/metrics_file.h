@@ -1,0 +1,35 @@
+// metrics.csv and timings.csv: a header, then one row an iteration. Numbers are written as the shortest text that reads
+// back to the same bits, so that equal runs give equal files.
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kedge/core/run.h"
+
+namespace kedge {
+
+/// "iteration,return_mean\n" and "3,-12.5\n": the number of the iteration comes first, unless the metrics already
+/// begin with it. Infinite and undefined values are "inf", "-inf", "nan".
+std::string csv_header(std::span<const Metric> metrics);
+std::string csv_row(int iteration, std::span<const Metric> metrics);
+
+/// A table that was read back.
+struct MetricsTable {
+  std::vector<std::string> columns;       ///< names, "iteration" first
+  std::vector<std::vector<double>> rows;  ///< each as long as columns
+
+  /// @return -1 if there is no such column
+  [[nodiscard]] int column(std::string_view name) const;
+};
+
+/// Reads metrics.csv or timings.csv. A last line that does not end is being written at this moment, or belongs to an
+/// iteration that a killed process did not complete: it is left out.
+/// @throws InputError "<path>:<line>: found ..., expected ...": a row with other than the header's number of entries,
+///         an entry that is not a number, a name that occurs twice, iterations that are not 0, 1, 2, ...
+MetricsTable read_metrics(const std::filesystem::path& path);
+
+}  // namespace kedge

@@ -1,0 +1,53 @@
+// policy.h5: a controller as a file that other programs can read.
+//
+//   attributes  kind = "tv_linear_gaussian", kedge_version; optional: task, observation_names, action_names [da],
+//               action_low, action_high [da]
+//   datasets    K [T, da, ds], k [T, da], Sigma [T, da, da], C order; mean action = K s + k, covariance Sigma
+//
+// A file with `kind` and the three datasets that another program made (h5py, MATLAB) is accepted.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "kedge/experiment/atomic_file.h"
+#include "kedge/policy/tv_linear_gaussian.h"
+#include "kedge/system/task.h"
+
+namespace kedge {
+
+namespace hdf5 {
+class GroupReader;
+class GroupWriter;
+}  // namespace hdf5
+
+/// What a reader needs to use the policy elsewhere; every field may be empty.
+struct PolicyInfo {
+  std::string task;                             ///< its name
+  std::vector<std::string> observation_names;   ///< [ds]
+  std::vector<std::string> action_names;        ///< [da]
+  VectorXd action_low, action_high;             ///< [da] limits, may be infinite
+};
+PolicyInfo policy_info(const Task& task);
+
+struct PolicyFile {
+  TvLinearGaussian policy;
+  PolicyInfo info;
+};
+
+/// Contents of policy.h5.
+std::string policy_bytes(const TvLinearGaussian& policy, const PolicyInfo& info);
+
+/// @throws SystemError if the file cannot be written; then the old one, if any, is untouched
+void save_policy(const std::filesystem::path& path, const TvLinearGaussian& policy, const PolicyInfo& info,
+                 Durability durability = Durability::power);
+
+/// @throws InputError naming file, dataset, what was found and what is allowed: a damaged or foreign file, wrong
+///         shapes, numbers that are not finite, Sigma not symmetric positive definite
+PolicyFile load_policy(const std::filesystem::path& path);
+
+/// K, k, Sigma as datasets of a group.
+void write_policy(hdf5::GroupWriter& group, const TvLinearGaussian& policy);
+
+}  // namespace kedge

@@ -1,0 +1,183 @@
+#!/bin/bash
+# Installs what kedge needs and is missing, by package name, on Debian and Ubuntu. Run `scripts/setup.sh --help`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+groups=(build test bench plot docs lint)
+declare -A packages_of=(
+  [build]="g++ cmake ninja-build make libeigen3-dev libtbb-dev libhdf5-dev libtomlplusplus-dev libcli11-dev libfmt-dev"
+  [test]="libgtest-dev libgmock-dev python3 python3-numpy python3-h5py"
+  [bench]="libbenchmark-dev libopenblas-dev"
+  [plot]="gnuplot-nox"
+  [docs]="doxygen"
+  [lint]="clang-format clang-tidy"
+)
+
+# MuJoCo is a package (libmujoco-dev) on Debian 12 and later. Where a distribution has none, the library and its
+# headers are taken from the official Python wheel, by version and checksum.
+mujoco_version=3.3.7
+mujoco_sha256_x86_64=1afdf8880badccc6fdbef33e09967b6d8feeed3b951da881c4cc41addd1ecde9
+mujoco_sha256_aarch64=19ece543ab1fba444d0b33d42740bd1b0c212445ddcbdb51bf81b6989dd21349
+mujoco_folder=.deps/mujoco
+
+usage() {
+  cat <<TEXT
+usage: scripts/setup.sh [--check | --dry-run] [--mujoco-wheel] [GROUP]...
+
+Installs the packages of the named groups that are missing. Nothing is changed, and no network is used, when nothing is
+missing. Needs root or sudo to install. Without a group: build.
+
+  --check         only say what is missing; exit 1 if something is
+  --dry-run       show the commands instead of running them
+  --mujoco-wheel  use MuJoCo $mujoco_version from its Python wheel ($mujoco_folder) although there may be a package
+
+  KEDGE_SKIP_SETUP=1 in the environment: do nothing (you provide everything yourself)
+
+groups:
+TEXT
+  local group
+  for group in "${groups[@]}"; do
+    printf '  %-6s %s\n' "$group" "${packages_of[$group]}"
+  done
+  echo "  build also needs MuJoCo: libmujoco-dev, or the wheel where there is no such package"
+}
+
+say() { echo "setup: $*"; }
+fail() {
+  echo "setup: error: $*" >&2
+  exit 1
+}
+run() {
+  if [[ $mode == dry-run ]]; then echo "  would run: $*"; else "$@"; fi
+}
+
+# The packages among the arguments that are not installed, one a line.
+missing_of() {
+  local installed
+  installed=" $(dpkg-query -W -f '${Package}:${db:Status-Abbrev}\n' "$@" 2>/dev/null | sed -n 's/:ii *$//p' | tr '\n' ' ')"
+  local package
+  for package in "$@"; do
+    [[ $installed == *" $package "* ]] || echo "$package"
+  done
+}
+
+has_candidate() {
+  local candidate
+  candidate=$(apt-cache policy "$1" 2>/dev/null | sed -n 's/^ *Candidate: //p')
+  [[ -n $candidate && $candidate != "(none)" ]]
+}
+
+mujoco_is_there() {
+  [[ -n ${MUJOCO_ROOT:-} || -e $mujoco_folder/include/mujoco/mujoco.h ]] && return 0
+  [[ $mujoco_wheel == no && -z $(missing_of libmujoco-dev) ]]
+}
+
+# Downloads the wheel, checks its checksum and unpacks library and headers into $mujoco_folder.
+fetch_mujoco_wheel() {
+  local machine checksum python=3.12 abi=cp312
+  machine=$(uname -m)
+  case $machine in
+    x86_64) checksum=$mujoco_sha256_x86_64 ;;
+    aarch64) checksum=$mujoco_sha256_aarch64 ;;
+    *) fail "there is no MuJoCo wheel for $machine; build MuJoCo yourself and set MUJOCO_ROOT to its folder" ;;
+  esac
+  say "fetching MuJoCo $mujoco_version (Python wheel, $machine) into $mujoco_folder"
+  if [[ $mode == dry-run ]]; then
+    echo "  would run: pip download mujoco==$mujoco_version, check sha256 $checksum, unpack"
+    return
+  fi
+  mkdir -p .deps
+  local work
+  work=$(mktemp -d .deps/fetch.XXXXXX)
+  trap 'rm -rf "$work"' RETURN
+  echo "mujoco==$mujoco_version --hash=sha256:$checksum" >"$work/requirements.txt"
+  # The wheel's Python version is irrelevant: only the C library inside it is used.
+  python3 -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary=:all: \
+    --python-version "$python" --implementation cp --abi "$abi" --platform "manylinux_2_28_$machine" \
+    --dest "$work" --requirement "$work/requirements.txt" ||
+    fail "could not fetch the MuJoCo $mujoco_version wheel; with no network, unpack a MuJoCo release yourself and set" \
+      "MUJOCO_ROOT to its folder"
+  python3 -m zipfile -e "$work"/mujoco-*.whl "$work"
+  rm -rf "$mujoco_folder"
+  mv "$work/mujoco" "$mujoco_folder"
+}
+
+mode=install
+mujoco_wheel=no
+wanted=()
+while (($#)); do
+  case $1 in
+    --check) mode=check ;;
+    --dry-run) mode=dry-run ;;
+    --mujoco-wheel) mujoco_wheel=yes ;;
+    -h | --help)
+      usage
+      exit 0
+      ;;
+    *)
+      [[ " ${groups[*]} " == *" $1 "* ]] || fail "unknown group or option \"$1\"; groups: ${groups[*]}"
+      wanted+=("$1")
+      ;;
+  esac
+  shift
+done
+((${#wanted[@]})) || wanted=(build)
+[[ ${KEDGE_SKIP_SETUP:-} ]] && exit 0
+
+packages=()
+for group in "${wanted[@]}"; do
+  read -ra of_group <<<"${packages_of[$group]}"
+  packages+=("${of_group[@]}")
+done
+needs_mujoco=no
+[[ " ${wanted[*]} " == *" build "* ]] && needs_mujoco=yes
+
+if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+  say "this is not Debian or Ubuntu, so nothing is installed; kedge needs the equivalents of: ${packages[*]} libmujoco-dev"
+  exit 0
+fi
+
+mapfile -t missing < <(missing_of "${packages[@]}")
+mujoco=there
+if [[ $needs_mujoco == yes ]] && ! mujoco_is_there; then mujoco=missing; fi
+if ((${#missing[@]} == 0)) && [[ $mujoco == there ]]; then
+  [[ $mode == check ]] && say "nothing is missing"
+  exit 0
+fi
+
+names=("${missing[@]}")
+[[ $mujoco == missing ]] && names+=(libmujoco-dev)
+if [[ $mode == check ]]; then
+  say "missing: ${names[*]}"
+  exit 1
+fi
+
+as_root=()
+if [[ $(id -u) -ne 0 ]]; then
+  command -v sudo >/dev/null ||
+    fail "missing: ${names[*]}. To install them, root is needed: apt-get install ${names[*]}"
+  as_root=(sudo)
+fi
+
+say "missing: ${names[*]}"
+say "reading the package lists (apt-get update)"
+run "${as_root[@]}" apt-get update -qq || say "apt-get update failed; trying with the lists that are there"
+
+if [[ $mujoco == missing ]]; then
+  if [[ $mujoco_wheel == no ]] && has_candidate libmujoco-dev; then
+    missing+=(libmujoco-dev)
+    mujoco=there
+  else
+    [[ $mujoco_wheel == no ]] && say "this distribution has no package libmujoco-dev"
+    mapfile -t -O "${#missing[@]}" missing < <(missing_of python3 python3-pip)
+  fi
+fi
+if ((${#missing[@]})); then
+  say "installing: ${missing[*]}"
+  run "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+    -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 "${missing[@]}" ||
+    fail "could not install: $(missing_of "${missing[@]}" | tr '\n' ' '). Is there a network? Is this Debian 12 or newer," \
+      "or Ubuntu 24.04 or newer?"
+fi
+[[ $mujoco == missing ]] && fetch_mujoco_wheel
+say "done"

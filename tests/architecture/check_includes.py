@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+"""Fails if a folder includes one that it may not know.
+
+    check_includes.py ROOT
+
+Reads the #include "..." lines of kedge/ and cli/ and compares them with ALLOWED. A direction that is not checked by a
+machine is lost. Every header must also begin with a comment that says what it is for, and be included by its path
+from the root, so that installed and uninstalled headers are found alike.
+"""
+
+import pathlib
+import re
+import sys
+
+# Folder -> the folders it may include besides itself.
+ALLOWED = {
+    "core": set(),
+    "math": {"core"},
+    "policy": {"core", "math"},
+    "system": {"core", "math"},
+    "mujoco": {"core", "math", "policy", "system"},
+    "rollout": {"core", "math", "policy", "system"},
+    "evaluation": {"core", "math", "policy", "system"},
+    "update": {"core", "math", "policy"},
+    "algorithms": {"core", "math", "policy", "system", "rollout", "evaluation", "update"},
+    "experiment": {"core", "math", "policy", "system", "mujoco", "rollout", "evaluation", "update", "algorithms"},
+    "cli": {"core", "experiment"},
+}
+
+# Libraries that belong to one place: prefix of the header -> the folders that may include it.
+CONFINED = {
+    "mujoco/": {"mujoco"},
+    "tbb/": {"core"},
+    "oneapi/": {"core"},
+    "CLI/": {"cli"},
+}
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
+SOURCES = {".h", ".hpp", ".cpp", ".cc"}
+
+
+def folder_of(path, root):
+    """The folder whose rules hold for a source file: kedge/math/x.h -> math, cli/x.cpp -> cli."""
+    parts = path.relative_to(root).parts
+    return parts[1] if parts[0] == "kedge" and len(parts) > 2 else parts[0]
+
+
+def faults_of_line(folder, line):
+    """What is wrong with one line of a file in `folder`: a list of sentences, mostly empty."""
+    match = INCLUDE.match(line)
+    if not match:
+        return []
+    quote, header = match.groups()
+    parts = header.split("/")
+    for prefix, folders in CONFINED.items():
+        if quote == "<" and header.startswith(prefix) and folder not in folders:
+            return [f"{folder} includes <{header}>, which only {', '.join(sorted(folders))} may"]
+    if quote == "<":
+        return ["<%s>: write \"%s\"" % (header, header)] if parts[0] in ("kedge", "cli") else []
+    if folder == "cli" and (parts[0] == "cli" or len(parts) == 1):  # the program is not installed: a bare name will do
+        return []
+    if parts[0] == "cli":
+        return [f"{folder} includes {header}; nothing but cli may"]
+    if parts[0] != "kedge" or len(parts) != 3:
+        return [f'"{header}": write the path from the root, "kedge/<folder>/<file>.h"']
+    target = parts[1]
+    if target == folder or target in ALLOWED[folder]:
+        return []
+    allowed = ", ".join(sorted(ALLOWED[folder])) or "nothing"
+    return [f"{folder} includes {target}; it may include {allowed}"]
+
+
+def check(root):
+    """All faults under `root`, each "file:line: what", and the number of files read."""
+    root = pathlib.Path(root)
+    faults, files = [], 0
+    for path in sorted(p for top in ("kedge", "cli") for p in (root / top).rglob("*") if p.suffix in SOURCES):
+        files += 1
+        folder = folder_of(path, root)
+        name = path.relative_to(root)
+        if folder not in ALLOWED:
+            faults.append(f"{name}:1: folder {folder} is unknown; give it a row in {pathlib.Path(__file__).name}")
+            continue
+        lines = path.read_text(encoding="utf-8").splitlines()
+        if path.suffix == ".h" and not (lines and lines[0].startswith("//")):
+            faults.append(f"{name}:1: a header begins with a comment that says what it is for")
+        for number, line in enumerate(lines, 1):
+            faults += [f"{name}:{number}: {fault}" for fault in faults_of_line(folder, line)]
+    return faults, files
+
+
+def main():
+    faults, files = check(sys.argv[1])
+    for fault in faults:
+        print(fault)
+    print(f"{files} files, {len(faults)} wrong")
+    return 1 if faults or files == 0 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+"""Shows that check_includes.py sees what it is for."""
+
+import pathlib
+import tempfile
+import unittest
+
+import check_includes
+
+
+def faults(files):
+    """Checks a made-up tree {path: text}."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = pathlib.Path(folder)
+        for path, text in files.items():
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_text(text, encoding="utf-8")
+        return check_includes.check(root)[0]
+
+
+class CheckIncludes(unittest.TestCase):
+    def test_every_edge_but_the_allowed_ones_is_refused(self):
+        for folder, allowed in check_includes.ALLOWED.items():
+            top = "cli" if folder == "cli" else f"kedge/{folder}"
+            for target in check_includes.ALLOWED:
+                if target == "cli":
+                    continue
+                found = faults({f"{top}/x.cpp": f'#include "kedge/{target}/y.h"\n'})
+                ok = target == folder or target in allowed
+                self.assertEqual(found == [], ok, f"{folder} -> {target}: {found}")
+
+    def test_the_table_has_no_cycle(self):
+        order = list(check_includes.ALLOWED)
+        for folder, allowed in check_includes.ALLOWED.items():
+            for target in allowed:
+                self.assertLess(order.index(target), order.index(folder))
+                if folder != "cli":  # the program speaks to experiment only
+                    self.assertLessEqual(check_includes.ALLOWED[target], allowed)
+
+    def test_an_update_never_sees_a_simulator(self):
+        found = faults({"kedge/update/step.cpp": '// a step\n#  include "kedge/system/task.h"  // for T\n'})
+        self.assertEqual(found, ["kedge/update/step.cpp:2: update includes system; it may include core, math, policy"])
+
+    def test_third_party_libraries_stay_in_their_place(self):
+        self.assertTrue(faults({"kedge/algorithms/x.cpp": "#include <mujoco/mujoco.h>\n"}))
+        self.assertTrue(faults({"kedge/rollout/x.cpp": "#include <tbb/parallel_for.h>\n"}))
+        self.assertFalse(faults({"kedge/mujoco/x.cpp": "#include <mujoco/mujoco.h>\n"}))
+
+    def test_paths_start_at_the_root(self):
+        self.assertTrue(faults({"kedge/math/x.cpp": '#include "gaussian.h"\n'}))
+        self.assertTrue(faults({"kedge/math/x.cpp": '#include "../system/task.h"\n'}))
+        self.assertTrue(faults({"kedge/math/x.cpp": "#include <kedge/core/types.h>\n"}))
+        self.assertTrue(faults({"kedge/core/x.cpp": '#include "cli/progress.h"\n'}))
+
+    def test_headers_begin_with_a_comment_and_new_folders_need_a_row(self):
+        self.assertTrue(faults({"kedge/math/x.h": "#pragma once\n"}))
+        self.assertFalse(faults({"kedge/math/x.h": "// Sums.\n#pragma once\n"}))
+        self.assertTrue(faults({"kedge/extra/x.h": "// Sums.\n#pragma once\n"}))
+
+
+if __name__ == "__main__":
+    unittest.main()

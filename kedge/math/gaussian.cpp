@@ -18,12 +18,23 @@ std::optional<Gaussian> make_gaussian(VectorXd mean, const MatrixXd& cov) {
 
 double log_det(MatrixIn L) { return 2.0 * L.diagonal().array().log().sum(); }
 
+double x_minus_log1p(double x) {
+  if (std::abs(x) >= 0.1) return x - std::log1p(x);
+  // With w = x / (2 + x): log(1 + x) = 2 (w + w^3/3 + w^5/5 + ...) and x - 2 w = x w.
+  const double w = x / (2.0 + x), w2 = w * w;
+  const double series = 1.0 / 3 + w2 * (1.0 / 5 + w2 * (1.0 / 7 + w2 * (1.0 / 9 + w2 * (1.0 / 11 + w2 / 13))));
+  return w * (x - 2.0 * w2 * series);
+}
+
 double kl(const Gaussian& p, const Gaussian& q) {
+  // 2 KL = tr(R R') - n - log|R R'| + |d|^2 with R = Lq^-1 Lp, lower triangular: a sum of terms >= 0,
+  // sum_i [R_ii^2 - 1 - log R_ii^2] + sum_{i>j} R_ij^2 + |d|^2.
   const auto Lq = q.L.triangularView<Eigen::Lower>();
-  const MatrixXd W = Lq.solve(p.L);  // tr(Sq^-1 Sp) = |Lq^-1 Lp|_F^2
-  const VectorXd d = Lq.solve(p.mean - q.mean);
-  const double n = static_cast<double>(p.dim());
-  return 0.5 * (W.squaredNorm() + d.squaredNorm() - n + log_det(q.L) - log_det(p.L));
+  const MatrixXd R = Lq.solve(p.L);
+  double sum = Lq.solve(p.mean - q.mean).squaredNorm();
+  for (Index j = 0; j < p.dim(); ++j)
+    sum += x_minus_log1p((R(j, j) - 1.0) * (R(j, j) + 1.0)) + R.col(j).tail(p.dim() - j - 1).squaredNorm();
+  return 0.5 * sum;
 }
 
 double entropy(MatrixIn L) {

@@ -23,7 +23,11 @@ std::optional<Gaussian> make_gaussian(VectorXd mean, const MatrixXd& cov);
 /// log det(L L') = 2 sum_i log L_ii of a lower triangular factor.
 double log_det(MatrixIn L);
 
-/// KL(p || q) >= 0 in nats, p and q of equal dimension.
+/// x - log(1 + x) >= 0 for x > -1, to full relative precision near 0, where the two terms cancel: the building block of
+/// divergences.
+double x_minus_log1p(double x);
+
+/// KL(p || q) >= 0 in nats, without cancellation for nearly equal p and q. p and q of equal dimension.
 double kl(const Gaussian& p, const Gaussian& q);
 
 /// Entropy of a Gaussian with Cholesky factor L: (n (1 + log 2 pi) + log det) / 2, nats.

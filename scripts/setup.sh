@@ -54,7 +54,8 @@ run() {
 # The packages among the arguments that are not installed, one a line.
 missing_of() {
   local installed
-  installed=" $(dpkg-query -W -f '${Package}:${db:Status-Abbrev}\n' "$@" 2>/dev/null | sed -n 's/:ii *$//p' | tr '\n' ' ')"
+  installed=$(dpkg-query -W -f '${Package}:${db:Status-Abbrev}\n' "$@" 2>/dev/null || true)  # 1: some are unknown
+  installed=" $(sed -n 's/:ii *$//p' <<<"$installed" | tr '\n' ' ')"
   local package
   for package in "$@"; do
     [[ $installed == *" $package "* ]] || echo "$package"
@@ -162,6 +163,9 @@ fi
 say "missing: ${names[*]}"
 say "reading the package lists (apt-get update)"
 run "${as_root[@]}" apt-get update -qq || say "apt-get update failed; trying with the lists that are there"
+if [[ $mode == install ]] && ! has_candidate cmake; then
+  fail "there are no package lists (is there a network?), so these cannot be installed: ${names[*]}"
+fi
 
 if [[ $mujoco == missing ]]; then
   if [[ $mujoco_wheel == no ]] && has_candidate libmujoco-dev; then

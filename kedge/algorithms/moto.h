@@ -9,6 +9,8 @@
 
 #include "kedge/core/run.h"
 #include "kedge/core/types.h"
+#include "kedge/evaluation/epoch.h"
+#include "kedge/evaluation/importance_weights.h"
 #include "kedge/math/gaussian.h"
 #include "kedge/policy/tv_linear_gaussian.h"
 #include "kedge/system/task.h"
@@ -28,10 +30,9 @@ struct MotoOptions {
   enum class Targets { dynamic_programming, monte_carlo };
   Targets targets = Targets::dynamic_programming;  ///< Sec. 4.1.2 or 4.1.1
 
-  enum class Reuse { none, time, iterations, time_and_iterations };
   Reuse reuse = Reuse::time_and_iterations;  ///< samples of which steps and iterations enter a regression (Sec. 4.2)
   int window = 5;              ///< K, iterations whose samples are kept, this one included, >= 1 (Sec. 4.2.2)
-  double weight_cutoff = 1e-6; ///< samples whose importance weights sum to less than this share are left out, in [0, 0.1]
+  double weight_cutoff = 1e-4; ///< the lightest samples that hold at most this share of the weight are left out, in [0, 0.1]
 
   enum class StateDistribution { mixture, forward };
   StateDistribution state_distribution = StateDistribution::mixture;  ///< Sec. 4.3.2 or 4.3.1
@@ -43,14 +44,6 @@ struct MotoOptions {
   void validate() const;
 };
 
-/// One iteration's data, kept for reuse.
-struct MotoEpoch {
-  int iteration = 0;
-  TvLinearGaussian policy;     ///< that sampled `batch`
-  std::vector<Gaussian> rho;   ///< [T] state distribution of `policy`, rho~_t
-  Batch batch;
-};
-
 /// All that MOTO carries from one iteration to the next: continuing from a saved state gives the same numbers as never
 /// having stopped.
 struct MotoState {
@@ -58,7 +51,7 @@ struct MotoState {
   std::int64_t rollouts_total = 0;
   std::int64_t steps_total = 0;    ///< control steps simulated
   TvLinearGaussian policy;         ///< last accepted policy
-  std::deque<MotoEpoch> window;    ///< the last K iterations, oldest first
+  std::deque<Epoch> window;        ///< the last K iterations, oldest first
   double last_return_mean = 0.0;   ///< of the last completed iteration (for the realised improvement)
 };
 

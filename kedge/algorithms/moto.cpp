@@ -1,0 +1,206 @@
+#include "kedge/algorithms/moto.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "kedge/algorithms/moto_report.h"
+#include "kedge/core/errors.h"
+#include "kedge/core/parallel.h"
+#include "kedge/evaluation/quadratic_fit.h"
+#include "kedge/evaluation/state_distribution.h"
+#include "kedge/rollout/rollout.h"
+
+namespace kedge {
+
+namespace {
+
+/// Wall time by phase.
+class PhaseClock {
+ public:
+  void lap(const char* phase) {
+    const auto now = std::chrono::steady_clock::now();
+    seconds.emplace_back(phase, std::chrono::duration<double>(now - last_).count());
+    last_ = now;
+  }
+  std::vector<Metric> seconds;
+
+ private:
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+void check_fit(const Task& task, const MotoState& state, const MotoOptions& options) {
+  options.validate();
+  validate(task);
+  require(state.iteration >= 0, "moto state iteration", state.iteration, ">= 0");
+  const auto fits = [&](const TvLinearGaussian& policy) {
+    return policy.horizon() == task.horizon && policy.observation_dim() == task.ds() && policy.action_dim() == task.da();
+  };
+  bool ok = fits(state.policy);
+  for (const Epoch& epoch : state.window)
+    ok = ok && fits(epoch.policy) && epoch.batch.horizon == task.horizon &&
+         epoch.batch.terms.rows() == static_cast<Index>(task.cost.size()) &&
+         epoch.rho.size() == static_cast<std::size_t>(task.horizon);
+  if (!ok)
+    throw InputError(fmt::format("the policy or the stored rollouts do not fit the task {}: horizon {}, {} observations, {} actions",
+                                 task.name, task.horizon, task.ds(), task.da()));
+}
+
+std::optional<std::vector<Gaussian>> state_distribution(const std::deque<Epoch>& window, const MotoOptions& options, int threads) {
+  return options.state_distribution == MotoOptions::StateDistribution::mixture
+             ? mixture_state_distribution(window, options.gamma, threads)
+             : forward_state_distribution(window);
+}
+
+/// For every step: importance weights, features, Gram matrix.
+std::optional<std::vector<Regression>> prepare_regressions(const Task& task, const SampleReuse& reuse, const Epoch& epoch,
+                                                           const RegressionOptions& options, int threads,
+                                                           std::vector<StepDiagnostics>& diagnostics, int& failed) {
+  std::vector<std::optional<Regression>> prepared(static_cast<std::size_t>(task.horizon));
+  parallel_for(task.horizon, threads, [&](Index i) {
+    const auto t = static_cast<int>(i);
+    const auto at = static_cast<std::size_t>(i);
+    const WeightedSamples samples = reuse.samples(t);
+    diagnostics[at].effective_samples = samples.effective;
+    diagnostics[at].samples_used = static_cast<double>(samples.weight.size());
+    diagnostics[at].weight_left_out = samples.left_out;
+    prepared[at] = prepare_regression(task, t, reuse.data(), samples, whitening(epoch.rho[at], epoch.policy[t]), options);
+  });
+  std::vector<Regression> regressions;
+  for (std::size_t t = 0; t < prepared.size(); ++t) {
+    if (!prepared[t]) {
+      failed = static_cast<int>(t);
+      return std::nullopt;
+    }
+    regressions.push_back(std::move(*prepared[t]));
+  }
+  return regressions;
+}
+
+/// Q~_t of Eq. 5 as the update reads it: the parts that depend on the action.
+WhitenedQuadratic action_part(const Quadratic& q, Index ds) {
+  const Index da = q.g.size() - ds;
+  return {q.H.bottomRightCorner(da, da), q.H.bottomLeftCorner(da, ds), q.g.tail(da)};
+}
+
+}  // namespace
+
+void MotoOptions::validate() const {
+  require(iterations >= 0, "iterations", iterations, ">= 0");
+  require(rollouts >= 2, "rollouts", rollouts, ">= 2");
+  require(epsilon > 0 && std::isfinite(epsilon), "epsilon", epsilon, "> 0 (nats)");
+  require(beta0 >= 0 && std::isfinite(beta0), "beta0", beta0, ">= 0 (nats)");
+  require(initial_std > 0 && std::isfinite(initial_std), "initial_std", initial_std, "> 0");
+  require(ridge > 0 && std::isfinite(ridge), "ridge", ridge, "> 0");
+  require(window >= 1, "window", window, ">= 1");
+  require(weight_cutoff >= 0 && weight_cutoff <= 0.1, "weight_cutoff", weight_cutoff, "in [0, 0.1]");
+  require(gamma >= 0 && gamma <= 1, "gamma", gamma, "in [0, 1]");
+  if (targets == Targets::monte_carlo && (reuse == Reuse::time || reuse == Reuse::time_and_iterations))
+    throw InputError(
+        "targets = monte_carlo with reuse over time steps, but the summed reward of a rollout belongs to its own step: "
+        "reuse must be none or iterations");
+}
+
+MotoState moto_start(const Task& task, const MotoOptions& options) {
+  options.validate();
+  validate(task);
+  VectorXd middle = 0.5 * (task.action_low + task.action_high);
+  for (Index i = 0; i < middle.size(); ++i)
+    if (!std::isfinite(middle[i])) middle[i] = 0.0;
+  MotoState state;
+  state.policy = TvLinearGaussian::constant(task.horizon, task.ds(), middle, VectorXd::Constant(task.da(), options.initial_std));
+  return state;
+}
+
+MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, const Run& run, const MotoObserver& observe) {
+  check_fit(task, state, options);
+  const auto T = static_cast<std::size_t>(task.horizon);
+  const RegressionOptions regression{options.ridge, options.targets == MotoOptions::Targets::monte_carlo};
+  const TrustRegion bounds{options.epsilon,
+                           options.entropy_constraint ? options.beta0 : std::numeric_limits<double>::infinity()};
+  std::vector<Whitening> state_maps(T);
+
+  SampleReuse reuse(options.reuse, options.window, options.weight_cutoff);
+  for (const Epoch& epoch : state.window) reuse.push(epoch, run.threads);
+
+  const auto finish = [&](Stop why, std::string message) { return MotoResult{why, std::move(message), std::move(state)}; };
+  const auto failure = [&](const std::string& what) {
+    return finish(Stop::numerical_failure, fmt::format("iteration {}: {}; the policy of the last iteration is kept", state.iteration, what));
+  };
+
+  while (state.iteration < options.iterations) {
+    PhaseClock clock;
+    const int i = state.iteration;
+
+    // Sample M trajectories from pi^i
+    auto sampled = rollout(task, state.policy, {options.rollouts, static_cast<std::uint32_t>(i), true}, run);
+    if (!sampled) return finish(Stop::cancelled, fmt::format("cancelled after {} iterations", i));
+    clock.lap("rollouts");
+    const std::vector<Gaussian> previous_rho = state.window.empty() ? std::vector<Gaussian>{} : state.window.back().rho;
+    std::deque<Epoch> window = state.window;
+    window.push_back({i, state.policy, {}, std::move(*sampled)});
+    while (static_cast<int>(window.size()) > options.window) window.pop_front();
+    Epoch& epoch = window.back();
+
+    // Estimate the state distributions rho~_t^i (Sec. 4.3)
+    auto rho = state_distribution(window, options, run.threads);
+    if (!rho)
+      return failure(fmt::format("the states cannot be described by a Gaussian: {} of {} rollouts are usable, the others diverged",
+                                 usable_rollouts(epoch.batch), options.rollouts));
+    epoch.rho = std::move(*rho);
+    for (std::size_t t = 0; t < T; ++t) state_maps[t] = whitening(epoch.rho[t]);
+    clock.lap("state_distribution");
+
+    // Compute the importance weights of all stored (s, a, s') (Sec. 4.2)
+    reuse.push(epoch, run.threads);
+    clock.lap("importance_weights");
+
+    // Estimate the Q-functions Q~_t^i, backwards in time (Sec. 4.1)
+    int failed = -1;
+    std::vector<StepDiagnostics> steps(T);
+    auto regressions = prepare_regressions(task, reuse, epoch, regression, run.threads, steps, failed);
+    if (!regressions) return failure(fmt::format("step {}: no importance weight is usable or the features have lost rank", failed));
+    clock.lap("features");
+    const auto fits = fit_backwards(*regressions, state_maps, regression, failed);
+    if (!fits) return failure(fmt::format("step {}: the fitted Q-function is not finite", failed));
+    clock.lap("regressions");
+
+    // Optimise the dual and update the policy (Sec. 3)
+    std::vector<MotoUpdate> updates(T);
+    parallel_for(task.horizon, run.threads, [&](Index step) {
+      const auto t = static_cast<std::size_t>(step);
+      updates[t] = moto_update(epoch.policy[static_cast<int>(step)], action_part((*fits)[t].q, task.ds()), epoch.rho[t], bounds);
+    });
+    TvLinearGaussian next = state.policy;
+    for (std::size_t t = 0; t < T; ++t) {
+      if (updates[t].status != UpdateStatus::ok)
+        return failure(fmt::format("step {}: {} ({})", t, updates[t].message, to_string(updates[t].status)));
+      next[static_cast<int>(t)] = updates[t].next;
+    }
+    clock.lap("updates");
+
+    for (std::size_t t = 0; t < T; ++t) steps[t].r2 = (*fits)[t].r2;
+    Iteration report = moto_report(task, epoch, previous_rho, *fits, updates, steps, state);
+    state.iteration = i + 1;
+    state.rollouts_total += options.rollouts;
+    state.steps_total += simulated_steps(epoch.batch);
+    state.last_return_mean = return_mean(epoch.batch);
+    state.policy = std::move(next);
+    state.window = std::move(window);
+    clock.lap("report");
+    report.seconds = std::move(clock.seconds);
+    if (!observe) continue;
+    if (options.record_updates) {
+      const Epoch& recorded = state.window.back();
+      MotoRecord record{recorded.policy, state.policy, recorded.rho, {}, std::move(updates), options.epsilon};
+      for (std::size_t t = 0; t < T; ++t)
+        record.q.push_back(unwhiten(action_part((*fits)[t].q, task.ds()), recorded.policy[static_cast<int>(t)], recorded.rho[t]));
+      observe(report, state, &record);
+    } else {
+      observe(report, state, nullptr);
+    }
+  }
+  return finish(Stop::max_iterations, fmt::format("{} iterations done", state.iteration));
+}
+
+}  // namespace kedge

@@ -1,0 +1,46 @@
+#include "kedge/evaluation/epoch.h"
+
+namespace kedge {
+
+int usable_rollouts(const Batch& batch) {
+  int count = 0;
+  for (int n = 0; n < batch.rollouts; ++n) count += batch.usable(n);
+  return count;
+}
+
+MatrixXd observations_at(const Batch& batch, int t) {
+  MatrixXd s(batch.observation.rows(), usable_rollouts(batch));
+  Index column = 0;
+  for (int n = 0; n < batch.rollouts; ++n)
+    if (batch.usable(n)) s.col(column++) = batch.observation.col(batch.at(n, t));
+  return s;
+}
+
+Transitions transitions(const Batch& batch) {
+  Transitions d;
+  d.per_step = usable_rollouts(batch);
+  const Index n = d.per_step * batch.horizon, ds = batch.observation.rows(), da = batch.action.rows();
+  d.x.resize(n, ds + da);
+  d.next.resize(n, ds);
+  d.terms.resize(n, batch.terms.rows());
+  d.next_terms.resize(n, batch.terms.rows());
+  d.cost_to_go.resize(n, 1);
+  Index column = 0;
+  for (int rollout = 0; rollout < batch.rollouts; ++rollout) {
+    if (!batch.usable(rollout)) continue;
+    double to_go = batch.cost(batch.horizon, rollout);
+    for (int t = batch.horizon - 1; t >= 0; --t) {
+      const Index row = t * d.per_step + column, at = batch.at(rollout, t);
+      to_go += batch.cost(t, rollout);
+      d.x.row(row) << batch.observation.col(at).transpose(), batch.action.col(batch.step(rollout, t)).transpose();
+      d.next.row(row) = batch.observation.col(at + 1).transpose();
+      d.terms.row(row) = batch.terms.col(at).transpose();
+      d.next_terms.row(row) = batch.terms.col(at + 1).transpose();
+      d.cost_to_go(row, 0) = to_go;
+    }
+    ++column;
+  }
+  return d;
+}
+
+}  // namespace kedge

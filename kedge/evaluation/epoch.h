@@ -1,0 +1,41 @@
+// The stored data of one iteration, and its transitions in the layout that the regressions read.
+#pragma once
+
+#include <vector>
+
+#include "kedge/core/types.h"
+#include "kedge/math/gaussian.h"
+#include "kedge/policy/tv_linear_gaussian.h"
+#include "kedge/system/task.h"
+
+namespace kedge {
+
+/// One iteration's rollouts, the policy that made them, and its estimated state distribution.
+struct Epoch {
+  int iteration = 0;
+  TvLinearGaussian policy;
+  std::vector<Gaussian> rho;  ///< [T] rho~_t, over observations
+  Batch batch;
+};
+
+/// The usable transitions of a batch, one a row, ordered by time step and within it by rollout: those of step t are rows
+/// t * per_step ... (t + 1) * per_step - 1.
+struct Transitions {
+  Index per_step = 0;        ///< usable rollouts
+  MatrixXd x;                ///< [n, ds + da] observation and action, (s, a)
+  MatrixXd next;             ///< [n, ds] next observation, s'
+  MatrixXd terms;            ///< [n, cost terms] at (s, a)
+  MatrixXd next_terms;       ///< [n, cost terms] at s'
+  MatrixXd cost_to_go;       ///< [n, 1] summed cost from this step to the end of its own rollout
+
+  [[nodiscard]] Index size() const { return x.rows(); }
+};
+Transitions transitions(const Batch& batch);
+
+/// Observations of the usable rollouts at step t, one a column. @return [ds, usable]
+MatrixXd observations_at(const Batch& batch, int t);
+
+/// Number of rollouts that did not diverge.
+int usable_rollouts(const Batch& batch);
+
+}  // namespace kedge

@@ -1,0 +1,61 @@
+// The local quadratic models of MOTO [Akrour2018, Sec. 4.1]: weighted ridge regression of Q and V on whitened, orthonormal
+// quadratic features. Q is the return to go (maximised): the sign of the costs is turned here and nowhere else.
+//
+// What does not depend on the regression targets (features, Gram matrix, its factor) is prepared for all steps in parallel;
+// the backward pass over time then only forms right-hand sides.
+#pragma once
+
+#include <deque>
+#include <optional>
+#include <vector>
+
+#include "kedge/evaluation/importance_weights.h"
+#include "kedge/evaluation/whitening.h"
+#include "kedge/math/hermite.h"
+#include "kedge/system/task.h"
+
+namespace kedge {
+
+/// One step's regression problem without its targets.
+struct Regression {
+  MatrixXd z;       ///< [N, ds + da] whitened states and actions
+  MatrixXd next;    ///< [N, ds] next observations, not whitened
+  VectorXd weight;  ///< [N] sum 1
+  VectorXd cost;    ///< [N] cost of step t; at the last step with the cost of the final state; Monte Carlo: the cost to go
+  MatrixXd gram;    ///< [p, p] sum_k w_k phi_k phi_k'
+  Eigen::LLT<MatrixXd> q_factor;  ///< of gram + ridge, the constant not penalised
+  Eigen::LLT<MatrixXd> v_factor;  ///< of its part for the features of the state alone
+};
+
+struct RegressionOptions {
+  double ridge = 1e-3;       ///< lambda of Eq. 6: the loss is the weighted MEAN of squared errors plus lambda |w|^2
+  bool monte_carlo = false;  ///< cost is the cost to go of the sample's own rollout (Sec. 4.1.1)
+};
+
+/// @param t step that is fitted: its costs are recomputed from the stored cost terms for every sample (Sec. 4.2.1)
+/// @param data the transitions that samples.row counts through
+/// @return nullopt if there is no sample or the ridge does not make the Gram matrix positive definite
+std::optional<Regression> prepare_regression(const Task& task, int t, const std::deque<Transitions>& data,
+                                             const WeightedSamples& samples, const Whitening& map,
+                                             const RegressionOptions& options);
+
+/// Q~_t and V~_t in whitened coordinates: Q(z), z = [xi; alpha], and V(xi).
+struct QuadraticFit {
+  Quadratic q;      ///< [ds + da]
+  Quadratic v;      ///< [ds]
+  double r2 = 0.0;  ///< of Q, weighted; 1 if the targets are constant
+};
+
+/// Weighted ridge regression of the targets. @param target [N] returns to go
+/// @return nullopt if a coefficient is not finite
+std::optional<QuadraticFit> fit_quadratics(const Regression& regression, VectorIn target, Index ds, double ridge);
+
+/// Sec. 4.1.2: for t = T-1 ... 0, targets r_t + V~_{t+1}(s') with V~_T = minus the cost of the final state (already part of
+/// `cost` at the last step). With Monte Carlo targets the steps are independent.
+/// @param state_maps [T] whitening of rho~_t  @param failed out: the step that failed
+/// @return [T], or nullopt
+std::optional<std::vector<QuadraticFit>> fit_backwards(const std::vector<Regression>& regressions,
+                                                       const std::vector<Whitening>& state_maps,
+                                                       const RegressionOptions& options, int& failed);
+
+}  // namespace kedge

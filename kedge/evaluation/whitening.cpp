@@ -1,0 +1,42 @@
+#include "kedge/evaluation/whitening.h"
+
+#include <cmath>
+#include <numbers>
+
+namespace kedge {
+
+namespace {
+MatrixXd inverse_of_lower(const MatrixXd& L) {
+  return L.triangularView<Eigen::Lower>().solve(MatrixXd::Identity(L.rows(), L.rows()));
+}
+double log_normaliser(Index n, double log_det_cov) {
+  return -0.5 * (static_cast<double>(n) * std::log(2.0 * std::numbers::pi) + log_det_cov);
+}
+}  // namespace
+
+Whitening whitening(const Gaussian& rho) {
+  Whitening map{inverse_of_lower(rho.L), {}, log_normaliser(rho.dim(), log_det(rho.L))};
+  map.b = map.W * rho.mean;
+  return map;
+}
+
+Whitening whitening(const Gaussian& rho, const LinearGaussian& pi) {
+  const Index ds = rho.dim(), da = pi.k.size();
+  const MatrixXd C_inverse = inverse_of_lower(pi.C);
+  const Whitening state = whitening(rho);
+  Whitening map{MatrixXd::Zero(ds + da, ds + da), VectorXd(ds + da), log_normaliser(ds + da, log_det(rho.L) + log_det(pi.C))};
+  map.W.topLeftCorner(ds, ds) = state.W;
+  map.W.bottomLeftCorner(da, ds).noalias() = -C_inverse * pi.K;
+  map.W.bottomRightCorner(da, da) = C_inverse;
+  map.b << state.b, C_inverse * pi.k;
+  return map;
+}
+
+void whiten_rows(const Whitening& map, MatrixIn x, Eigen::Ref<MatrixXd> z) {
+  for (Index i = 0; i < map.dim(); ++i) {
+    z.col(i).setConstant(-map.b[i]);
+    for (Index j = 0; j <= i; ++j) z.col(i) += map.W(i, j) * x.col(j);
+  }
+}
+
+}  // namespace kedge

@@ -162,6 +162,8 @@ fi
 
 say "missing: ${names[*]}"
 say "reading the package lists (apt-get update)"
+apt_log=$(mktemp)
+trap 'rm -f "$apt_log"' EXIT
 run "${as_root[@]}" apt-get update -qq || say "apt-get update failed; trying with the lists that are there"
 if [[ $mode == install ]] && ! has_candidate cmake; then
   fail "there are no package lists (is there a network?), so these cannot be installed: ${names[*]}"
@@ -177,11 +179,16 @@ if [[ $mujoco == missing ]]; then
   fi
 fi
 if ((${#missing[@]})); then
-  say "installing: ${missing[*]}"
-  run "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-    -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 "${missing[@]}" ||
-    fail "could not install: $(missing_of "${missing[@]}" | tr '\n' ' '). Is there a network? Is this Debian 12 or newer," \
-      "or Ubuntu 24.04 or newer?"
+  say "installing (a minute or two): ${missing[*]}"
+  install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
+    -o DPkg::Lock::Timeout=120 "${missing[@]}")
+  if [[ $mode == dry-run ]]; then
+    echo "  would run: ${install[*]}"
+  elif ! "${install[@]}" >"$apt_log" 2>&1; then
+    tail -n 5 "$apt_log" >&2
+    fail "could not install: $(missing_of "${missing[@]}" | tr '\n' ' ')(is there a network? is this Debian 12 or" \
+      "newer, or Ubuntu 24.04 or newer?)"
+  fi
 fi
 [[ $mujoco == missing ]] && fetch_mujoco_wheel
 say "done"

@@ -1,0 +1,170 @@
+#include "kedge/mujoco/mujoco_system.h"
+
+#include <mujoco/mujoco.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <mutex>
+#include <string_view>
+
+#include "kedge/core/errors.h"
+#include "kedge/mujoco/guard.h"
+
+namespace kedge {
+
+namespace {
+
+bool good(const mjtNum* values, Index n) {
+  for (Index i = 0; i < n; ++i)
+    if (!(std::abs(values[i]) <= mjMAXVAL)) return false;  // false for NaN
+  return true;
+}
+
+/// Is the option flag of this name set? The bits of the flags, and which flags exist, differ between versions.
+template <int N>
+bool flag(const char* const (&names)[N], int bits, std::string_view name) {
+  for (int i = 0; i < N; ++i)
+    if (name == names[i]) return (bits & (1 << i)) != 0;
+  return false;
+}
+
+/// Since 2.3.
+template <class Model>
+bool has_plugins(const Model& m) {
+  if constexpr (requires { m.nplugin; })
+    return m.nplugin > 0;
+  else
+    return false;
+}
+
+/// Number of actuators: since 3.x an actuator can have several controls.
+template <class Model>
+Index actuators(const Model& m) {
+  if constexpr (requires { m.nactuator; })
+    return static_cast<Index>(m.nactuator);
+  else
+    return static_cast<Index>(m.nu);
+}
+
+}  // namespace
+
+LoadedModel load_mujoco_model(const std::string& path) {
+  install_mujoco_handlers();
+  static std::mutex loading;  // MuJoCo keeps the last model that it parsed in a global
+  const std::lock_guard lock(loading);
+
+  LoadedModel loaded;
+  mjModel* model = nullptr;
+  char message[1000] = "";
+  mujoco_guard().warnings = &loaded.warnings;
+  const bool returned = call_mujoco([&] { model = mj_loadXML(path.c_str(), nullptr, message, sizeof message); });
+  mujoco_guard().warnings = nullptr;
+  if (!returned) {
+    loaded.error = mujoco_guard().error;
+  } else if (!model) {
+    loaded.error = message[0] ? message : "it cannot be compiled";
+  } else {
+    loaded.model.reset(model, mj_deleteModel);
+    if (message[0]) loaded.warnings.emplace_back(message);
+  }
+  return loaded;
+}
+
+std::string unsupported(const mjModel_& m) {
+  if (m.nv == 0) return "it has no joints";
+  if (m.nu == 0) return "it has no actuators";
+  if (flag(mjDISABLESTRING, m.opt.disableflags, "Actuation")) return "its flag actuation=\"disable\" makes actions useless";
+  if (flag(mjENABLESTRING, m.opt.enableflags, "Sensornoise")) return "its flag sensornoise=\"enable\" cannot be reproduced";
+  if (has_plugins(m)) return "it uses plugins, whose state kedge cannot reset";
+  for (Index i = 0; i < actuators(m); ++i)
+    if (m.actuator_dyntype[i] == mjDYN_USER || m.actuator_gaintype[i] == mjGAIN_USER || m.actuator_biastype[i] == mjBIAS_USER)
+      return fmt::format("actuator {} is of type user, which needs code that is not in the model", i);
+  for (Index i = 0; i < static_cast<Index>(m.nsensor); ++i)
+    if (m.sensor_type[i] == mjSENS_USER)
+      return fmt::format("sensor {} is of type user, which needs code that is not in the model", i);
+  return "";
+}
+
+void MujocoSystem::DeleteData::operator()(mjData_* data) const { mj_deleteData(data); }
+
+MujocoSystem::MujocoSystem(std::shared_ptr<const mjModel_> model, int substeps)
+    : model_(std::move(model)),
+      substeps_(substeps),
+      sensors_(VectorXd::Zero(static_cast<Index>(model_->nsensordata))),
+      warmstart_(static_cast<Index>(model_->nv)) {
+  install_mujoco_handlers();
+  mjData* data = nullptr;
+  if (!call_mujoco([&] { data = mj_makeData(model_.get()); }) || !data)
+    throw SystemError("MuJoCo cannot allocate the memory of a simulation");
+  data_.reset(data);
+}
+
+Index MujocoSystem::nx() const { return static_cast<Index>(model_->nq + model_->nv + model_->na); }
+Index MujocoSystem::nu() const { return static_cast<Index>(model_->nu); }
+Index MujocoSystem::nsensor() const { return static_cast<Index>(model_->nsensordata); }
+
+std::unique_ptr<System> MujocoSystem::clone() const { return std::make_unique<MujocoSystem>(model_, substeps_); }
+
+void MujocoSystem::reset(VectorIn x) {
+  mjData& d = *data_;
+  mj_resetData(model_.get(), &d);
+  const double* from = x.data();
+  std::copy_n(from, model_->nq, d.qpos);
+  std::copy_n(from + model_->nq, model_->nv, d.qvel);
+  std::copy_n(from + model_->nq + model_->nv, model_->na, d.act);
+  sensors_.setZero();
+}
+
+bool MujocoSystem::step(VectorIn u) {
+  mjData& d = *data_;
+  std::copy_n(u.data(), model_->nu, d.ctrl);
+  const bool returned = call_mujoco([&] {
+    mj_step(model_.get(), &d);
+    // The first sub-step evaluates the sensors at the state and control of the control step; with RK4 only its first
+    // stage does.
+    std::copy_n(d.sensordata, sensors_.size(), sensors_.data());
+    for (int i = 1; i < substeps_; ++i) mj_step(model_.get(), &d);
+  });
+  return returned && healthy();
+}
+
+bool MujocoSystem::healthy() const {
+  const mjData& d = *data_;
+  for (const mjWarningStat& warning : d.warning)
+    if (warning.number > 0) return false;
+  return good(d.qpos, static_cast<Index>(model_->nq)) && good(d.qvel, static_cast<Index>(model_->nv)) &&
+         good(d.act, static_cast<Index>(model_->na));
+}
+
+void MujocoSystem::settle() {
+  mjData& d = *data_;
+  std::fill_n(d.ctrl, model_->nu, 0.0);
+  std::copy_n(d.qacc_warmstart, model_->nv, warmstart_.data());
+  const bool returned = call_mujoco([&] { mj_forward(model_.get(), &d); });
+  std::copy_n(warmstart_.data(), model_->nv, d.qacc_warmstart);
+  if (returned && healthy())
+    std::copy_n(d.sensordata, sensors_.size(), sensors_.data());
+  else
+    sensors_.setConstant(std::numeric_limits<double>::quiet_NaN());
+}
+
+void MujocoSystem::state(VectorOut x) const {
+  const mjData& d = *data_;
+  double* to = std::copy_n(d.qpos, model_->nq, x.data());
+  to = std::copy_n(d.qvel, model_->nv, to);
+  std::copy_n(d.act, model_->na, to);
+}
+
+void MujocoSystem::sensors(VectorOut y) const { y = sensors_; }
+
+VectorXd MujocoSystem::acceleration(VectorIn x, VectorIn u) {
+  reset(x);
+  mjData& d = *data_;
+  std::copy_n(u.data(), model_->nu, d.ctrl);
+  if (!call_mujoco([&] { mj_forward(model_.get(), &d); }))
+    return VectorXd::Constant(warmstart_.size(), std::numeric_limits<double>::quiet_NaN());
+  return Eigen::Map<const VectorXd>(d.qacc, static_cast<Index>(model_->nv));
+}
+
+}  // namespace kedge

@@ -1,0 +1,69 @@
+// MuJoCo as a System. The full state is x = [qpos, qvel, act]; everything else that MuJoCo carries from one step to the
+// next (warm start of the constraint solver, applied forces, mocap poses, time) is set by `reset` to the same values.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kedge/system/system.h"
+
+struct mjModel_;  // mjModel and mjData of mujoco.h, 2.2.2 and 3.x
+struct mjData_;
+
+namespace kedge {
+
+struct LoadedModel {
+  std::shared_ptr<mjModel_> model;    ///< null if MuJoCo refused it
+  std::string error;                  ///< why
+  std::vector<std::string> warnings;  ///< what MuJoCo warned about while it compiled the model
+};
+
+/// Compiles an MJCF or URDF file. Never ends the process, prints nothing, writes no log file.
+LoadedModel load_mujoco_model(const std::string& path);
+
+/// @return why kedge cannot use the model, or nothing: no joints or no working actuators; plugins and user-defined
+/// types, whose code and state are not in the model; sensor noise, which is not reproducible.
+std::string unsupported(const mjModel_& model);
+
+class MujocoSystem final : public System {
+ public:
+  /// @param model     shared by all clones and never changed; its time step is that of one sub-step
+  /// @param substeps  calls of mj_step in one control step, >= 1
+  /// @throws SystemError if MuJoCo cannot allocate its data
+  MujocoSystem(std::shared_ptr<const mjModel_> model, int substeps);
+
+  [[nodiscard]] Index nx() const override;
+  [[nodiscard]] Index nu() const override;
+  [[nodiscard]] Index nsensor() const override;
+  [[nodiscard]] std::unique_ptr<System> clone() const override;
+  void reset(VectorIn x) override;
+  /// Diverged: MuJoCo warned (a bad number anywhere, which makes it reset the simulation by itself; a singular inertia;
+  /// contacts or constraints that found no room) or failed, or the new state is not finite or beyond 1e10.
+  [[nodiscard]] bool step(VectorIn u) override;
+  /// A continued simulation is not disturbed. If MuJoCo fails, the sensors are NaN.
+  void settle() override;
+  void state(VectorOut x) const override;
+  void sensors(VectorOut y) const override;
+
+  /// Accelerations d(qvel)/dt at state x under control u; a reset is needed afterwards.
+  /// @param x [nx]  @param u [nu]  @return [nv]
+  VectorXd acceleration(VectorIn x, VectorIn u);
+
+  [[nodiscard]] const mjModel_& model() const { return *model_; }
+  [[nodiscard]] int substeps() const { return substeps_; }
+
+ private:
+  struct DeleteData {
+    void operator()(mjData_* data) const;
+  };
+  [[nodiscard]] bool healthy() const;
+
+  std::shared_ptr<const mjModel_> model_;
+  std::unique_ptr<mjData_, DeleteData> data_;
+  int substeps_;
+  VectorXd sensors_;               ///< [nsensor] as `sensors` reports them
+  VectorXd warmstart_;             ///< [nv] scratch of `settle`
+};
+
+}  // namespace kedge

@@ -1,9 +1,15 @@
 #include "kedge/core/parallel.h"
 
+#include <tbb/global_control.h>
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
 
-#if defined(__SANITIZE_THREAD__)
+#include <algorithm>
+#include <vector>
+
+// The thread sanitizer cannot see TBB's synchronisation: libtbb is not compiled for it. So this file is not either
+// (CMakeLists.txt), and names the happens-before edges that TBB guarantees; the bodies that it runs are checked.
+#if defined(KEDGE_NAME_EDGES)
 #include <sanitizer/tsan_interface.h>
 #endif
 
@@ -11,16 +17,14 @@ namespace kedge {
 
 namespace {
 
-// The TBB library is not compiled for the thread sanitizer, so its synchronisation is invisible to it: name the two
-// happens-before edges that parallel_for guarantees (caller -> body, body -> caller).
-[[maybe_unused]] void publish([[maybe_unused]] void* edge) {
-#if defined(__SANITIZE_THREAD__)
-  __tsan_release(edge);
+[[maybe_unused]] void publish([[maybe_unused]] char& edge) {
+#if defined(KEDGE_NAME_EDGES)
+  __tsan_release(&edge);
 #endif
 }
-[[maybe_unused]] void observe([[maybe_unused]] void* edge) {
-#if defined(__SANITIZE_THREAD__)
-  __tsan_acquire(edge);
+[[maybe_unused]] void observe([[maybe_unused]] char& edge) {
+#if defined(KEDGE_NAME_EDGES)
+  __tsan_acquire(&edge);
 #endif
 }
 
@@ -31,20 +35,28 @@ void parallel_for(Index n, int threads, const std::function<void(Index)>& body) 
     for (Index i = 0; i < n; ++i) body(i);
     return;
   }
+  // As many threads as were asked for, even where there are fewer cores; TBB would warn on stderr and take fewer.
+  const auto limit = tbb::global_control::max_allowed_parallelism;
+  const std::size_t wanted = std::max(static_cast<std::size_t>(threads), tbb::global_control::active_value(limit));
+  const tbb::global_control allow(limit, wanted);
   tbb::task_arena arena(threads);
-  char begin = 0, end = 0;
-  publish(&begin);
+  char begin = 0, end = 0;                                  // caller -> body, body -> caller
+  std::vector<char> worker(static_cast<std::size_t>(threads));  // body -> the next body with that worker_index()
+  publish(begin);
   arena.execute([&] {
     tbb::parallel_for(
         Index{0}, n,
         [&](Index i) {
-          observe(&begin);
+          char& mine = worker[static_cast<std::size_t>(worker_index())];
+          observe(begin);
+          observe(mine);
           body(i);
-          publish(&end);
+          publish(mine);
+          publish(end);
         },
         tbb::auto_partitioner{});
   });
-  observe(&end);
+  observe(end);
 }
 
 int worker_index() {

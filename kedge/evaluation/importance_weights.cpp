@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <numeric>
 
@@ -11,61 +12,81 @@ namespace kedge {
 
 namespace {
 
-// Rows are evaluated in blocks of this size, counted from the first row of an epoch's data: block boundaries, and with them
-// every rounding error, depend on the data alone.
-constexpr Index kBlock = 256;
+/// Samples are evaluated in tiles of this many, counted from the first sample of an epoch (the last tile padded): every
+/// rounding error depends on the data alone.
+constexpr Index kTile = 32;
+using TileArray = Eigen::Array<double, kTile, 1>;
+using TileMatrix = Eigen::Array<double, kTile, Eigen::Dynamic>;
+
+/// Eight doubles, in one register where the machine has such.
+using Lanes = double __attribute__((vector_size(64)));
+constexpr Index kLanes = 8;
+static_assert(kTile == 4 * kLanes, "log_density keeps a tile in four registers");
 
 /// A density this far below the largest one (in nats) adds less than rounding to a sum of them.
 constexpr double kNegligible = 45.0;
 
-/// log z of rows [first, first + count) under one component. @param z scratch [kBlock, dim]  @param out [count]
-void log_density(const Whitening& component, const MatrixXd& x, Index first, Index count, Eigen::ArrayXd& z,
-                 Eigen::Ref<Eigen::ArrayXd> out) {
-  out.setConstant(component.log_normaliser);
-  for (Index i = 0; i < component.dim(); ++i) {
-    auto zi = z.head(count);
-    zi = component.W(i, 0) * x.col(0).segment(first, count).array() - component.b[i];
-    for (Index j = 1; j <= i; ++j) zi += component.W(i, j) * x.col(j).segment(first, count).array();
-    out -= 0.5 * zi.square();
-  }
+/// Samples [first, first + kTile) of x [n, samples], one a row, those beyond the end zero.
+TileMatrix load_tile(const MatrixXd& x, Index first) {
+  TileMatrix tile = TileMatrix::Zero(kTile, x.rows());
+  const Index count = std::min(kTile, x.cols() - first);
+  tile.topRows(count) = x.middleCols(first, count).transpose().array();
+  return tile;
 }
 
-/// For rows [first, first + count): log_z [count, T] of every component, and their log-sum-exp over components.
-void log_mixture(const std::vector<Whitening>& components, const MatrixXd& x, Index first, Index count,
-                 Eigen::Ref<MatrixXd> log_z, Eigen::Ref<VectorXd> log_sum) {
-  const Index T = static_cast<Index>(components.size());
-  Eigen::ArrayXd z(kBlock), top = Eigen::ArrayXd::Constant(count, -std::numeric_limits<double>::infinity());
-  for (Index t = 0; t < T; ++t) {
-    log_density(components[static_cast<std::size_t>(t)], x, first, count, z, log_z.col(t).array());
-    top = top.max(log_z.col(t).array());
+/// log z of a tile of samples under one component: log_normaliser - |W x - b|^2 / 2.
+void log_density(const Whitening& component, const TileMatrix& tile, Eigen::Ref<TileArray> log_z) {
+  const auto lanes = [](const double* p, Index l) {
+    Lanes v;
+    std::memcpy(&v, p + l * kLanes, sizeof v);
+    return v;
+  };
+  const Index n = component.dim();
+  const double *W = component.W.data(), *x = tile.data();
+  Lanes q0{}, q1{}, q2{}, q3{};
+  for (Index i = 0; i < n; ++i) {
+    Lanes z0 = Lanes{} - component.b[i], z1 = z0, z2 = z0, z3 = z0;
+    for (Index j = 0; j <= i; ++j) {
+      const double w = W[i + j * n];
+      const double* xj = x + j * kTile;
+      z0 += w * lanes(xj, 0);
+      z1 += w * lanes(xj, 1);
+      z2 += w * lanes(xj, 2);
+      z3 += w * lanes(xj, 3);
+    }
+    q0 += z0 * z0;
+    q1 += z1 * z1;
+    q2 += z2 * z2;
+    q3 += z3 * z3;
   }
-  Eigen::ArrayXd sum = Eigen::ArrayXd::Zero(count);
+  const Lanes square[] = {q0, q1, q2, q3};
+  std::memcpy(log_z.data(), square, sizeof square);
+  log_z = component.log_normaliser - 0.5 * log_z;
+}
+
+/// log z of a tile under each of T components, one a column, and the log of their sum.
+TileArray log_mixture(const std::vector<Whitening>& components, const TileMatrix& x, TileMatrix& log_z) {
+  const auto T = static_cast<Index>(components.size());
+  TileArray top = TileArray::Constant(-std::numeric_limits<double>::infinity());
   for (Index t = 0; t < T; ++t) {
-    auto below = z.head(count);
-    below = log_z.col(t).array() - top;
+    log_density(components[static_cast<std::size_t>(t)], x, log_z.col(t));
+    top = top.max(log_z.col(t));
+  }
+  TileArray sum = TileArray::Zero();
+  for (Index t = 0; t < T; ++t) {
+    const TileArray below = log_z.col(t) - top;
     if (below.maxCoeff() > -kNegligible) sum += below.exp();
   }
-  log_sum = top + sum.log();
-}
-
-/// log sum_j exp(terms_j + log_share_j), row by row.
-VectorXd log_sum_exp(const std::deque<VectorXd>& terms, const std::vector<double>& log_share) {
-  Eigen::ArrayXd top = terms[0].array() + log_share[0];
-  for (std::size_t j = 1; j < terms.size(); ++j) top = top.max(terms[j].array() + log_share[j]);
-  Eigen::ArrayXd sum = Eigen::ArrayXd::Zero(top.size());
-  for (std::size_t j = 0; j < terms.size(); ++j) sum += (terms[j].array() + log_share[j] - top).exp();
   return top + sum.log();
 }
 
-/// log z of every row at its own step.
-VectorXd log_density_own_step(const std::vector<Whitening>& components, const Transitions& d) {
-  Eigen::ArrayXd z(d.per_step);
-  VectorXd out(d.size());
-  for (std::size_t t = 0; t < components.size(); ++t) {
-    const Index first = static_cast<Index>(t) * d.per_step;
-    log_density(components[t], d.x, first, d.per_step, z, out.segment(first, d.per_step).array());
-  }
-  return out;
+/// log sum_j exp(terms_j + log_share_j) of rows [first, first + count).
+VectorXd log_sum_exp(const std::deque<VectorXd>& terms, const std::vector<double>& log_share, Index first, Index count) {
+  const auto term = [&](std::size_t j) { return terms[j].segment(first, count).array() + log_share[j]; };
+  Eigen::ArrayXd top = term(0), sum = Eigen::ArrayXd::Zero(count);
+  for (std::size_t j = 1; j < terms.size(); ++j) top = top.max(term(j));
+  for (std::size_t j = 0; j < terms.size(); ++j) sum += (term(j) - top).exp();
+  return top + sum.log();
 }
 
 }  // namespace
@@ -73,16 +94,26 @@ VectorXd log_density_own_step(const std::vector<Whitening>& components, const Tr
 WeightedSamples select_samples(VectorIn log_weight, double cutoff) {
   const Index n = log_weight.size();
   WeightedSamples samples;
-  const double top = n > 0 ? log_weight.maxCoeff() : -std::numeric_limits<double>::infinity();
+  constexpr Index chunk = 64;  // most chunks hold nothing that counts: their maximum tells
+  VectorXd chunk_top((n + chunk - 1) / chunk);
+  for (Index c = 0; c < chunk_top.size(); ++c)
+    chunk_top[c] = log_weight.segment(c * chunk, std::min(chunk, n - c * chunk)).maxCoeff();
+  const double top = n > 0 ? chunk_top.maxCoeff() : -std::numeric_limits<double>::infinity();
   if (!std::isfinite(top)) return samples;
 
   // Half of the allowance goes to whatever is below (cutoff / 2n) of the largest weight: no exponential is taken of those.
   const double floor = cutoff > 0 ? top + std::log(0.5 * cutoff / static_cast<double>(n)) : top - 700.0;
   std::vector<Index> row;
-  for (Index i = 0; i < n; ++i)
-    if (log_weight[i] >= floor) row.push_back(i);
-  Eigen::ArrayXd w(static_cast<Index>(row.size()));
-  for (Index i = 0; i < w.size(); ++i) w[i] = log_weight[row[static_cast<std::size_t>(i)]] - top;
+  std::vector<double> below;
+  for (Index c = 0; c < chunk_top.size(); ++c) {
+    if (chunk_top[c] < floor) continue;
+    for (Index i = c * chunk; i < std::min((c + 1) * chunk, n); ++i) {
+      if (log_weight[i] < floor) continue;
+      row.push_back(i);
+      below.push_back(log_weight[i] - top);
+    }
+  }
+  Eigen::ArrayXd w = Eigen::Map<const Eigen::ArrayXd>(below.data(), static_cast<Index>(below.size()));
   const Eigen::ArrayXd log_w = w;
   w = w.exp();
   const double total = w.sum();
@@ -118,93 +149,100 @@ void SampleReuse::push(const Epoch& epoch, int threads) {
     data_.pop_front();
     density_.pop_front();
     log_z_.pop_front();
-    log_weight_.pop_front();
-    for (auto& of_data : log_z_)
-      if (!of_data.empty()) of_data.pop_front();
+    for (auto& of_data : log_z_) of_data.pop_front();
   }
   data_.push_back(transitions(epoch.batch));
-  log_z_.emplace_back();
-  log_weight_.emplace_back();
   density_.emplace_back();
-  if (reuse_ == Reuse::none) return;
+  for (int t = 0; t < epoch.batch.horizon; ++t)
+    density_.back().push_back(whitening(epoch.rho[static_cast<std::size_t>(t)], epoch.policy[t]));
+  log_z_.emplace_back();
 
-  const int T = epoch.batch.horizon;
-  for (int t = 0; t < T; ++t) density_.back().push_back(whitening(epoch.rho[static_cast<std::size_t>(t)], epoch.policy[t]));
-
-  // The missing entries of log_z_: the new data under the old densities, all data under the new ones.
-  struct Job {
-    std::size_t data, density;
-    Index first, count;
-  };
-  std::vector<Job> jobs;
-  const auto add_jobs = [&](std::size_t d, std::size_t e) {
-    log_z_[d].emplace_back(data_[d].size());
-    for (Index first = 0; first < data_[d].size(); first += kBlock)
-      jobs.push_back({d, e, first, std::min(kBlock, data_[d].size() - first)});
-  };
+  // Missing: the new data under the old densities, all data under the new ones.
   const std::size_t newest = data_.size() - 1;
-  for (std::size_t e = 0; e < newest; ++e) add_jobs(newest, e);
-  for (std::size_t d = 0; d <= newest; ++d) add_jobs(d, newest);
+  for (std::size_t d = 0; d <= newest; ++d)
+    while (log_z_[d].size() <= newest) log_z_[d].emplace_back(data_[d].size());
+  if (reuse_ == Reuse::iterations)
+    push_own_step();
+  else if (reuse_ != Reuse::none)
+    push_over_time(threads);
+}
 
-  if (reuse_ == Reuse::iterations) {
-    for (std::size_t e = 0; e <= newest; ++e) log_z_[newest][e] = log_density_own_step(density_[e], data_[newest]);
-    for (std::size_t d = 0; d < newest; ++d) log_z_[d][newest] = log_density_own_step(density_[newest], data_[d]);
-    for (std::size_t d = 0; d <= newest; ++d) log_weight_[d] = log_z_[d][newest];
-  } else {
-    for (std::size_t d = 0; d <= newest; ++d) log_weight_[d].resize(data_[d].size(), T);
-    parallel_for(static_cast<Index>(jobs.size()), threads, [&](Index i) {
-      const Job& job = jobs[static_cast<std::size_t>(i)];
-      auto log_sum = log_z_[job.data][job.density].segment(job.first, job.count);
-      if (job.density == newest) {
-        log_mixture(density_[job.density], data_[job.data].x, job.first, job.count,
-                    log_weight_[job.data].middleRows(job.first, job.count), log_sum);
-      } else {
-        MatrixXd scratch(job.count, T);
-        log_mixture(density_[job.density], data_[job.data].x, job.first, job.count, scratch, log_sum);
-      }
-    });
+void SampleReuse::push_over_time(int threads) {
+  struct Tile {
+    std::size_t data;
+    Index first, row;  // within the data, within all samples
+  };
+  std::vector<Tile> tiles;
+  std::vector<double> log_share;  // each epoch's densities count as often as it has rollouts
+  Index rows = 0;
+  for (std::size_t d = 0; d < data_.size(); ++d) {
+    for (Index first = 0; first < data_[d].size(); first += kTile) tiles.push_back({d, first, rows + first});
+    rows += data_[d].size();
+    log_share.push_back(std::log(static_cast<double>(data_[d].per_step)));
   }
-
-  // Numerator minus denominator. Each epoch's densities count as often as it has rollouts.
-  std::vector<double> log_share;
-  for (const Transitions& d : data_) log_share.push_back(std::log(static_cast<double>(d.per_step)));
-  parallel_for(static_cast<Index>(data_.size()), threads, [&](Index d) {
-    const auto i = static_cast<std::size_t>(d);
-    log_weight_[i].colwise() -= log_sum_exp(log_z_[i], log_share);
+  const auto T = static_cast<Index>(density_.back().size());
+  const std::size_t newest = data_.size() - 1;
+  log_weight_.resize(rows, T);
+  parallel_for(static_cast<Index>(tiles.size()), threads, [&](Index i) {
+    const Tile& tile = tiles[static_cast<std::size_t>(i)];
+    const Index count = std::min(kTile, data_[tile.data].size() - tile.first);
+    const TileMatrix x = load_tile(data_[tile.data].x, tile.first);
+    TileMatrix log_z(kTile, T);
+    for (std::size_t e = tile.data == newest ? 0 : newest; e <= newest; ++e)
+      log_z_[tile.data][e].segment(tile.first, count) = log_mixture(density_[e], x, log_z).head(count).matrix();
+    // log_z now holds the newest epoch's densities, the numerators
+    const VectorXd denominator = log_sum_exp(log_z_[tile.data], log_share, tile.first, count);
+    for (Index t = 0; t < T; ++t)
+      log_weight_.col(t).segment(tile.row, count) = log_z.col(t).head(count).matrix() - denominator;
   });
 }
 
-WeightedSamples SampleReuse::samples(int t) const {
-  const Transitions& own = data_.back();
-  const Index step = static_cast<Index>(t);
-  if (reuse_ == Reuse::none) {
-    WeightedSamples samples;
-    samples.row.resize(static_cast<std::size_t>(own.per_step));
-    std::iota(samples.row.begin(), samples.row.end(), step * own.per_step);
-    samples.weight = VectorXd::Constant(own.per_step, 1.0 / static_cast<double>(own.per_step));
-    samples.effective = static_cast<double>(own.per_step);
-    return samples;
+void SampleReuse::push_own_step() {
+  const std::size_t newest = data_.size() - 1;
+  std::vector<double> log_share;
+  Index rows = 0;
+  for (const Transitions& d : data_) {
+    log_share.push_back(std::log(static_cast<double>(d.per_step)));
+    rows += d.size();
   }
-  Index n = 0;
-  for (const Transitions& d : data_) n += d.size();
-  if (reuse_ == Reuse::iterations) {
-    // Other steps' samples are no candidates: the rows of step t are scattered over the epochs.
-    VectorXd log_weight = VectorXd::Constant(n, -std::numeric_limits<double>::infinity());
-    Index offset = 0;
-    for (std::size_t d = 0; d < data_.size(); ++d) {
-      const Index first = step * data_[d].per_step, count = data_[d].per_step;
-      log_weight.segment(offset + first, count) = log_weight_[d].col(0).segment(first, count);
-      offset += data_[d].size();
-    }
-    return select_samples(log_weight, cutoff_);
-  }
-  VectorXd log_weight(n);
+  log_weight_.resize(rows, 1);
   Index offset = 0;
-  for (std::size_t d = 0; d < data_.size(); ++d) {
-    log_weight.segment(offset, data_[d].size()) = log_weight_[d].col(step);
-    offset += data_[d].size();
+  for (std::size_t d = 0; d <= newest; ++d) {
+    const Index M = data_[d].per_step;
+    for (std::size_t e = d == newest ? 0 : newest; e <= newest; ++e)
+      for (Index t = 0; t < static_cast<Index>(density_[e].size()); ++t)
+        for (Index first = t * M; first < (t + 1) * M; first += kTile) {
+          const Index count = std::min(kTile, (t + 1) * M - first);
+          TileArray log_z;
+          log_density(density_[e][static_cast<std::size_t>(t)], load_tile(data_[d].x, first), log_z);
+          log_z_[d][e].segment(first, count) = log_z.head(count).matrix();
+        }
+    const Index n = data_[d].size();
+    log_weight_.col(0).segment(offset, n) = log_z_[d][newest] - log_sum_exp(log_z_[d], log_share, 0, n);
+    offset += n;
   }
-  return select_samples(log_weight, cutoff_);
+}
+
+WeightedSamples SampleReuse::samples(int t) const {
+  if (reuse_ == Reuse::time || reuse_ == Reuse::time_and_iterations) return select_samples(log_weight_.col(t), cutoff_);
+
+  // Only the samples of step t are candidates: M rows in each epoch.
+  std::vector<Index> row;
+  Index offset = 0;
+  for (const Transitions& d : data_) {
+    for (Index m = 0; m < d.per_step; ++m) row.push_back(offset + t * d.per_step + m);
+    offset += d.size();
+  }
+  WeightedSamples samples;
+  if (reuse_ == Reuse::iterations) {
+    samples = select_samples(VectorXd(log_weight_(row, 0)), cutoff_);
+    for (Index& selected : samples.row) selected = row[static_cast<std::size_t>(selected)];
+  } else {
+    samples.weight = VectorXd::Constant(static_cast<Index>(row.size()), 1.0 / static_cast<double>(row.size()));
+    samples.effective = static_cast<double>(row.size());
+    samples.row = std::move(row);
+  }
+  return samples;
 }
 
 }  // namespace kedge

@@ -52,14 +52,17 @@ class SampleReuse {
   [[nodiscard]] const std::deque<Transitions>& data() const { return data_; }
 
  private:
+  void push_over_time(int threads);
+  void push_own_step();
+
   Reuse reuse_;
   int window_;
   double cutoff_;
   std::deque<Transitions> data_;
   std::deque<std::vector<Whitening>> density_;  ///< [epoch][T] the densities z_t of each epoch
-  std::deque<std::deque<VectorXd>> log_z_;      ///< [data][epoch] log density of a sample under an epoch: over all steps
-                                                ///< (log sum_t z_t) or, for Reuse::iterations, at its own step
-  std::deque<MatrixXd> log_weight_;             ///< [data] log w_t, [samples, T]; for Reuse::iterations [samples, 1]
+  std::deque<std::deque<VectorXd>> log_z_;      ///< [data][epoch] log density of each sample under an epoch: over all steps,
+                                                ///< log sum_t z_t, or, for Reuse::iterations, at the sample's own step
+  MatrixXd log_weight_;                         ///< [all samples, T] log w_t; for Reuse::iterations [all samples, 1]
 };
 
 }  // namespace kedge

@@ -6,32 +6,43 @@ namespace kedge {
 
 namespace {
 
-/// Rows are worked on in blocks that fit into the cache with their features.
-constexpr Index kBlock = 128;
+/// Samples are worked on in blocks that fit into the first-level cache with their features.
+constexpr Index kBlock = 64;
 
-/// gram = sum_k w_k phi(z_k) phi(z_k)'.
-MatrixXd weighted_gram(const MatrixXd& z, const VectorXd& weight) {
-  const Index p = feature_count(z.cols());
-  MatrixXd gram = MatrixXd::Zero(p, p), phi(kBlock, p);
-  for (Index first = 0; first < z.rows(); first += kBlock) {
-    const Index count = std::min(kBlock, z.rows() - first);
-    auto block = phi.topRows(count);
-    hermite_features(z.middleRows(first, count), block);
-    block.array().colwise() *= weight.segment(first, count).array().sqrt();
-    gram.selfadjointView<Eigen::Lower>().rankUpdate(block.transpose());
+/// Cost terms that are active at step t, and at the final state if t is the last step.
+struct ActiveTerms {
+  std::vector<Index> now, at_end;
+  ActiveTerms(const Task& task, int t) {
+    for (std::size_t i = 0; i < task.cost.size(); ++i) {
+      const std::vector<char>& active = task.cost[i].active;
+      if (active[static_cast<std::size_t>(t)]) now.push_back(static_cast<Index>(i));
+      if (t + 1 == task.horizon && active.back()) at_end.push_back(static_cast<Index>(i));
+    }
   }
-  gram.triangularView<Eigen::StrictlyUpper>() = gram.transpose();
-  return gram;
-}
+  [[nodiscard]] double cost(const Transitions& d, Index sample) const {
+    double sum = 0.0;
+    for (const Index i : now) sum += d.terms(i, sample);
+    for (const Index i : at_end) sum += d.next_terms(i, sample);
+    return sum;
+  }
+};
 
 /// sum_k c_k phi(z_k): the features' sums are moments of z.
 VectorXd weighted_feature_sum(const MatrixXd& z, const VectorXd& c) {
   const Index n = z.cols();
+  VectorXd first = VectorXd::Zero(n);
+  MatrixXd second = MatrixXd::Zero(n, n), cz(kBlock, n);
+  for (Index k = 0; k < z.rows(); k += kBlock) {
+    const Index count = std::min(kBlock, z.rows() - k);
+    const auto block = z.middleRows(k, count);
+    auto weighted = cz.topRows(count);
+    weighted = block.array().colwise() * c.segment(k, count).array();
+    first += weighted.colwise().sum().transpose();
+    second += block.transpose().lazyProduct(weighted);
+  }
   VectorXd sum(feature_count(n));
   sum[0] = c.sum();
-  sum.segment(1, n).noalias() = z.transpose() * c;
-  const MatrixXd cz = z.array().colwise() * c.array();
-  const MatrixXd second = z.transpose() * cz;
+  sum.segment(1, n) = first;
   for (Index i = 0; i < n; ++i) {
     for (Index j = 0; j < i; ++j) sum[product_feature(n, i, j)] = second(i, j);
     sum[product_feature(n, i, i)] = (second(i, i) - sum[0]) / std::numbers::sqrt2;
@@ -44,18 +55,23 @@ Eigen::LLT<MatrixXd> factor_with_ridge(MatrixXd gram, double ridge) {
   return Eigen::LLT<MatrixXd>(gram);
 }
 
-/// Values of a quadratic at whitened rows: q(W x - b) for every row x.
-VectorXd evaluate_rows(const Quadratic& q, const Whitening& map, const MatrixXd& x) {
-  MatrixXd z(x.rows(), x.cols());
-  whiten_rows(map, x, z);
-  VectorXd value = VectorXd::Constant(x.rows(), q.c);
-  for (Index i = 0; i < z.cols(); ++i) {
-    Eigen::ArrayXd slope = Eigen::ArrayXd::Constant(x.rows(), q.g[i]);
-    for (Index j = 0; j < i; ++j) slope += q.H(i, j) * z.col(j).array();
-    slope += 0.5 * q.H(i, i) * z.col(i).array();
-    value.array() += slope * z.col(i).array();
+/// value_k += q(W x_k - b) for every column x_k of x.
+void add_values(const Quadratic& q, const Whitening& map, const MatrixXd& x, VectorXd& value) {
+  MatrixXd scratch(kBlock, x.rows());
+  VectorXd slope(kBlock);
+  for (Index k = 0; k < x.cols(); k += kBlock) {
+    const Index count = std::min(kBlock, x.cols() - k);
+    auto z = scratch.topRows(count);
+    auto s = slope.head(count);
+    auto v = value.segment(k, count);
+    whiten_columns(map, x.middleCols(k, count), z);
+    v.array() += q.c;
+    for (Index i = 0; i < z.cols(); ++i) {
+      s = 0.5 * q.H(i, i) * z.col(i) + VectorXd::Constant(count, q.g[i]);
+      for (Index j = 0; j < i; ++j) s += q.H(i, j) * z.col(j);
+      v += s.cwiseProduct(z.col(i));
+    }
   }
-  return value;
 }
 
 }  // namespace
@@ -63,38 +79,33 @@ VectorXd evaluate_rows(const Quadratic& q, const Whitening& map, const MatrixXd&
 std::optional<Regression> prepare_regression(const Task& task, int t, const std::deque<Transitions>& data,
                                              const WeightedSamples& samples, const Whitening& map,
                                              const RegressionOptions& options) {
-  const Index N = samples.weight.size(), n = map.dim(), ds = data.back().next.cols();
+  const Index N = samples.weight.size(), n = map.dim(), ds = data.back().next.rows(), p = feature_count(n);
   if (N == 0) return std::nullopt;
-  const bool last = t + 1 == task.horizon;
 
-  Regression r;
-  MatrixXd x(N, n);
-  r.next.resize(N, ds);
-  r.cost.resize(N);
-  r.weight = samples.weight;
+  Regression r{MatrixXd(N, n), MatrixXd(ds, N), samples.weight, VectorXd(N), MatrixXd::Zero(p, p), {}, {}};
+  const ActiveTerms active(task, t);
+  MatrixXd x(n, kBlock), phi(kBlock, p);
   std::size_t epoch = 0;
   Index offset = 0;
-  for (Index k = 0; k < N; ++k) {
-    const Index row = samples.row[static_cast<std::size_t>(k)];
-    while (row - offset >= data[epoch].size()) offset += data[epoch++].size();
-    const Transitions& d = data[epoch];
-    x.row(k) = d.x.row(row - offset);
-    r.next.row(k) = d.next.row(row - offset);
-    if (options.monte_carlo) {
-      r.cost[k] = d.cost_to_go(row - offset, 0);
-      continue;
+  for (Index first = 0; first < N; first += kBlock) {
+    const Index count = std::min(kBlock, N - first);
+    for (Index k = 0; k < count; ++k) {
+      const Index sample = samples.row[static_cast<std::size_t>(first + k)];
+      while (sample - offset >= data[epoch].size()) offset += data[epoch++].size();
+      const Transitions& d = data[epoch];
+      const Index i = sample - offset;
+      x.col(k) = d.x.col(i);
+      r.next.col(first + k) = d.next.col(i);
+      r.cost[first + k] = options.monte_carlo ? d.cost_to_go[i] : active.cost(d, i);
     }
-    double cost = 0.0;
-    for (std::size_t i = 0; i < task.cost.size(); ++i) {
-      const CostTerm& term = task.cost[i];
-      if (term.active[static_cast<std::size_t>(t)]) cost += d.terms(row - offset, static_cast<Index>(i));
-      if (last && term.active.back()) cost += d.next_terms(row - offset, static_cast<Index>(i));
-    }
-    r.cost[k] = cost;
+    auto z = r.z.middleRows(first, count);
+    auto features = phi.topRows(count);
+    whiten_columns(map, x.leftCols(count), z);
+    hermite_features(z, features);
+    features.array().colwise() *= r.weight.segment(first, count).array().sqrt();
+    r.gram.selfadjointView<Eigen::Lower>().rankUpdate(features.transpose());
   }
-  r.z.resize(N, n);
-  whiten_rows(map, x, r.z);
-  r.gram = weighted_gram(r.z, r.weight);
+  r.gram.triangularView<Eigen::StrictlyUpper>() = r.gram.transpose();
   r.q_factor = factor_with_ridge(r.gram, options.ridge);
   const std::vector<Index> state_columns = leading_features(n, ds);
   r.v_factor = factor_with_ridge(r.gram(state_columns, state_columns), options.ridge);
@@ -133,7 +144,7 @@ std::optional<std::vector<QuadraticFit>> fit_backwards(const std::vector<Regress
   for (int t = T - 1; t >= 0; --t) {
     const auto i = static_cast<std::size_t>(t);
     VectorXd target = -regressions[i].cost;
-    if (t + 1 < T && !options.monte_carlo) target += evaluate_rows(fits[i + 1].v, state_maps[i + 1], regressions[i].next);
+    if (t + 1 < T && !options.monte_carlo) add_values(fits[i + 1].v, state_maps[i + 1], regressions[i].next, target);
     auto fit = fit_quadratics(regressions[i], target, state_maps[i].dim(), options.ridge);
     if (!fit) {
       failed = t;

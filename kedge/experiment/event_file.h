@@ -2,6 +2,7 @@
 // checksums of length and message (tensorflow/core/util/event.proto, tensorflow/core/lib/io/record_writer.cc).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -17,8 +18,11 @@ std::string tf_record(std::string_view message);
 /// First record of every event file. @param wall_time seconds since 1970
 std::string event_file_start(double wall_time);
 
-/// The scalars of one iteration as one record; values are stored in single precision, as TensorBoard does. Its length
-/// depends on the names and the step only.
+/// The scalars of one iteration as one record; values in single precision, as TensorBoard keeps them.
 std::string scalar_event(std::int64_t step, double wall_time, std::span<const Metric> scalars);
+
+/// Length of the part of an event file to keep when a run goes on after `steps` iterations: the whole records up to
+/// the first that is damaged or of a later step. 0 if there is no first record.
+std::size_t event_prefix(std::string_view bytes, std::int64_t steps);
 
 }  // namespace kedge

@@ -24,6 +24,9 @@ using Shape = std::vector<Index>;  ///< sizes of a dataset, slowest first (C ord
 /// "[70, 2, 4]"
 std::string to_string(const Shape& shape);
 
+/// Text that came from a file, in quotes, fit for a message of one line.
+std::string quoted(std::string text);
+
 /// Owns one HDF5 identifier.
 class Handle {
  public:
@@ -48,12 +51,14 @@ class GroupWriter {
   GroupWriter group(const std::string& name);
   void attribute(const std::string& name, const std::string& value);
   void attribute(const std::string& name, const std::vector<std::string>& value);
-  void attribute(const std::string& name, std::int64_t value);
+  void attribute(const std::string& name, std::uint64_t value);
   void attribute(const std::string& name, double value);
   void attribute(const std::string& name, std::span<const double> value);
   /// @param values as many as the shape has, C order
   void dataset(const std::string& name, std::span<const double> values, const Shape& shape);
   void dataset(const std::string& name, std::span<const int> values, const Shape& shape);
+  /// Text of any length, as bytes.
+  void dataset(const std::string& name, std::string_view text);
 
  private:
   Handle group_;
@@ -73,21 +78,27 @@ class GroupReader {
 
   [[nodiscard]] std::string text(const std::string& attribute) const;
   [[nodiscard]] std::vector<std::string> texts(const std::string& attribute) const;
-  [[nodiscard]] std::int64_t integer(const std::string& attribute) const;
-  [[nodiscard]] double real(const std::string& attribute) const;              ///< finite
-  [[nodiscard]] std::vector<double> reals(const std::string& attribute) const;  ///< may be infinite, not NaN
+  [[nodiscard]] std::uint64_t natural(const std::string& attribute) const;
+  [[nodiscard]] double real(const std::string& attribute) const;                ///< any value
+  [[nodiscard]] std::vector<double> reals(const std::string& attribute) const;  ///< any values
 
-  /// Shape of a dataset. At most 2^27 entries: more is an InputError.
+  /// Shape of a dataset of numbers. At most 2^27 entries: more is an InputError.
   [[nodiscard]] Shape shape(const std::string& name) const;
-  /// Entries of a dataset of exactly this shape, C order; every number type is converted. Finite.
+  /// Entries of a dataset of exactly this shape, C order; every number type is converted.
+  /// `doubles` refuses numbers that are not finite, `any_doubles` does not.
   [[nodiscard]] std::vector<double> doubles(const std::string& name, const Shape& expected) const;
+  [[nodiscard]] std::vector<double> any_doubles(const std::string& name, const Shape& expected) const;
   [[nodiscard]] std::vector<int> ints(const std::string& name, const Shape& expected) const;
+  [[nodiscard]] std::string bytes(const std::string& name) const;  ///< text that `dataset(name, text)` wrote
 
   /// @throws InputError "<file>: <what>"
   [[noreturn]] void fail(const std::string& what) const;
 
  private:
-  [[nodiscard]] std::string dataset_name(const std::string& name) const;
+  [[nodiscard]] std::string label(const char* kind, const std::string& name) const;
+  [[nodiscard]] Handle open_dataset(const std::string& name) const;
+  [[nodiscard]] Handle open_expected(const std::string& name, const Shape& expected) const;
+  [[nodiscard]] Handle open_attribute(const std::string& name) const;
 
   Handle group_;
   std::string file_;    ///< for messages
@@ -101,7 +112,7 @@ class Writer {
   explicit Writer(std::string_view image); ///< continues a file: the bytes that `image` returned
 
   [[nodiscard]] GroupWriter root();
-  /// The file's bytes, without trailer. All groups must have been closed (destroyed).
+  /// The file's bytes, without trailer.
   [[nodiscard]] std::string image();
 
  private:

@@ -2,6 +2,7 @@
 // back to the same bits, so that equal runs give equal files.
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -17,9 +18,13 @@ namespace kedge {
 std::string csv_header(std::span<const Metric> metrics);
 std::string csv_row(int iteration, std::span<const Metric> metrics);
 
+/// Length of the part of such a text to keep when a run goes on after `iterations` iterations: header and whole rows
+/// up to the first of a later iteration.
+std::size_t csv_prefix(std::string_view text, int iterations);
+
 /// A table that was read back.
 struct MetricsTable {
-  std::vector<std::string> columns;       ///< names, "iteration" first
+  std::vector<std::string> columns;       ///< names, "iteration" first; none if no iteration was completed
   std::vector<std::vector<double>> rows;  ///< each as long as columns
 
   /// @return -1 if there is no such column
@@ -29,7 +34,7 @@ struct MetricsTable {
 /// Reads metrics.csv or timings.csv. A last line that does not end is being written at this moment, or belongs to an
 /// iteration that a killed process did not complete: it is left out.
 /// @throws InputError "<path>:<line>: found ..., expected ...": a row with other than the header's number of entries,
-///         an entry that is not a number, a name that occurs twice, iterations that are not 0, 1, 2, ...
+///         an entry that is not a number, a name that occurs twice, iterations that do not rise
 MetricsTable read_metrics(const std::filesystem::path& path);
 
 }  // namespace kedge

@@ -47,7 +47,8 @@ void save_policy(const std::filesystem::path& path, const TvLinearGaussian& poli
 ///         shapes, numbers that are not finite, Sigma not symmetric positive definite
 PolicyFile load_policy(const std::filesystem::path& path);
 
-/// K, k, Sigma as datasets of a group.
+/// K, k, Sigma as datasets of a group, and back, with the checks of `load_policy`.
 void write_policy(hdf5::GroupWriter& group, const TvLinearGaussian& policy);
+TvLinearGaussian read_policy(const hdf5::GroupReader& group);
 
 }  // namespace kedge

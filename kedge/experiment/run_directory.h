@@ -9,9 +9,12 @@
 //
 // A process that is killed at any instruction leaves a directory that `resume` continues to the same bytes of
 // metrics.csv, updates.h5, policy.h5 and checkpoint.h5 as if nothing had happened. The same holds for a disk that is
-// full, as soon as there is space. Files are synced to the disk at the start, at the end, and at most once a second in
-// between: a loss of power can cost the iterations since then; where the file system does not write data before it
-// renames (XFS), it can damage the checkpoint, which is then refused, never used.
+// full, as soon as there is space. The checkpoint has the text of metrics.csv in it, so nothing but checkpoint.h5 (and
+// updates.h5, if recorded) is needed to go on.
+//
+// Loss of power: files are synced at the start, at the end, and once a second in between, so it costs the iterations
+// since then and their times. Where the file system does not write data before it renames (XFS), it can damage the
+// checkpoint if it was replaced after the last sync; that is then refused, never used.
 #pragma once
 
 #include <chrono>
@@ -84,7 +87,8 @@ class RunDirectory {
 
  private:
   RunDirectory(std::filesystem::path path, DirectoryLock lock) : path_(std::move(path)), lock_(std::move(lock)) {}
-  void write_checkpoint(const MotoState& state, Durability durability);
+  void open_appended(const std::string& metrics, int iterations);
+  void sync_appended();
 
   std::filesystem::path path_;
   DirectoryLock lock_;
@@ -93,7 +97,7 @@ class RunDirectory {
   CheckpointHeader header_;  ///< of checkpoint.h5 as it is on the disk
   AppendFile metrics_, timings_, events_;
   std::optional<UpdatesFile> updates_;
-  std::chrono::steady_clock::time_point synced_;
+  std::chrono::steady_clock::time_point synced_;  ///< when everything was last on the disk
 };
 
 /// What a directory holds, read without writing or locking.

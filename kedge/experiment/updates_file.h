@@ -27,18 +27,17 @@ class UpdatesFile {
 
   /// Adds the group of the next iteration and writes the file. @throws SystemError, then nothing was added
   void append(const MotoRecord& record, Durability durability);
+  /// Takes back what the last `append` added; the file on the disk follows with the next one.
+  void take_back();
 
   [[nodiscard]] int iterations() const { return iterations_; }
-  /// Replaces the file on disk by the groups that it has here. @throws SystemError
+  /// Writes the file as it is here. @throws SystemError
   void save(Durability durability) const;
 
  private:
   std::filesystem::path path_;
-  std::string image_;
+  std::string image_, previous_;  ///< without trailer: now, and before the last `append`
   int iterations_ = 0;
 };
-
-/// The record of one iteration. @throws InputError if the file is damaged or has no such group
-MotoRecord load_update(const std::filesystem::path& path, int iteration);
 
 }  // namespace kedge

@@ -1,0 +1,120 @@
+#include "kedge/experiment/policy_file.h"
+
+#include <cmath>
+
+#include "kedge/core/errors.h"
+#include "kedge/experiment/hdf5.h"
+#include "kedge/experiment/steps.h"
+
+namespace kedge {
+
+namespace {
+
+constexpr const char* kind = "tv_linear_gaussian";
+constexpr Index max_steps = 1'000'000;
+constexpr double symmetry = 1e-9;  ///< |Sigma - Sigma'| relative to the largest entry: rounding of another program
+
+std::span<const double> entries(const VectorXd& v) { return {v.data(), static_cast<std::size_t>(v.size())}; }
+
+void require_entries(const hdf5::GroupReader& file, const char* name, std::size_t found, Index expected) {
+  if (found != static_cast<std::size_t>(expected))
+    file.fail(fmt::format("attribute {}: found {} entries, expected {}", name, found, expected));
+}
+
+VectorXd read_limits(const hdf5::GroupReader& file, const char* name, Index da) {
+  const std::vector<double> values = file.reals(name);
+  require_entries(file, name, values.size(), da);
+  return Eigen::Map<const VectorXd>(values.data(), da);
+}
+
+PolicyInfo read_info(const hdf5::GroupReader& file, Index ds, Index da) {
+  PolicyInfo info;
+  if (file.has_attribute("task")) info.task = file.text("task");
+  if (file.has_attribute("observation_names")) {
+    info.observation_names = file.texts("observation_names");
+    require_entries(file, "observation_names", info.observation_names.size(), ds);
+  }
+  if (file.has_attribute("action_names")) {
+    info.action_names = file.texts("action_names");
+    require_entries(file, "action_names", info.action_names.size(), da);
+  }
+  if (file.has_attribute("action_low") || file.has_attribute("action_high")) {
+    info.action_low = read_limits(file, "action_low", da);
+    info.action_high = read_limits(file, "action_high", da);
+    for (Index j = 0; j < da; ++j)
+      if (!(info.action_low[j] < info.action_high[j]))
+        file.fail(fmt::format("attributes action_low, action_high: found {} and {} at [{}], expected low < high",
+                              info.action_low[j], info.action_high[j], j));
+  }
+  return info;
+}
+
+}  // namespace
+
+PolicyInfo policy_info(const Task& task) {
+  return {task.name, task.observation_names, task.action_names, task.action_low, task.action_high};
+}
+
+void write_policy(hdf5::GroupWriter& group, const TvLinearGaussian& policy) {
+  const Index T = policy.horizon(), ds = policy.observation_dim(), da = policy.action_dim();
+  group.dataset("K", stack(T, da, ds, [&](int t) -> const MatrixXd& { return policy[t].K; }), {T, da, ds});
+  group.dataset("k", stack(T, da, 1, [&](int t) -> const VectorXd& { return policy[t].k; }), {T, da});
+  group.dataset("Sigma", stack(T, da, da, [&](int t) -> const MatrixXd& { return policy[t].Sigma; }), {T, da, da});
+}
+
+TvLinearGaussian read_policy(const hdf5::GroupReader& group) {
+  const hdf5::Shape shape = group.shape("K");
+  if (shape.size() != 3 || shape[0] < 1 || shape[0] > max_steps || shape[1] < 1 || shape[2] < 1)
+    group.fail(fmt::format("dataset K: found {}, expected [T, da, ds], all at least 1", hdf5::to_string(shape)));
+  const Index T = shape[0], da = shape[1], ds = shape[2];
+  const std::vector<double> K = group.doubles("K", shape);
+  const std::vector<double> k = group.doubles("k", {T, da});
+  const std::vector<double> Sigma = group.doubles("Sigma", {T, da, da});
+
+  std::vector<LinearGaussian> steps;
+  steps.reserve(static_cast<std::size_t>(T));
+  for (Index t = 0; t < T; ++t) {
+    const MatrixXd S = slice(Sigma, t, da, da);
+    if ((S - S.transpose()).cwiseAbs().maxCoeff() > symmetry * S.cwiseAbs().maxCoeff())
+      group.fail(fmt::format("dataset Sigma: found a matrix that is not symmetric at step {}", t));
+    try {
+      steps.push_back(make_linear_gaussian(slice(K, t, da, ds), slice(k, t, da, 1), S));
+    } catch (const InputError&) {  // sizes and finiteness are checked: what is left is
+      group.fail(fmt::format("dataset Sigma: found a matrix that is not positive definite at step {}", t));
+    }
+  }
+  return TvLinearGaussian(std::move(steps));
+}
+
+std::string policy_bytes(const TvLinearGaussian& policy, const PolicyInfo& info) {
+  hdf5::Writer file;
+  hdf5::GroupWriter root = file.root();
+  root.attribute("kind", kind);
+  root.attribute("kedge_version", KEDGE_VERSION);
+  if (!info.task.empty()) root.attribute("task", info.task);
+  if (!info.observation_names.empty()) root.attribute("observation_names", info.observation_names);
+  if (!info.action_names.empty()) root.attribute("action_names", info.action_names);
+  if (info.action_low.size() > 0) root.attribute("action_low", entries(info.action_low));
+  if (info.action_high.size() > 0) root.attribute("action_high", entries(info.action_high));
+  write_policy(root, policy);
+  return hdf5::seal(file.image());
+}
+
+void save_policy(const std::filesystem::path& path, const TvLinearGaussian& policy, const PolicyInfo& info,
+                 Durability durability) {
+  write_file(path, policy_bytes(policy, info), durability);
+}
+
+PolicyFile load_policy(const std::filesystem::path& path) {
+  const std::string image = hdf5::read_sealed(path, hdf5::Trailer::optional);
+  const hdf5::Reader file(image, path.string());
+  const hdf5::GroupReader root = file.root();
+  if (const std::string found = root.text("kind"); found != kind)
+    root.fail(fmt::format("attribute kind: found {}, expected \"{}\"", hdf5::quoted(found), kind));
+  PolicyFile result;
+  result.policy = read_policy(root);
+  result.info = read_info(root, result.policy.observation_dim(), result.policy.action_dim());
+  return result;
+}
+
+}  // namespace kedge

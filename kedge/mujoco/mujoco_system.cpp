@@ -92,7 +92,7 @@ MujocoSystem::MujocoSystem(std::shared_ptr<const mjModel_> model, int substeps)
     : model_(std::move(model)),
       substeps_(substeps),
       sensors_(VectorXd::Zero(static_cast<Index>(model_->nsensordata))),
-      warmstart_(static_cast<Index>(model_->nv)) {
+      scratch_(static_cast<Index>(model_->nq + model_->nv)) {
   install_mujoco_handlers();
   mjData* data = nullptr;
   if (!call_mujoco([&] { data = mj_makeData(model_.get()); }) || !data)
@@ -140,9 +140,11 @@ bool MujocoSystem::healthy() const {
 void MujocoSystem::settle() {
   mjData& d = *data_;
   std::fill_n(d.ctrl, model_->nu, 0.0);
-  std::copy_n(d.qacc_warmstart, model_->nv, warmstart_.data());
+  // mj_forward normalises quaternions in qpos and moves the solver's warm start: put both back.
+  std::copy_n(d.qacc_warmstart, model_->nv, std::copy_n(d.qpos, model_->nq, scratch_.data()));
   const bool returned = call_mujoco([&] { mj_forward(model_.get(), &d); });
-  std::copy_n(warmstart_.data(), model_->nv, d.qacc_warmstart);
+  std::copy_n(scratch_.data(), model_->nq, d.qpos);
+  std::copy_n(scratch_.data() + model_->nq, model_->nv, d.qacc_warmstart);
   if (returned && healthy())
     std::copy_n(d.sensordata, sensors_.size(), sensors_.data());
   else
@@ -163,7 +165,7 @@ VectorXd MujocoSystem::acceleration(VectorIn x, VectorIn u) {
   mjData& d = *data_;
   std::copy_n(u.data(), model_->nu, d.ctrl);
   if (!call_mujoco([&] { mj_forward(model_.get(), &d); }))
-    return VectorXd::Constant(warmstart_.size(), std::numeric_limits<double>::quiet_NaN());
+    return VectorXd::Constant(static_cast<Index>(model_->nv), std::numeric_limits<double>::quiet_NaN());
   return Eigen::Map<const VectorXd>(d.qacc, static_cast<Index>(model_->nv));
 }
 

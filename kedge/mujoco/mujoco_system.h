@@ -63,7 +63,7 @@ class MujocoSystem final : public System {
   std::unique_ptr<mjData_, DeleteData> data_;
   int substeps_;
   VectorXd sensors_;               ///< [nsensor] as `sensors` reports them
-  VectorXd warmstart_;             ///< [nv] scratch of `settle`
+  VectorXd scratch_;               ///< [nq + nv] of `settle`
 };
 
 }  // namespace kedge

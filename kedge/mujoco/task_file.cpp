@@ -582,6 +582,16 @@ void Reader::success(Task& task, toml::table& resolved) const {
   resolved.insert("success", std::move(out));
 }
 
+/// One control step from the mean start, with actions as near to 0 as their limits allow: NaN in a model shows here.
+bool first_step_succeeds(const Task& task) {
+  const auto system = task.system->clone();
+  VectorXd u = VectorXd::Zero(system->nu());
+  for (Index i = 0; i < task.da(); ++i)
+    u[task.control_index[static_cast<std::size_t>(i)]] = std::clamp(0.0, task.action_low[i], task.action_high[i]);
+  system->reset(task.start.mean);
+  return system->step(u);
+}
+
 }  // namespace
 
 TaskFile load_task(const std::string& path, const std::vector<Override>& overrides) {
@@ -627,12 +637,14 @@ TaskFile load_task(const std::string& path, const std::vector<Override>& overrid
   loaded.model->opt.timestep = task.control_step / reader.substeps;
   task.system = std::make_shared<MujocoSystem>(loaded.model, reader.substeps);
   validate(task);
+  if (!first_step_succeeds(task))
+    model_key.fail(fmt::format("the simulation of {} diverges in the first control step from the mean start, without action", model_key.text()));
 
   file.files = model_files(file.model_path);
   file.digest = digest(write_toml(resolved), file.files);
   if (!task.success.empty()) resolved["success"].as_table()->insert("text", task.success[0].text);
   resolved.insert("name", task.name);
-  resolved.insert("summary", task.summary);
+  if (summary) resolved.insert("summary", task.summary);
   resolved.insert("model", file.model_path);
   file.resolved_toml = write_toml(resolved);
   return file;

@@ -1,0 +1,390 @@
+#include "kedge/mujoco/mujoco_system.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <limits>
+#include <numbers>
+
+#include "kedge/core/random.h"
+#include "kedge/policy/tv_linear_gaussian.h"
+#include "kedge/rollout/rollout.h"
+#include "temporary_folder.h"
+
+namespace kedge {
+namespace {
+
+using testing::HasSubstr;
+
+const std::string kDoubleLink = KEDGE_SOURCE_DIR "/tasks/double_link/double_link.xml";
+const std::string kQuadLink = KEDGE_SOURCE_DIR "/tests/mujoco/quad_link.xml";
+
+MujocoSystem load(const std::string& path, int substeps = 1) {
+  LoadedModel loaded = load_mujoco_model(path);
+  EXPECT_TRUE(loaded.model) << loaded.error;
+  return {loaded.model, substeps};
+}
+
+MujocoSystem compile(const std::string& xml, int substeps = 1) {
+  const TemporaryFolder folder;
+  return load(folder.write("model.xml", xml), substeps);
+}
+
+VectorXd random_vector(Index n, double scale, Stream& noise) {
+  VectorXd v(n);
+  for (Index i = 0; i < n; ++i) v[i] = scale * (2.0 * noise.uniform() - 1.0);
+  return v;
+}
+
+/// Bit for bit.
+testing::AssertionResult same(const VectorXd& a, const VectorXd& b) {
+  if (a.size() == b.size() && std::memcmp(a.data(), b.data(), sizeof(double) * static_cast<std::size_t>(a.size())) == 0)
+    return testing::AssertionSuccess();
+  return testing::AssertionFailure() << a.transpose() << " is not " << b.transpose();
+}
+
+VectorXd state(const System& system) {
+  VectorXd x(system.nx());
+  system.state(x);
+  return x;
+}
+
+VectorXd sensors(const System& system) {
+  VectorXd y(system.nsensor());
+  system.sensors(y);
+  return y;
+}
+
+// ---- physics -------------------------------------------------------------------------------------------------------
+
+/// Accelerations of an n-link chain from Lagrange's equations in absolute angles phi = cumsum(theta):
+///   (B o cos(phi_j - phi_k) + I) phidd = tau_j - tau_{j+1} + g c_j sin phi_j - sum_k B_jk sin(phi_j - phi_k) phid_k^2
+/// with B_jk = sum_i m a_ij a_ik, c_j = sum_i m a_ij; a_ij = 1 for j < i, 1/2 for j = i (links of 1 m and 1 kg), inertia
+/// (1 + 1e-4) / 3 about the centre, viscous friction 0.025 in each joint.
+VectorXd chain_acceleration(const VectorXd& theta, const VectorXd& thetad, const VectorXd& u) {
+  const Index n = theta.size();
+  const double g = 9.81, inertia = (1.0 + 1e-4) / 3.0, friction = 0.025;
+  MatrixXd a = MatrixXd::Zero(n, n);
+  for (Index i = 0; i < n; ++i)
+    for (Index j = 0; j <= i; ++j) a(i, j) = j < i ? 1.0 : 0.5;
+  const MatrixXd B = a.transpose() * a;
+  const VectorXd c = a.colwise().sum();
+
+  VectorXd phi(n), phid(n), tau = VectorXd::Zero(n + 1);
+  for (Index j = 0; j < n; ++j) {
+    phi[j] = theta.head(j + 1).sum();
+    phid[j] = thetad.head(j + 1).sum();
+    tau[j] = u[j] - friction * thetad[j];
+  }
+  MatrixXd M = inertia * MatrixXd::Identity(n, n);
+  VectorXd f(n);
+  for (Index j = 0; j < n; ++j) {
+    f[j] = tau[j] - tau[j + 1] + g * c[j] * std::sin(phi[j]);
+    for (Index k = 0; k < n; ++k) {
+      M(j, k) += B(j, k) * std::cos(phi[j] - phi[k]);
+      f[j] -= B(j, k) * std::sin(phi[j] - phi[k]) * phid[k] * phid[k];
+    }
+  }
+  VectorXd phidd = M.llt().solve(f);
+  for (Index j = n - 1; j > 0; --j) phidd[j] -= phidd[j - 1];
+  return phidd;
+}
+
+void expect_closed_form(const std::string& path) {
+  MujocoSystem system = load(path);
+  const Index n = system.nu();
+  Stream noise(1, 0, 0, 0);
+  double worst = 0.0;
+  for (int i = 0; i < 1000; ++i) {
+    VectorXd x(2 * n);
+    x << random_vector(n, std::numbers::pi, noise), random_vector(n, 10.0, noise);
+    const VectorXd u = random_vector(n, 25.0, noise);
+    const VectorXd expected = chain_acceleration(x.head(n), x.tail(n), u);
+    const double error = (system.acceleration(x, u) - expected).lpNorm<Eigen::Infinity>();
+    worst = std::max(worst, error / expected.lpNorm<Eigen::Infinity>());
+  }
+  EXPECT_LE(worst, 1e-9);
+  EXPECT_GT(worst, 0.0);  // both were computed
+}
+
+TEST(DoubleLink, AcceleratesAsTheClosedForm) { expect_closed_form(kDoubleLink); }
+TEST(QuadLink, AcceleratesAsTheClosedForm) { expect_closed_form(kQuadLink); }
+
+TEST(DoubleLink, ConservesEnergyAsAccuratelyAsItsTimeStepAllows) {
+  // Without torque the power is that of friction: E(5 s) - E(0) = -0.025 integral |thetad|^2.
+  LoadedModel loaded = load_mujoco_model(kDoubleLink);
+  const auto energy = [](const VectorXd& x) {
+    const double I = (1.0 + 1e-4) / 3.0, a = x[0], b = x[0] + x[1], ad = x[2], bd = x[2] + x[3];
+    const double potential = 9.81 * (0.5 * std::cos(a) + std::cos(a) + 0.5 * std::cos(b));
+    const double kinetic = 0.5 * (I + 0.25 + 1.0) * ad * ad + 0.5 * (I + 0.25) * bd * bd + 0.5 * ad * bd * std::cos(a - b);
+    return potential + kinetic;
+  };
+  MujocoSystem system(loaded.model, 1);  // the model's own time step: 2 ms
+  VectorXd x(4), u = VectorXd::Zero(2);
+  x << 2.0, 0.5, 3.0, -1.0;
+  system.reset(x);
+  const double before = energy(x);
+  double lost = 0.0;
+  for (int i = 0; i < 2500; ++i) {
+    const double power = 0.025 * state(system).tail(2).squaredNorm();
+    ASSERT_TRUE(system.step(u));
+    lost += 0.002 * 0.5 * (power + 0.025 * state(system).tail(2).squaredNorm());
+  }
+  EXPECT_GT(lost, 0.1);
+  EXPECT_NEAR(before - energy(state(system)), lost, 1e-4 * lost);
+}
+
+// ---- one simulation does not leak into the next ------------------------------------------------------------------------
+
+/// Everything that carries memory: contacts and limits (warm start), friction, an activation, a mocap body, sensors.
+const std::string kMessy = R"(
+<mujoco>
+  <option timestep="0.005" iterations="3"/>
+  <worldbody>
+    <geom type="plane" size="5 5 1"/>
+    <body name="target" mocap="true" pos="1 0 1"><geom size="0.1" contype="0" conaffinity="0"/></body>
+    <body pos="0 0 0.3"><freejoint/><geom type="box" size="0.1 0.1 0.1"/>
+      <body pos="0 0 0.1"><joint name="arm" axis="0 1 0" limited="true" range="-60 60" frictionloss="0.1"/>
+        <geom type="capsule" fromto="0 0 0 0.3 0 0.1" size="0.03"/><site name="hand" pos="0.3 0 0.1"/></body></body>
+  </worldbody>
+  <actuator><general joint="arm" dyntype="filter" dynprm="0.05" gainprm="5" ctrllimited="true" ctrlrange="-2 2"/></actuator>
+  <sensor><touch site="hand"/><framepos objtype="site" objname="hand"/><clock/></sensor>
+</mujoco>)";
+
+/// States and sensors of 60 control steps from x under controls named by `seed`, one column a step.
+MatrixXd simulate(System& system, const VectorXd& x, std::uint32_t seed) {
+  Stream noise(seed, 0, 0, 0);
+  system.reset(x);
+  MatrixXd path(system.nx() + system.nsensor(), 61);
+  path.col(0) << state(system), sensors(system);
+  for (int t = 1; t <= 60; ++t) {
+    EXPECT_TRUE(system.step(random_vector(system.nu(), 2.0, noise)));
+    path.col(t) << state(system), sensors(system);
+  }
+  return path;
+}
+
+VectorXd messy_start(double height) {
+  VectorXd x = VectorXd::Zero(8 + 7 + 1);
+  x[2] = height;
+  x[3] = 1.0;
+  x[8 + 2] = -1.0;
+  return x;
+}
+
+TEST(MujocoSystem, ForgetsEarlierUseBitForBit) {
+  MujocoSystem fresh = compile(kMessy, 4), used = compile(kMessy, 4);
+  const MatrixXd expected = simulate(fresh, messy_start(0.3), 1);
+  simulate(used, messy_start(0.11), 2);
+  used.settle();
+  const MatrixXd again = simulate(used, messy_start(0.3), 1);
+  EXPECT_TRUE(same(expected.reshaped(), again.reshaped()));
+  EXPECT_GT(expected.row(expected.rows() - 4).maxCoeff(), -1.0);
+  EXPECT_FALSE(same(expected.col(60), expected.col(59)));
+}
+
+TEST(MujocoSystem, ForgetsDivergence) {
+  MujocoSystem fresh = compile(kMessy), used = compile(kMessy);
+  const MatrixXd expected = simulate(fresh, messy_start(0.3), 1);
+  VectorXd bad = messy_start(0.3);
+  bad[8] = 9.99e9;
+  used.reset(bad);
+  int steps = 0;
+  while (used.step(VectorXd::Zero(1)) && steps < 1000) ++steps;
+  ASSERT_LT(steps, 1000);
+  EXPECT_TRUE(same(expected.reshaped(), simulate(used, messy_start(0.3), 1).reshaped()));
+}
+
+TEST(MujocoSystem, ClonesAreEqualAndIndependent) {
+  MujocoSystem system = compile(kMessy, 2);
+  const auto clone = system.clone();
+  simulate(system, messy_start(0.2), 3);
+  const VectorXd before = state(system);
+  const MatrixXd path = simulate(*clone, messy_start(0.3), 1);
+  EXPECT_TRUE(same(before, state(system)));
+  EXPECT_TRUE(same(path.reshaped(), simulate(system, messy_start(0.3), 1).reshaped()));
+}
+
+TEST(MujocoSystem, SettlingDoesNotDisturbTheSimulation) {
+  MujocoSystem plain = compile(kMessy, 2), settled = compile(kMessy, 2);
+  plain.reset(messy_start(0.15));
+  settled.reset(messy_start(0.15));
+  Stream a(4, 0, 0, 0), b(4, 0, 0, 0);
+  for (int t = 0; t < 60; ++t) {
+    ASSERT_TRUE(plain.step(random_vector(1, 2.0, a)));
+    ASSERT_TRUE(settled.step(random_vector(1, 2.0, b)));
+    settled.settle();
+  }
+  EXPECT_TRUE(same(state(plain), state(settled)));
+}
+
+TEST(MujocoSystem, ResetSetsTheWholeState) {
+  MujocoSystem system = compile(kMessy);
+  Stream noise(5, 0, 0, 0);
+  VectorXd x = random_vector(system.nx(), 1.0, noise);
+  x.segment(3, 4).normalize();
+  system.reset(x);
+  EXPECT_TRUE(same(x, state(system)));
+}
+
+// ---- sensors ---------------------------------------------------------------------------------------------------------
+
+TEST(MujocoSystem, SensorsDescribeTheStateAndControlOfTheStep) {
+  for (const std::string integrator : {"Euler", "RK4"}) {
+    MujocoSystem system = compile(R"(<mujoco><option timestep="0.01" integrator=")" + integrator + R"("/>
+      <worldbody><body><joint name="j" axis="0 1 0" damping="0.3"/><geom type="capsule" fromto="0 0 0 0 0 1" size="0.05"/>
+      <site name="s"/></body></worldbody><actuator><motor name="m" joint="j" gear="3"/></actuator>
+      <sensor><jointpos joint="j"/><jointvel joint="j"/><actuatorfrc actuator="m"/><frameangacc objtype="site" objname="s"/></sensor>
+      </mujoco>)", 3);
+    VectorXd x(2), u(1), y(6);
+    x << 0.4, -1.0;
+    for (int t = 0; t < 3; ++t) {
+      u << 0.5 + t;
+      const VectorXd acceleration = system.acceleration(x, u);
+      system.reset(x);
+      ASSERT_TRUE(system.step(u));
+      system.sensors(y);
+      EXPECT_EQ(y[0], x[0]);
+      EXPECT_EQ(y[1], x[1]);
+      EXPECT_DOUBLE_EQ(y[2], u[0]);
+      EXPECT_NEAR(y[4], acceleration[0], 1e-12);
+      x = state(system);
+    }
+    system.settle();
+    system.sensors(y);
+    EXPECT_EQ(y[0], x[0]);
+    EXPECT_EQ(y[1], x[1]);
+    EXPECT_EQ(y[2], 0.0);
+    EXPECT_TRUE(same(x, state(system)));
+  }
+}
+
+TEST(MujocoSystem, OneControlStepIsItsSubstepsWithOneControl) {
+  MujocoSystem fine = load(kDoubleLink, 1), coarse = load(kDoubleLink, 7);
+  VectorXd x(4), u(2);
+  x << 1.0, -0.5, 4.0, 2.0;
+  u << 3.0, -2.0;
+  fine.reset(x);
+  coarse.reset(x);
+  for (int i = 0; i < 7; ++i) ASSERT_TRUE(fine.step(u));
+  ASSERT_TRUE(coarse.step(u));
+  EXPECT_TRUE(same(state(fine), state(coarse)));
+}
+
+// ---- divergence ------------------------------------------------------------------------------------------------------
+
+/// A mass that coasts: position 9e8 (t + 1) after step t, beyond MuJoCo's 1e10 after step 11.
+const std::string kCoasting = R"(<mujoco><option timestep="0.1" gravity="0 0 0"/><worldbody><body><joint name="j" type="slide"/>
+  <geom size="0.1"/></body></worldbody><actuator><motor joint="j"/></actuator></mujoco>)";
+
+TEST(MujocoSystem, ReportsDivergenceAtTheStepThatCausesIt) {
+  for (const int substeps : {1, 5}) {
+    MujocoSystem system = compile(kCoasting, substeps);
+    VectorXd x(2);
+    x << 0.0, 9e8 * 10 / substeps;
+    system.reset(x);
+    for (int t = 0; t < 11; ++t) ASSERT_TRUE(system.step(VectorXd::Zero(1))) << t;
+    EXPECT_FALSE(system.step(VectorXd::Zero(1)));
+    system.reset(VectorXd::Zero(2));
+    EXPECT_TRUE(system.step(VectorXd::Zero(1)));
+  }
+}
+
+TEST(MujocoSystem, ReportsBadControls) {
+  for (const double bad : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity(), 1e11}) {
+    MujocoSystem system = load(kDoubleLink, 3);
+    system.reset(VectorXd::Zero(4));
+    EXPECT_FALSE(system.step(VectorXd::Constant(2, bad))) << bad;
+  }
+}
+
+TEST(MujocoSystem, ReportsAnExplosionInsideAStep) {
+  // MuJoCo resets itself in the middle of the control step; the state afterwards looks perfectly sane.
+  MujocoSystem system = load(kDoubleLink, 200);
+  VectorXd x = VectorXd::Zero(4);
+  x << 1.0, 1.0, 1e6, -1e6;
+  system.reset(x);
+  EXPECT_FALSE(system.step(VectorXd::Zero(2)));
+}
+
+TEST(MujocoSystem, ReportsContactsThatFoundNoRoom) {
+  std::string xml = kMessy;
+  const std::string timestep = "<option timestep";
+  xml.insert(xml.find(timestep), "<size njmax=\"2\" nconmax=\"1\"/>");
+  MujocoSystem system = compile(xml);
+  system.reset(messy_start(0.1));
+  bool fine = true;
+  for (int t = 0; t < 50 && fine; ++t) fine = system.step(VectorXd::Zero(1));
+  EXPECT_FALSE(fine);
+}
+
+TEST(MujocoSystem, SurvivesAFatalErrorOfMujoco) {
+  // With too little memory for its solver MuJoCo would end the process: some sizes are enough to compile the model, but
+  // not for a step. (nstack counts numbers; since 2.3 `memory` counts bytes.)
+  const TemporaryFolder folder;
+  int failures = 0;
+  for (int size = 50; size < 1000; size += 10)
+    for (const std::string& memory : {fmt::format("nstack=\"{}\"", size), fmt::format("memory=\"{}\"", 32 * size)}) {
+      const std::string xml = std::string(kMessy).insert(9, "<size " + memory + "/>");
+      const LoadedModel loaded = load_mujoco_model(folder.write("small.xml", xml));
+      if (!loaded.model) continue;
+      MujocoSystem system(loaded.model, 2);
+      system.reset(messy_start(0.08));
+      if (system.step(VectorXd::Zero(1))) continue;
+      system.settle();
+      system.reset(messy_start(0.08));
+      EXPECT_FALSE(system.step(VectorXd::Zero(1)));
+      ++failures;
+    }
+  EXPECT_GT(failures, 0);
+}
+
+TEST(MujocoSystem, DivergenceReachesTheBatch) {
+  Task task;
+  task.name = "coasting";
+  task.system = std::make_shared<MujocoSystem>(compile(kCoasting));
+  task.horizon = 20;
+  task.control_step = 0.1;
+  task.observation = {0, 1};
+  task.observation_names = {"x", "v"};
+  task.control_index = {0};
+  task.action_names = {"f"};
+  task.action_low = VectorXd::Constant(1, -1.0);
+  task.action_high = VectorXd::Constant(1, 1.0);
+  task.start.mean = Eigen::Vector2d(0.0, 9e9);
+  task.start.spread = VectorXd::Zero(2);
+  CostTerm term;
+  term.name = "x";
+  term.residual.index = {0};
+  term.residual.target = VectorXd::Zero(1);
+  term.weight = VectorXd::Ones(1);
+  term.active.assign(21, 1);
+  task.cost = {term};
+  const auto policy = TvLinearGaussian::constant(20, 2, VectorXd::Zero(1), VectorXd::Ones(1));
+  const auto batch = rollout(task, policy, {.rollouts = 3}, kedge::Run{});
+  ASSERT_TRUE(batch);
+  for (int n = 0; n < 3; ++n) {
+    EXPECT_EQ(batch->diverged_at[static_cast<std::size_t>(n)], 11);
+    EXPECT_NEAR(batch->state(0, batch->at(n, 11)), 9.9e9, 1e3);
+  }
+}
+
+// ---- models ----------------------------------------------------------------------------------------------------------
+
+TEST(LoadMujocoModel, ReturnsMujocosComplaintAndWritesNoLog) {
+  const TemporaryFolder folder;
+  const auto error = [&](const std::string& text) { return load_mujoco_model(folder.write("bad.xml", text)).error; };
+  EXPECT_THAT(error("<mujoco><worldbody><body><joint/></body></worldbody></mujoco>"), HasSubstr("mass"));
+  EXPECT_THAT(error("<mujoco><wordbody/></mujoco>"), HasSubstr("wordbody"));
+  EXPECT_THAT(error("<mujoco"), HasSubstr("XML"));
+  EXPECT_NE(error(""), "");
+  EXPECT_NE(load_mujoco_model(folder.path("absent.xml")).error, "");
+  EXPECT_FALSE(std::filesystem::exists("MUJOCO_LOG.TXT"));
+}
+
+}  // namespace
+}  // namespace kedge

@@ -1,6 +1,7 @@
 #include "kedge/evaluation/importance_weights.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -104,39 +105,39 @@ WeightedSamples select_samples(VectorIn log_weight, double cutoff) {
   // Half of the allowance goes to whatever is below (cutoff / 2n) of the largest weight: no exponential is taken of those.
   const double floor = cutoff > 0 ? top + std::log(0.5 * cutoff / static_cast<double>(n)) : top - 700.0;
   std::vector<Index> row;
-  std::vector<double> below;
+  std::vector<double> weight;  // relative to the largest; first its logarithm
   for (Index c = 0; c < chunk_top.size(); ++c) {
     if (chunk_top[c] < floor) continue;
     for (Index i = c * chunk; i < std::min((c + 1) * chunk, n); ++i) {
       if (log_weight[i] < floor) continue;
       row.push_back(i);
-      below.push_back(log_weight[i] - top);
+      weight.push_back(log_weight[i] - top);
     }
   }
-  Eigen::ArrayXd w = Eigen::Map<const Eigen::ArrayXd>(below.data(), static_cast<Index>(below.size()));
-  const Eigen::ArrayXd log_w = w;
+  Eigen::Map<Eigen::ArrayXd> w(weight.data(), static_cast<Index>(weight.size()));
+  constexpr double bins = 256;
+  const Eigen::ArrayXi bin = (w * (bins / (floor - top))).min(bins - 1).cast<int>();  // 0: the heaviest
   w = w.exp();
   const double total = w.sum();
   samples.effective = total * total / w.square().sum();
 
   // The other half to the lightest of the rest, by a histogram of log weights: no sorting.
-  constexpr int bins = 256;
-  const double width = (top - floor) / bins;
-  const auto bin = [&](Index i) { return std::clamp(static_cast<int>(-log_w[i] / width), 0, bins - 1); };
-  std::vector<double> mass(bins, 0.0);
-  for (Index i = 0; i < w.size(); ++i) mass[static_cast<std::size_t>(bin(i))] += w[i];
-  int last = bins - 1;
+  std::array<double, static_cast<std::size_t>(bins)> mass{};
+  for (Index i = 0; i < w.size(); ++i) mass[static_cast<std::size_t>(bin[i])] += w[i];
+  int last = static_cast<int>(bins) - 1;
   double dropped = 0.0;
   while (last > 0 && dropped + mass[static_cast<std::size_t>(last)] <= 0.5 * cutoff * total)
     dropped += mass[static_cast<std::size_t>(last--)];
 
-  std::vector<double> kept;
+  std::size_t kept = 0;
   for (Index i = 0; i < w.size(); ++i) {
-    if (bin(i) > last) continue;
-    samples.row.push_back(row[static_cast<std::size_t>(i)]);
-    kept.push_back(w[i]);
+    if (bin[i] > last) continue;
+    row[kept] = row[static_cast<std::size_t>(i)];
+    weight[kept++] = w[i];
   }
-  samples.weight = Eigen::Map<const VectorXd>(kept.data(), static_cast<Index>(kept.size()));
+  row.resize(kept);
+  samples.row = std::move(row);
+  samples.weight = Eigen::Map<const VectorXd>(weight.data(), static_cast<Index>(kept));
   const double kept_total = samples.weight.sum();
   samples.weight /= kept_total;
   samples.left_out = std::max(0.0, (total - kept_total) / total);

@@ -55,16 +55,17 @@ Eigen::LLT<MatrixXd> factor_with_ridge(MatrixXd gram, double ridge) {
   return Eigen::LLT<MatrixXd>(gram);
 }
 
-/// value_k += q(W x_k - b) for every column x_k of x.
+/// value_k += q(W x_k - b) for every row x_k of x.
 void add_values(const Quadratic& q, const Whitening& map, const MatrixXd& x, VectorXd& value) {
-  MatrixXd scratch(kBlock, x.rows());
+  MatrixXd scratch(kBlock, x.cols());
   VectorXd slope(kBlock);
-  for (Index k = 0; k < x.cols(); k += kBlock) {
-    const Index count = std::min(kBlock, x.cols() - k);
+  for (Index k = 0; k < x.rows(); k += kBlock) {
+    const Index count = std::min(kBlock, x.rows() - k);
     auto z = scratch.topRows(count);
     auto s = slope.head(count);
     auto v = value.segment(k, count);
-    whiten_columns(map, x.middleCols(k, count), z);
+    z = x.middleRows(k, count);
+    whiten_rows(map, z);
     v.array() += q.c;
     for (Index i = 0; i < z.cols(); ++i) {
       s = 0.5 * q.H(i, i) * z.col(i) + VectorXd::Constant(count, q.g[i]);
@@ -82,9 +83,9 @@ std::optional<Regression> prepare_regression(const Task& task, int t, const std:
   const Index N = samples.weight.size(), n = map.dim(), ds = data.back().next.rows(), p = feature_count(n);
   if (N == 0) return std::nullopt;
 
-  Regression r{MatrixXd(N, n), MatrixXd(ds, N), samples.weight, VectorXd(N), MatrixXd::Zero(p, p), {}, {}};
+  Regression r{MatrixXd(N, n), MatrixXd(N, ds), samples.weight, VectorXd(N), MatrixXd::Zero(p, p), {}, {}};
   const ActiveTerms active(task, t);
-  MatrixXd x(n, kBlock), phi(kBlock, p);
+  MatrixXd phi(kBlock, p);
   std::size_t epoch = 0;
   Index offset = 0;
   for (Index first = 0; first < N; first += kBlock) {
@@ -94,13 +95,13 @@ std::optional<Regression> prepare_regression(const Task& task, int t, const std:
       while (sample - offset >= data[epoch].size()) offset += data[epoch++].size();
       const Transitions& d = data[epoch];
       const Index i = sample - offset;
-      x.col(k) = d.x.col(i);
-      r.next.col(first + k) = d.next.col(i);
+      for (Index j = 0; j < n; ++j) r.z(first + k, j) = d.x(j, i);
+      for (Index j = 0; j < ds; ++j) r.next(first + k, j) = d.next(j, i);
       r.cost[first + k] = options.monte_carlo ? d.cost_to_go[i] : active.cost(d, i);
     }
     auto z = r.z.middleRows(first, count);
     auto features = phi.topRows(count);
-    whiten_columns(map, x.leftCols(count), z);
+    whiten_rows(map, z);
     hermite_features(z, features);
     features.array().colwise() *= r.weight.segment(first, count).array().sqrt();
     r.gram.selfadjointView<Eigen::Lower>().rankUpdate(features.transpose());

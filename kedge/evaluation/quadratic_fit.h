@@ -19,7 +19,7 @@ namespace kedge {
 /// One step's regression problem without its targets.
 struct Regression {
   MatrixXd z;       ///< [N, ds + da] whitened states and actions
-  MatrixXd next;    ///< [ds, N] next observations, not whitened
+  MatrixXd next;    ///< [N, ds] next observations, not whitened
   VectorXd weight;  ///< [N] sum 1
   VectorXd cost;    ///< [N] cost of step t; at the last step with the cost of the final state; Monte Carlo: the cost to go
   MatrixXd gram;    ///< [p, p] sum_k w_k phi_k phi_k'

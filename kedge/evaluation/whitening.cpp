@@ -32,8 +32,7 @@ Whitening whitening(const Gaussian& rho, const LinearGaussian& pi) {
   return map;
 }
 
-void whiten_columns(const Whitening& map, MatrixIn x, Eigen::Ref<MatrixXd> z) {
-  z = x.transpose();
+void whiten_rows(const Whitening& map, Eigen::Ref<MatrixXd> z) {
   for (Index i = map.dim() - 1; i >= 0; --i) {  // W is lower triangular: in place from the last row up
     z.col(i) = map.W(i, i) * z.col(i) - VectorXd::Constant(z.rows(), map.b[i]);
     for (Index j = 0; j < i; ++j) z.col(i) += map.W(i, j) * z.col(j);

@@ -23,7 +23,7 @@ Whitening whitening(const Gaussian& rho, const LinearGaussian& pi);
 /// The state part alone: xi = W s - b. log_normaliser belongs to rho.
 Whitening whitening(const Gaussian& rho);
 
-/// Applies the map to every column of x. @param x [n, N]  @param z [N, n], out: one a row
-void whiten_columns(const Whitening& map, MatrixIn x, Eigen::Ref<MatrixXd> z);
+/// Applies the map to every row, in place. @param z [N, n] in: x, out: W x - b
+void whiten_rows(const Whitening& map, Eigen::Ref<MatrixXd> z);
 
 }  // namespace kedge

@@ -1,0 +1,14 @@
+#!/bin/bash
+# Runs clang-tidy (.clang-tidy) over the sources of the library and the program, or over those named, as build/release
+# compiles them.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+clang_tidy=$(command -v clang-tidy-14 || command -v clang-tidy)
+[[ -e build/release/compile_commands.json ]] || cmake --preset release -DKEDGE_TESTS=OFF
+if (($#)); then files=("$@"); else mapfile -t files < <(git ls-files 'kedge/*.cpp' 'cli/*.cpp'); fi
+
+# Clang does not know every -march=native of GCC, and does not need it here.
+printf '%s\0' "${files[@]}" |
+  xargs -0 -n 1 -P "$(nproc)" "$clang_tidy" --quiet -p build/release --extra-arg=-Wno-unknown-warning-option
+echo "tidy: ${#files[@]} files"

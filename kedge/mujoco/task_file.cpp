@@ -452,12 +452,12 @@ void Reader::start(Task& task, toml::table& resolved) const {
   const VectorXd qpos0 = Eigen::Map<const VectorXd>(m_.qpos0, nq);
   const std::vector<Part> q = positions(m_), v = velocities(m_), a = activations(m_);
   VectorXd mean(nq + nv + na), spread(nq + nv + na);
-  mean << state_part(section, "qpos", q, qpos0, &Value::number, out),
-      state_part(section, "qvel", v, VectorXd::Zero(nv), &Value::number, out),
-      state_part(section, "act", a, VectorXd::Zero(na), &Value::number, out);
-  spread << state_part(section, "qpos_spread", q, VectorXd::Zero(nq), &Value::not_negative, out),
-      state_part(section, "qvel_spread", v, VectorXd::Zero(nv), &Value::not_negative, out),
-      state_part(section, "act_spread", a, VectorXd::Zero(na), &Value::not_negative, out);
+  mean.head(nq) = state_part(section, "qpos", q, qpos0, &Value::number, out);
+  mean.segment(nq, nv) = state_part(section, "qvel", v, VectorXd::Zero(nv), &Value::number, out);
+  mean.tail(na) = state_part(section, "act", a, VectorXd::Zero(na), &Value::number, out);
+  spread.head(nq) = state_part(section, "qpos_spread", q, VectorXd::Zero(nq), &Value::not_negative, out);
+  spread.segment(nq, nv) = state_part(section, "qvel_spread", v, VectorXd::Zero(nv), &Value::not_negative, out);
+  spread.tail(na) = state_part(section, "act_spread", a, VectorXd::Zero(na), &Value::not_negative, out);
 
   for (const Part& joint : quaternions(m_)) {
     const double norm = mean.segment(joint.first, 4).norm();

@@ -1,13 +1,16 @@
 #include "kedge/evaluation/quadratic_fit.h"
 
 #include <cmath>
+#include <numbers>
+
+#include "kedge/math/gram.h"
 
 namespace kedge {
 
 namespace {
 
 /// Samples are worked on in blocks that fit into the first-level cache with their features.
-constexpr Index kBlock = 64;
+constexpr Index kBlock = GramAccumulator::kBlock;
 
 /// Cost terms that are active at step t, and at the final state if t is the last step.
 struct ActiveTerms {
@@ -80,12 +83,13 @@ void add_values(const Quadratic& q, const Whitening& map, const MatrixXd& x, Vec
 std::optional<Regression> prepare_regression(const Task& task, int t, const std::deque<Transitions>& data,
                                              const WeightedSamples& samples, const Whitening& map,
                                              const RegressionOptions& options) {
-  const Index N = samples.weight.size(), n = map.dim(), ds = data.back().next.rows(), p = feature_count(n);
+  const Index N = samples.weight.size(), n = map.dim(), ds = data.back().next.rows();
   if (N == 0) return std::nullopt;
 
-  Regression r{MatrixXd(N, n), MatrixXd(N, ds), samples.weight, VectorXd(N), MatrixXd::Zero(p, p), {}, {}};
+  Regression r{MatrixXd(N, n), MatrixXd(N, ds), samples.weight, VectorXd(N), {}, {}, {}};
   const ActiveTerms active(task, t);
-  MatrixXd phi(kBlock, p);
+  GramAccumulator gram(feature_count(n));
+  VectorXd root(kBlock);
   std::size_t epoch = 0;
   Index offset = 0;
   for (Index first = 0; first < N; first += kBlock) {
@@ -100,13 +104,12 @@ std::optional<Regression> prepare_regression(const Task& task, int t, const std:
       r.cost[first + k] = options.monte_carlo ? d.cost_to_go[i] : active.cost(d, i);
     }
     auto z = r.z.middleRows(first, count);
-    auto features = phi.topRows(count);
     whiten_rows(map, z);
-    hermite_features(z, features);
-    features.array().colwise() *= r.weight.segment(first, count).array().sqrt();
-    r.gram.selfadjointView<Eigen::Lower>().rankUpdate(features.transpose());
+    root.head(count) = r.weight.segment(first, count).cwiseSqrt();
+    hermite_features(z, root.head(count), gram.block().topRows(count));
+    gram.add(count);
   }
-  r.gram.triangularView<Eigen::StrictlyUpper>() = r.gram.transpose();
+  r.gram = gram.gram();
   r.q_factor = factor_with_ridge(r.gram, options.ridge);
   const std::vector<Index> state_columns = leading_features(n, ds);
   r.v_factor = factor_with_ridge(r.gram(state_columns, state_columns), options.ridge);

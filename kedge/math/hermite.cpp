@@ -13,15 +13,15 @@ std::vector<Index> leading_features(Index n, Index m) {
   return columns;
 }
 
-void hermite_features(MatrixIn z, Eigen::Ref<MatrixXd> phi) {
+void hermite_features(MatrixIn z, VectorIn scale, Eigen::Ref<MatrixXd> phi) {
   const Index n = z.cols();
-  assert(phi.rows() == z.rows() && phi.cols() == feature_count(n));
-  phi.col(0).setOnes();
-  phi.middleCols(1, n) = z;
-  constexpr double scale = 1.0 / std::numbers::sqrt2;
+  assert(phi.rows() == z.rows() && phi.cols() == feature_count(n) && scale.size() == z.rows());
+  constexpr double square = 1.0 / std::numbers::sqrt2;
+  phi.col(0) = scale;
   for (Index i = 0; i < n; ++i) {
-    for (Index j = 0; j < i; ++j) phi.col(product_feature(n, i, j)) = z.col(i).cwiseProduct(z.col(j));
-    phi.col(product_feature(n, i, i)) = scale * (z.col(i).array().square() - 1.0);
+    phi.col(1 + i) = z.col(i).cwiseProduct(scale);
+    for (Index j = 0; j < i; ++j) phi.col(product_feature(n, i, j)) = z.col(i).cwiseProduct(phi.col(1 + j));
+    phi.col(product_feature(n, i, i)) = square * (z.col(i).cwiseProduct(phi.col(1 + i)) - scale);
   }
 }
 

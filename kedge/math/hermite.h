@@ -23,8 +23,8 @@ constexpr Index product_feature(Index n, Index i, Index j) { return 1 + n + i * 
 /// Columns, in order, of the features of the first m of n variables. @return [feature_count(m)]
 std::vector<Index> leading_features(Index n, Index m);
 
-/// Features of N samples, one sample a row: phi [N, feature_count(n)] from z [N, n].
-void hermite_features(MatrixIn z, Eigen::Ref<MatrixXd> phi);
+/// Features of N samples, one sample a row, each row times its scale: phi [N, feature_count(n)] from z [N, n], scale [N].
+void hermite_features(MatrixIn z, VectorIn scale, Eigen::Ref<MatrixXd> phi);
 
 /// q(z) = c + g'z + z'H z / 2, H symmetric.
 struct Quadratic {

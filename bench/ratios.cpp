@@ -1,0 +1,203 @@
+// The speed promises as ratios: both sides of a ratio run interleaved in this one process, and the fastest of several
+// repetitions counts, because machines are shared and noisy. Prints a table; --json FILE writes the same numbers.
+//
+//   ratios [--json FILE] [--repetitions N]
+
+#include <cblas.h>
+#include <fmt/format.h>
+#include <mujoco/mujoco.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <functional>
+#include <limits>
+
+#include "kedge/algorithms/moto.h"
+#include "kedge/evaluation/quadratic_fit.h"
+#include "kedge/mujoco/mujoco_system.h"
+#include "kedge/mujoco/task_file.h"
+#include "kedge/rollout/rollout.h"
+
+extern "C" void* __libc_malloc(std::size_t);
+
+namespace {
+thread_local long allocations = 0;
+}
+
+// Counts every allocation of the calling thread: operator new and Eigen both end here.
+extern "C" void* malloc(std::size_t size) {
+  ++allocations;
+  return __libc_malloc(size);
+}
+
+using namespace kedge;
+
+namespace {
+
+struct Row {
+  std::string name;
+  double value;
+  std::string unit;
+  double at_least;  ///< NaN: for information
+};
+
+double seconds(const std::function<void()>& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// Fastest time of each, run in turn.
+std::vector<double> fastest(int repetitions, const std::vector<std::function<void()>>& works) {
+  std::vector<double> best(works.size(), std::numeric_limits<double>::infinity());
+  for (int r = 0; r < repetitions; ++r)
+    for (std::size_t i = 0; i < works.size(); ++i) best[i] = std::min(best[i], seconds(works[i]));
+  return best;
+}
+
+/// The physics of a batch and nothing else: the same start states, controls and sub-steps, mj_step after mj_step.
+void bare_steps(const mjModel* model, mjData* data, int substeps, const Task& task, const Batch& batch) {
+  for (int n = 0; n < batch.rollouts; ++n) {
+    mj_resetData(model, data);
+    mju_copy(data->qpos, batch.state.col(batch.at(n, 0)).data(), model->nq);
+    mju_copy(data->qvel, batch.state.col(batch.at(n, 0)).data() + model->nq, model->nv);
+    for (int t = 0; t < batch.horizon; ++t) {
+      for (Index i = 0; i < task.da(); ++i)
+        data->ctrl[task.control_index[static_cast<std::size_t>(i)]] =
+            std::clamp(batch.action(i, batch.step(n, t)), task.action_low[i], task.action_high[i]);
+      for (int k = 0; k < substeps; ++k) mj_step(model, data);
+    }
+  }
+}
+
+void rollouts(const Task& task, const MotoState& state, int repetitions, std::vector<Row>& rows) {
+  const auto& system = dynamic_cast<const MujocoSystem&>(*task.system);
+  const mjModel* model = &system.model();
+  mjData* data = mj_makeData(model);
+  const RolloutOptions options{40, 0, true};
+  const Run one, two{0, 2, {}};
+  const Batch batch = *rollout(task, state.policy, options, one);
+  const auto time = fastest(repetitions, {[&] { bare_steps(model, data, system.substeps(), task, batch); },
+                                          [&] { (void)rollout(task, state.policy, options, one); },
+                                          [&] { (void)rollout(task, state.policy, options, two); }});
+  mj_deleteData(data);
+  const double steps = options.rollouts * task.horizon;
+  rows.push_back({"rollouts, one thread: control steps/s against bare mj_step", time[0] / time[1], "x", 0.95});
+  rows.push_back({"rollouts, one thread", steps / time[1], "control steps/s", std::nan("")});
+  rows.push_back({"rollouts: two threads against one", time[1] / time[2], "x", 1.9});
+
+  const auto count = [&](int n) {
+    const long before = allocations;
+    (void)rollout(task, state.policy, {n, 0, true}, one);
+    return allocations - before;
+  };
+  count(1);
+  Task longer = task;
+  longer.horizon = task.horizon - 1;  // same work but one step: what a control step allocates
+  for (CostTerm& term : longer.cost) term.active.pop_back();
+  for (Success& success : longer.success) success.active.pop_back();
+  const long base = count(20);
+  const long before = allocations;
+  (void)rollout(longer, state.policy, {20, 0, true}, one);
+  const long shorter = allocations - before;
+  rows.push_back({"allocations per control step", static_cast<double>(base - shorter) / 20.0, "", std::nan("")});
+}
+
+/// The learning iteration at a stored state, phase by phase.
+void learning(const Task& task, MotoState state, const MotoOptions& options, int repetitions, std::vector<Row>& rows) {
+  MotoOptions one_more = options;
+  one_more.iterations = state.iteration + 1;
+  std::vector<double> best;
+  std::vector<std::string> names;
+  for (int r = 0; r < repetitions; ++r) {
+    Run run{0, 2, {}};
+    (void)moto(task, state, one_more, run, [&](const Iteration& it, const MotoState&, const MotoRecord*) {
+      best.resize(it.seconds.size(), std::numeric_limits<double>::infinity());
+      names.clear();
+      for (std::size_t i = 0; i < it.seconds.size(); ++i) {
+        names.push_back(it.seconds[i].first);
+        best[i] = std::min(best[i], it.seconds[i].second);
+      }
+    });
+  }
+  double sum = 0.0;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    rows.push_back({fmt::format("  phase {}", names[i]), 1e3 * best[i], "ms", std::nan("")});
+    if (names[i] != "rollouts") sum += best[i];
+  }
+  rows.push_back({fmt::format("learning iteration {} of the double link, two threads, no rollouts", state.iteration), 1e3 * sum, "ms", std::nan("")});
+
+  // The regressions of all steps against dsyrk of the same sizes, one thread.
+  SampleReuse reuse(options.reuse, options.window, options.weight_cutoff);
+  for (const Epoch& epoch : state.window) reuse.push(epoch, 2);
+  const Epoch& epoch = state.window.back();
+  std::vector<WeightedSamples> samples;
+  std::vector<Whitening> maps;
+  Index used = 0;
+  for (int t = 0; t < task.horizon; ++t) {
+    samples.push_back(reuse.samples(t));
+    maps.push_back(whitening(epoch.rho[static_cast<std::size_t>(t)], epoch.policy[t]));
+    used += samples.back().weight.size();
+  }
+  const Index p = feature_count(task.ds() + task.da());
+  MatrixXd features = MatrixXd::Ones(p, 20000), gram = MatrixXd::Zero(p, p);
+  const auto time = fastest(repetitions, {[&] {
+                                            for (int t = 0; t < task.horizon; ++t)
+                                              (void)prepare_regression(task, t, reuse.data(), samples[static_cast<std::size_t>(t)],
+                                                                       maps[static_cast<std::size_t>(t)], {options.ridge, false});
+                                          },
+                                          [&] {
+                                            for (const WeightedSamples& s : samples)
+                                              cblas_dsyrk(CblasColMajor, CblasLower, CblasNoTrans, static_cast<int>(p),
+                                                          static_cast<int>(s.weight.size()), 1.0, features.data(), static_cast<int>(p), 1.0,
+                                                          gram.data(), static_cast<int>(p));
+                                          }});
+  const double flops = static_cast<double>(used) * static_cast<double>(p * (p + 1));
+  rows.push_back({fmt::format("weighted regressions, {} samples a step: useful flops/s against dsyrk", used / task.horizon), time[1] / time[0], "x", 0.5});
+  rows.push_back({"  weighted regressions", flops / time[0] / 1e9, "Gflop/s", std::nan("")});
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  int repetitions = 15;
+  std::string json;
+  for (int i = 1; i + 1 < argc; i += 2) {
+    if (!std::strcmp(argv[i], "--json")) json = argv[i + 1];
+    if (!std::strcmp(argv[i], "--repetitions")) repetitions = std::atoi(argv[i + 1]);
+  }
+  openblas_set_num_threads(1);
+  const Task task = load_task(KEDGE_SOURCE_DIR "/tasks/double_link/task.toml").task;
+  MotoOptions options;
+  std::vector<Row> rows;
+  MotoState state = moto_start(task, options);
+  rollouts(task, state, repetitions, rows);
+  for (const int iteration : {10, 40}) {
+    options.iterations = iteration;
+    state = moto(task, std::move(state), options, Run{1, 2, {}}).state;
+    learning(task, state, options, repetitions, rows);
+  }
+
+  bool kept = true;
+  for (const Row& row : rows) {
+    const bool ok = std::isnan(row.at_least) || row.value >= row.at_least;
+    kept = kept && ok;
+    fmt::print("{:<78} {:>12.4g} {:<16}{}\n", row.name, row.value, row.unit,
+               std::isnan(row.at_least) ? "" : fmt::format("at least {} {}", row.at_least, ok ? "" : "  MISSED"));
+  }
+  if (!json.empty()) {
+    std::ofstream out(json);
+    out << "[\n";
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      out << fmt::format("  {{\"name\": \"{}\", \"value\": {}, \"unit\": \"{}\", \"at_least\": {}}}{}\n", rows[i].name, rows[i].value,
+                         rows[i].unit, std::isnan(rows[i].at_least) ? "null" : fmt::format("{}", rows[i].at_least),
+                         i + 1 < rows.size() ? "," : "");
+    out << "]\n";
+  }
+  return kept ? 0 : 1;
+}

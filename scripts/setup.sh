@@ -88,9 +88,7 @@ fetch_mujoco_wheel() {
     return
   fi
   mkdir -p .deps
-  local work
   work=$(mktemp -d .deps/fetch.XXXXXX)
-  trap 'rm -rf "$work"' RETURN
   echo "mujoco==$mujoco_version --hash=sha256:$checksum" >"$work/requirements.txt"
   # The wheel's Python version is irrelevant: only the C library inside it is used.
   python3 -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary=:all: \
@@ -100,7 +98,8 @@ fetch_mujoco_wheel() {
       "MUJOCO_ROOT to its folder"
   python3 -m zipfile -e "$work"/mujoco-*.whl "$work"
   rm -rf "$mujoco_folder"
-  mv "$work/mujoco" "$mujoco_folder"
+  mkdir "$mujoco_folder"
+  mv "$work"/mujoco/include "$work"/mujoco/libmujoco.so.* "$work"/mujoco-*.dist-info "$mujoco_folder"
 }
 
 mode=install
@@ -147,7 +146,11 @@ if ((${#missing[@]} == 0)) && [[ $mujoco == there ]]; then
 fi
 
 names=("${missing[@]}")
-[[ $mujoco == missing ]] && names+=(libmujoco-dev)
+if [[ $mujoco == missing && $mujoco_wheel == yes ]]; then
+  names+=("MuJoCo $mujoco_version")
+elif [[ $mujoco == missing ]]; then
+  names+=(libmujoco-dev)
+fi
 if [[ $mode == check ]]; then
   say "missing: ${names[*]}"
   exit 1
@@ -163,7 +166,8 @@ fi
 say "missing: ${names[*]}"
 say "reading the package lists (apt-get update)"
 apt_log=$(mktemp)
-trap 'rm -f "$apt_log"' EXIT
+work=
+trap 'rm -rf "$apt_log" "$work"' EXIT
 run "${as_root[@]}" apt-get update -qq || say "apt-get update failed; trying with the lists that are there"
 if [[ $mode == install ]] && ! has_candidate cmake; then
   fail "there are no package lists (is there a network?), so these cannot be installed: ${names[*]}"

@@ -59,7 +59,7 @@ install: build ## install program, library, headers and tasks; PREFIX=/usr/local
 	@cmake --install $(BUILD) --prefix $(PREFIX)
 
 format: ## lay out every C++ file by .clang-format
-	@scripts/setup.sh lint
+	@scripts/setup.sh dev
 	@scripts/format.sh
 
 clean: ## remove build/ (what was trained, runs/, stays)

@@ -3,14 +3,14 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-groups=(build test bench plot docs lint)
+groups=(build test bench plot docs dev)
 declare -A packages_of=(
   [build]="g++ cmake ninja-build make libeigen3-dev libtbb-dev libhdf5-dev libtomlplusplus-dev libcli11-dev libfmt-dev"
   [test]="libgtest-dev libgmock-dev python3 python3-numpy python3-h5py"
   [bench]="libbenchmark-dev libopenblas-dev"
   [plot]="gnuplot-nox"
   [docs]="doxygen"
-  [lint]="clang-format clang-tidy"
+  [dev]="clang-format clang-tidy ccache"
 )
 
 # MuJoCo is a package (libmujoco-dev) on Debian 12 and later. Where a distribution has none, the library and its

@@ -47,7 +47,9 @@ bench: ## measure speed as ratios: a table, and JSON beside it
 	$(call say,building the benchmarks in $(BUILD))
 	@cmake --build $(BUILD) --parallel $(JOBS)
 	$(call say,running the benchmarks; leave the machine alone meanwhile)
-	@cmake --build $(BUILD) --target run_bench
+	@OPENBLAS_NUM_THREADS=1 $(BUILD)/bench/kedge_ratios --json $(BUILD)/ratios.json
+	@$(BUILD)/bench/kedge_update_bench --benchmark_out=$(BUILD)/update_bench.json --benchmark_out_format=json
+	$(call say,the numbers are in $(BUILD)/ratios.json and $(BUILD)/update_bench.json)
 
 docs: ## make the pages of the library from its headers and docs/ (build/docs/html/index.html)
 	@scripts/setup.sh docs

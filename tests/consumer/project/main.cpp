@@ -1,5 +1,6 @@
 // Uses an installed kedge: a system of our own, MOTO on it, and Eigen types by value in both directions across the
 // boundary between code that was compiled for this machine (the library) and code that was not (this file).
+#include <cmath>
 #include <filesystem>
 #include <iostream>
 
@@ -32,33 +33,37 @@ struct Cart final : kedge::System {
   void sensors(VectorOut) const override {}
 };
 
+kedge::CostTerm squared(const char* name, kedge::Source source, std::vector<Index> index, Eigen::VectorXd weight, int T) {
+  kedge::CostTerm term;
+  term.name = name;
+  term.residual.source = source;
+  term.residual.target = Eigen::VectorXd::Zero(weight.size());
+  term.residual.needs_action = source == kedge::Source::action;
+  term.residual.index = std::move(index);
+  term.weight = std::move(weight);
+  term.active.assign(static_cast<std::size_t>(T) + 1, 1);
+  if (term.residual.needs_action) term.active.back() = 0;
+  return term;
+}
+
 kedge::Task drive_to_the_origin() {
-  constexpr int T = 20;
-  kedge::CostTerm distance{.name = "distance",
-                           .residual = {.source = kedge::Source::state, .index = {0, 1}, .target = Eigen::Vector2d::Zero()},
-                           .weight = Eigen::Vector2d(1.0, 0.1),
-                           .active = std::vector<char>(T + 1, 1)};
-  kedge::CostTerm effort{.name = "effort",
-                         .residual = {.source = kedge::Source::action,
-                                      .index = {0},
-                                      .target = Eigen::VectorXd::Zero(1),
-                                      .needs_action = true},
-                         .weight = Eigen::VectorXd::Constant(1, 0.01),
-                         .active = std::vector<char>(T + 1, 1)};
-  effort.active[T] = 0;
-  return {.name = "cart",
-          .summary = "a cart is driven to the origin",
-          .system = std::make_shared<Cart>(),
-          .horizon = T,
-          .control_step = 0.1,
-          .observation = {0, 1},
-          .observation_names = {"position", "velocity"},
-          .control_index = {0},
-          .action_names = {"force"},
-          .action_low = Eigen::VectorXd::Constant(1, -20.0),
-          .action_high = Eigen::VectorXd::Constant(1, 20.0),
-          .start = {.mean = Eigen::Vector2d(1.0, 0.0), .spread = Eigen::Vector2d(0.05, 0.05)},
-          .cost = {distance, effort}};
+  kedge::Task task;
+  task.name = "cart";
+  task.summary = "a cart is driven to the origin";
+  task.system = std::make_shared<Cart>();
+  task.horizon = 20;
+  task.control_step = 0.1;
+  task.observation = {0, 1};
+  task.observation_names = {"position", "velocity"};
+  task.control_index = {0};
+  task.action_names = {"force"};
+  task.action_low = Eigen::VectorXd::Constant(1, -20.0);
+  task.action_high = Eigen::VectorXd::Constant(1, 20.0);
+  task.start.mean = Eigen::Vector2d(1.0, 0.0);
+  task.start.spread = Eigen::Vector2d(0.05, 0.05);
+  task.cost = {squared("distance", kedge::Source::state, {0, 1}, Eigen::Vector2d(1.0, 0.1), task.horizon),
+               squared("effort", kedge::Source::action, {0}, Eigen::VectorXd::Constant(1, 0.01), task.horizon)};
+  return task;
 }
 
 }  // namespace
@@ -75,8 +80,13 @@ int main() {
 
   // Learning, with a task that lives here and threads of the library that call back into it.
   const kedge::Task task = drive_to_the_origin();
-  const kedge::MotoOptions options{.iterations = 30, .rollouts = 20, .epsilon = 0.2, .initial_std = 3.0};
-  const kedge::Run run{.seed = 1, .threads = 2};
+  kedge::MotoOptions options;
+  options.iterations = 30;
+  options.epsilon = 0.2;
+  options.initial_std = 3.0;
+  kedge::Run run;
+  run.seed = 1;
+  run.threads = 2;
   double first = 0.0, last = 0.0;
   const auto observe = [&](const kedge::Iteration& iteration, const kedge::MotoState& state, const kedge::MotoRecord*) {
     if (iteration.number == 0) first = state.last_return_mean;

@@ -1,0 +1,43 @@
+#include "kedge/experiment/compare.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <memory>
+
+#include "kedge/core/errors.h"
+#include "kedge/experiment/atomic_file.h"
+#include "print.h"
+#include "verbs.h"
+
+namespace kedge::cli {
+
+std::function<int()> add_compare(CLI::App& app) {
+  struct Arguments {
+    std::vector<std::string> directories;
+    std::string csv, svg, x = "rollouts", threads;
+  };
+  auto a = std::make_shared<Arguments>();
+  app.add_option("directories", a->directories, "of the runs")->type_name("DIR")->required();
+  app.add_option("--csv", a->csv, "write all points of the curves")->type_name("FILE");
+  app.add_option("--svg", a->svg, "draw the curves: median and quartiles over seeds (needs gnuplot)")->type_name("FILE");
+  app.add_option("--x", a->x, "axis of the drawing: rollouts or seconds")->type_name("AXIS")->capture_default_str();
+  app.add_option("--threads", a->threads, "worker threads for running the final policies (default: all cores)")->type_name("N");
+  return [a] {
+    if (a->x != "rollouts" && a->x != "seconds")
+      throw InputError(fmt::format("--x = {}, but must be rollouts or seconds", a->x));
+    const CurveAxis axis = a->x == "rollouts" ? CurveAxis::rollouts : CurveAxis::seconds;
+    CompareOptions options;
+    options.threads = thread_count(a->threads);
+    const Comparison comparison = compare({a->directories.begin(), a->directories.end()}, options);
+    for (const std::string& note : comparison.notes) fmt::print(stderr, "kedge: warning: {}\n", note);
+    fmt::print("{}", comparison_text(comparison));
+    if (!a->csv.empty()) write_file(a->csv, comparison_csv(comparison), Durability::process);
+    if (!a->svg.empty()) write_curves_svg(comparison, axis, a->svg);
+    for (const std::string& file : {a->csv, a->svg})
+      if (!file.empty()) fmt::print("\nwritten to {}\n", file);
+    return kDone;
+  };
+}
+
+}  // namespace kedge::cli

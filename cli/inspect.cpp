@@ -1,0 +1,84 @@
+// kedge list, kedge validate
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <memory>
+
+#include "kedge/core/errors.h"
+#include "kedge/experiment/registry.h"
+#include "kedge/experiment/tasks.h"
+#include "print.h"
+#include "verbs.h"
+
+namespace kedge::cli {
+
+namespace {
+
+void print_options(const Algorithm& algorithm) {
+  fmt::print("options of {}, for {}.toml beside a task and for --set:\n", algorithm.name, algorithm.name);
+  for (const Option& option : algorithm.options())
+    fmt::print("\n  {} = {}    # {}\n      {}\n", option.name, value_text(option.value), allowed_text(option), option.meaning);
+}
+
+void print_all() {
+  fmt::print("tasks:\n");
+  for (const BundledTask& bundled : bundled_tasks()) {
+    // A broken task does not hide the others.
+    try {
+      fmt::print("  {:<20} {}\n", bundled.name, load_task(bundled.file.string()).task.summary);
+    } catch (const InputError& e) {
+      fmt::print("  {:<20} cannot be used: {}\n", bundled.name, e.what());
+    }
+  }
+  fmt::print("\nalgorithms (kedge list --options NAME):\n");
+  for (const Algorithm& algorithm : algorithms()) fmt::print("  {:<20} {}\n", algorithm.name, algorithm.summary);
+  fmt::print("\npolicies:\n");
+  for (const PolicyKind& policy : policies()) fmt::print("  {:<20} {}\n", policy.name, policy.summary);
+}
+
+}  // namespace
+
+std::function<int()> add_list(CLI::App& app) {
+  auto algorithm = std::make_shared<std::string>();
+  app.add_option("--options", *algorithm, "the options of this algorithm")->type_name("ALGORITHM");
+  return [algorithm] {
+    if (algorithm->empty())
+      print_all();
+    else
+      print_options(find_algorithm(*algorithm));
+    return kDone;
+  };
+}
+
+std::function<int()> add_validate(CLI::App& app) {
+  struct Arguments {
+    std::string task;
+    std::vector<std::string> set;
+  };
+  auto a = std::make_shared<Arguments>();
+  app.add_option("task", a->task, "name of a bundled task, or path of a task file or its folder")->type_name("TASK")->required();
+  app.add_option("--set", a->set, "change the task as `train --set task.KEY=VALUE` does")->type_name("KEY=VALUE")->allow_extra_args(false);
+  return [a] {
+    std::vector<Override> overrides;
+    for (const std::string& text : a->set) {
+      const Assignment set = parse_assignment(text);
+      overrides.emplace_back(set.key.starts_with("task.") ? set.key.substr(5) : set.key, set.value);
+    }
+    const std::filesystem::path file = find_task(a->task);
+    const TaskFile task = load_task(file.string(), overrides);
+    for (const Algorithm& algorithm : algorithms()) {
+      const auto options_file = file.parent_path() / fmt::format("{}.toml", algorithm.name);
+      if (!std::filesystem::exists(options_file)) continue;
+      Options options = algorithm.options();
+      read_options(options, options_file);
+      algorithm.check(options);
+    }
+    for (const std::string& warning : task.warnings) fmt::print(stderr, "kedge: warning: {}\n", warning);
+    fmt::print("{}  files        {}\n", task_text(task.task), file.string());
+    for (const std::string& used : task.files) fmt::print("               {}\n", used);
+    fmt::print("ok\n");
+    return kDone;
+  };
+}
+
+}  // namespace kedge::cli

@@ -1,0 +1,114 @@
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+#include <map>
+#include <new>
+#include <string>
+
+#include "kedge/core/errors.h"
+#include "kedge/experiment/options.h"
+#include "kedge/experiment/version.h"
+#include "verbs.h"
+
+namespace kedge::cli {
+
+namespace {
+
+std::string version_text() {
+  const Versions v = versions();
+  return fmt::format("kedge {} ({}, MuJoCo {}, Eigen {}, {}, {})", v.kedge, v.commit, v.mujoco, v.eigen, v.compiler, v.build);
+}
+
+constexpr const char* kExamples = R"(
+Examples:
+  kedge list                            what there is
+  kedge train double_link --seed 1      learn a swing-up; prints what to do next
+  kedge train my_robot/task.toml        your own MuJoCo model: docs/tasks.md
+  kedge evaluate runs/double_link-moto-s1
+  kedge compare runs/*
+`kedge VERB --help` says more. Exit codes: 0 done, 2 wrong use, 3 failure, 130 interrupted.
+)";
+
+/// An option that no verb knows, or an argument too many.
+std::string unexpected(const CLI::App& verb, const std::string& word) {
+  if (!word.starts_with("-")) return fmt::format("unexpected argument '{}'", word);
+  std::vector<std::string> known;
+  for (const CLI::Option* option : verb.get_options())
+    for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+  const std::string name = word.substr(0, word.find('='));
+  return fmt::format("unknown option '{}'{}", name, suggestion(name, known));
+}
+
+int run(int argc, char** argv) {
+  CLI::App app{"kedge: trajectory-centric policy search. Learns feedback controllers for simulated robots."};
+  app.footer(kExamples);
+  app.set_version_flag("--version", version_text());
+  app.require_subcommand(1);
+
+  std::map<const CLI::App*, std::function<int()>> actions;
+  std::vector<std::string> names;
+  for (const Verb& verb : verbs()) {
+    CLI::App* sub = app.add_subcommand(verb.name, verb.summary);
+    sub->footer(verb.examples);
+    sub->allow_extras();
+    actions[sub] = verb.add(*sub);
+    names.emplace_back(verb.name);
+  }
+
+  // What CLI11 would say of a first word that is not a verb does not help.
+  if (argc < 2) throw InputError("no verb; try 'kedge --help'");
+  const std::string first = argv[1];
+  if (!first.starts_with("-") && std::find(names.begin(), names.end(), first) == names.end())
+    throw InputError(fmt::format("unknown verb '{}'{}; try 'kedge --help'", first, suggestion(first, names)));
+
+  const CLI::App* verb = nullptr;
+  try {
+    app.parse(argc, argv);
+    verb = app.get_subcommands().front();
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() == 0) return app.exit(e);  // --help, --version
+    const auto chosen = app.get_subcommands();
+    const std::string where = chosen.empty() ? "kedge" : "kedge " + chosen.front()->get_name();
+    throw InputError(fmt::format("{}; try '{} --help'", e.what(), where));
+  }
+  if (const auto extras = verb->remaining(); !extras.empty())
+    throw InputError(fmt::format("{}; try 'kedge {} --help'", unexpected(*verb, extras.front()), verb->get_name()));
+  return actions.at(verb)();
+}
+
+/// Every failure is one line.
+int fail(int code, std::string message) {
+  for (char& c : message)
+    if (c == '\n' || c == '\r') c = ' ';
+  std::fflush(stdout);
+  fmt::print(stderr, "kedge: error: {}\n", message);
+  return code;
+}
+
+}  // namespace
+
+}  // namespace kedge::cli
+
+int main(int argc, char** argv) {
+  using namespace kedge::cli;
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of the write, as a full disk is
+  try {
+    const int code = run(argc, argv);
+    if (std::fflush(stdout) != 0) return fail(kFailure, "the output cannot be written");
+    return code;
+  } catch (const kedge::InputError& e) {
+    return fail(kUserError, e.what());
+  } catch (const kedge::SystemError& e) {
+    return fail(kFailure, e.what());
+  } catch (const std::filesystem::filesystem_error& e) {
+    return fail(kFailure, fmt::format("{}: {}", e.path1().string(), e.code().message()));
+  } catch (const std::bad_alloc&) {
+    return fail(kFailure, "out of memory");
+  }
+}

@@ -1,0 +1,189 @@
+#include "print.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "progress.h"
+
+namespace kedge::cli {
+
+namespace {
+
+/// "always", "1-80", "81-100, end": steps counted from 1, "end" for the final state.
+std::string steps_text(const std::vector<char>& active) {
+  const auto T = active.size() - 1;
+  if (std::all_of(active.begin(), active.end(), [](char a) { return a != 0; })) return "always";
+  std::vector<std::string> parts;
+  for (std::size_t t = 0; t < T;) {
+    if (!active[t]) {
+      ++t;
+      continue;
+    }
+    const std::size_t from = t;
+    while (t < T && active[t]) ++t;
+    parts.push_back(t - from == 1 ? fmt::format("{}", from + 1) : fmt::format("{}-{}", from + 1, t));
+  }
+  if (active[T]) parts.emplace_back("end");
+  return parts.empty() ? "never" : fmt::format("{}", fmt::join(parts, ", "));
+}
+
+const char* source_text(Source source) {
+  switch (source) {
+    case Source::state: return "state";
+    case Source::action: return "action";
+    case Source::control: return "control";
+    case Source::sensor: return "sensor";
+  }
+  return "";
+}
+
+const char* norm_text(Norm norm) {
+  switch (norm) {
+    case Norm::quadratic: return "quadratic";
+    case Norm::absolute: return "absolute";
+    case Norm::smooth: return "smooth";
+  }
+  return "";
+}
+
+std::string vector_text(const VectorXd& v) {
+  std::vector<std::string> entries;
+  for (const double x : v) entries.push_back(number_text(x));
+  return fmt::format("{}", fmt::join(entries, ", "));
+}
+
+/// Numbers of JSON; there is none for what is not finite.
+std::string json_number(double value) { return std::isfinite(value) ? fmt::format("{}", value) : "null"; }
+
+std::string json_text(const std::string& text) {
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\')
+      quoted += fmt::format("\\{}", c);
+    else if (static_cast<unsigned char>(c) < 0x20)
+      quoted += fmt::format("\\u{:04x}", static_cast<int>(c));
+    else
+      quoted += c;
+  }
+  return quoted + "\"";
+}
+
+std::string estimate_text(const Estimate& e) {
+  return fmt::format("{:>10} [{}, {}]", number_text(e.value), number_text(e.interval.low), number_text(e.interval.high));
+}
+
+}  // namespace
+
+std::string evaluation_text(const Task& task, const Evaluation& e) {
+  std::string text;
+  if (e.returns.empty()) {
+    text += "  return       none: every rollout diverged\n";
+  } else {
+    const auto [low, high] = std::minmax_element(e.returns.begin(), e.returns.end());
+    text += fmt::format("  return       mean {}  std {}  median {}  min {}  max {}\n", number_text(mean(e.returns)),
+                        number_text(standard_deviation(e.returns)), number_text(median(e.returns)), number_text(*low),
+                        number_text(*high));
+  }
+  if (!task.success.empty()) {
+    text += fmt::format("  success      {}/{} = {:.1f} %   {}\n", e.succeeded, e.rollouts, 100 * e.success_rate(),
+                        task.success.front().text);
+    if (!e.success_values.empty())
+      text += fmt::format("  its value    median {}  quartiles {}, {}  95 % below {}  max {}   (limit {})\n",
+                          number_text(median(e.success_values)), number_text(quantile(e.success_values, 0.25)),
+                          number_text(quantile(e.success_values, 0.75)), number_text(quantile(e.success_values, 0.95)),
+                          number_text(quantile(e.success_values, 1.0)), number_text(task.success.front().below));
+  }
+  text += fmt::format("  diverged     {}\n", e.diverged);
+  text += fmt::format("  saturated    {:.2f} % of the commanded actions\n", 100 * e.saturated);
+  return text;
+}
+
+std::string evaluation_json(const Task& task, const Evaluation& e, std::uint64_t seed, bool deterministic) {
+  const auto statistic = [&](const std::vector<double>& values, const Statistic& f) {
+    return json_number(values.empty() ? std::nan("") : f(values));
+  };
+  const auto at = [](double p) { return [p](std::span<const double> values) { return quantile(values, p); }; };
+  const auto& r = e.returns;
+  std::string text = fmt::format(
+      "{{\n  \"task\": {},\n  \"rollouts\": {},\n  \"seed\": {},\n  \"deterministic\": {},\n"
+      "  \"return\": {{\"mean\": {}, \"std\": {}, \"median\": {}, \"min\": {}, \"max\": {}}},\n",
+      json_text(task.name), e.rollouts, seed, deterministic, statistic(r, mean), statistic(r, standard_deviation),
+      statistic(r, median), statistic(r, at(0)), statistic(r, at(1)));
+  if (task.success.empty()) {
+    text += "  \"success\": null,\n";
+  } else {
+    const auto& v = e.success_values;
+    text += fmt::format(
+        "  \"success\": {{\"rate\": {}, \"count\": {}, \"measure\": {}, \"below\": {},\n"
+        "    \"value\": {{\"min\": {}, \"q25\": {}, \"median\": {}, \"q75\": {}, \"q95\": {}, \"max\": {}}}}},\n",
+        json_number(e.success_rate()), e.succeeded, json_text(task.success.front().text),
+        json_number(task.success.front().below), statistic(v, at(0)), statistic(v, at(0.25)), statistic(v, at(0.5)),
+        statistic(v, at(0.75)), statistic(v, at(0.95)), statistic(v, at(1)));
+  }
+  text += fmt::format("  \"diverged\": {},\n  \"saturated\": {}\n}}\n", e.diverged, json_number(e.saturated));
+  return text;
+}
+
+std::string task_text(const Task& task) {
+  std::string text = fmt::format("{}: {}\n", task.name, task.summary);
+  text += fmt::format("  horizon      {} steps of {} s = {} s\n", task.horizon, number_text(task.control_step),
+                      number_text(task.horizon * task.control_step));
+  text += fmt::format("  system       {} states, {} controls, {} sensor values\n", task.nx(), task.system->nu(), task.system->nsensor());
+  text += fmt::format("  observation  {}: {}\n", task.ds(), fmt::join(task.observation_names, ", "));
+  text += fmt::format("  action       {}:", task.da());
+  for (Index i = 0; i < task.da(); ++i)
+    text += fmt::format("{} {} in [{}, {}]", i ? "," : "", task.action_names[static_cast<std::size_t>(i)],
+                        number_text(task.action_low[i]), number_text(task.action_high[i]));
+  const bool gaussian = task.start.kind == StartDistribution::Kind::gaussian;
+  text += fmt::format("\n  start        {}, mean {}; {} {}\n", gaussian ? "gaussian" : "uniform", vector_text(task.start.mean),
+                      gaussian ? "standard deviation" : "half-width", vector_text(task.start.spread));
+  text += "  cost         name, of, norm, weights, steps\n";
+  for (const CostTerm& term : task.cost)
+    text += fmt::format("    {}: {} of {} {}, weight {}, steps {}\n", term.name, norm_text(term.norm),
+                        term.residual.target.size(), source_text(term.residual.source), vector_text(term.weight),
+                        steps_text(term.active));
+  if (task.success.empty()) {
+    text += "  success      none declared\n";
+  } else {
+    text += fmt::format("  success      {}\n", task.success.front().text);
+  }
+  return text;
+}
+
+std::string comparison_text(const Comparison& comparison) {
+  std::size_t runs = 0;
+  for (const ComparisonGroup& group : comparison.groups) runs += group.runs.size();
+  std::string text = fmt::format("{}: {} run{} in {} group{}; mean return of an iteration's rollouts, over seeds; "
+                                 "[ ]: 95 % bootstrap interval\n",
+                                 comparison.task, runs, runs == 1 ? "" : "s", comparison.groups.size(),
+                                 comparison.groups.size() == 1 ? "" : "s");
+  for (const ComparisonGroup& group : comparison.groups) {
+    std::vector<std::uint64_t> seeds;
+    std::vector<double> returns, success;
+    for (const ComparedRun& run : group.runs) {
+      seeds.push_back(run.seed);
+      if (run.final_return) returns.push_back(*run.final_return);
+      if (run.final_success) success.push_back(*run.final_success);
+    }
+    text += fmt::format("\n{}  ({} seed{}: {})\n", group.label, seeds.size(), seeds.size() == 1 ? "" : "s", fmt::join(seeds, ", "));
+    text += fmt::format("  {:>9}  {:>9}  {:<36}{:<36}{:<36}{}\n", "iteration", "rollouts", "    median", "       IQM", "      mean", "quartiles");
+    for (const CurvePoint& p : table_points(group.curve))
+      text += fmt::format("  {:>9}  {:>9}  {:<36}{:<36}{:<36}{}, {}\n", p.iteration + 1, p.rollouts, estimate_text(p.median),
+                          estimate_text(p.iqm), estimate_text(p.mean), number_text(p.lower_quartile), number_text(p.upper_quartile));
+    if (!returns.empty()) {
+      text += fmt::format("  final policies without noise: return median {} over {} run{}", number_text(median(returns)),
+                          returns.size(), returns.size() == 1 ? "" : "s");
+      if (!success.empty()) {
+        const auto solved = std::count_if(success.begin(), success.end(), [](double rate) { return rate >= 1.0; });
+        text += fmt::format("; success {:.1f} %, {} of {} in every rollout", 100 * mean(success), solved, success.size());
+      }
+      text += "\n";
+    }
+  }
+  return text;
+}
+
+}  // namespace kedge::cli

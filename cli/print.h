@@ -1,0 +1,19 @@
+// Tables for people.
+#pragma once
+
+#include <string>
+
+#include "kedge/experiment/compare.h"
+#include "kedge/experiment/evaluate.h"
+
+namespace kedge::cli {
+
+std::string evaluation_text(const Task& task, const Evaluation& evaluation);
+std::string evaluation_json(const Task& task, const Evaluation& evaluation, std::uint64_t seed, bool deterministic);
+
+/// Sizes, limits, start, cost terms with their steps, success.
+std::string task_text(const Task& task);
+
+std::string comparison_text(const Comparison& comparison);
+
+}  // namespace kedge::cli

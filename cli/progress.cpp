@@ -1,0 +1,106 @@
+#include "progress.h"
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <cstdio>
+
+namespace kedge::cli {
+
+namespace {
+
+constexpr int kBar = 20;             // characters
+constexpr double kRedraw = 0.1;      // seconds between two drawings
+
+/// The warning without its numbers.
+std::string kind_of(const std::string& warning) {
+  std::string kind;
+  for (const char c : warning)
+    if (!std::isdigit(static_cast<unsigned char>(c)) && c != '.' && c != '-') kind += c;
+  return kind;
+}
+
+std::size_t terminal_width() {
+  winsize size{};
+  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+  return 100;
+}
+
+}  // namespace
+
+std::string duration_text(double seconds) {
+  const auto s = static_cast<long>(std::lround(std::max(0.0, seconds)));
+  if (s < 60) return fmt::format("{} s", s);
+  if (s < 3600) return fmt::format("{} min {:02} s", s / 60, s % 60);
+  return fmt::format("{} h {:02} min", s / 3600, s / 60 % 60);
+}
+
+std::string number_text(double value) { return fmt::format("{:.4g}", value); }
+
+ProgressLine::ProgressLine(std::string label, bool terminal, bool quiet)
+    : label_(std::move(label)), terminal_(terminal), quiet_(quiet), start_(Clock::now()) {}
+
+void ProgressLine::show(const Progress& p) {
+  const auto now = Clock::now();
+  if (first_ < 0) {
+    // The first iteration of this process: what went before was not timed here.
+    first_ = p.iterations_done - 1;
+    next_plain_ = p.iterations_done;
+  }
+  for (const std::string& warning : p.iteration->warnings) warn(warning, p.iteration->number);
+  if (quiet_) return;
+
+  const bool last = p.iterations_done >= p.iterations;
+  const double elapsed = std::chrono::duration<double>(now - start_).count();
+  const double left = elapsed / (p.iterations_done - first_) * (p.iterations - p.iterations_done);
+  const std::string numbers = fmt::format("{}/{}  return mean {} median {}", p.iterations_done, p.iterations,
+                                          number_text(p.return_mean), number_text(p.return_median));
+  if (terminal_) {
+    if (!last && std::chrono::duration<double>(now - drawn_).count() < kRedraw) return;
+    drawn_ = now;
+    const int filled = p.iterations > 0 ? kBar * p.iterations_done / p.iterations : kBar;
+    std::string line = fmt::format("{}  [{}{}] {}  {} left", label_, std::string(static_cast<std::size_t>(filled), '#'),
+                                   std::string(static_cast<std::size_t>(kBar - filled), '.'), numbers, duration_text(left));
+    line = line.substr(0, terminal_width() - 1);
+    fmt::print("\r\033[K{}", line);
+    line_open_ = true;
+  } else {
+    if (p.iterations_done < next_plain_ && !last) return;
+    const int tenth = std::max(1, p.iterations / 10);
+    next_plain_ = (p.iterations_done / tenth + 1) * tenth;
+    fmt::print("{}  iteration {}  rollouts {}  {} s, {} left\n", label_, numbers, p.rollouts_total,
+               fmt::format("{:.1f}", elapsed), duration_text(left));
+  }
+  std::fflush(stdout);
+}
+
+void ProgressLine::clear_line() {
+  if (!line_open_) return;
+  fmt::print("\r\033[K");
+  std::fflush(stdout);
+  line_open_ = false;
+}
+
+void ProgressLine::warn(const std::string& warning, int iteration) {
+  Kind& kind = warnings_[kind_of(warning)];
+  if (++kind.count > 1) return;
+  kind.text = warning;
+  clear_line();
+  fmt::print(stderr, "kedge: warning: iteration {}: {}\n", iteration, warning);
+}
+
+void ProgressLine::finish() {
+  if (line_open_) {
+    fmt::print("\n");
+    std::fflush(stdout);
+    line_open_ = false;
+  }
+  for (const auto& [key, kind] : warnings_)
+    if (kind.count > 1) fmt::print(stderr, "kedge: warning: in {} iterations: {}\n", kind.count, kind.text);
+}
+
+}  // namespace kedge::cli

@@ -1,0 +1,59 @@
+#include "verbs.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <thread>
+
+#include "kedge/core/errors.h"
+
+namespace kedge::cli {
+
+const std::vector<Verb>& verbs() {
+  static const std::vector<Verb> table{
+      {"list", "shows tasks, algorithms and policies, or the options of one algorithm",
+       "\nExamples:\n  kedge list\n  kedge list --options moto\n", add_list},
+      {"validate", "checks a task file and its model, and shows what was understood",
+       "\nExamples:\n  kedge validate double_link\n  kedge validate my_robot/task.toml --set actions.limit=10\n", add_validate},
+      {"train", "learns a policy",
+       "\nA later source of options wins: defaults, <algorithm>.toml beside the task, --config, --set, --iterations.\n"
+       "Ctrl-C saves the state; `kedge resume` goes on with the same numbers as if nothing had happened.\n"
+       "\nExamples:\n  kedge train double_link --seed 1\n  kedge train double_link --set epsilon=0.1 --set reuse=none\n"
+       "  kedge train double_link --set task.actions.limit=10 --out runs/weak\n",
+       add_train},
+      {"resume", "continues an interrupted run, or a finished one with more iterations",
+       "\nExamples:\n  kedge resume runs/double_link-moto-s1\n  kedge resume runs/double_link-moto-s1 --iterations 200\n", add_resume},
+      {"evaluate", "runs a learned policy and summarises its returns",
+       "\nExamples:\n  kedge evaluate runs/double_link-moto-s1 --deterministic\n"
+       "  kedge evaluate policy.h5 --task double_link --rollouts 1000 --json\n",
+       add_evaluate},
+      {"compare", "shows learning curves and statistics over runs; runs that differ only in their seed form a group",
+       "\nExamples:\n  kedge compare runs/*\n  kedge compare runs/* --csv curves.csv --svg curves.svg\n", add_compare},
+  };
+  return table;
+}
+
+std::int64_t whole_number(const char* option, const std::string& text, std::int64_t low, std::int64_t high) {
+  std::int64_t value = 0;
+  const char* end = text.data() + text.size();
+  const auto [rest, failed] = std::from_chars(text.data(), end, value);
+  if (failed == std::errc{} && rest == end && value >= low && value <= high) return value;
+  const std::string rule = high == std::numeric_limits<std::int64_t>::max() ? fmt::format(">= {}", low)
+                                                                           : fmt::format("in [{}, {}]", low, high);
+  throw InputError(fmt::format("{} = {}, but must be a whole number {}", option, text, rule));
+}
+
+int thread_count(const std::string& text) {
+  if (text.empty()) return static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  return static_cast<int>(whole_number("--threads", text, 1, 1024));
+}
+
+std::string shell_word(const std::string& text) {
+  constexpr std::string_view plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=+,:@%";
+  if (!text.empty() && text.find_first_not_of(plain) == std::string::npos) return text;
+  std::string quoted = "'";
+  for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
+}
+
+}  // namespace kedge::cli

@@ -1,0 +1,377 @@
+#include "kedge/experiment/compare.h"
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <limits>
+#include <map>
+#include <memory>
+
+#include "kedge/core/errors.h"
+#include "kedge/experiment/atomic_file.h"
+#include "kedge/experiment/metrics_file.h"
+#include "kedge/experiment/policy_file.h"
+#include "kedge/experiment/tasks.h"
+
+extern char** environ;
+
+namespace kedge {
+
+namespace {
+
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+namespace fs = std::filesystem;
+
+/// One run as it was read.
+struct RunData {
+  fs::path directory;
+  RunStatus status;
+  RunFile file;
+  std::vector<double> rollouts, returns;  ///< by iteration
+  std::vector<double> seconds;            ///< by iteration, cumulative; empty without timings.csv
+};
+
+std::vector<double> column(const MetricsTable& table, const char* name, const fs::path& file) {
+  const int at = table.column(name);
+  if (at < 0) throw InputError(fmt::format("{}: has no column '{}'", file.string(), name));
+  std::vector<double> values;
+  for (const auto& row : table.rows) values.push_back(row[static_cast<std::size_t>(at)]);
+  return values;
+}
+
+/// All columns of timings.csv are seconds of one phase, but the first.
+std::vector<double> cumulative_seconds(const fs::path& file) {
+  std::vector<double> result;
+  double total = 0.0;
+  for (const auto& row : read_metrics(file).rows) {
+    for (std::size_t i = 1; i < row.size(); ++i) total += row[i];
+    result.push_back(total);
+  }
+  return result;
+}
+
+RunData read_run(const fs::path& directory) {
+  RunData run{.directory = directory, .status = run_status(directory), .file = {}, .rollouts = {}, .returns = {}, .seconds = {}};
+  if (run.status.state == RunState::damaged) throw InputError(fmt::format("{}: {}", directory.string(), run.status.detail));
+  run.file = read_run_file(directory);
+  const fs::path metrics_file = directory / "metrics.csv";
+  if (run.status.iterations == 0) return run;
+  const MetricsTable metrics = read_metrics(metrics_file);
+  run.rollouts = column(metrics, "rollouts_total", metrics_file);
+  run.returns = column(metrics, "return_mean", metrics_file);
+  // An iteration in which every rollout diverged is worse than any return.
+  for (double& value : run.returns)
+    if (std::isnan(value)) value = -std::numeric_limits<double>::infinity();
+  if (fs::exists(directory / "timings.csv")) run.seconds = cumulative_seconds(directory / "timings.csv");
+  if (run.seconds.size() < run.returns.size()) run.seconds.clear();
+  return run;
+}
+
+/// What runs of one group have in common.
+std::string group_key(const RunFile& file) { return file.algorithm + " " + options_digest(file); }
+
+/// The algorithm, and the options in which the groups differ.
+std::vector<std::string> group_labels(const std::vector<const RunFile*>& groups) {
+  std::vector<std::string> labels;
+  for (const RunFile* group : groups) {
+    std::string label = group->algorithm;
+    for (const Option& option : group->options) {
+      if (option.name == "iterations") continue;
+      const auto same = [&](const RunFile* other) {
+        if (other->algorithm != group->algorithm) return true;
+        for (const Option& o : other->options)
+          if (o.name == option.name) return o.value == option.value;
+        return false;
+      };
+      if (std::all_of(groups.begin(), groups.end(), same)) continue;
+      const auto* word = std::get_if<std::string>(&option.value);
+      label += fmt::format(" {}={}", option.name, word ? *word : value_text(option.value));
+    }
+    labels.push_back(std::move(label));
+  }
+  return labels;
+}
+
+Estimate estimate(const std::vector<double>& values, const Statistic& statistic) {
+  return {statistic(values), bootstrap_interval({values}, statistic)};
+}
+
+std::vector<CurvePoint> group_curve(const std::vector<const RunData*>& runs) {
+  std::size_t length = std::numeric_limits<std::size_t>::max();
+  bool timed = true;
+  for (const RunData* run : runs) {
+    length = std::min(length, run->returns.size());
+    timed = timed && !run->seconds.empty();
+  }
+  std::vector<CurvePoint> curve;
+  std::vector<double> values(runs.size()), seconds(runs.size());
+  for (std::size_t i = 0; i < length; ++i) {
+    for (std::size_t r = 0; r < runs.size(); ++r) {
+      values[r] = runs[r]->returns[i];
+      if (timed) seconds[r] = runs[r]->seconds[i];
+    }
+    CurvePoint point;
+    point.iteration = static_cast<int>(i);
+    point.rollouts = static_cast<std::int64_t>(runs[0]->rollouts[i]);
+    point.seconds = timed ? median(seconds) : nan;
+    point.median = estimate(values, [](auto v) { return median(v); });
+    point.iqm = estimate(values, interquartile_mean);
+    point.mean = estimate(values, [](auto v) { return mean(v); });
+    point.lower_quartile = quantile(values, 0.25);
+    point.upper_quartile = quantile(values, 0.75);
+    curve.push_back(point);
+  }
+  return curve;
+}
+
+void evaluate_final(const RunData& run, const CompareOptions& options, ComparedRun& result) {
+  const TaskFile loaded = load_run_task(run.directory, run.file);
+  const PolicyFile file = load_policy(run.directory / "policy.h5");
+  Run how;
+  how.seed = run.file.seed;
+  how.threads = options.threads;
+  const auto evaluation = evaluate(loaded.task, file.policy, {.rollouts = options.final_rollouts, .deterministic = true}, how);
+  if (evaluation->returns.empty()) {
+    result.final_return = -std::numeric_limits<double>::infinity();
+  } else {
+    result.final_return = median(evaluation->returns);
+  }
+  if (!loaded.task.success.empty()) result.final_success = evaluation->success_rate();
+}
+
+std::string number(double value) { return fmt::format("{}", value); }
+
+}  // namespace
+
+Comparison compare(const std::vector<fs::path>& directories, const CompareOptions& options) {
+  Comparison result;
+  std::vector<RunData> runs;
+  std::vector<fs::path> seen;
+  for (const fs::path& directory : directories) {
+    if (!fs::is_directory(directory)) throw InputError(fmt::format("{}: is not a run directory", directory.string()));
+    const fs::path canonical = fs::canonical(directory);
+    if (std::find(seen.begin(), seen.end(), canonical) != seen.end()) continue;
+    seen.push_back(canonical);
+    try {
+      runs.push_back(read_run(directory));
+    } catch (const InputError& e) {
+      if (!fs::exists(directory / "run.toml")) throw InputError(fmt::format("{}: is not a run directory: it has no run.toml", directory.string()));
+      result.notes.push_back(fmt::format("left out: {}", e.what()));
+      continue;
+    }
+    if (runs.back().returns.empty()) {
+      result.notes.push_back(fmt::format("left out: {}: no iteration is completed", directory.string()));
+      runs.pop_back();
+    }
+  }
+  if (runs.empty()) {
+    throw InputError(result.notes.empty() ? "no run to compare"
+                                          : fmt::format("no run to compare; {}", result.notes.front()));
+  }
+  for (const RunData& run : runs) {
+    const RunFile &first = runs[0].file, &other = run.file;
+    if (other.task_digest == first.task_digest) continue;
+    const auto name = [](const RunFile& f) {
+      std::string text = f.task;
+      for (const std::string& o : f.task_overrides) text += fmt::format(" with {}", o);
+      return text;
+    };
+    throw InputError(fmt::format("runs of different tasks cannot be compared: {} learned '{}', {} learned '{}'{}",
+                                 runs[0].directory.string(), name(first), run.directory.string(), name(other),
+                                 name(first) == name(other) ? " from another version of its files" : ""));
+  }
+  result.task = runs[0].file.task;
+
+  // Group the runs, in the order of their first appearance.
+  std::vector<std::string> keys;
+  std::vector<std::vector<const RunData*>> grouped;
+  for (const RunData& run : runs) {
+    const std::string key = group_key(run.file);
+    const auto at = std::find(keys.begin(), keys.end(), key);
+    const auto g = static_cast<std::size_t>(at - keys.begin());
+    if (at == keys.end()) {
+      keys.push_back(key);
+      grouped.emplace_back();
+    }
+    const auto twin = std::find_if(grouped[g].begin(), grouped[g].end(),
+                                   [&](const RunData* other) { return other->file.seed == run.file.seed; });
+    if (twin != grouped[g].end()) {
+      result.notes.push_back(fmt::format("left out: {}: same options and seed {} as {}", run.directory.string(),
+                                         run.file.seed, (*twin)->directory.string()));
+      continue;
+    }
+    grouped[g].push_back(&run);
+  }
+
+  std::vector<const RunFile*> first_files;
+  for (const auto& group : grouped) first_files.push_back(&group[0]->file);
+  const std::vector<std::string> labels = group_labels(first_files);
+  for (std::size_t g = 0; g < grouped.size(); ++g) {
+    auto& members = grouped[g];
+    std::sort(members.begin(), members.end(), [](auto* a, auto* b) { return a->file.seed < b->file.seed; });
+    ComparisonGroup group{.label = labels[g], .runs = {}, .curve = group_curve(members)};
+    for (const RunData* run : members) {
+      ComparedRun compared{.directory = run->directory, .seed = run->file.seed, .state = run->status.state,
+                           .iterations = static_cast<int>(run->returns.size()), .final_return = {}, .final_success = {}};
+      if (compared.state != RunState::finished)
+        result.notes.push_back(fmt::format("{}: {} after {} iterations", run->directory.string(),
+                                           to_string(compared.state), compared.iterations));
+      if (options.evaluate_final && compared.state == RunState::finished) {
+        try {
+          evaluate_final(*run, options, compared);
+        } catch (const InputError& e) {
+          result.notes.push_back(fmt::format("final policy not evaluated: {}", e.what()));
+        }
+      }
+      if (run->returns.size() > group.curve.size())
+        result.notes.push_back(fmt::format("{}: iterations after {} are not shown: another run of its group has no more",
+                                           run->directory.string(), group.curve.size()));
+      group.runs.push_back(std::move(compared));
+    }
+    result.groups.push_back(std::move(group));
+  }
+  return result;
+}
+
+std::vector<CurvePoint> table_points(const std::vector<CurvePoint>& curve, int points) {
+  std::vector<CurvePoint> result;
+  const auto last = static_cast<int>(curve.size()) - 1;
+  int before = -1;
+  for (int k = 0; k < points && last >= 0; ++k) {
+    const int at = points == 1 ? last : static_cast<int>(std::lround(static_cast<double>(last) * k / (points - 1)));
+    if (at == before) continue;
+    result.push_back(curve[static_cast<std::size_t>(at)]);
+    before = at;
+  }
+  return result;
+}
+
+std::string comparison_csv(const Comparison& comparison) {
+  std::string text =
+      "task,group,runs,iteration,rollouts,seconds,median,median_low,median_high,iqm,iqm_low,iqm_high,mean,mean_low,"
+      "mean_high,quartile_low,quartile_high\n";
+  for (const ComparisonGroup& group : comparison.groups) {
+    for (const CurvePoint& p : group.curve) {
+      text += fmt::format("{},{},{},{},{},{}", comparison.task, group.label, group.runs.size(), p.iteration, p.rollouts,
+                          number(p.seconds));
+      for (const Estimate& e : {p.median, p.iqm, p.mean})
+        text += fmt::format(",{},{},{}", number(e.value), number(e.interval.low), number(e.interval.high));
+      text += fmt::format(",{},{}\n", number(p.lower_quartile), number(p.upper_quartile));
+    }
+  }
+  return text;
+}
+
+std::string gnuplot_script(const Comparison& comparison, CurveAxis axis) {
+  bool negative = true, timed = true;
+  for (const ComparisonGroup& group : comparison.groups) {
+    for (const CurvePoint& p : group.curve) {
+      negative = negative && p.upper_quartile < 0 && p.median.value < 0;
+      timed = timed && std::isfinite(p.seconds);
+    }
+  }
+  if (axis == CurveAxis::seconds && !timed) throw InputError("no curve over seconds: a run has no complete timings.csv");
+
+  // Returns span many powers of ten. Where all are negative the axis is log10(-return), pointing down; else
+  // sign(r) log10(1 + |r|).
+  const auto height = [&](double r) { return negative ? -r : std::copysign(std::log10(1 + std::abs(r)), r); };
+  std::string script =
+      "set terminal svg size 900,560 dynamic enhanced background rgb 'white' font 'Helvetica,14'\n"
+      "set style fill transparent solid 0.2 noborder\n"
+      "set key outside bottom center horizontal noenhanced\n"
+      "set grid ytics lc rgb '#dddddd' lw 1\n"
+      "set border 3\nset tics nomirror\n";
+  script += fmt::format("set xlabel '{}'\n", axis == CurveAxis::rollouts ? "rollouts" : "wall time, s");
+  script += fmt::format("set title \"{}\" noenhanced\n", comparison.task);
+  script += "set ylabel 'return: median and quartiles over seeds'\n";
+  if (negative) {
+    script += "set logscale y\nset yrange [] reverse\nset format y '-10^{%T}'\n";
+  } else {
+    script += "set ytics ('0' 0";
+    for (int e = 1; e <= 12; ++e) {
+      const double tick = std::log10(1 + std::pow(10.0, e));
+      script += fmt::format(", '10^{{{}}}' {}, '-10^{{{}}}' {}", e, tick, e, -tick);
+    }
+    script += ")\n";
+  }
+  std::string plots;
+  // Colours of Okabe and Ito, told apart by everyone.
+  constexpr std::array colours{"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999"};
+  for (std::size_t g = 0; g < comparison.groups.size(); ++g) {
+    const ComparisonGroup& group = comparison.groups[g];
+    script += fmt::format("$curve{} << EOD\n", g);
+    for (const CurvePoint& p : group.curve) {
+      if (!std::isfinite(p.median.value) || !std::isfinite(p.lower_quartile)) continue;
+      const double x = axis == CurveAxis::rollouts ? static_cast<double>(p.rollouts) : p.seconds;
+      script += fmt::format("{} {} {} {}\n", x, height(p.median.value), height(p.lower_quartile), height(p.upper_quartile));
+    }
+    script += "EOD\n";
+    const char* colour = colours[g % colours.size()];
+    plots += fmt::format("{}$curve{} using 1:3:4 with filledcurves lc rgb '{}' notitle, $curve{} using 1:2 with lines "
+                         "lw 2 lc rgb '{}' title \"{} ({} seed{})\"",
+                         g == 0 ? "plot " : ", ", g, colour, g, colour, group.label, group.runs.size(),
+                         group.runs.size() == 1 ? "" : "s");
+  }
+  return script + plots + "\n";
+}
+
+namespace {
+
+using TemporaryFile = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
+
+TemporaryFile temporary_file() {
+  TemporaryFile file(std::tmpfile(), std::fclose);
+  if (!file) throw SystemError(fmt::format("no temporary file can be made: {}", std::strerror(errno)));
+  return file;
+}
+
+std::string contents(std::FILE* file) {
+  std::string text;
+  std::array<char, 4096> buffer;
+  std::rewind(file);
+  while (const std::size_t n = std::fread(buffer.data(), 1, buffer.size(), file)) text.append(buffer.data(), n);
+  return text;
+}
+
+}  // namespace
+
+void write_curves_svg(const Comparison& comparison, CurveAxis axis, const fs::path& file) {
+  const std::string script = gnuplot_script(comparison, axis);
+  const TemporaryFile in = temporary_file(), out = temporary_file(), errors = temporary_file();
+  if (std::fwrite(script.data(), 1, script.size(), in.get()) != script.size() || std::fflush(in.get()) != 0)
+    throw SystemError(fmt::format("the script for gnuplot cannot be written: {}", std::strerror(errno)));
+  std::rewind(in.get());
+
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, fileno(in.get()), STDIN_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, fileno(out.get()), STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, fileno(errors.get()), STDERR_FILENO);
+  const std::array<const char*, 2> arguments{"gnuplot", nullptr};
+  pid_t child = 0;
+  const int failed = posix_spawnp(&child, "gnuplot", &actions, nullptr, const_cast<char* const*>(arguments.data()), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  if (failed != 0)
+    throw SystemError(fmt::format("gnuplot, which draws {}, cannot be run: {}; install it (Debian: gnuplot-nox) or use --csv",
+                                  file.string(), std::strerror(failed)));
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  const std::string svg = contents(out.get());
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0 || svg.find("</svg>") == std::string::npos) {
+    std::string reason = contents(errors.get());
+    std::replace(reason.begin(), reason.end(), '\n', ' ');
+    throw SystemError(fmt::format("gnuplot failed to draw {}: {}", file.string(), reason));
+  }
+  write_file(file, svg, Durability::process);
+}
+
+}  // namespace kedge

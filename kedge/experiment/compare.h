@@ -1,0 +1,80 @@
+// Learning curves of several runs, side by side: runs that differ only in their seed form a group, a group has a curve of
+// statistics over its seeds.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kedge/experiment/evaluate.h"
+#include "kedge/experiment/run_directory.h"
+#include "kedge/experiment/run_file.h"
+#include "kedge/experiment/summary.h"
+
+namespace kedge {
+
+/// A statistic over the seeds of a group with its 95 % bootstrap interval.
+struct Estimate {
+  double value = 0.0;
+  Interval interval;
+};
+
+/// One iteration of a group: statistics of `return_mean` over its runs.
+struct CurvePoint {
+  int iteration = 0;                ///< 0, 1, ... as in metrics.csv
+  std::int64_t rollouts = 0;        ///< simulated so far, per run
+  double seconds = 0.0;             ///< wall time so far, median over the runs; NaN without timings.csv
+  Estimate median, iqm, mean;
+  double lower_quartile = 0.0, upper_quartile = 0.0;
+};
+
+struct ComparedRun {
+  std::filesystem::path directory;
+  std::uint64_t seed = 0;
+  RunState state = RunState::interrupted;
+  int iterations = 0;               ///< completed
+  /// Of the policy that the run ended with, without exploration noise; nullopt while it is not finished.
+  std::optional<double> final_return;   ///< median over the rollouts
+  std::optional<double> final_success;  ///< fraction of the rollouts; nullopt too where the task has no success measure
+};
+
+struct ComparisonGroup {
+  std::string label;                ///< algorithm, and the options in which the groups differ
+  std::vector<ComparedRun> runs;    ///< by seed
+  std::vector<CurvePoint> curve;    ///< the iterations that every run of the group has completed
+};
+
+struct Comparison {
+  std::string task;
+  std::vector<ComparisonGroup> groups;   ///< in the order in which the directories were given
+  std::vector<std::string> notes;        ///< one line each: runs that are left out, damaged, or not finished
+};
+
+struct CompareOptions {
+  bool evaluate_final = true;   ///< run the final policies
+  int final_rollouts = 20;
+  int threads = 1;
+};
+
+/// Reads and summarises runs. Damaged runs are named in `notes` and left out.
+/// @throws InputError if no run is left, if the runs learned different tasks, or if a directory is not a run
+Comparison compare(const std::vector<std::filesystem::path>& directories, const CompareOptions& options);
+
+/// Points of a curve that a table shows: the first, the last, and those between at equal distances.
+std::vector<CurvePoint> table_points(const std::vector<CurvePoint>& curve, int points = 6);
+
+/// All points of all groups as CSV.
+std::string comparison_csv(const Comparison& comparison);
+
+enum class CurveAxis { rollouts, seconds };
+
+/// The script that draws the curves (median line, quartile band, returns on a logarithmic axis) for gnuplot; data inline.
+std::string gnuplot_script(const Comparison& comparison, CurveAxis axis);
+
+/// Draws the curves as SVG by running gnuplot. @throws SystemError if gnuplot is missing or fails, or if the file cannot
+/// be written
+void write_curves_svg(const Comparison& comparison, CurveAxis axis, const std::filesystem::path& file);
+
+}  // namespace kedge

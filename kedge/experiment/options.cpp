@@ -1,0 +1,197 @@
+#include "kedge/experiment/options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <optional>
+#include <sstream>
+#include <type_traits>
+
+#include "kedge/core/errors.h"
+#include "kedge/mujoco/toml_value.h"
+
+namespace kedge {
+
+namespace {
+
+struct Range {
+  double low = -std::numeric_limits<double>::infinity();
+  double high = std::numeric_limits<double>::infinity();
+  bool low_allowed = true;
+};
+constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr Range at_least(double low) { return {low, infinity, true}; }
+constexpr Range above(double low) { return {low, infinity, false}; }
+constexpr Range between(double low, double high) { return {low, high, true}; }
+
+/// Names of an enumeration, in the order of its enumerators.
+using Names = std::vector<std::string>;
+
+/// The table of MOTO. Calls visit(name, field, allowed, meaning) for every option.
+template <class Visit>
+void for_each_option(MotoOptions& o, Visit&& visit) {
+  visit("iterations", o.iterations, at_least(0), "outer iterations (N of Alg. 1); 0: nothing is learned");
+  visit("rollouts", o.rollouts, at_least(2), "trajectories per iteration (M of Alg. 1)");
+  visit("epsilon", o.epsilon, above(0),
+        "step size, nats: the new policy stays within this expected KL of the old one at every time step (Eq. 2)");
+  visit("beta0", o.beta0, at_least(0), "the entropy of a time step falls by at most this per iteration, nats (Eq. 3)");
+  visit("entropy_constraint", o.entropy_constraint, Names{},
+        "keep Eq. 3; false is the ablation of Fig. 1c: exploration may collapse");
+  visit("initial_std", o.initial_std, above(0),
+        "standard deviation of every action entry of the first policy, units of the action");
+  visit("ridge", o.ridge, above(0), "lambda of Eq. 6, on whitened features and standardised targets");
+  visit("targets", o.targets, Names{"dynamic_programming", "monte_carlo"},
+        "what Q is fitted to: reward plus fitted V of the next state (Sec. 4.1.2) or the return to go (Sec. 4.1.1)");
+  visit("reuse", o.reuse, Names{"none", "time", "iterations", "time_and_iterations"},
+        "which samples enter a regression, by importance weights: also those of other time steps, of past iterations, "
+        "of both (Sec. 4.2)");
+  visit("window", o.window, at_least(1),
+        "iterations whose samples are kept for reuse, the present one included (K of Sec. 4.2.2)");
+  visit("weight_cutoff", o.weight_cutoff, between(0, 0.1),
+        "samples whose importance weights sum to less than this share are left out of a regression (Sec. 4.2)");
+  visit("state_distribution", o.state_distribution, Names{"mixture", "forward"},
+        "estimate of the state distribution: decaying mixture of past iterations (Sec. 4.3.2) or forward propagation by "
+        "importance weights (Sec. 4.3.1)");
+  visit("gamma", o.gamma, between(0, 1), "weight that an iteration keeps in the mixture with each newer one (Sec. 4.3.2)");
+}
+
+Options describe(MotoOptions defaults) {
+  Options options;
+  for_each_option(defaults, [&](const char* name, auto& field, const auto& allowed, const char* meaning) {
+    using Field = std::remove_reference_t<decltype(field)>;
+    Option option{.name = name, .meaning = meaning, .value = {}, .names = {}};
+    if constexpr (std::is_enum_v<Field>) {
+      option.value = allowed.at(static_cast<std::size_t>(field));
+      option.names = allowed;
+    } else if constexpr (std::is_same_v<Field, bool>) {
+      option.value = field;
+    } else {
+      if constexpr (std::is_same_v<Field, int>) {
+        option.value = std::int64_t{field};
+        option.high = std::min(allowed.high, static_cast<double>(std::numeric_limits<int>::max()));
+      } else {
+        option.value = field;
+        option.high = allowed.high;
+      }
+      option.low = allowed.low;
+      option.low_allowed = allowed.low_allowed;
+    }
+    options.push_back(std::move(option));
+  });
+  return options;
+}
+
+std::vector<std::string> names_of(const Options& options) {
+  std::vector<std::string> names;
+  for (const Option& option : options) names.push_back(option.name);
+  return names;
+}
+
+/// The value in the type of the option, if it is allowed.
+std::optional<OptionValue> converted(const Option& option, const toml::node& node) {
+  const auto in_range = [&](double v) {
+    return std::isfinite(v) && (option.low_allowed ? v >= option.low : v > option.low) && v <= option.high;
+  };
+  if (std::holds_alternative<bool>(option.value)) {
+    if (const auto value = node.value_exact<bool>()) return *value;
+  } else if (std::holds_alternative<std::string>(option.value)) {
+    const auto word = node.value_exact<std::string>();
+    if (word && std::find(option.names.begin(), option.names.end(), *word) != option.names.end()) return *word;
+  } else if (std::holds_alternative<std::int64_t>(option.value)) {
+    const auto whole = node.value_exact<std::int64_t>();
+    if (whole && in_range(static_cast<double>(*whole))) return *whole;
+  } else if (node.is_number()) {
+    // A whole number is a number.
+    const double number = node.is_integer() ? static_cast<double>(node.ref<std::int64_t>()) : node.ref<double>();
+    if (in_range(number)) return number;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Options moto_options() { return describe(MotoOptions{}); }
+
+MotoOptions to_moto_options(const Options& options) {
+  MotoOptions result;
+  for_each_option(result, [&](const char* name, auto& field, const auto&, const char*) {
+    using Field = std::remove_reference_t<decltype(field)>;
+    for (const Option& option : options) {
+      if (option.name != name) continue;
+      if constexpr (std::is_enum_v<Field>) {
+        const auto at = std::find(option.names.begin(), option.names.end(), std::get<std::string>(option.value));
+        field = static_cast<Field>(at - option.names.begin());
+      } else if constexpr (std::is_same_v<Field, int>) {
+        field = static_cast<int>(std::get<std::int64_t>(option.value));
+      } else {
+        field = std::get<Field>(option.value);
+      }
+    }
+  });
+  return result;
+}
+
+std::string allowed_text(const Option& option) {
+  if (std::holds_alternative<bool>(option.value)) return "true or false";
+  if (std::holds_alternative<std::string>(option.value)) return "one of " + list(option.names);
+  const bool whole = std::holds_alternative<std::int64_t>(option.value);
+  std::string text = whole ? "a whole number" : "a number";
+  const double no_limit = whole ? static_cast<double>(std::numeric_limits<int>::max()) : infinity;
+  if (option.high < no_limit) return text + fmt::format(" in [{}, {}]", option.low, option.high);
+  return text + fmt::format(" {} {}", option.low_allowed ? ">=" : ">", option.low);
+}
+
+std::string value_text(const OptionValue& value) {
+  std::ostringstream out;
+  std::visit([&](const auto& v) { out << toml::value{v}; }, value);
+  return out.str();
+}
+
+void set_options(Options& options, const Value& table) {
+  table.allow(names_of(options));
+  for (Option& option : options) {
+    const auto value = table.find(option.name);
+    if (!value) continue;
+    auto allowed = converted(option, value->node());
+    if (!allowed) value->fail(fmt::format("must be {}, but is {}", allowed_text(option), value->describe()));
+    option.value = std::move(*allowed);
+  }
+}
+
+void read_options(Options& options, const std::filesystem::path& file) {
+  const std::string name = file.string();
+  const toml::table document = read_toml(name);
+  const Value root(document, "", name);
+  set_options(options, root.find("options").value_or(root));
+}
+
+void assign_option(Options& options, const std::string& key, const std::string& value) {
+  toml::table document;
+  override_value(document, key, value);
+  const std::string nowhere;
+  set_options(options, Value(document, "", nowhere));
+}
+
+Assignment parse_assignment(std::string_view text) {
+  const std::size_t equals = text.find('=');
+  if (equals == std::string_view::npos || equals == 0)
+    throw InputError(fmt::format("--set {}: must be KEY=VALUE, e.g. --set epsilon=0.1", text));
+  const auto trim = [](std::string_view s) {
+    while (!s.empty() && s.front() == ' ') s.remove_prefix(1);
+    while (!s.empty() && s.back() == ' ') s.remove_suffix(1);
+    return std::string(s);
+  };
+  return {trim(text.substr(0, equals)), trim(text.substr(equals + 1))};
+}
+
+std::string suggestion(std::string_view word, const std::vector<std::string>& known) { return hint(word, known); }
+
+const OptionValue& option_value(const Options& options, std::string_view name) {
+  const auto found = std::find_if(options.begin(), options.end(), [&](const Option& o) { return o.name == name; });
+  assert(found != options.end());
+  return found->value;
+}
+
+}  // namespace kedge

@@ -1,0 +1,75 @@
+#include "kedge/experiment/registry.h"
+
+#include <array>
+#include <limits>
+
+#include "kedge/core/errors.h"
+#include "kedge/mujoco/toml_value.h"
+
+namespace kedge {
+
+namespace {
+
+double metric(const Iteration& iteration, std::string_view name) {
+  for (const auto& [key, value] : iteration.metrics)
+    if (key == name) return value;
+  return std::numeric_limits<double>::quiet_NaN();
+}
+
+TrainingEnd train_moto(const Training& t) {
+  MotoOptions options = to_moto_options(t.options);
+  options.record_updates = t.record_updates;
+  options.validate();
+
+  MotoState state;
+  if (t.directory.began()) {
+    state = t.directory.resume(t.identity, policy_info(t.task)).state;
+  } else {
+    state = moto_start(t.task, options);
+    t.directory.begin(t.identity, policy_info(t.task), state, t.record_updates);
+  }
+
+  const auto observe = [&](const Iteration& iteration, const MotoState& after, const MotoRecord* record) {
+    t.directory.commit(iteration, after, record);
+    if (!t.observe) return;
+    Progress progress;
+    progress.iterations_done = after.iteration;
+    progress.iterations = options.iterations;
+    progress.rollouts_total = after.rollouts_total;
+    progress.return_mean = metric(iteration, "return_mean");
+    progress.return_median = metric(iteration, "return_median");
+    progress.iteration = &iteration;
+    t.observe(progress);
+  };
+  const MotoResult result = moto(t.task, std::move(state), options, t.run, observe);
+  t.directory.finish(result.stop, result.message, result.state);
+  return {result.stop, result.message, result.state.iteration};
+}
+
+}  // namespace
+
+std::span<const Algorithm> algorithms() {
+  static constexpr std::array table{
+      Algorithm{"moto", "model-free trajectory optimisation with exact KL and entropy bounds [Akrour2018]", moto_options,
+                [](const Options& options) { to_moto_options(options).validate(); }, train_moto},
+  };
+  return table;
+}
+
+const Algorithm& find_algorithm(std::string_view name) {
+  std::vector<std::string> names;
+  for (const Algorithm& algorithm : algorithms()) {
+    if (algorithm.name == name) return algorithm;
+    names.emplace_back(algorithm.name);
+  }
+  throw InputError(fmt::format("unknown algorithm '{}'{}", name, hint(name, names)));
+}
+
+std::span<const PolicyKind> policies() {
+  static constexpr std::array table{
+      PolicyKind{"tv_linear_gaussian", "a ~ N(K_t s + k_t, Sigma_t), one linear controller per time step"},
+  };
+  return table;
+}
+
+}  // namespace kedge

@@ -1,0 +1,123 @@
+#include "kedge/experiment/tasks.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <sstream>
+#include <system_error>
+#include <toml++/toml.h>
+
+#include "kedge/core/errors.h"
+#include "kedge/experiment/atomic_file.h"
+#include "kedge/mujoco/toml_value.h"
+
+namespace kedge {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+const char* const kTaskFile = "task.toml";
+const char* const kCopy = "task";     // folder of the copy in a run directory
+const char* const kModel = "model";   // folder of the model in the copy
+
+/// The deepest folder that holds all files.
+fs::path common_folder(const std::vector<std::string>& files) {
+  fs::path common = fs::path(files.front()).parent_path();
+  for (const std::string& file : files) {
+    const fs::path folder = fs::path(file).parent_path();
+    fs::path shared;
+    for (auto a = common.begin(), b = folder.begin(); a != common.end() && b != folder.end() && *a == *b; ++a, ++b) shared /= *a;
+    common = shared;
+  }
+  return common;
+}
+
+/// Runs file operations; what the system refuses is a SystemError.
+template <class F>
+void on_disk(const F& operations) {
+  try {
+    operations();
+  } catch (const fs::filesystem_error& e) {
+    const fs::path& path = e.path2().empty() ? e.path1() : e.path2();
+    throw SystemError(fmt::format("{}: cannot be written: {}", path.string(), e.code().message()));
+  }
+}
+
+}  // namespace
+
+std::vector<fs::path> task_folders() {
+  std::vector<fs::path> folders;
+  if (const char* variable = std::getenv("KEDGE_TASKS")) {
+    std::istringstream list(variable);
+    for (std::string folder; std::getline(list, folder, ':');)
+      if (!folder.empty()) folders.emplace_back(folder);
+  }
+  std::error_code error;
+  const fs::path program = fs::read_symlink("/proc/self/exe", error);
+  if (!error) folders.push_back(program.parent_path().parent_path() / "share" / "kedge" / "tasks");
+  folders.emplace_back(KEDGE_SOURCE_TASKS);
+  return folders;
+}
+
+std::vector<BundledTask> bundled_tasks() {
+  std::map<std::string, fs::path> found;
+  for (const fs::path& folder : task_folders()) {
+    std::error_code error;
+    for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
+      const fs::path file = entry->path() / kTaskFile;
+      std::error_code ignored;
+      if (fs::exists(file, ignored)) found.emplace(entry->path().filename().string(), file);
+    }
+  }
+  std::vector<BundledTask> tasks;
+  for (const auto& [name, file] : found) tasks.push_back({name, file});
+  return tasks;
+}
+
+fs::path find_task(const std::string& name_or_path) {
+  std::vector<std::string> names;
+  for (const BundledTask& task : bundled_tasks()) {
+    if (task.name == name_or_path) return task.file;
+    names.push_back(task.name);
+  }
+  const fs::path path = name_or_path;
+  std::error_code error;
+  if (fs::is_directory(path, error)) {
+    if (fs::exists(path / kTaskFile, error)) return path / kTaskFile;
+    throw InputError(fmt::format("{}: is a folder without a {}", one_line(name_or_path), kTaskFile));
+  }
+  if (fs::exists(path, error)) return path;
+  const bool is_path = name_or_path.find('/') != std::string::npos || path.extension() == ".toml";
+  if (is_path) throw InputError(fmt::format("{}: there is no such task file", one_line(name_or_path)));
+  throw InputError(fmt::format("unknown task '{}'{}; or give the path of a task file", one_line(name_or_path),
+                               hint(name_or_path, names)));
+}
+
+void copy_task(const TaskFile& task, const fs::path& directory) {
+  const fs::path copy = directory / kCopy, common = common_folder(task.files);
+  on_disk([&] {
+    fs::remove_all(copy);
+    for (const std::string& file : task.files) {
+      const fs::path target = copy / kModel / fs::path(file).lexically_relative(common);
+      fs::create_directories(target.parent_path());
+      fs::copy_file(file, target);
+    }
+  });
+  toml::table resolved = toml::parse(task.resolved_toml);
+  resolved.insert_or_assign("model", (fs::path(kModel) / fs::path(task.model_path).lexically_relative(common)).generic_string());
+  std::ostringstream text;
+  text << "# The task of this run with every default written out; kedge refuses the run if it is changed.\n" << resolved << "\n";
+  write_file(copy / kTaskFile, text.view(), Durability::power);
+}
+
+TaskFile load_run_task(const fs::path& directory, const RunFile& run) {
+  const fs::path file = directory / kCopy / kTaskFile;
+  TaskFile task = load_task(file.string());
+  if (task.digest != run.task_digest)
+    throw InputError(fmt::format("{}: the run's copy of its task was changed: digest {}, but the run began with {}",
+                                 file.parent_path().string(), task.digest, run.task_digest));
+  return task;
+}
+
+}  // namespace kedge

@@ -26,14 +26,18 @@ double x_minus_log1p(double x) {
   return w * (x - 2.0 * w2 * series);
 }
 
+double scale_divergence(double q) {
+  const double x = (q - 1.0) * (q + 1.0);
+  return std::abs(x) < 0.1 ? x_minus_log1p(x) : x - 2.0 * std::log(q);
+}
+
 double kl(const Gaussian& p, const Gaussian& q) {
   // 2 KL = tr(R R') - n - log|R R'| + |d|^2 with R = Lq^-1 Lp, lower triangular: a sum of terms >= 0,
   // sum_i [R_ii^2 - 1 - log R_ii^2] + sum_{i>j} R_ij^2 + |d|^2.
   const auto Lq = q.L.triangularView<Eigen::Lower>();
   const MatrixXd R = Lq.solve(p.L);
   double sum = Lq.solve(p.mean - q.mean).squaredNorm();
-  for (Index j = 0; j < p.dim(); ++j)
-    sum += x_minus_log1p((R(j, j) - 1.0) * (R(j, j) + 1.0)) + R.col(j).tail(p.dim() - j - 1).squaredNorm();
+  for (Index j = 0; j < p.dim(); ++j) sum += scale_divergence(R(j, j)) + R.col(j).tail(p.dim() - j - 1).squaredNorm();
   return 0.5 * sum;
 }
 

@@ -27,6 +27,9 @@ double log_det(MatrixIn L);
 /// divergences.
 double x_minus_log1p(double x);
 
+/// 2 KL(N(0, q^2) || N(0, 1)) = q^2 - 1 - log q^2 >= 0 for q > 0, to full precision near 1 and near 0.
+double scale_divergence(double q);
+
 /// KL(p || q) >= 0 in nats, without cancellation for nearly equal p and q. p and q of equal dimension.
 double kl(const Gaussian& p, const Gaussian& q);
 

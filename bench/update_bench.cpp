@@ -1,0 +1,71 @@
+// One policy update of MOTO: microseconds and heap allocations, by action and observation dimension.
+// The goal is < 20 us for da = 2 ... 9 on one core.
+#include <benchmark/benchmark.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <vector>
+
+#include "kedge/core/random.h"
+#include "kedge/update/moto_update.h"
+
+// Counts heap allocations, Eigen's included, by standing before the C library's malloc.
+extern "C" void* __libc_malloc(std::size_t);
+static std::atomic<long> allocations{0};
+extern "C" void* malloc(std::size_t size) {
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  return __libc_malloc(size);
+}
+
+namespace kedge {
+namespace {
+
+struct Problem {
+  LinearGaussian pi;
+  Gaussian rho;
+  WhitenedQuadratic q;
+};
+
+MatrixXd random_matrix(Index rows, Index cols, Stream& random) {
+  MatrixXd m(rows, cols);
+  for (Index j = 0; j < cols; ++j) random.normal(m.col(j));
+  return m;
+}
+
+/// Q of mixed curvature (every second problem concave), its entries of order 1 in whitened coordinates.
+Problem random_problem(Index da, Index ds, std::uint32_t number) {
+  Stream random(1, number, static_cast<std::uint32_t>(da), static_cast<std::uint32_t>(ds));
+  Problem p;
+  const MatrixXd C = MatrixXd::Identity(da, da) + 0.3 * random_matrix(da, da, random);
+  const MatrixXd L = MatrixXd::Identity(ds, ds) + 0.3 * random_matrix(ds, ds, random);
+  p.pi = make_linear_gaussian(random_matrix(da, ds, random), random_matrix(da, 1, random), C * C.transpose());
+  p.rho = *make_gaussian(random_matrix(ds, 1, random), L * L.transpose());
+  const MatrixXd S = random_matrix(da, da, random);
+  p.q.A = number % 2 == 0 ? MatrixXd(-S * S.transpose()) : MatrixXd(S + S.transpose());
+  p.q.B = random_matrix(da, ds, random);
+  p.q.g = random_matrix(da, 1, random);
+  return p;
+}
+
+/// Arguments: da, ds. Takes turns between 64 problems, so that no branch is learned by heart.
+void BM_moto_update(benchmark::State& state) {
+  std::vector<Problem> problems;
+  for (std::uint32_t i = 0; i < 64; ++i) problems.push_back(random_problem(state.range(0), state.range(1), i));
+  const TrustRegion bounds{0.05, 0.05};
+  std::size_t i = 0;
+  const long before = allocations;
+  for (auto _ : state) {
+    const Problem& p = problems[i++ % problems.size()];
+    const MotoUpdate update = moto_update(p.pi, p.q, p.rho, bounds);
+    if (update.status != UpdateStatus::ok) state.SkipWithError(update.message.c_str());
+    benchmark::DoNotOptimize(update.kl);
+  }
+  state.counters["allocations"] =
+      benchmark::Counter(static_cast<double>(allocations - before), benchmark::Counter::kAvgIterations);
+}
+BENCHMARK(BM_moto_update)->Args({2, 4})->Args({4, 8})->Args({9, 21})->Unit(benchmark::kMicrosecond);
+
+}  // namespace
+}  // namespace kedge
+
+BENCHMARK_MAIN();

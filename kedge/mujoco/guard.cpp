@@ -12,7 +12,7 @@ namespace kedge {
 namespace {
 
 using Handler = void (*)(const char*);
-Handler other_error = nullptr;    // who was asked before us
+Handler other_error = nullptr;  // who was asked before us
 Handler other_warning = nullptr;
 
 void on_error(const char* message) {

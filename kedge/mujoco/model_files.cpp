@@ -54,7 +54,8 @@ std::vector<std::string> model_files(const std::string& model) {
     if (next > 0 && !is_xml(files[next])) continue;
     const std::string xml = read(files[next]);
     for (const std::string& folder : attributes(xml, "dir"))
-      if (std::find(asset_folders.begin(), asset_folders.end(), folder) == asset_folders.end()) asset_folders.emplace_back(folder);
+      if (std::find(asset_folders.begin(), asset_folders.end(), folder) == asset_folders.end())
+        asset_folders.emplace_back(folder);
 
     const fs::path here = fs::path(files[next]).parent_path();
     for (const std::string& name : attributes(xml, "file"))
@@ -63,7 +64,8 @@ std::vector<std::string> model_files(const std::string& model) {
           for (const fs::path& file : {fs::path(name), fs::path(name).filename()}) {  // compiler strippath
             std::error_code error;
             const std::string found = (base / folder / file).lexically_normal().string();
-            if (!fs::is_regular_file(found, error) || std::find(files.begin(), files.end(), found) != files.end()) continue;
+            if (!fs::is_regular_file(found, error) || std::find(files.begin(), files.end(), found) != files.end())
+              continue;
             files.push_back(found);
           }
   }

@@ -74,11 +74,14 @@ LoadedModel load_mujoco_model(const std::string& path) {
 std::string unsupported(const mjModel_& m) {
   if (m.nv == 0) return "it has no joints";
   if (m.nu == 0) return "it has no actuators";
-  if (flag(mjDISABLESTRING, m.opt.disableflags, "Actuation")) return "its flag actuation=\"disable\" makes actions useless";
-  if (flag(mjENABLESTRING, m.opt.enableflags, "Sensornoise")) return "its flag sensornoise=\"enable\" cannot be reproduced";
+  if (flag(mjDISABLESTRING, m.opt.disableflags, "Actuation"))
+    return "its flag actuation=\"disable\" makes actions useless";
+  if (flag(mjENABLESTRING, m.opt.enableflags, "Sensornoise"))
+    return "its flag sensornoise=\"enable\" cannot be reproduced";
   if (has_plugins(m)) return "it uses plugins, whose state kedge cannot reset";
   for (Index i = 0; i < actuators(m); ++i)
-    if (m.actuator_dyntype[i] == mjDYN_USER || m.actuator_gaintype[i] == mjGAIN_USER || m.actuator_biastype[i] == mjBIAS_USER)
+    if (m.actuator_dyntype[i] == mjDYN_USER || m.actuator_gaintype[i] == mjGAIN_USER ||
+        m.actuator_biastype[i] == mjBIAS_USER)
       return fmt::format("actuator {} is of type user, which needs code that is not in the model", i);
   for (Index i = 0; i < static_cast<Index>(m.nsensor); ++i)
     if (m.sensor_type[i] == mjSENS_USER)

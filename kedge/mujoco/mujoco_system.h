@@ -62,8 +62,8 @@ class MujocoSystem final : public System {
   std::shared_ptr<const mjModel_> model_;
   std::unique_ptr<mjData_, DeleteData> data_;
   int substeps_;
-  VectorXd sensors_;               ///< [nsensor] as `sensors` reports them
-  VectorXd scratch_;               ///< [nq + nv] of `settle`
+  VectorXd sensors_;  ///< [nsensor] as `sensors` reports them
+  VectorXd scratch_;  ///< [nq + nv] of `settle`
 };
 
 }  // namespace kedge

@@ -53,7 +53,10 @@ std::vector<Part> positions(const mjModel& m) {
   std::vector<Part> parts;
   for (Index i = 0; i < static_cast<Index>(m.njnt); ++i) {
     const int type = m.jnt_type[i];
-    parts.push_back({object_name(m, mjOBJ_JOINT, i), m.jnt_qposadr[i], type == mjJNT_FREE ? 7 : type == mjJNT_BALL ? 4 : 1});
+    parts.push_back({object_name(m, mjOBJ_JOINT, i), m.jnt_qposadr[i],
+                     type == mjJNT_FREE   ? 7
+                     : type == mjJNT_BALL ? 4
+                                          : 1});
   }
   return parts;
 }
@@ -62,7 +65,10 @@ std::vector<Part> velocities(const mjModel& m) {
   std::vector<Part> parts;
   for (Index i = 0; i < static_cast<Index>(m.njnt); ++i) {
     const int type = m.jnt_type[i];
-    parts.push_back({object_name(m, mjOBJ_JOINT, i), m.jnt_dofadr[i], type == mjJNT_FREE ? 6 : type == mjJNT_BALL ? 3 : 1});
+    parts.push_back({object_name(m, mjOBJ_JOINT, i), m.jnt_dofadr[i],
+                     type == mjJNT_FREE   ? 6
+                     : type == mjJNT_BALL ? 3
+                                          : 1});
   }
   return parts;
 }
@@ -110,7 +116,8 @@ std::vector<std::string> names(const std::vector<Part>& parts) {
 
 const Part& find(const Value& where, const std::string& what, const std::vector<Part>& parts, const std::string& name) {
   const Part* part = find(parts, name);
-  if (!part) where.fail(fmt::format("the model has no {} \"{}\"{}", what, one_line(name, 60), hint(name, names(parts))));
+  if (!part)
+    where.fail(fmt::format("the model has no {} \"{}\"{}", what, one_line(name, 60), hint(name, names(parts))));
   return *part;
 }
 
@@ -155,7 +162,8 @@ VectorXd numbers(const Value& value, Index n, double (Value::*read)() const) {
 }
 
 /// As `numbers`, or a table of parts by name; parts that it does not name keep their values in `otherwise`.
-VectorXd numbers_by_name(const Value& value, const std::vector<Part>& parts, VectorXd otherwise, double (Value::*read)() const) {
+VectorXd numbers_by_name(const Value& value, const std::vector<Part>& parts, VectorXd otherwise,
+                         double (Value::*read)() const) {
   if (!value.is_table()) return numbers(value, otherwise.size(), read);
   value.allow(names(parts));
   for (const auto& [name, entry] : value.entries()) {
@@ -207,7 +215,8 @@ std::vector<char> steps(const Value& value, int horizon, bool needs_action) {
 
 std::string steps_text(const Value& value) {
   std::vector<std::string> words;
-  for (const Value& element : one_or_more(value)) words.push_back(element.is_text() ? element.text() : element.describe());
+  for (const Value& element : one_or_more(value))
+    words.push_back(element.is_text() ? element.text() : element.describe());
   return list(words);
 }
 
@@ -237,8 +246,8 @@ class Reader {
   };
   void add_entries(const Value& value, bool states_only, Entries& entries) const;
   [[nodiscard]] Residual residual(const Value& section, toml::table& resolved) const;
-  [[nodiscard]] VectorXd state_part(const Value* section, const std::string& key, const std::vector<Part>& parts, VectorXd otherwise,
-                                    double (Value::*read)() const, toml::table& resolved) const;
+  [[nodiscard]] VectorXd state_part(const Value* section, const std::string& key, const std::vector<Part>& parts,
+                                    VectorXd otherwise, double (Value::*read)() const, toml::table& resolved) const;
 
   Value root_;
   const mjModel& m_;
@@ -256,8 +265,8 @@ void Reader::clock(Task& task, toml::table& resolved) {
   } else {
     const double ratio = task.control_step / m_.opt.timestep;
     if (!(ratio < 10000.5) || std::round(ratio) < 1 || std::abs(ratio - std::round(ratio)) > 1e-6 * ratio)
-      step.fail(fmt::format("{} s is not a whole number, 1 to 10000, of the model's time steps of {} s; give substeps", task.control_step,
-                            m_.opt.timestep));
+      step.fail(fmt::format("{} s is not a whole number, 1 to 10000, of the model's time steps of {} s; give substeps",
+                            task.control_step, m_.opt.timestep));
     substeps = static_cast<int>(std::round(ratio));
   }
   resolved.insert("horizon", task.horizon);
@@ -314,8 +323,9 @@ void Reader::actions(Task& task, toml::table& resolved) {
       task.action_high[i] = limit;
     }
     if (task.action_low[i] < low[i] || task.action_high[i] > high[i])
-      value.fail(fmt::format("[{}, {}] is beyond the ctrlrange [{}, {}] of actuator \"{}\" in the model, which clamps", task.action_low[i],
-                             task.action_high[i], low[i], high[i], task.action_names[static_cast<std::size_t>(i)]));
+      value.fail(fmt::format("[{}, {}] is beyond the ctrlrange [{}, {}] of actuator \"{}\" in the model, which clamps",
+                             task.action_low[i], task.action_high[i], low[i], high[i],
+                             task.action_names[static_cast<std::size_t>(i)]));
   };
   if (const auto limit = section ? section->find("limit") : std::nullopt) {
     const auto da = static_cast<std::size_t>(task.da());
@@ -324,12 +334,14 @@ void Reader::actions(Task& task, toml::table& resolved) {
     } else if (limit->is_array()) {
       const std::vector<Value> elements = limit->elements();
       if (elements.size() != da)
-        limit->fail(fmt::format("must be a number, or an array of {} with a number or [low, high] for each action, but is {}", da,
-                                limit->describe()));
+        limit->fail(
+            fmt::format("must be a number, or an array of {} with a number or [low, high] for each action, but is {}",
+                        da, limit->describe()));
       for (std::size_t i = 0; i < da; ++i) set_limit(static_cast<Index>(i), elements[i]);
     } else {
       if (!limit->is_table())
-        limit->fail(fmt::format("must be a number, an array of {} or a table of actuators, but is {}", da, limit->describe()));
+        limit->fail(
+            fmt::format("must be a number, an array of {} or a table of actuators, but is {}", da, limit->describe()));
       limit->allow(names(action_parts_));
       for (const auto& [name, value] : limit->entries()) {
         const Part& part = *find(action_parts_, name);
@@ -349,8 +361,8 @@ void Reader::add_entries(const Value& value, bool states_only, Entries& entries)
   const std::string kind = text.substr(0, colon);
 
   Source source = Source::state;
-  Index offset = 0;             // of the kind's vector in the source
-  std::vector<Part> parts;      // of the kind's vector
+  Index offset = 0;         // of the kind's vector in the source
+  std::vector<Part> parts;  // of the kind's vector
   std::string what = "joint";
   if (kind == "qpos") {
     parts = positions(m_);
@@ -403,7 +415,8 @@ void Reader::add_entries(const Value& value, bool states_only, Entries& entries)
       if (std::find(entries.index.begin(), entries.index.end(), index) != entries.index.end())
         value.fail(fmt::format("\"{}\" is named twice", one_line(text, 60)));
       entries.index.push_back(index);
-      entries.names.push_back(part.size == 1 ? fmt::format("{}:{}", kind, part.name) : fmt::format("{}:{}[{}]", kind, part.name, i));
+      entries.names.push_back(part.size == 1 ? fmt::format("{}:{}", kind, part.name)
+                                             : fmt::format("{}:{}[{}]", kind, part.name, i));
     }
 }
 
@@ -428,10 +441,11 @@ void Reader::observation(Task& task, toml::table& resolved) const {
   resolved.insert("observation", toml::table{{"parts", to_toml(parts)}});
 }
 
-VectorXd Reader::state_part(const Value* section, const std::string& key, const std::vector<Part>& parts, VectorXd otherwise,
-                            double (Value::*read)() const, toml::table& resolved) const {
+VectorXd Reader::state_part(const Value* section, const std::string& key, const std::vector<Part>& parts,
+                            VectorXd otherwise, double (Value::*read)() const, toml::table& resolved) const {
   VectorXd values = std::move(otherwise);
-  if (const auto given = section ? section->find(key) : std::nullopt) values = numbers_by_name(*given, parts, values, read);
+  if (const auto given = section ? section->find(key) : std::nullopt)
+    values = numbers_by_name(*given, parts, values, read);
   resolved.insert(key, to_toml(values));
   return values;
 }
@@ -462,11 +476,13 @@ void Reader::start(Task& task, toml::table& resolved) const {
   for (const Part& joint : quaternions(m_)) {
     const double norm = mean.segment(joint.first, 4).norm();
     if (!(std::abs(norm - 1.0) <= 1e-6))
-      section->require("qpos").fail(fmt::format("the quaternion of joint \"{}\" must have norm 1, but has {}", joint.name, norm));
+      section->require("qpos").fail(
+          fmt::format("the quaternion of joint \"{}\" must have norm 1, but has {}", joint.name, norm));
     if (!spread.segment(joint.first, 4).isZero(0.0))
       section->require("qpos_spread")
-          .fail(fmt::format("joint \"{}\" has a quaternion, which cannot be spread; give 0 for its 4 entries, and spread its qvel",
-                            joint.name));
+          .fail(fmt::format(
+              "joint \"{}\" has a quaternion, which cannot be spread; give 0 for its 4 entries, and spread its qvel",
+              joint.name));
   }
   task.start.mean = mean;
   task.start.spread = spread;
@@ -493,7 +509,8 @@ Residual Reader::residual(const Value& section, toml::table& resolved) const {
     r.matrix.resize(static_cast<Index>(rows.size()), n);
     toml::array out;
     for (std::size_t i = 0; i < rows.size(); ++i) {
-      if (!rows[i].is_array()) rows[i].fail(fmt::format("must be a row of {} numbers, but is {}", n, rows[i].describe()));
+      if (!rows[i].is_array())
+        rows[i].fail(fmt::format("must be a row of {} numbers, but is {}", n, rows[i].describe()));
       const VectorXd row = numbers(rows[i], n, &Value::number);
       r.matrix.row(static_cast<Index>(i)) = row.transpose();
       out.push_back(to_toml(row));
@@ -518,8 +535,9 @@ void Reader::cost(Task& task, toml::table& resolved) const {
     const Value name = element.require("name");
     CostTerm term;
     term.name = name.text();
-  if (!is_identifier(term.name))
-      name.fail(fmt::format("must be a letter, then up to 63 letters, digits, _ or -, but is \"{}\"", one_line(term.name, 60)));
+    if (!is_identifier(term.name))
+      name.fail(fmt::format("must be a letter, then up to 63 letters, digits, _ or -, but is \"{}\"",
+                            one_line(term.name, 60)));
     for (const CostTerm& other : task.cost)
       if (other.name == term.name) name.fail(fmt::format("two terms are called \"{}\"", term.name));
 
@@ -575,9 +593,10 @@ void Reader::success(Task& task, toml::table& resolved) const {
   success.active = steps(when, task.horizon, success.residual.needs_action);
   when.node().visit([&](const auto& node) { out.insert("steps", node); });
   const auto text = section->find("text");
-  success.text = text ? text->text()
-                      : fmt::format("{} |{}| at steps {} < {}", which == 0 ? "mean" : "largest",
-                                    out["of"].as_array()->get(0)->value_or<std::string>(""), steps_text(when), success.below);
+  success.text =
+      text ? text->text()
+           : fmt::format("{} |{}| at steps {} < {}", which == 0 ? "mean" : "largest",
+                         out["of"].as_array()->get(0)->value_or<std::string>(""), steps_text(when), success.below);
   task.success.push_back(std::move(success));
   resolved.insert("success", std::move(out));
 }
@@ -600,7 +619,8 @@ TaskFile load_task(const std::string& path, const std::vector<Override>& overrid
   for (const auto& [key, value] : overrides) override_value(document, key, value);
   const Value root(document, "", path);
 
-  root.allow({"kedge", "name", "summary", "model", "horizon", "control_step", "substeps", "actions", "observation", "start", "cost", "success"});
+  root.allow({"kedge", "name", "summary", "model", "horizon", "control_step", "substeps", "actions", "observation",
+              "start", "cost", "success"});
   if (const Value format = root.require("kedge"); !format.is_number() || format.number() != kFormat)
     format.fail(fmt::format("this program reads task files of format {}, but this is {}", kFormat, format.describe()));
 
@@ -612,7 +632,8 @@ TaskFile load_task(const std::string& path, const std::vector<Override>& overrid
   const auto name = root.find("name");
   task.name = name ? name->text() : folder.filename().string();
   if (name && !is_identifier(task.name))
-    name->fail(fmt::format("must be a letter, then up to 63 letters, digits, _ or -, but is \"{}\"", one_line(task.name, 60)));
+    name->fail(
+        fmt::format("must be a letter, then up to 63 letters, digits, _ or -, but is \"{}\"", one_line(task.name, 60)));
   const auto summary = root.find("summary");
   task.summary = summary ? summary->text() : "";
 
@@ -638,7 +659,9 @@ TaskFile load_task(const std::string& path, const std::vector<Override>& overrid
   task.system = std::make_shared<MujocoSystem>(loaded.model, reader.substeps);
   validate(task);
   if (!first_step_succeeds(task))
-    model_key.fail(fmt::format("the simulation of {} diverges in the first control step from the mean start, without action", model_key.text()));
+    model_key.fail(
+        fmt::format("the simulation of {} diverges in the first control step from the mean start, without action",
+                    model_key.text()));
 
   file.files = model_files(file.model_path);
   file.digest = digest(write_toml(resolved), file.files);

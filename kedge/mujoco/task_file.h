@@ -12,8 +12,9 @@ namespace kedge {
 
 struct TaskFile {
   Task task;
-  std::string model_path;          ///< absolute
-  std::vector<std::string> files;  ///< absolute: the model, then every file that it reads (includes, meshes, textures, ...)
+  std::string model_path;  ///< absolute
+  std::vector<std::string>
+      files;  ///< absolute: the model, then every file that it reads (includes, meshes, textures, ...)
   /// The task file with the overrides in it, every default written out and the model's absolute path: loading it gives
   /// the same task.
   std::string resolved_toml;

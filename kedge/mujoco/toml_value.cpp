@@ -82,7 +82,9 @@ void write_inline(const toml::node& node, std::string& out) {
 }
 
 void write_table(const toml::table& table, const std::string& path, std::string& out) {
-  const auto is_section = [](const toml::node& node) { return node.is_table() || (node.is_array() && node.as_array()->is_array_of_tables()); };
+  const auto is_section = [](const toml::node& node) {
+    return node.is_table() || (node.is_array() && node.as_array()->is_array_of_tables());
+  };
   for (const auto& [key, node] : table)
     if (!is_section(node)) {
       out += fmt::format("{} = ", key.str());
@@ -144,7 +146,8 @@ std::string hint(std::string_view word, const std::vector<std::string>& known) {
 void Value::fail_at(const toml::source_region& where, const std::string& key, const std::string& text) const {
   const bool set = where.path && where.path->rfind(kSetPrefix, 0) == 0;
   const std::string place = set ? *where.path : fmt::format("{}:{}:{}", *file_, where.begin.line, where.begin.column);
-  throw InputError(one_line(fmt::format("{}: {}{}{}", one_line(place, 300), one_line(key, 100), key.empty() ? "" : ": ", text), 1200));
+  throw InputError(one_line(
+      fmt::format("{}: {}{}{}", one_line(place, 300), one_line(key, 100), key.empty() ? "" : ": ", text), 1200));
 }
 
 void Value::fail(const std::string& text) const { fail_at(node_->source(), key_, text); }
@@ -212,7 +215,8 @@ std::vector<Value> Value::elements() const {
   const toml::array* array = node_->as_array();
   if (!array) fail(fmt::format("must be an array, but is {}", describe()));
   std::vector<Value> values;
-  for (std::size_t i = 0; i < array->size(); ++i) values.emplace_back((*array)[i], fmt::format("{}[{}]", key_, i), *file_);
+  for (std::size_t i = 0; i < array->size(); ++i)
+    values.emplace_back((*array)[i], fmt::format("{}[{}]", key_, i), *file_);
   return values;
 }
 
@@ -235,7 +239,8 @@ std::vector<std::pair<std::string, Value>> Value::entries() const {
   const toml::table* table = node_->as_table();
   if (!table) fail(fmt::format("must be a table, but is {}", describe()));
   std::vector<std::pair<std::string, Value>> all;
-  for (const auto& [key, node] : *table) all.emplace_back(std::string(key.str()), Value(node, child_key(key.str()), *file_));
+  for (const auto& [key, node] : *table)
+    all.emplace_back(std::string(key.str()), Value(node, child_key(key.str()), *file_));
   return all;
 }
 
@@ -264,12 +269,14 @@ toml::table read_toml(const std::string& file) {
     text.append(chunk, static_cast<std::size_t>(in.gcount()));
   }
   if (!in.is_open() || in.bad()) throw InputError(one_line(file) + ": cannot be read");
-  if (text.size() > kLargestFile) throw InputError(fmt::format("{}: is larger than {} MB", one_line(file), kLargestFile >> 20));
+  if (text.size() > kLargestFile)
+    throw InputError(fmt::format("{}: is larger than {} MB", one_line(file), kLargestFile >> 20));
   try {
     return toml::parse(text, file);
   } catch (const toml::parse_error& e) {
     const toml::source_position at = e.source().begin;
-    throw InputError(fmt::format("{}:{}:{}: not TOML: {}", one_line(file), at.line, at.column, one_line(e.description())));
+    throw InputError(
+        fmt::format("{}:{}:{}: not TOML: {}", one_line(file), at.line, at.column, one_line(e.description())));
   }
 }
 
@@ -314,7 +321,8 @@ void override_value(toml::table& document, const std::string& key, const std::st
     if (toml::array* array = next->as_array(); array && array->is_array_of_tables()) {
       const std::size_t end = rest.find('.');
       const std::string which(rest.substr(0, end));
-      if (end == std::string_view::npos) fail(fmt::format("\"{}\" is a whole element of {}; set one of its keys", one_line(which), part));
+      if (end == std::string_view::npos)
+        fail(fmt::format("\"{}\" is a whole element of {}; set one of its keys", one_line(which), part));
       rest.remove_prefix(end + 1);
 
       std::vector<std::string> names;

@@ -2,10 +2,11 @@
 // key. Internal to kedge/mujoco.
 #pragma once
 
+#include <toml++/toml.h>
+
 #include <optional>
 #include <string>
 #include <string_view>
-#include <toml++/toml.h>
 #include <vector>
 
 namespace kedge {
@@ -22,7 +23,8 @@ std::string hint(std::string_view word, const std::vector<std::string>& known);
 /// One value of a document that outlives it.
 class Value {
  public:
-  Value(const toml::node& node, std::string key, const std::string& file) : node_(&node), key_(std::move(key)), file_(&file) {}
+  Value(const toml::node& node, std::string key, const std::string& file)
+      : node_(&node), key_(std::move(key)), file_(&file) {}
 
   [[nodiscard]] const std::string& key() const { return key_; }
   [[nodiscard]] const toml::node& node() const { return *node_; }
@@ -40,14 +42,14 @@ class Value {
   [[nodiscard]] bool is_table() const { return node_->is_table(); }
 
   // Each of these throws InputError if the value is something else.
-  [[nodiscard]] double number() const;             ///< finite
-  [[nodiscard]] double number_or_infinity() const; ///< not NaN
-  [[nodiscard]] double positive() const;           ///< > 0, finite
-  [[nodiscard]] double not_negative() const;       ///< >= 0, finite
+  [[nodiscard]] double number() const;                 ///< finite
+  [[nodiscard]] double number_or_infinity() const;     ///< not NaN
+  [[nodiscard]] double positive() const;               ///< > 0, finite
+  [[nodiscard]] double not_negative() const;           ///< >= 0, finite
   [[nodiscard]] int integer(int low, int high) const;  ///< in [low, high]
-  [[nodiscard]] const std::string& text() const;   ///< not empty, no control characters
+  [[nodiscard]] const std::string& text() const;       ///< not empty, no control characters
   [[nodiscard]] std::size_t choice(const std::vector<std::string>& allowed) const;  ///< index of the text in `allowed`
-  [[nodiscard]] std::vector<Value> elements() const;  ///< of an array
+  [[nodiscard]] std::vector<Value> elements() const;                                ///< of an array
   /// Entries of a table. @throws InputError for a key that is not in `allowed`, with a suggestion
   void allow(const std::vector<std::string>& allowed) const;
   [[nodiscard]] std::vector<std::pair<std::string, Value>> entries() const;

@@ -34,38 +34,88 @@ class Mutator {
 
  private:
   std::string once(std::string text) {
-    static const std::vector<std::string> values = {
-        "0", "-1", "1e308", "-1e-308", "nan", "inf", "-inf", "9223372036854775807", "-9223372036854775808", "1.5", "true", "\"\"", "\"all\"",
-        "\"final\"", "\"last 3\"", "\"last 99999999999999999999\"", "\"0..\"", "\"..\"", "\"5..2\"", "[]", "[[]]", "[[[1]]]", "{}", "{ hinge = 1 }",
-        "[1, 2]", "[1, 2, 3, 4, 5]", "[nan]", "[\"qpos\"]", "\"qpos:\"", "\"qpos:hinge\"", "\"sensor:tip\"", "\"sensor:\"", "\"act\"", "\"ctrl\"",
-        "1979-05-27", "\"arm.xml\"", "\"../arm.xml\"", "\".\"", "\"task.toml\"", "\"\\u0000\"", "\"\\n\"", "'''\n\n'''", "0x7f", "1_000", "\"smooth\"",
-        "\"absolute\"", "[ [ 1 ], 2, \"x\" ]", "{ a = { b = { c = 1 } } }"};
+    static const std::vector<std::string> values = {"0",
+                                                    "-1",
+                                                    "1e308",
+                                                    "-1e-308",
+                                                    "nan",
+                                                    "inf",
+                                                    "-inf",
+                                                    "9223372036854775807",
+                                                    "-9223372036854775808",
+                                                    "1.5",
+                                                    "true",
+                                                    "\"\"",
+                                                    "\"all\"",
+                                                    "\"final\"",
+                                                    "\"last 3\"",
+                                                    "\"last 99999999999999999999\"",
+                                                    "\"0..\"",
+                                                    "\"..\"",
+                                                    "\"5..2\"",
+                                                    "[]",
+                                                    "[[]]",
+                                                    "[[[1]]]",
+                                                    "{}",
+                                                    "{ hinge = 1 }",
+                                                    "[1, 2]",
+                                                    "[1, 2, 3, 4, 5]",
+                                                    "[nan]",
+                                                    "[\"qpos\"]",
+                                                    "\"qpos:\"",
+                                                    "\"qpos:hinge\"",
+                                                    "\"sensor:tip\"",
+                                                    "\"sensor:\"",
+                                                    "\"act\"",
+                                                    "\"ctrl\"",
+                                                    "1979-05-27",
+                                                    "\"arm.xml\"",
+                                                    "\"../arm.xml\"",
+                                                    "\".\"",
+                                                    "\"task.toml\"",
+                                                    "\"\\u0000\"",
+                                                    "\"\\n\"",
+                                                    "'''\n\n'''",
+                                                    "0x7f",
+                                                    "1_000",
+                                                    "\"smooth\"",
+                                                    "\"absolute\"",
+                                                    "[ [ 1 ], 2, \"x\" ]",
+                                                    "{ a = { b = { c = 1 } } }"};
     static const std::vector<std::string> keys = {
-        "kedge", "name", "summary", "model", "horizon", "control_step", "substeps", "actions", "actuators", "limit", "observation", "parts", "start",
-        "distribution", "qpos", "qvel", "act", "qpos_spread", "qvel_spread", "act_spread", "cost", "of", "matrix", "target", "weight", "norm", "width",
-        "steps", "success", "text", "statistic", "below", "x", "\"\"", "a.b"};
+        "kedge",   "name",      "summary",   "model",       "horizon",     "control_step", "substeps",
+        "actions", "actuators", "limit",     "observation", "parts",       "start",        "distribution",
+        "qpos",    "qvel",      "act",       "qpos_spread", "qvel_spread", "act_spread",   "cost",
+        "of",      "matrix",    "target",    "weight",      "norm",        "width",        "steps",
+        "success", "text",      "statistic", "below",       "x",           "\"\"",         "a.b"};
     std::vector<std::string> lines = split(text);
     if (lines.empty()) lines.emplace_back();
     std::string& line = lines[below(lines.size())];
     switch (below(11)) {
       case 0: {  // another value
-        if (const std::size_t equals = line.find('='); equals != std::string::npos) line = line.substr(0, equals + 1) + " " + values[below(values.size())];
+        if (const std::size_t equals = line.find('='); equals != std::string::npos)
+          line = line.substr(0, equals + 1) + " " + values[below(values.size())];
         break;
       }
       case 1: {  // another key
-        if (const std::size_t equals = line.find('='); equals != std::string::npos) line = keys[below(keys.size())] + " " + line.substr(equals);
+        if (const std::size_t equals = line.find('='); equals != std::string::npos)
+          line = keys[below(keys.size())] + " " + line.substr(equals);
         break;
       }
       case 2:  // another section
-        if (line.starts_with("[")) line = (below(2) ? "[[" + keys[below(keys.size())] + "]]" : "[" + keys[below(keys.size())] + "]");
+        if (line.starts_with("["))
+          line = (below(2) ? "[[" + keys[below(keys.size())] + "]]" : "[" + keys[below(keys.size())] + "]");
         break;
       case 3: line.clear(); break;
-      case 4: lines.insert(lines.begin() + static_cast<std::ptrdiff_t>(below(lines.size())), lines[below(lines.size())]); break;
+      case 4:
+        lines.insert(lines.begin() + static_cast<std::ptrdiff_t>(below(lines.size())), lines[below(lines.size())]);
+        break;
       case 5: std::swap(lines[below(lines.size())], lines[below(lines.size())]); break;
       case 6: lines.push_back(keys[below(keys.size())] + " = " + values[below(values.size())]); break;
       case 7: lines.resize(below(lines.size() + 1)); break;
       case 8: {  // bytes
-        for (std::size_t n = 1 + below(3); n > 0 && !line.empty(); --n) line[below(line.size())] = static_cast<char>(noise_.bits());
+        for (std::size_t n = 1 + below(3); n > 0 && !line.empty(); --n)
+          line[below(line.size())] = static_cast<char>(noise_.bits());
         break;
       }
       case 9:  // a piece of a line
@@ -109,7 +159,8 @@ TEST(TaskFileFuzz, LoadsOrRefusesInOneLine) {
   folder.write("arm.xml", kModel);
   folder.write("double_link.xml", read(KEDGE_SOURCE_DIR "/tasks/double_link/double_link.xml"));
   const std::vector<std::string> seeds = {kTask, read(KEDGE_SOURCE_DIR "/tasks/double_link/task.toml")};
-  const std::vector<Override> overrides = {{"actions.limit", "3"}, {"cost.0.steps", "last 2"}, {"start.qpos.hinge", "1"}, {"horizon", "7"}};
+  const std::vector<Override> overrides = {
+      {"actions.limit", "3"}, {"cost.0.steps", "last 2"}, {"start.qpos.hinge", "1"}, {"horizon", "7"}};
 
   std::uint32_t cases = 0;
   int loaded = 0;
@@ -119,7 +170,9 @@ TEST(TaskFileFuzz, LoadsOrRefusesInOneLine) {
     const std::string text = mutator.mutate(seeds[cases % seeds.size()]);
     const std::string path = folder.write("task.toml", text);
     std::vector<Override> some;
-    if (mutator.below(4) == 0) some.push_back({overrides[mutator.below(overrides.size())].first, mutator.mutate(overrides[mutator.below(overrides.size())].second)});
+    if (mutator.below(4) == 0)
+      some.push_back({overrides[mutator.below(overrides.size())].first,
+                      mutator.mutate(overrides[mutator.below(overrides.size())].second)});
     try {
       const TaskFile file = load_task(path, some);
       // What loads is a whole task: it can be written out, loaded again, and simulated.

@@ -110,8 +110,8 @@ TEST_F(TaskFileTest, ReadsEveryKey) {
 }
 
 TEST_F(TaskFileTest, HasDefaultsForAllButTheEssential) {
-  const TaskFile file = load(
-      "kedge = 1\nmodel = \"arm.xml\"\nhorizon = 4\ncontrol_step = 0.05\n[[cost]]\nname = \"c\"\nof = \"qpos\"\n");
+  const TaskFile file =
+      load("kedge = 1\nmodel = \"arm.xml\"\nhorizon = 4\ncontrol_step = 0.05\n[[cost]]\nname = \"c\"\nof = \"qpos\"\n");
   const Task& task = file.task;
   EXPECT_EQ(dynamic_cast<const MujocoSystem&>(*task.system).substeps(), 5);  // 0.05 s of 0.01 s
   EXPECT_THAT(task.action_names, ElementsAre("push", "twist"));
@@ -150,7 +150,9 @@ TEST_F(TaskFileTest, LimitsAreNumbersPairsOrTables) {
 }
 
 TEST_F(TaskFileTest, StepsAreNamedInManyWays) {
-  const auto steps = [&](const std::string& text) { return active(with(R"(steps = ["0..1", 4])", "steps = " + text).cost[2].active); };
+  const auto steps = [&](const std::string& text) {
+    return active(with(R"(steps = ["0..1", 4])", "steps = " + text).cost[2].active);
+  };
   EXPECT_EQ(steps("\"all\""), "1111111111.");
   EXPECT_EQ(steps("\"final\""), "..........1");
   EXPECT_EQ(steps("[\"all\", \"final\"]"), "11111111111");
@@ -187,8 +189,9 @@ TEST_F(TaskFileTest, QuantitiesAreNamedByTheModel) {
 TEST_F(TaskFileTest, ObjectsWithoutANameGoByTheirNumber) {
   folder.write("arm.xml", R"(<mujoco><worldbody><body><joint type="slide"/><joint name="b" type="slide" axis="1 0 0"/>
     <geom size="0.1"/></body></worldbody><actuator><motor joint="b"/></actuator><sensor><clock/></sensor></mujoco>)");
-  const TaskFile file = load("kedge = 1\nmodel = \"arm.xml\"\nhorizon = 2\ncontrol_step = 0.02\nsubsteps = 1\n[actions]\n"
-                             "actuators = \"0\"\n[[cost]]\nname = \"c\"\nof = \"qpos:0\"\n[[cost]]\nname = \"d\"\nof = \"sensor:0\"\n");
+  const TaskFile file = load(
+      "kedge = 1\nmodel = \"arm.xml\"\nhorizon = 2\ncontrol_step = 0.02\nsubsteps = 1\n[actions]\n"
+      "actuators = \"0\"\n[[cost]]\nname = \"c\"\nof = \"qpos:0\"\n[[cost]]\nname = \"d\"\nof = \"sensor:0\"\n");
   EXPECT_THAT(file.task.action_names, ElementsAre("0"));
   EXPECT_THAT(file.task.cost[0].residual.index, ElementsAre(0));
 }
@@ -196,8 +199,9 @@ TEST_F(TaskFileTest, ObjectsWithoutANameGoByTheirNumber) {
 TEST_F(TaskFileTest, FreeJointsStartAtTheirPoseAndSpreadTheirVelocity) {
   folder.write("arm.xml", R"(<mujoco><worldbody><body pos="1 2 3"><freejoint name="f"/><geom size="0.1"/></body>
     <body><joint name="h"/><geom size="0.1"/></body></worldbody><actuator><motor joint="h"/></actuator></mujoco>)");
-  const std::string text = "kedge = 1\nmodel = \"arm.xml\"\nhorizon = 2\ncontrol_step = 0.02\nsubsteps = 1\n[[cost]]\nname = \"c\"\n"
-                           "of = \"qpos:f\"\n[start]\nqvel_spread = 0.5\nqpos_spread = { f = [1, 1, 0, 0, 0, 0, 0] }\n";
+  const std::string text =
+      "kedge = 1\nmodel = \"arm.xml\"\nhorizon = 2\ncontrol_step = 0.02\nsubsteps = 1\n[[cost]]\nname = \"c\"\n"
+      "of = \"qpos:f\"\n[start]\nqvel_spread = 0.5\nqpos_spread = { f = [1, 1, 0, 0, 0, 0, 0] }\n";
   const Task task = load(text).task;
   EXPECT_THAT(task.start.mean, numbers({1, 2, 3, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}));
   EXPECT_THAT(task.start.spread.head(8), numbers({1, 1, 0, 0, 0, 0, 0, 0}));
@@ -224,7 +228,8 @@ TEST_F(TaskFileTest, OverridesAct) {
   EXPECT_EQ(set("success.below", "1e-3").success[0].below, 1e-3);
 
   // Later ones win, and tables that the file does not have are made.
-  const std::string bare = "kedge = 1\nmodel = \"arm.xml\"\nhorizon = 4\ncontrol_step = 0.05\n[[cost]]\nname = \"c\"\nof = \"qpos\"\n";
+  const std::string bare =
+      "kedge = 1\nmodel = \"arm.xml\"\nhorizon = 4\ncontrol_step = 0.05\n[[cost]]\nname = \"c\"\nof = \"qpos\"\n";
   EXPECT_EQ(load(bare, {{"horizon", "5"}, {"horizon", "6"}}).task.horizon, 6);
   EXPECT_THAT(load(bare, {{"actions.limit.push", "3"}}).task.action_high, numbers({3, 2}));
 }
@@ -232,8 +237,9 @@ TEST_F(TaskFileTest, OverridesAct) {
 // ---- what identifies a task --------------------------------------------------------------------------------------------
 
 TEST_F(TaskFileTest, TheResolvedTextIsTheSameTask) {
-  for (const std::string& text : {kTask, std::string("kedge = 1\nmodel = \"arm.xml\"\nhorizon = 4\ncontrol_step = 0.1\n[[cost]]\n"
-                                                     "name = \"c\"\nof = \"qpos\"\nweight = 0.1\n")}) {
+  for (const std::string& text :
+       {kTask, std::string("kedge = 1\nmodel = \"arm.xml\"\nhorizon = 4\ncontrol_step = 0.1\n[[cost]]\n"
+                           "name = \"c\"\nof = \"qpos\"\nweight = 0.1\n")}) {
     const TaskFile first = load(text);
     const TemporaryFolder elsewhere;
     const TaskFile second = load_task(elsewhere.write("other.toml", first.resolved_toml));
@@ -250,17 +256,27 @@ TEST_F(TaskFileTest, DigestChangesWithWhatMatters) {
   EXPECT_THAT(digest, testing::MatchesRegex("[0-9a-f]{16}"));
   EXPECT_EQ(load(kTask).digest, digest);
 
-  for (const auto& [from, to] : std::vector<std::pair<std::string, std::string>>{
-           {"horizon = 10", "horizon = 11"}, {"0.05", "0.06"}, {"substeps = 2", "substeps = 3"},
-           {"[-1.0, 2.0]", "[-1.0, 1.9]"}, {"\"act\"]", "\"act\", \"qpos:rail\"]"}, {"uniform", "gaussian"}, {"hinge = 0.1", "hinge = 0.2"},
-           {"weight = 3.0", "weight = 3.0000000000000004"}, {"last 3", "last 4"}, {"below = 0.2", "below = 0.3"}})
+  for (const auto& [from, to] :
+       std::vector<std::pair<std::string, std::string>>{{"horizon = 10", "horizon = 11"},
+                                                        {"0.05", "0.06"},
+                                                        {"substeps = 2", "substeps = 3"},
+                                                        {"[-1.0, 2.0]", "[-1.0, 1.9]"},
+                                                        {"\"act\"]", "\"act\", \"qpos:rail\"]"},
+                                                        {"uniform", "gaussian"},
+                                                        {"hinge = 0.1", "hinge = 0.2"},
+                                                        {"weight = 3.0", "weight = 3.0000000000000004"},
+                                                        {"last 3", "last 4"},
+                                                        {"below = 0.2", "below = 0.3"}})
     EXPECT_NE(load(replaced(kTask, from, to)).digest, digest) << from;
   EXPECT_NE(load(kTask, {{"actions.limit", "[[-1, 2], 6]"}}).digest, digest);
 
   // Comments, layout, the name, texts and defaults that are written out do not matter.
   EXPECT_EQ(load("# comment\n" + kTask).digest, digest);
   EXPECT_EQ(load(replaced(replaced(kTask, "every key once", "other"), "\"tip up\"", "\"tip is up\"")).digest, digest);
-  EXPECT_EQ(load(replaced(kTask, "of = \"action\"", "of = \"action\"\nsteps = \"all\"\ntarget = 0\nnorm = \"quadratic\"")).digest, digest);
+  EXPECT_EQ(
+      load(replaced(kTask, "of = \"action\"", "of = \"action\"\nsteps = \"all\"\ntarget = 0\nnorm = \"quadratic\""))
+          .digest,
+      digest);
 
   const TemporaryFolder elsewhere;
   elsewhere.write("arm.xml", kModel);
@@ -274,10 +290,14 @@ TEST_F(TaskFileTest, TheModelsFilesAreFoundAndCount) {
   const std::string mesh = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n";
   folder.write("parts/meshes/rock.obj", mesh);
   folder.write("parts/assets.xml", R"(<mujoco><asset><mesh name="rock" file='rock.obj'/></asset></mujoco>)");
-  folder.write("arm.xml", replaced(replaced(kModel, "<worldbody>", "<compiler meshdir=\"parts/meshes\"/>\n<include file = \"parts/assets.xml\"/>\n<worldbody>"),
-                                   "<geom size=\"0.1\"", "<geom type=\"mesh\" mesh=\"rock\""));
+  folder.write(
+      "arm.xml",
+      replaced(replaced(kModel, "<worldbody>",
+                        "<compiler meshdir=\"parts/meshes\"/>\n<include file = \"parts/assets.xml\"/>\n<worldbody>"),
+               "<geom size=\"0.1\"", "<geom type=\"mesh\" mesh=\"rock\""));
   const TaskFile file = load(kTask);
-  EXPECT_THAT(file.files, ElementsAre(EndsWith("/arm.xml"), EndsWith("/parts/assets.xml"), EndsWith("/parts/meshes/rock.obj")));
+  EXPECT_THAT(file.files,
+              ElementsAre(EndsWith("/arm.xml"), EndsWith("/parts/assets.xml"), EndsWith("/parts/meshes/rock.obj")));
   folder.write("parts/meshes/rock.obj", replaced(mesh, "v 1 0 0", "v 2 0 0"));
   EXPECT_NE(load(kTask).digest, file.digest);
 }

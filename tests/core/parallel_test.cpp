@@ -1,0 +1,82 @@
+#include "kedge/core/parallel.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "kedge/core/errors.h"
+
+namespace kedge {
+namespace {
+
+constexpr Index n = 1000;
+
+/// 1, fewer than, as many as, and more than the cores.
+std::vector<int> thread_counts() { return {1, 2, 3, static_cast<int>(std::thread::hardware_concurrency()) + 6}; }
+
+TEST(ParallelFor, VisitsEveryIndexOnce) {
+  for (const int threads : thread_counts())
+    for (const Index count : {Index{0}, Index{1}, Index{2}, n}) {
+      std::vector<int> visits(static_cast<std::size_t>(count));
+      parallel_for(count, threads, [&](Index i) { ++visits[static_cast<std::size_t>(i)]; });
+      for (const int v : visits) EXPECT_EQ(v, 1);
+    }
+}
+
+TEST(ParallelFor, RunsInOrderOnTheCallingThreadWithOneThread) {
+  std::vector<Index> order;
+  parallel_for(10, 1, [&](Index i) {
+    EXPECT_EQ(worker_index(), 0);
+    order.push_back(i);
+  });
+  EXPECT_EQ(order, (std::vector<Index>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}));
+}
+
+TEST(ParallelFor, NeverSharesAWorkerIndex) {
+  for (const int threads : thread_counts()) {
+    const auto busy = std::make_unique<std::atomic<int>[]>(static_cast<std::size_t>(threads));
+    parallel_for(n, threads, [&](Index) {
+      const int w = worker_index();
+      ASSERT_GE(w, 0);
+      ASSERT_LT(w, threads);
+      EXPECT_EQ(busy[static_cast<std::size_t>(w)].fetch_add(1), 0);
+      std::this_thread::yield();
+      busy[static_cast<std::size_t>(w)].fetch_sub(1);
+    });
+  }
+}
+
+TEST(ParallelFor, RethrowsAnExceptionAndGoesOnWorking) {
+  for (const int threads : thread_counts()) {
+    const auto work = [&] {
+      parallel_for(n, threads, [](Index i) {
+        if (i == 500) throw InputError("number 500");
+      });
+    };
+    try {
+      work();
+      ADD_FAILURE() << "nothing was thrown";
+    } catch (const InputError& e) {
+      EXPECT_STREQ(e.what(), "number 500");
+    }
+    std::atomic<Index> sum{0};
+    parallel_for(n, threads, [&](Index i) { sum += i; });
+    EXPECT_EQ(sum, n * (n - 1) / 2);
+  }
+}
+
+TEST(ParallelFor, ShowsTheCallerWhatTheBodiesWrote) {  // also a race for the thread sanitizer to find
+  for (int repetition = 0; repetition < 50; ++repetition) {
+    std::vector<double> out(n);
+    double factor = repetition;
+    parallel_for(n, 4, [&](Index i) { out[static_cast<std::size_t>(i)] = factor * static_cast<double>(i); });
+    factor = 0;
+    for (Index i = 0; i < n; ++i) ASSERT_EQ(out[static_cast<std::size_t>(i)], repetition * static_cast<double>(i));
+  }
+}
+
+}  // namespace
+}  // namespace kedge

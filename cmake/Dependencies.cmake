@@ -8,6 +8,7 @@ find_dependency(Threads)
 find_dependency(fmt)
 find_dependency(TBB)
 find_dependency(MuJoCo 2.2.2)                 # FindMuJoCo.cmake: mujoco::mujoco
+enable_language(C)                            # CMake's search for HDF5 compiles C
 find_dependency(HDF5 COMPONENTS C)            # hdf5::hdf5
 find_dependency(Eigen3 NO_MODULE)             # Eigen3::Eigen
 if(Eigen3_VERSION VERSION_LESS 3.4)

@@ -114,7 +114,8 @@ WeightedSamples select_samples(VectorIn log_weight, double cutoff) {
       weight.push_back(log_weight[i] - top);
     }
   }
-  Eigen::Map<Eigen::ArrayXd> w(weight.data(), static_cast<Index>(weight.size()));
+  // A copy at an aligned address: sums and exponentials over a map round differently from one address to the next.
+  Eigen::ArrayXd w = Eigen::Map<const Eigen::ArrayXd>(weight.data(), static_cast<Index>(weight.size()));
   constexpr double bins = 256;
   const Eigen::ArrayXi bin = (w * (bins / (floor - top))).min(bins - 1).cast<int>();  // 0: the heaviest
   w = w.exp();

@@ -25,8 +25,9 @@ enum class Reuse { none, time, iterations, time_and_iterations };
 struct WeightedSamples {
   std::vector<Index> row;  ///< rows of the window's transitions, ascending: epochs oldest first, one after another
   VectorXd weight;         ///< [row.size()] > 0, sum 1
-  double effective = 0.0;  ///< effective sample size (sum w)^2 / sum w^2 of all candidates
-  double left_out = 0.0;   ///< share of the total weight that was left out, <= cutoff
+  double effective = 0.0;  ///< effective sample size (sum w)^2 / sum w^2 of all candidates, to a relative error of cutoff
+  double left_out = 0.0;   ///< share of the total weight that was left out, <= cutoff; too small by at most cutoff / 2,
+                           ///< the share of those too light to be looked at
 };
 
 /// Selects the heaviest samples such that what is left out holds at most `cutoff` of the total weight.

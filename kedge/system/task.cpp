@@ -31,6 +31,8 @@ void validate(const Task& task, const Residual& r, const std::vector<char>& acti
   require(r.target.allFinite() && r.matrix.allFinite(), (where + ".target").c_str(), "not finite", "finite");
   require(active.size() == static_cast<std::size_t>(task.horizon) + 1, (where + ".active size").c_str(), active.size(),
           "horizon + 1");
+  if (r.source == Source::action || r.source == Source::control)
+    require(r.needs_action, (where + ".needs_action").c_str(), r.needs_action, "true: actions and controls need one");
   if (r.needs_action) require(active.back() == 0, (where + ".active").c_str(), "final", "a step with an action");
 }
 
@@ -46,8 +48,8 @@ void validate(const Task& task) {
   require(!task.control_index.empty(), "task.control_index", "[]", "not empty");
   for (const Index i : task.control_index)
     require(i >= 0 && i < task.system->nu(), "task.control_index", i, fmt::format("in [0, {})", task.system->nu()).c_str());
-  require(task.action_low.size() == task.da() && task.action_high.size() == task.da(), "task.action_low size",
-          task.action_low.size(), fmt::format("{}", task.da()).c_str());
+  require(task.action_low.size() == task.da(), "task.action_low size", task.action_low.size(), fmt::format("{}", task.da()).c_str());
+  require(task.action_high.size() == task.da(), "task.action_high size", task.action_high.size(), fmt::format("{}", task.da()).c_str());
   for (Index i = 0; i < task.da(); ++i)
     if (!(task.action_low[i] < task.action_high[i]))
       throw InputError(fmt::format("task.action limits [{}, {}], but low must be < high", task.action_low[i], task.action_high[i]));
@@ -61,7 +63,7 @@ void validate(const Task& task) {
     validate(task, term.residual, term.active, where);
     require(term.weight.size() == term.residual.target.size() && (term.weight.array() >= 0).all() && term.weight.allFinite(),
             (where + ".weight size").c_str(), term.weight.size(), "as many numbers >= 0 as the target has");
-    if (term.norm == Norm::smooth) require(term.width > 0, (where + ".width").c_str(), term.width, "> 0");
+    if (term.norm == Norm::smooth) require(term.width > 0 && std::isfinite(term.width), (where + ".width").c_str(), term.width, "> 0");
   }
   for (const Success& success : task.success) {
     validate(task, success.residual, success.active, "task.success");
@@ -101,7 +103,7 @@ void residual(const Residual& spec, VectorIn x, VectorIn a, VectorIn u, VectorIn
 double term_value(const CostTerm& term, VectorIn x, VectorIn a, VectorIn u, VectorIn y) {
   const Index n = term.residual.target.size();
   // Rollouts call this at every step: small residuals stay off the heap.
-  double small[16];
+  alignas(64) double small[16];  // aligned: Eigen's rounding depends on where vector instructions begin
   VectorXd large;
   if (n > 16) large.resize(n);
   Eigen::Map<VectorXd> r(n > 16 ? large.data() : small, n);

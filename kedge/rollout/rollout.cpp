@@ -64,16 +64,18 @@ void simulate(const Task& task, const Policy& policy, const RolloutOptions& opti
     const Index col = batch.at(n, t);
     const auto x = batch.state.col(col);
     double sum = 0.0;
+    bool finite = true;  // every term, also those that are not active now: regressions at other steps read them
     for (std::size_t i = 0; i < task.cost.size(); ++i) {
       const CostTerm& term = task.cost[i];
       const bool defined = t < task.horizon || !term.residual.needs_action;
       const double value = defined ? term_value(term, x, a, w.u, w.y) : 0.0;
       batch.terms(static_cast<Index>(i), col) = value;
+      finite = finite && std::isfinite(value);
       if (term.active[static_cast<std::size_t>(t)]) sum += value;
     }
     batch.cost(t, n) = sum;
     success.add(t, x, a, w.u, w.y);
-    return std::isfinite(sum);
+    return finite && std::isfinite(sum);
   };
 
   for (int t = 0; t < task.horizon; ++t) {
@@ -149,9 +151,12 @@ std::optional<Batch> rollout(const Task& task, const Policy& policy, const Rollo
   });
   if (stopped) return std::nullopt;
 
-  Index total = 0;
-  for (const Index count : saturated) total += count;
-  batch.saturated = static_cast<double>(total) / static_cast<double>(steps * task.da());
+  Index total = 0, commanded = 0;
+  for (std::size_t n = 0; n < saturated.size(); ++n) {
+    total += saturated[n];
+    commanded += task.da() * (batch.diverged_at[n] < 0 ? T : std::min(batch.diverged_at[n] + 1, T));
+  }
+  batch.saturated = static_cast<double>(total) / static_cast<double>(commanded);
   return batch;
 }
 

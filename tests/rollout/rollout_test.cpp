@@ -1,0 +1,400 @@
+// Rollouts against a plain loop, bit for bit; what does not change them; divergence, limits, success, cancellation.
+#include "kedge/rollout/rollout.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <set>
+
+#include "kedge/core/errors.h"
+#include "kedge/policy/tv_linear_gaussian.h"
+
+namespace kedge {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr double inf = std::numeric_limits<double>::infinity();
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+
+VectorXd vec(std::initializer_list<double> values) {
+  VectorXd v(static_cast<Index>(values.size()));
+  Index i = 0;
+  for (const double value : values) v[i++] = value;
+  return v;
+}
+
+template <class A, class B>
+bool same_bits(const A& a, const B& b) {
+  return a.rows() == b.rows() && a.cols() == b.cols() &&
+         std::memcmp(a.data(), b.data(), sizeof(double) * static_cast<std::size_t>(a.size())) == 0;
+}
+
+bool same(const Batch& a, const Batch& b) {
+  return a.rollouts == b.rollouts && a.horizon == b.horizon && same_bits(a.state, b.state) &&
+         same_bits(a.observation, b.observation) && same_bits(a.action, b.action) && same_bits(a.terms, b.terms) &&
+         same_bits(a.cost, b.cost) && a.diverged_at == b.diverged_at && same_bits(a.success, b.success) &&
+         a.saturated == b.saturated;
+}
+
+/// Three states; the third counts the steps. Controls are 0 and 2: control 1 is nobody's. Two sensors: the first state and
+/// control 0, as of the beginning of the step. It remembers a wrong number after `reset` if it is told to, and diverges
+/// where |x0| exceeds 3.
+class Toy final : public System {
+ public:
+  [[nodiscard]] Index nx() const override { return 3; }
+  [[nodiscard]] Index nu() const override { return 3; }
+  [[nodiscard]] Index nsensor() const override { return 2; }
+  [[nodiscard]] std::unique_ptr<System> clone() const override { return std::make_unique<Toy>(*this); }
+  void reset(VectorIn x) override { x_ = x; }
+  [[gnu::noinline]] [[nodiscard]] bool step(VectorIn u) override {  // one machine code, wherever it is called
+    y_ = vec({x_[0], u[0]});
+    if (u[1] != 0.0) ADD_FAILURE() << "a control that no action drives is " << u[1];
+    const double x0 = x_[0];
+    x_[0] = 1.2 * x0 + 0.3 * std::sin(x_[1]) + 0.5 * u[0];
+    x_[1] += 0.1 * x0 + u[2];
+    x_[2] += 1.0;
+    return std::abs(x0) <= 3.0;
+  }
+  void settle() override { y_ = vec({x_[0], 0.0}); }
+  void state(VectorOut x) const override { x = x_; }
+  void sensors(VectorOut y) const override { y = y_; }
+
+ private:
+  VectorXd x_ = VectorXd::Zero(3), y_ = VectorXd::Zero(2);
+};
+
+constexpr int T = 7;
+
+Task toy_task() {
+  Task task;
+  task.name = "toy";
+  task.system = std::make_shared<Toy>();
+  task.horizon = T;
+  task.control_step = 0.1;
+  task.observation = {1, 0};
+  task.control_index = {2, 0};
+  task.action_low = vec({-0.5, -inf});
+  task.action_high = vec({0.5, 0.8});
+  task.start.mean = vec({0.1, -0.2, 0});
+  task.start.spread = vec({0.3, 0.3, 0});
+  const std::vector<char> always(T + 1, 1), never(T + 1, 0);
+  std::vector<char> late(T + 1, 0), steps(T + 1, 1);
+  late[T - 1] = late[T] = 1;
+  steps[T] = 0;
+  task.cost.push_back({"place", {Source::state, {0, 1}, {}, vec({0, 0.5}), false}, vec({1, 2}), Norm::quadratic, 0, late});
+  task.cost.push_back({"effort", {Source::action, {0, 1}, {}, vec({0, 0}), true}, vec({0.1, 0.2}), Norm::absolute, 0, steps});
+  task.cost.push_back({"applied", {Source::control, {0, 1, 2}, {}, vec({0, 0, 0}), true}, vec({1, 1, 1}), Norm::quadratic, 0, never});
+  task.cost.push_back({"sensor", {Source::sensor, {0, 1}, {}, vec({0, 0}), false}, vec({1, 1}), Norm::smooth, 0.1, always});
+  std::vector<char> last = never;
+  last[T - 2] = last[T] = 1;
+  task.success.push_back({{Source::state, {0, 1}, {}, vec({0, 0}), false}, Success::Statistic::mean_abs, 0.5, last, ""});
+  return task;
+}
+
+TvLinearGaussian toy_policy(double std = 0.3) {
+  std::vector<LinearGaussian> steps;
+  for (int t = 0; t < T; ++t) {
+    Stream random(1, 0, 0, static_cast<std::uint32_t>(t));
+    MatrixXd K(2, 2), A(2, 2);
+    VectorXd k(2);
+    for (Index j = 0; j < 2; ++j) random.normal(K.col(j));
+    for (Index j = 0; j < 2; ++j) random.normal(A.col(j));
+    random.normal(k);
+    steps.push_back(make_linear_gaussian(0.3 * K, 0.1 * k, std * std * (MatrixXd::Identity(2, 2) + A * A.transpose())));
+  }
+  return TvLinearGaussian(steps);
+}
+
+Batch run_toy(const Task& task, const Policy& policy, const RolloutOptions& options, std::uint64_t seed = 5, int threads = 1) {
+  auto batch = rollout(task, policy, options, kedge::Run{seed, threads, {}});
+  EXPECT_TRUE(batch);
+  return *batch;
+}
+
+/// Compares rollout n with the ten lines that a rollout is. Only for rollouts that do not diverge.
+void expect_plain_loop(const Task& task, const TvLinearGaussian& policy, const RolloutOptions& options, std::uint64_t seed,
+                       const Batch& batch, int n) {
+  const auto rollout_number = static_cast<std::uint32_t>(n);
+  Stream start(seed, options.iteration, rollout_number, 0);
+  VectorXd x = sample_start(task.start, start), u = VectorXd::Zero(3), y(2), s(2), a(2);
+  Toy toy;
+  toy.reset(x);
+  for (int t = 0; t <= task.horizon; ++t) {
+    toy.state(x);
+    s << x[1], x[0];
+    ASSERT_TRUE(same_bits(batch.state.col(batch.at(n, t)), x)) << "t = " << t;
+    ASSERT_TRUE(same_bits(batch.observation.col(batch.at(n, t)), s));
+    if (t < task.horizon) {
+      Stream noise(seed, options.iteration, rollout_number, static_cast<std::uint32_t>(t) + 1);
+      options.explore ? policy.sample(t, s, noise, a) : policy.mean(t, s, a);
+      ASSERT_TRUE(same_bits(batch.action.col(batch.step(n, t)), a));
+      u[2] = std::min(std::max(a[0], -0.5), 0.5);
+      u[0] = std::min(a[1], 0.8);
+      ASSERT_TRUE(toy.step(u));
+    } else {
+      toy.settle();
+    }
+    toy.sensors(y);
+    double cost = 0.0;
+    for (std::size_t i = 0; i < task.cost.size(); ++i) {
+      const bool defined = t < task.horizon || !task.cost[i].residual.needs_action;
+      const double value = defined ? term_value(task.cost[i], x, a, u, y) : 0.0;
+      ASSERT_EQ(batch.terms(static_cast<Index>(i), batch.at(n, t)), value) << "term " << i << ", t = " << t;
+      if (task.cost[i].active[static_cast<std::size_t>(t)]) cost += value;
+    }
+    ASSERT_EQ(batch.cost(t, n), cost);
+  }
+}
+
+TEST(Rollout, IsItsPlainLoopBitForBit) {
+  const Task task = toy_task();
+  const TvLinearGaussian policy = toy_policy();
+  for (const bool explore : {true, false}) {
+    const RolloutOptions options{12, 3, explore};
+    const Batch batch = run_toy(task, policy, options);
+    int compared = 0;
+    for (int n = 0; n < options.rollouts; ++n)
+      if (batch.usable(n)) expect_plain_loop(task, policy, options, 5, batch, n), ++compared;
+    EXPECT_GE(compared, 8);
+  }
+}
+
+TEST(Rollout, IsTheSameForAnyNumberOfThreads) {
+  const Task task = toy_task();
+  const Batch one = run_toy(task, toy_policy(), {31, 2, true}, 9, 1);
+  EXPECT_TRUE(same(one, run_toy(task, toy_policy(), {31, 2, true}, 9, 2)));
+  EXPECT_TRUE(same(one, run_toy(task, toy_policy(), {31, 2, true}, 9, 8)));
+}
+
+TEST(Rollout, NumberNDoesNotDependOnHowManyThereAre) {
+  const Task task = toy_task();
+  const Batch many = run_toy(task, toy_policy(), {20, 2, true}), few = run_toy(task, toy_policy(), {6, 2, true});
+  EXPECT_TRUE(same_bits(few.state, many.state.leftCols(few.state.cols()).eval()));
+  EXPECT_TRUE(same_bits(few.action, many.action.leftCols(few.action.cols()).eval()));
+  EXPECT_TRUE(same_bits(few.terms, many.terms.leftCols(few.terms.cols()).eval()));
+  EXPECT_TRUE(same_bits(few.cost, many.cost.leftCols(6).eval()));
+}
+
+TEST(Rollout, HasOtherNumbersForAnotherSeedIterationOrRollout) {
+  const Task task = toy_task();
+  const Batch base = run_toy(task, toy_policy(), {2, 2, true}, 5);
+  EXPECT_NE(base.state.col(0), base.state.col(base.at(1, 0)));
+  EXPECT_NE(base.state.col(0), run_toy(task, toy_policy(), {2, 2, true}, 6).state.col(0));
+  EXPECT_NE(base.state.col(0), run_toy(task, toy_policy(), {2, 1, true}, 5).state.col(0));
+  // the noise of the actions, which the start state does not explain: actions minus their means
+  const auto noise = [&](const Batch& batch, int n, int t) {
+    VectorXd mean(2);
+    toy_policy().mean(t, batch.observation.col(batch.at(n, t)), mean);
+    return VectorXd(batch.action.col(batch.step(n, t)) - mean);
+  };
+  EXPECT_GT((noise(base, 0, 0) - noise(base, 1, 0)).norm(), 1e-3);
+  EXPECT_GT((toy_policy()[0].C.inverse() * noise(base, 0, 0) - toy_policy()[1].C.inverse() * noise(base, 0, 1)).norm(), 1e-3);
+}
+
+TEST(Rollout, WithoutExplorationFollowsTheMean) {
+  Task task = toy_task();
+  task.start.spread.setZero();
+  const Batch batch = run_toy(task, toy_policy(), {2, 2, false});
+  EXPECT_TRUE(same_bits(batch.state.leftCols(T + 1).eval(), batch.state.rightCols(T + 1).eval()));
+  VectorXd mean(2);
+  toy_policy().mean(0, batch.observation.col(0), mean);
+  EXPECT_EQ(batch.action.col(0), mean);
+}
+
+// ---- divergence ----------------------------------------------------------------------------------------------------
+
+/// The toy that starts at (x0, 0) for sure.
+Task growing_task(double x0) {
+  Task task = toy_task();
+  task.start.mean = vec({x0, 0, 0});
+  task.start.spread.setZero();
+  return task;
+}
+
+/// The step at which it then diverges without controls; T: never.
+int diverging_step(double x0) {
+  Toy toy;
+  toy.reset(vec({x0, 0, 0}));
+  for (int t = 0; t < T; ++t)
+    if (!toy.step(VectorXd::Zero(3))) return t;
+  return T;
+}
+
+TvLinearGaussian still_policy() { return TvLinearGaussian::constant(T, 2, vec({0, 0}), vec({1e-9, 1e-9})); }
+
+TEST(Rollout, ReportsTheStepThatDivergedAndKeepsWhatCameBefore) {
+  std::set<int> seen;
+  for (double x0 = 3.5; diverging_step(x0) < T; x0 *= 0.95) {
+    const int expected = diverging_step(x0);
+    seen.insert(expected);
+    const Batch batch = run_toy(growing_task(x0), still_policy(), {2, 0, false});
+    ASSERT_EQ(batch.diverged_at[0], expected);
+    EXPECT_FALSE(batch.usable(0));
+    EXPECT_TRUE(std::isnan(batch.success[0]));
+    EXPECT_TRUE(batch.state.allFinite() && batch.action.allFinite() && batch.cost.allFinite() && batch.terms.allFinite());
+    for (int t = 0; t <= T; ++t) {  // state finite and present up to and including the step that diverged; then zero
+      const auto state = batch.state.col(batch.at(0, t));
+      EXPECT_EQ(state.isZero(0), t > expected) << t;
+      EXPECT_EQ(batch.cost(t, 0) == 0.0, t >= expected) << t;
+      EXPECT_EQ(batch.terms.col(batch.at(0, t)).isZero(0), t >= expected) << t;
+      EXPECT_TRUE(t < expected || t == T || batch.action.col(batch.step(0, t)).isZero(0)) << t;
+    }
+  }
+  EXPECT_EQ(seen.size(), static_cast<std::size_t>(T));
+}
+
+TEST(Rollout, ThatDivergesLeavesTheNextOneOfTheSameWorkerAlone) {
+  const Task task = toy_task();
+  const TvLinearGaussian wild = toy_policy(1.5);
+  const Batch batch = run_toy(task, wild, {40, 0, true});
+  int diverged = 0;
+  for (int n = 0; n < batch.rollouts; ++n) {
+    diverged += !batch.usable(n);
+    if (batch.usable(n)) expect_plain_loop(task, wild, {40, 0, true}, 5, batch, n);
+  }
+  EXPECT_GT(diverged, 3);
+  EXPECT_LT(diverged, 37);
+}
+
+TEST(Rollout, DivergesWhereACostTermIsNotFiniteActiveOrNot) {
+  Task task = toy_task();
+  task.cost[0].residual = {Source::state, {2}, {}, vec({0}), false};  // the number of the step, squared, times a weight
+  for (const char active : {'\0', '\1'}) {
+    task.cost[0].active.assign(T + 1, active);
+    task.cost[0].weight = vec({6e306});  // 6^2 of it is too much
+    const Batch at_last_step = run_toy(task, still_policy(), {1, 0, false});
+    EXPECT_EQ(at_last_step.diverged_at[0], T - 1);
+    task.cost[0].weight = vec({4e306});  // 7^2 of it is
+    const Batch at_final_state = run_toy(task, still_policy(), {1, 0, false});
+    EXPECT_EQ(at_final_state.diverged_at[0], T);
+    for (const Batch& batch : {at_last_step, at_final_state}) {
+      EXPECT_TRUE(batch.state.allFinite() && batch.cost.allFinite() && batch.terms.allFinite());
+      EXPECT_TRUE(std::isnan(batch.success[0]));
+    }
+  }
+}
+
+TEST(Rollout, DivergesWhereTheActionIsNotFinite) {
+  TvLinearGaussian policy = still_policy();
+  policy[3].k[1] = nan;
+  const Batch batch = run_toy(growing_task(0.1), policy, {2, 0, false});
+  EXPECT_EQ(batch.diverged_at[0], 3);
+  EXPECT_TRUE(batch.action.allFinite());
+}
+
+// ---- limits, costs, success ----------------------------------------------------------------------------------------
+
+TEST(Rollout, CountsCommandedEntriesBeyondTheirLimits) {
+  const Task task = growing_task(0.1);
+  TvLinearGaussian policy = still_policy();
+  policy[1].k = vec({0.6, 0.9});   // both beyond
+  policy[4].k = vec({-0.6, -2});   // the second has no lower limit
+  policy[5].k = vec({0.5, 0.8});   // at the limits is within them
+  const Batch batch = run_toy(task, policy, {4, 0, false});
+  ASSERT_TRUE(batch.usable(0));
+  EXPECT_DOUBLE_EQ(batch.saturated, 3.0 / (2 * T));
+  EXPECT_EQ(batch.action.col(batch.step(0, 1)), vec({0.6, 0.9}));                 // as commanded
+  EXPECT_DOUBLE_EQ(batch.terms(2, batch.at(0, 1)), 0.5 * 0.5 + 0.8 * 0.8);        // as applied
+  EXPECT_DOUBLE_EQ(batch.terms(1, batch.at(0, 1)), 0.1 * 0.6 + 0.2 * 0.9);
+}
+
+TEST(Rollout, CountsTheActionsThatWereCommandedWhenSomeDiverge) {
+  const Task task = growing_task(3.5);  // diverges in the first step
+  TvLinearGaussian policy = still_policy();
+  policy[0].k = vec({0.6, 0.9});
+  EXPECT_DOUBLE_EQ(run_toy(task, policy, {3, 0, false}).saturated, 1.0);
+}
+
+TEST(Rollout, ReturnIsMinusTheSummedCostOfTheActiveTerms) {
+  const Task task = toy_task();
+  const Batch batch = run_toy(task, toy_policy(), {5, 0, true});
+  for (int n = 0; n < 5; ++n) {
+    if (!batch.usable(n)) continue;
+    double sum = 0.0;
+    for (int t = 0; t <= T; ++t)
+      for (std::size_t i = 0; i < task.cost.size(); ++i)
+        if (task.cost[i].active[static_cast<std::size_t>(t)]) sum += batch.terms(static_cast<Index>(i), batch.at(n, t));
+    EXPECT_NEAR(rollout_return(batch, n), -sum, 1e-12 * sum);
+    EXPECT_EQ(batch.terms(1, batch.at(n, T)), 0.0);  // needs an action: no value at the final state
+  }
+}
+
+TEST(Rollout, ReadsSuccessAsMeanOrLargestResidualOverTheActiveSteps) {
+  Task task = toy_task();
+  const auto values = [&](Success::Statistic statistic) {
+    task.success[0].statistic = statistic;
+    return run_toy(task, toy_policy(), {5, 0, true});
+  };
+  const Batch mean = values(Success::Statistic::mean_abs), largest = values(Success::Statistic::max_abs);
+  for (int n = 0; n < 5; ++n) {
+    if (!mean.usable(n)) continue;
+    VectorXd r(4);
+    r << mean.state.col(mean.at(n, T - 2)).head(2), mean.state.col(mean.at(n, T)).head(2);
+    EXPECT_NEAR(mean.success[n], r.cwiseAbs().mean(), 1e-14);
+    EXPECT_EQ(largest.success[n], r.cwiseAbs().maxCoeff());
+  }
+  task.success.clear();
+  EXPECT_TRUE(std::isnan(run_toy(task, toy_policy(), {1, 0, true}).success[0]));
+}
+
+// ---- cancellation and mistakes -------------------------------------------------------------------------------------
+
+TEST(Rollout, GivesNothingOnceItIsToldToStop) {
+  std::stop_source source;
+  const Task task = toy_task();
+  const TvLinearGaussian policy = toy_policy();
+  EXPECT_TRUE(rollout(task, policy, {4, 0, true}, kedge::Run{1, 2, source.get_token()}));
+  source.request_stop();
+  EXPECT_FALSE(rollout(task, policy, {4, 0, true}, kedge::Run{1, 1, source.get_token()}));
+  EXPECT_FALSE(rollout(task, policy, {4, 0, true}, kedge::Run{1, 8, source.get_token()}));
+}
+
+/// Asks the run to stop at the first action of its third rollout.
+struct StoppingPolicy final : Policy {
+  std::stop_source* source;
+  mutable int asked = 0;
+  explicit StoppingPolicy(std::stop_source* s) : source(s) {}
+  [[nodiscard]] int horizon() const override { return T; }
+  [[nodiscard]] Index observation_dim() const override { return 2; }
+  [[nodiscard]] Index action_dim() const override { return 2; }
+  void mean(int t, VectorIn, VectorOut a) const override {
+    if (t == 0 && ++asked == 3) source->request_stop();
+    a.setZero();
+  }
+  void sample(int t, VectorIn s, Stream&, VectorOut a) const override { mean(t, s, a); }
+  [[nodiscard]] double log_prob(int, VectorIn, VectorIn) const override { return 0.0; }
+};
+
+TEST(Rollout, StopsBetweenRollouts) {
+  std::stop_source source;
+  const StoppingPolicy policy(&source);
+  EXPECT_FALSE(rollout(toy_task(), policy, {1000, 0, true}, kedge::Run{1, 1, source.get_token()}));
+  EXPECT_EQ(policy.asked, 3);
+}
+
+TEST(Rollout, RefusesAPolicyThatDoesNotFit) {
+  const auto message = [](const TvLinearGaussian& policy, const RolloutOptions& options, int threads) -> std::string {
+    try {
+      (void)rollout(toy_task(), policy, options, kedge::Run{1, threads, {}});
+    } catch (const InputError& error) {
+      return error.what();
+    }
+    return "accepted";
+  };
+  const auto policy = [](int horizon, Index ds, Index da) {
+    return TvLinearGaussian::constant(horizon, ds, VectorXd::Zero(da), VectorXd::Ones(da));
+  };
+  EXPECT_EQ(message(policy(T + 3, 2, 2), {1, 0, true}, 1), "accepted");  // a longer policy is fine
+  EXPECT_THAT(message(policy(T - 1, 2, 2), {1, 0, true}, 1), HasSubstr("policy horizon = 6, but must be >= 7"));
+  EXPECT_THAT(message(policy(T, 3, 2), {1, 0, true}, 1), HasSubstr("policy observation size = 3, but must be 2"));
+  EXPECT_THAT(message(policy(T, 2, 1), {1, 0, true}, 1), HasSubstr("policy action size = 1, but must be 2"));
+  EXPECT_THAT(message(policy(T, 2, 2), {0, 0, true}, 1), HasSubstr("rollouts = 0, but must be >= 1"));
+  EXPECT_THAT(message(policy(T, 2, 2), {1, 0, true}, 0), HasSubstr("threads = 0, but must be >= 1"));
+}
+
+}  // namespace
+}  // namespace kedge

@@ -1,0 +1,303 @@
+// Tasks as data: cost terms against their formulas written out, every rule that `validate` checks, start states, and the
+// linear system.
+#include "kedge/system/task.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <string>
+#include <utility>
+
+#include "kedge/core/errors.h"
+#include "kedge/system/linear_system.h"
+
+namespace kedge {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr double inf = std::numeric_limits<double>::infinity();
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+
+VectorXd vec(std::initializer_list<double> values) {
+  VectorXd v(static_cast<Index>(values.size()));
+  Index i = 0;
+  for (const double value : values) v[i++] = value;
+  return v;
+}
+
+VectorXd random_vector(Index n, Stream& random) {
+  VectorXd v(n);
+  random.normal(v);
+  return v;
+}
+
+MatrixXd random_matrix(Index rows, Index cols, Stream& random) {
+  MatrixXd m(rows, cols);
+  for (Index j = 0; j < cols; ++j) random.normal(m.col(j));
+  return m;
+}
+
+// ---- cost terms ----------------------------------------------------------------------------------------------------
+
+struct Point {
+  VectorXd x, a, u, y;
+  [[nodiscard]] const VectorXd& of(Source source) const {
+    switch (source) {
+      case Source::state: return x;
+      case Source::action: return a;
+      case Source::control: return u;
+      default: return y;
+    }
+  }
+};
+
+/// The formulas of task.h, in plain loops.
+double plain_value(const CostTerm& term, const Point& at) {
+  const Residual& spec = term.residual;
+  double sum = 0.0;
+  for (Index row = 0; row < spec.target.size(); ++row) {
+    double r = -spec.target[row];
+    for (std::size_t j = 0; j < spec.index.size(); ++j) {
+      const double entry = at.of(spec.source)[spec.index[j]];
+      if (spec.matrix.size() > 0) r += spec.matrix(row, static_cast<Index>(j)) * entry;
+      if (spec.matrix.size() == 0 && static_cast<Index>(j) == row) r += entry;
+    }
+    double norm = 0.0;
+    if (term.norm == Norm::quadratic) norm = r * r;
+    if (term.norm == Norm::absolute) norm = std::abs(r);
+    if (term.norm == Norm::smooth) norm = std::sqrt(r * r + term.width * term.width) - term.width;
+    sum += term.weight[row] * norm;
+  }
+  return sum;
+}
+
+TEST(TermValue, IsItsFormulaForEverySourceNormAndMatrix) {
+  std::uint32_t name = 0;
+  for (const Source source : {Source::state, Source::action, Source::control, Source::sensor})
+    for (const Norm norm : {Norm::quadratic, Norm::absolute, Norm::smooth})
+      for (const bool with_matrix : {false, true})
+        for (const Index entries : {1, 3, 16, 17, 40}) {  // 16 is where residuals move to the heap
+          Stream random(7, 0, name++, 0);
+          const Point at{random_vector(50, random), random_vector(50, random), random_vector(50, random), random_vector(50, random)};
+          CostTerm term;
+          term.residual.source = source;
+          for (Index j = 0; j < entries; ++j) term.residual.index.push_back(static_cast<Index>(random.bits() % 50));
+          const Index n = with_matrix ? 1 + static_cast<Index>(random.bits() % 20) : entries;
+          if (with_matrix) term.residual.matrix = random_matrix(n, entries, random);
+          term.residual.target = random_vector(n, random);
+          term.weight = random_vector(n, random).cwiseAbs();
+          term.weight[0] = 0.0;
+          term.norm = norm;
+          term.width = 0.3;
+          const double expected = plain_value(term, at);
+          EXPECT_NEAR(term_value(term, at.x, at.a, at.u, at.y), expected, 1e-12 * (1.0 + expected));
+        }
+}
+
+TEST(TermValue, OfTheSmoothNormIsQuadraticNearZeroAndLinearFarAway) {
+  CostTerm term{"", {Source::state, {0}, {}, vec({0}), false}, vec({1}), Norm::smooth, 0.5, {}};
+  const auto value = [&](double x) { return term_value(term, vec({x}), VectorXd(), VectorXd(), VectorXd()); };
+  EXPECT_EQ(value(0.0), 0.0);
+  EXPECT_NEAR(value(1e-3), 1e-6 / (2 * 0.5), 1e-11);
+  EXPECT_NEAR(value(1e6), 1e6 - 0.5, 1e-6);
+  EXPECT_EQ(value(-2.0), value(2.0));
+}
+
+TEST(ResidualFunction, WithoutAMatrixSubtractsTheTarget) {
+  const Residual spec{Source::sensor, {2, 0}, {}, vec({1, -1}), false};
+  VectorXd r(2);
+  residual(spec, VectorXd(), VectorXd(), VectorXd(), vec({10, 20, 30}), r);
+  EXPECT_EQ(r, vec({29, 11}));
+}
+
+// ---- validate ------------------------------------------------------------------------------------------------------
+
+/// A task of two states and one control with one term and a success measure.
+Task small_task() {
+  Task task;
+  task.name = "small";
+  task.system = std::make_shared<LinearSystem>(MatrixXd::Identity(2, 2), MatrixXd::Ones(2, 1));
+  task.horizon = 3;
+  task.control_step = 0.1;
+  task.observation = {0, 1};
+  task.control_index = {0};
+  task.action_low = vec({-1});
+  task.action_high = vec({inf});
+  task.start.mean = vec({1, 2});
+  task.start.spread = vec({0, 1});
+  task.cost.push_back({"place", {Source::state, {0}, {}, vec({0}), false}, vec({1}), Norm::quadratic, 0.0, {1, 1, 1, 1}});
+  task.cost.push_back({"effort", {Source::action, {0}, {}, vec({0}), true}, vec({1}), Norm::smooth, 0.1, {1, 1, 1, 0}});
+  task.success.push_back({{Source::state, {1}, {}, vec({0}), false}, Success::Statistic::max_abs, 0.5, {0, 0, 0, 1}, ""});
+  return task;
+}
+
+struct Mistake {
+  const char* name;
+  std::function<void(Task&)> make;
+  const char* message;
+};
+
+TEST(ValidateTask, AcceptsATaskThatFitsTogether) { EXPECT_NO_THROW(validate(small_task())); }
+
+TEST(ValidateTask, RefusesEveryMistakeAndNamesIt) {
+  const std::vector<Mistake> mistakes = {
+      {"no system", [](Task& t) { t.system = nullptr; }, "task.system is missing"},
+      {"no horizon", [](Task& t) { t.horizon = 0; }, "task.horizon = 0, but must be >= 1"},
+      {"control step 0", [](Task& t) { t.control_step = 0; }, "task.control_step = 0, but must be > 0"},
+      {"control step infinite", [](Task& t) { t.control_step = inf; }, "task.control_step = inf"},
+      {"control step NaN", [](Task& t) { t.control_step = nan; }, "task.control_step = nan"},
+      {"sees nothing", [](Task& t) { t.observation = {}; }, "task.observation = [], but must be not empty"},
+      {"sees beyond the state", [](Task& t) { t.observation = {0, 2}; }, "task.observation = 2, but must be in [0, 2)"},
+      {"sees a negative entry", [](Task& t) { t.observation = {-1}; }, "task.observation = -1"},
+      {"drives nothing", [](Task& t) { t.control_index = {}; }, "task.control_index = [], but must be not empty"},
+      {"drives beyond the controls", [](Task& t) { t.control_index = {1}; }, "task.control_index = 1, but must be in [0, 1)"},
+      {"too few limits", [](Task& t) { t.action_low = VectorXd(0); }, "task.action_low size = 0, but must be 1"},
+      {"too many limits", [](Task& t) { t.action_high = vec({1, 1}); }, "task.action_high size = 2, but must be 1"},
+      {"limits equal", [](Task& t) { t.action_high = vec({-1}); }, "task.action limits [-1, -1], but low must be < high"},
+      {"limit NaN", [](Task& t) { t.action_high = vec({nan}); }, "low must be < high"},
+      {"start of another size", [](Task& t) { t.start.mean = vec({1}); }, "task.start.mean size = 1"},
+      {"start NaN", [](Task& t) { t.start.mean = vec({1, nan}); }, "2 finite numbers"},
+      {"spread negative", [](Task& t) { t.start.spread = vec({0, -1}); }, "2 numbers >= 0"},
+      {"spread infinite", [](Task& t) { t.start.spread = vec({0, inf}); }, "2 numbers >= 0"},
+      {"spread of another size", [](Task& t) { t.start.spread = vec({0}); }, "task.start.spread size = 1"},
+      {"no cost", [](Task& t) { t.cost.clear(); }, "task.cost = [], but must be not empty"},
+      {"term of nothing", [](Task& t) { t.cost[0].residual.index = {}; }, "task.cost.place.index = [], but must be not empty"},
+      {"term beyond the state", [](Task& t) { t.cost[0].residual.index = {2}; }, "task.cost.place.index = 2, but must be in [0, 2)"},
+      {"term of a sensor that is not there",
+       [](Task& t) { t.cost[0].residual.source = Source::sensor; }, "task.cost.place.index = 0, but must be in [0, 0)"},
+      {"term beyond the actions", [](Task& t) { t.cost[1].residual.index = {1}; }, "task.cost.effort.index = 1, but must be in [0, 1)"},
+      {"term beyond the controls",
+       [](Task& t) { t.cost[1].residual = {Source::control, {1}, {}, vec({0}), true}; }, "task.cost.effort.index = 1, but must be in [0, 1)"},
+      {"matrix of other columns",
+       [](Task& t) { t.cost[0].residual.matrix = MatrixXd::Ones(1, 2); }, "task.cost.place.matrix columns = 2, but must be 1"},
+      {"matrix of other rows", [](Task& t) { t.cost[0].residual.matrix = MatrixXd::Ones(2, 1); }, "task.cost.place.target size = 1, but must be 2"},
+      {"matrix NaN", [](Task& t) { t.cost[0].residual.matrix = MatrixXd::Constant(1, 1, nan); }, "not finite"},
+      {"target of another size", [](Task& t) { t.cost[0].residual.target = vec({0, 0}); }, "task.cost.place.target size = 2, but must be 1"},
+      {"target infinite", [](Task& t) { t.cost[0].residual.target = vec({inf}); }, "not finite"},
+      {"active at too few steps", [](Task& t) { t.cost[0].active = {1}; }, "task.cost.place.active size = 1, but must be horizon + 1"},
+      {"action at the final state", [](Task& t) { t.cost[1].active.back() = 1; }, "task.cost.effort.active = final"},
+      {"an action that needs no action",
+       [](Task& t) { t.cost[1].residual.needs_action = false; }, "task.cost.effort.needs_action = false"},
+      {"weight negative", [](Task& t) { t.cost[0].weight = vec({-1}); }, "task.cost.place.weight"},
+      {"weight NaN", [](Task& t) { t.cost[0].weight = vec({nan}); }, "task.cost.place.weight"},
+      {"weight of another size", [](Task& t) { t.cost[0].weight = vec({1, 1}); }, "task.cost.place.weight size = 2"},
+      {"width 0", [](Task& t) { t.cost[1].width = 0; }, "task.cost.effort.width = 0, but must be > 0"},
+      {"width infinite", [](Task& t) { t.cost[1].width = inf; }, "task.cost.effort.width = inf"},
+      {"success beyond the state", [](Task& t) { t.success[0].residual.index = {5}; }, "task.success.index = 5"},
+      {"success below 0", [](Task& t) { t.success[0].below = 0; }, "task.success.below = 0, but must be > 0"},
+      {"success at no step", [](Task& t) { t.success[0].active = {}; }, "task.success.active size = 0"},
+  };
+  for (const Mistake& mistake : mistakes) {
+    SCOPED_TRACE(mistake.name);
+    Task task = small_task();
+    mistake.make(task);
+    try {
+      validate(task);
+      ADD_FAILURE() << "accepted";
+    } catch (const InputError& error) {
+      EXPECT_THAT(error.what(), HasSubstr(mistake.message));
+      EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos);
+    }
+  }
+}
+
+// ---- start states --------------------------------------------------------------------------------------------------
+
+TEST(SampleStart, HasTheDeclaredMoments) {
+  const int N = 40000;
+  for (const auto kind : {StartDistribution::Kind::gaussian, StartDistribution::Kind::uniform}) {
+    const StartDistribution start{kind, vec({1, -2, 3}), vec({0.5, 2, 0})};
+    const double deviation = kind == StartDistribution::Kind::gaussian ? 1.0 : 1.0 / std::sqrt(3.0);
+    VectorXd sum = VectorXd::Zero(3), square = VectorXd::Zero(3);
+    double product = 0.0;
+    for (int n = 0; n < N; ++n) {
+      Stream noise(11, 3, static_cast<std::uint32_t>(n), 0);
+      const VectorXd d = sample_start(start, noise) - start.mean;
+      sum += d;
+      square += d.cwiseAbs2();
+      product += d[0] * d[1];
+      EXPECT_EQ(d[2], 0.0);
+      EXPECT_LE(std::abs(d[1]), kind == StartDistribution::Kind::uniform ? 2.0 : inf);
+    }
+    const double root = std::sqrt(static_cast<double>(N));
+    for (const Index i : {0, 1}) {
+      const double sigma = deviation * start.spread[i];
+      EXPECT_LT(std::abs(sum[i] / N), 5 * sigma / root);
+      EXPECT_LT(std::abs(square[i] / N / (sigma * sigma) - 1), 5 * std::sqrt(2.0) / root);
+    }
+    EXPECT_LT(std::abs(product / N), 5 * deviation * deviation / root);  // entries are independent
+  }
+}
+
+TEST(SampleStart, DependsOnTheNameOfTheStreamAlone) {
+  const StartDistribution start{StartDistribution::Kind::gaussian, vec({0, 0}), vec({1, 1})};
+  const auto draw = [&](std::uint64_t seed, std::uint32_t iteration, std::uint32_t rollout) {
+    Stream noise(seed, iteration, rollout, 0);
+    return sample_start(start, noise);
+  };
+  EXPECT_EQ(draw(1, 2, 3), draw(1, 2, 3));
+  EXPECT_NE(draw(1, 2, 3), draw(2, 2, 3));
+  EXPECT_NE(draw(1, 2, 3), draw(1, 3, 3));
+  EXPECT_NE(draw(1, 2, 3), draw(1, 2, 4));
+}
+
+// ---- linear system -------------------------------------------------------------------------------------------------
+
+VectorXd state(const System& system) {
+  VectorXd x(system.nx());
+  system.state(x);
+  return x;
+}
+
+TEST(LinearSystem, IsItsEquation) {
+  Stream random(5, 0, 0, 0);
+  const MatrixXd A = random_matrix(3, 3, random), B = random_matrix(3, 2, random);
+  LinearSystem system(A, B);
+  EXPECT_EQ(system.nx(), 3);
+  EXPECT_EQ(system.nu(), 2);
+  EXPECT_EQ(system.nsensor(), 0);
+  VectorXd x = random_vector(3, random);
+  system.reset(x);
+  EXPECT_EQ(state(system), x);
+  for (int t = 0; t < 5; ++t) {
+    const VectorXd u = random_vector(2, random);
+    x = A * x + B * u;
+    ASSERT_TRUE(system.step(u));
+    EXPECT_LT((state(system) - x).norm(), 1e-12 * (1 + x.norm()));
+  }
+}
+
+TEST(LinearSystem, ForgetsEverythingAtResetAndLeavesItsClonesAlone) {
+  LinearSystem system(2.0 * MatrixXd::Identity(1, 1), MatrixXd::Ones(1, 1));
+  system.reset(vec({3}));
+  const auto clone = system.clone();
+  ASSERT_TRUE(system.step(vec({1})));
+  EXPECT_EQ(state(*clone), vec({3}));
+  ASSERT_TRUE(clone->step(vec({0})));
+  EXPECT_EQ(state(*clone), vec({6}));
+  system.reset(vec({3}));
+  ASSERT_TRUE(system.step(vec({0})));
+  EXPECT_EQ(state(system), vec({6}));
+}
+
+TEST(LinearSystem, SaysWhenItIsNoLongerFinite) {
+  LinearSystem system(1e200 * MatrixXd::Identity(1, 1), MatrixXd::Ones(1, 1));
+  system.reset(vec({1}));
+  EXPECT_TRUE(system.step(vec({0})));
+  EXPECT_FALSE(system.step(vec({0})));
+  system.reset(vec({1}));
+  EXPECT_TRUE(system.step(vec({0})));
+  EXPECT_FALSE(system.step(vec({nan})));
+}
+
+TEST(LinearSystem, RefusesMatricesThatDoNotFit) {
+  EXPECT_THROW(LinearSystem(MatrixXd::Zero(2, 3), MatrixXd::Zero(2, 1)), InputError);
+  EXPECT_THROW(LinearSystem(MatrixXd::Zero(2, 2), MatrixXd::Zero(3, 1)), InputError);
+}
+
+}  // namespace
+}  // namespace kedge

@@ -125,13 +125,11 @@ Batch read_batch(const hdf5::GroupReader& group, const TvLinearGaussian& policy)
   batch.terms = read_columns(group, "terms", N, T + 1);
   batch.cost = from_columns(group.doubles("cost", {N, T + 1}), T + 1, N);
   batch.diverged_at = group.ints("diverged_at", {N});
-  const std::vector<double> success = group.any_doubles("success", group.shape("success"));
-  batch.success = Eigen::Map<const VectorXd>(success.data(), static_cast<Index>(success.size()));
+  batch.success = from_columns(group.any_doubles("success", {N}), N, 1);
   batch.saturated = group.real("saturated");
   for (const int t : batch.diverged_at)
     if (t < -1 || t >= T) group.fail(fmt::format("dataset diverged_at: found {}, expected -1 ... {}", t, T - 1));
-  if (batch.observation.rows() != policy.observation_dim() || batch.action.rows() != policy.action_dim() ||
-      (batch.success.size() != 0 && batch.success.size() != N))
+  if (batch.observation.rows() != policy.observation_dim() || batch.action.rows() != policy.action_dim())
     group.fail("the rollouts do not fit the policy");
   return batch;
 }

@@ -20,9 +20,11 @@ std::function<int()> add_compare(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   app.add_option("directories", a->directories, "of the runs")->type_name("DIR")->required();
   app.add_option("--csv", a->csv, "write all points of the curves")->type_name("FILE");
-  app.add_option("--svg", a->svg, "draw the curves: median and quartiles over seeds (needs gnuplot)")->type_name("FILE");
+  app.add_option("--svg", a->svg, "draw the curves: median and quartiles over seeds (needs gnuplot)")
+      ->type_name("FILE");
   app.add_option("--x", a->x, "axis of the drawing: rollouts or seconds")->type_name("AXIS")->capture_default_str();
-  app.add_option("--threads", a->threads, "worker threads for running the final policies (default: all cores)")->type_name("N");
+  app.add_option("--threads", a->threads, "worker threads for running the final policies (default: all cores)")
+      ->type_name("N");
   return [a] {
     if (a->x != "rollouts" && a->x != "seconds")
       throw InputError(fmt::format("--x = {}, but must be rollouts or seconds", a->x));

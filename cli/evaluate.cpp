@@ -47,7 +47,8 @@ int evaluate_and_print(const Arguments& a) {
   const fs::path what = a.what;
   if (!fs::exists(what)) throw InputError(fmt::format("{}: there is no such run or policy", a.what));
   const bool is_run = fs::is_directory(what);
-  if (is_run && !fs::exists(what / "run.toml")) throw InputError(fmt::format("{}: is not a run directory: it has no run.toml", a.what));
+  if (is_run && !fs::exists(what / "run.toml"))
+    throw InputError(fmt::format("{}: is not a run directory: it has no run.toml", a.what));
   const TaskFile task = task_of(a, is_run ? what : what.parent_path());
   const PolicyFile file = load_policy(is_run ? what / "policy.h5" : what);
 
@@ -60,7 +61,8 @@ int evaluate_and_print(const Arguments& a) {
                a.deterministic ? "without" : "with", run.seed, evaluation_text(task.task, *result));
     if (!a.trajectories.empty()) fmt::print("  trajectories {}\n", a.trajectories);
   }
-  if (result->diverged == rollouts) throw SystemError(fmt::format("numerical failure: all {} rollouts diverged", rollouts));
+  if (result->diverged == rollouts)
+    throw SystemError(fmt::format("numerical failure: all {} rollouts diverged", rollouts));
   return kDone;
 }
 
@@ -70,10 +72,13 @@ std::function<int()> add_evaluate(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   app.add_option("what", a->what, "a run's directory, or a policy file")->type_name("DIR|POLICY.h5")->required();
   app.add_option("--task", a->task, "task to run on (default: the run's own)")->type_name("TASK");
-  app.add_option("--set", a->set, "change the task, e.g. --set task.actions.limit=10")->type_name("KEY=VALUE")->allow_extra_args(false);
+  app.add_option("--set", a->set, "change the task, e.g. --set task.actions.limit=10")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
   app.add_option("--rollouts", a->rollouts, "how many")->type_name("N")->capture_default_str();
   app.add_option("--seed", a->seed, "of starts and noise")->type_name("N")->capture_default_str();
-  app.add_option("--threads", a->threads, "worker threads; the results do not depend on it (default: all cores)")->type_name("N");
+  app.add_option("--threads", a->threads, "worker threads; the results do not depend on it (default: all cores)")
+      ->type_name("N");
   app.add_flag("--deterministic", a->deterministic, "the mean action, without exploration noise");
   app.add_flag("--json", a->json, "print JSON");
   app.add_option("--trajectories", a->trajectories, "write all rollouts to this HDF5 file")->type_name("FILE.h5");

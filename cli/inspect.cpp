@@ -17,7 +17,8 @@ namespace {
 void print_options(const Algorithm& algorithm) {
   fmt::print("options of {}, for {}.toml beside a task and for --set:\n", algorithm.name, algorithm.name);
   for (const Option& option : algorithm.options())
-    fmt::print("\n  {} = {}    # {}\n      {}\n", option.name, value_text(option.value), allowed_text(option), option.meaning);
+    fmt::print("\n  {} = {}    # {}\n      {}\n", option.name, value_text(option.value), allowed_text(option),
+               option.meaning);
 }
 
 void print_all() {
@@ -56,8 +57,12 @@ std::function<int()> add_validate(CLI::App& app) {
     std::vector<std::string> set;
   };
   auto a = std::make_shared<Arguments>();
-  app.add_option("task", a->task, "name of a bundled task, or path of a task file or its folder")->type_name("TASK")->required();
-  app.add_option("--set", a->set, "change the task as `train --set task.KEY=VALUE` does")->type_name("KEY=VALUE")->allow_extra_args(false);
+  app.add_option("task", a->task, "name of a bundled task, or path of a task file or its folder")
+      ->type_name("TASK")
+      ->required();
+  app.add_option("--set", a->set, "change the task as `train --set task.KEY=VALUE` does")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
   return [a] {
     std::vector<Override> overrides;
     for (const std::string& text : a->set) {

@@ -1,8 +1,8 @@
+#include <fmt/format.h>
+
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
@@ -22,7 +22,8 @@ namespace {
 
 std::string version_text() {
   const Versions v = versions();
-  return fmt::format("kedge {} ({}, MuJoCo {}, Eigen {}, {}, {})", v.kedge, v.commit, v.mujoco, v.eigen, v.compiler, v.build);
+  return fmt::format("kedge {} ({}, MuJoCo {}, Eigen {}, {}, {})", v.kedge, v.commit, v.mujoco, v.eigen, v.compiler,
+                     v.build);
 }
 
 constexpr const char* kExamples = R"(
@@ -34,6 +35,14 @@ Examples:
   kedge compare runs/*
 `kedge VERB --help` says more. Exit codes: 0 done, 2 wrong use, 3 failure, 130 interrupted.
 )";
+
+/// "TASK is missing": CLI11 names the option that is not given, people know what it stands for.
+std::string missing(const CLI::App& verb, const CLI::ParseError& error) {
+  const std::string text = error.what();
+  for (const CLI::Option* option : verb.get_options())
+    if (option->get_required() && text.starts_with(option->get_name())) return option->get_type_name() + " is missing";
+  return text;
+}
 
 /// An option that no verb knows, or an argument too many.
 std::string unexpected(const CLI::App& verb, const std::string& word) {
@@ -64,6 +73,8 @@ int run(int argc, char** argv) {
   // What CLI11 would say of a first word that is not a verb does not help.
   if (argc < 2) throw InputError("no verb; try 'kedge --help'");
   const std::string first = argv[1];
+  if (first.starts_with("-") && first != "--help" && first != "-h" && first != "--version")
+    throw InputError(fmt::format("{}; try 'kedge --help'", unexpected(app, first)));
   if (!first.starts_with("-") && std::find(names.begin(), names.end(), first) == names.end())
     throw InputError(fmt::format("unknown verb '{}'{}; try 'kedge --help'", first, suggestion(first, names)));
 
@@ -74,8 +85,9 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e);  // --help, --version
     const auto chosen = app.get_subcommands();
-    const std::string where = chosen.empty() ? "kedge" : "kedge " + chosen.front()->get_name();
-    throw InputError(fmt::format("{}; try '{} --help'", e.what(), where));
+    if (chosen.empty()) throw InputError(fmt::format("{}; try 'kedge --help'", e.what()));
+    const CLI::App& given = *chosen.front();
+    throw InputError(fmt::format("{}; try 'kedge {} --help'", missing(given, e), given.get_name()));
   }
   if (const auto extras = verb->remaining(); !extras.empty())
     throw InputError(fmt::format("{}; try 'kedge {} --help'", unexpected(*verb, extras.front()), verb->get_name()));

@@ -72,7 +72,25 @@ std::string json_text(const std::string& text) {
 }
 
 std::string estimate_text(const Estimate& e) {
-  return fmt::format("{:>10} [{}, {}]", number_text(e.value), number_text(e.interval.low), number_text(e.interval.high));
+  return fmt::format("{:>10} {:<26}", number_text(e.value),
+                     fmt::format("[{}, {}]", number_text(e.interval.low), number_text(e.interval.high)));
+}
+
+std::string curve_table(const ComparisonGroup& group) {
+  const bool one = group.runs.size() == 1;  // then every statistic is the return itself
+  std::string text = fmt::format("  {:>9}  {:>9}  {:>10}", "iteration", "rollouts", one ? "return" : "median");
+  if (!one) text += fmt::format("{:28}{:>10}{:28}{:>10}{:28}{:>9}", "", "IQM", "", "mean", "", "quartiles");
+  text += "\n";
+  for (const CurvePoint& p : table_points(group.curve)) {
+    text += fmt::format("  {:>9}  {:>9}  ", p.iteration + 1, p.rollouts);
+    if (one) {
+      text += fmt::format("{:>10}\n", number_text(p.median.value));
+    } else {
+      text += fmt::format("{} {} {} {}, {}\n", estimate_text(p.median), estimate_text(p.iqm), estimate_text(p.mean),
+                          number_text(p.lower_quartile), number_text(p.upper_quartile));
+    }
+  }
+  return text;
 }
 
 }  // namespace
@@ -131,15 +149,17 @@ std::string task_text(const Task& task) {
   std::string text = fmt::format("{}: {}\n", task.name, task.summary);
   text += fmt::format("  horizon      {} steps of {} s = {} s\n", task.horizon, number_text(task.control_step),
                       number_text(task.horizon * task.control_step));
-  text += fmt::format("  system       {} states, {} controls, {} sensor values\n", task.nx(), task.system->nu(), task.system->nsensor());
+  text += fmt::format("  system       {} states, {} controls, {} sensor values\n", task.nx(), task.system->nu(),
+                      task.system->nsensor());
   text += fmt::format("  observation  {}: {}\n", task.ds(), fmt::join(task.observation_names, ", "));
   text += fmt::format("  action       {}:", task.da());
   for (Index i = 0; i < task.da(); ++i)
     text += fmt::format("{} {} in [{}, {}]", i ? "," : "", task.action_names[static_cast<std::size_t>(i)],
                         number_text(task.action_low[i]), number_text(task.action_high[i]));
   const bool gaussian = task.start.kind == StartDistribution::Kind::gaussian;
-  text += fmt::format("\n  start        {}, mean {}; {} {}\n", gaussian ? "gaussian" : "uniform", vector_text(task.start.mean),
-                      gaussian ? "standard deviation" : "half-width", vector_text(task.start.spread));
+  text += fmt::format("\n  start        {}, mean {}; {} {}\n", gaussian ? "gaussian" : "uniform",
+                      vector_text(task.start.mean), gaussian ? "standard deviation" : "half-width",
+                      vector_text(task.start.spread));
   text += "  cost         name, of, norm, weights, steps\n";
   for (const CostTerm& term : task.cost)
     text += fmt::format("    {}: {} of {} {}, weight {}, steps {}\n", term.name, norm_text(term.norm),
@@ -156,10 +176,10 @@ std::string task_text(const Task& task) {
 std::string comparison_text(const Comparison& comparison) {
   std::size_t runs = 0;
   for (const ComparisonGroup& group : comparison.groups) runs += group.runs.size();
-  std::string text = fmt::format("{}: {} run{} in {} group{}; mean return of an iteration's rollouts, over seeds; "
-                                 "[ ]: 95 % bootstrap interval\n",
-                                 comparison.task, runs, runs == 1 ? "" : "s", comparison.groups.size(),
-                                 comparison.groups.size() == 1 ? "" : "s");
+  std::string text = fmt::format(
+      "{}: {} run{} in {} group{}; mean return of an iteration's rollouts, over seeds; "
+      "[ ]: 95 % bootstrap interval\n",
+      comparison.task, runs, runs == 1 ? "" : "s", comparison.groups.size(), comparison.groups.size() == 1 ? "" : "s");
   for (const ComparisonGroup& group : comparison.groups) {
     std::vector<std::uint64_t> seeds;
     std::vector<double> returns, success;
@@ -168,17 +188,16 @@ std::string comparison_text(const Comparison& comparison) {
       if (run.final_return) returns.push_back(*run.final_return);
       if (run.final_success) success.push_back(*run.final_success);
     }
-    text += fmt::format("\n{}  ({} seed{}: {})\n", group.label, seeds.size(), seeds.size() == 1 ? "" : "s", fmt::join(seeds, ", "));
-    text += fmt::format("  {:>9}  {:>9}  {:<36}{:<36}{:<36}{}\n", "iteration", "rollouts", "    median", "       IQM", "      mean", "quartiles");
-    for (const CurvePoint& p : table_points(group.curve))
-      text += fmt::format("  {:>9}  {:>9}  {:<36}{:<36}{:<36}{}, {}\n", p.iteration + 1, p.rollouts, estimate_text(p.median),
-                          estimate_text(p.iqm), estimate_text(p.mean), number_text(p.lower_quartile), number_text(p.upper_quartile));
+    text += fmt::format("\n{}  ({} seed{}: {})\n", group.label, seeds.size(), seeds.size() == 1 ? "" : "s",
+                        fmt::join(seeds, ", "));
+    text += curve_table(group);
     if (!returns.empty()) {
-      text += fmt::format("  final policies without noise: return median {} over {} run{}", number_text(median(returns)),
-                          returns.size(), returns.size() == 1 ? "" : "s");
+      text += fmt::format("  final policies without noise: return median {} over {} run{}",
+                          number_text(median(returns)), returns.size(), returns.size() == 1 ? "" : "s");
       if (!success.empty()) {
         const auto solved = std::count_if(success.begin(), success.end(), [](double rate) { return rate >= 1.0; });
-        text += fmt::format("; success {:.1f} %, {} of {} in every rollout", 100 * mean(success), solved, success.size());
+        text +=
+            fmt::format("; success {:.1f} %, {} of {} in every rollout", 100 * mean(success), solved, success.size());
       }
       text += "\n";
     }

@@ -13,8 +13,8 @@ namespace kedge::cli {
 
 namespace {
 
-constexpr int kBar = 20;             // characters
-constexpr double kRedraw = 0.1;      // seconds between two drawings
+constexpr int kBar = 20;         // characters
+constexpr double kRedraw = 0.1;  // seconds between two drawings
 
 /// The warning without its numbers.
 std::string kind_of(const std::string& warning) {
@@ -63,8 +63,9 @@ void ProgressLine::show(const Progress& p) {
     if (!last && std::chrono::duration<double>(now - drawn_).count() < kRedraw) return;
     drawn_ = now;
     const int filled = p.iterations > 0 ? kBar * p.iterations_done / p.iterations : kBar;
-    std::string line = fmt::format("{}  [{}{}] {}  {} left", label_, std::string(static_cast<std::size_t>(filled), '#'),
-                                   std::string(static_cast<std::size_t>(kBar - filled), '.'), numbers, duration_text(left));
+    std::string line =
+        fmt::format("{}  [{}{}] {}  {} left", label_, std::string(static_cast<std::size_t>(filled), '#'),
+                    std::string(static_cast<std::size_t>(kBar - filled), '.'), numbers, duration_text(left));
     line = line.substr(0, terminal_width() - 1);
     fmt::print("\r\033[K{}", line);
     line_open_ = true;

@@ -31,8 +31,8 @@ class ProgressLine {
   std::string label_;
   bool terminal_, quiet_;
   Clock::time_point start_, drawn_;
-  int first_ = -1;          ///< iterations that were done before this process began
-  int next_plain_ = 0;      ///< iterations at which the next plain line is due
+  int first_ = -1;      ///< iterations that were done before this process began
+  int next_plain_ = 0;  ///< iterations at which the next plain line is due
   bool line_open_ = false;
   struct Kind {
     std::string text;

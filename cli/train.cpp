@@ -26,7 +26,8 @@ struct Common {
 
 void add_common(CLI::App& app, Common& common) {
   app.add_option("--iterations", common.iterations, "iterations in all")->type_name("N");
-  app.add_option("--threads", common.threads, "worker threads; the results do not depend on it (default: all cores)")->type_name("N");
+  app.add_option("--threads", common.threads, "worker threads; the results do not depend on it (default: all cores)")
+      ->type_name("N");
   app.add_flag("-q,--quiet", common.quiet, "print warnings and errors only");
 }
 
@@ -42,7 +43,8 @@ void print_result(const OpenRun& run, int threads) {
   how.seed = run.file.seed;
   how.threads = threads;
   const auto result = evaluate(run.task.task, file.policy, {.rollouts = kFinalRollouts, .deterministic = true}, how);
-  fmt::print("\nreached, without exploration noise, {} rollouts:\n{}", kFinalRollouts, evaluation_text(run.task.task, *result));
+  fmt::print("\nreached, without exploration noise, {} rollouts:\n{}", kFinalRollouts,
+             evaluation_text(run.task.task, *result));
 }
 
 void print_next_commands(const std::string& directory) {
@@ -56,11 +58,12 @@ void print_next_commands(const std::string& directory) {
 int train_and_report(OpenRun& run, const Common& common, int threads, const SignalStop& signals) {
   const std::string directory = run.directory.path().string();
   for (const std::string& warning : run.warnings) fmt::print(stderr, "kedge: warning: {}\n", warning);
-  ProgressLine line(fmt::format("{} {} seed {}", run.file.task, run.file.algorithm, run.file.seed), isatty(STDOUT_FILENO) != 0,
-                    common.quiet);
+  ProgressLine line(fmt::format("{} {} seed {}", run.file.task, run.file.algorithm, run.file.seed),
+                    isatty(STDOUT_FILENO) != 0, common.quiet);
   TrainingEnd end;
   try {
-    end = train(run, {.threads = threads, .stop = signals.token(), .observe = [&](const Progress& p) { line.show(p); }});
+    end =
+        train(run, {.threads = threads, .stop = signals.token(), .observe = [&](const Progress& p) { line.show(p); }});
   } catch (const SystemError& e) {
     line.finish();
     throw SystemError(fmt::format("{}; what was completed is saved: kedge resume {}", e.what(), shell_word(directory)));
@@ -68,11 +71,12 @@ int train_and_report(OpenRun& run, const Common& common, int threads, const Sign
   line.finish();
   switch (end.stop) {
     case Stop::cancelled:
-      fmt::print("interrupted after {} iterations; the state is saved. To go on:\n  kedge resume {}\n", end.iterations, shell_word(directory));
+      fmt::print("interrupted after {} iterations; the state is saved. To go on:\n  kedge resume {}\n", end.iterations,
+                 shell_word(directory));
       return kInterrupted;
     case Stop::numerical_failure:
-      throw SystemError(fmt::format("numerical failure after {} iterations: {}; the last good policy is {}", end.iterations,
-                                    end.message, (run.directory.path() / "policy.h5").string()));
+      throw SystemError(fmt::format("numerical failure after {} iterations: {}; the last good policy is {}",
+                                    end.iterations, end.message, (run.directory.path() / "policy.h5").string()));
     case Stop::max_iterations: break;
   }
   if (!common.quiet) {
@@ -91,14 +95,17 @@ std::function<int()> add_train(CLI::App& app) {
     std::string seed = "1", config, out;
   };
   auto a = std::make_shared<Arguments>();
-  app.add_option("task", a->request.task, "name of a bundled task, or path of a task file or its folder")->type_name("TASK")->required();
+  app.add_option("task", a->request.task, "name of a bundled task, or path of a task file or its folder")
+      ->type_name("TASK")
+      ->required();
   app.add_option("--algorithm", a->request.algorithm, "see `kedge list`")->type_name("NAME")->capture_default_str();
   app.add_option("--seed", a->seed, "of all random numbers")->type_name("N")->capture_default_str();
   add_common(app, a->common);
   app.add_option("--set", a->request.set, "set an option of the algorithm, or of the task: --set task.KEY=VALUE")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
-  app.add_option("--config", a->config, "file of options (TOML); the run.toml of another run repeats its options")->type_name("FILE");
+  app.add_option("--config", a->config, "file of options (TOML); the run.toml of another run repeats its options")
+      ->type_name("FILE");
   app.add_option("--out", a->out, "directory of the run (default: runs/TASK-ALGORITHM-sSEED)")->type_name("DIR");
   app.add_flag("--force", a->request.force, "replace a run that is already there");
   app.add_flag("--record-updates", a->request.record_updates, "write inputs and outputs of every update to updates.h5");

@@ -14,7 +14,8 @@ const std::vector<Verb>& verbs() {
       {"list", "shows tasks, algorithms and policies, or the options of one algorithm",
        "\nExamples:\n  kedge list\n  kedge list --options moto\n", add_list},
       {"validate", "checks a task file and its model, and shows what was understood",
-       "\nExamples:\n  kedge validate double_link\n  kedge validate my_robot/task.toml --set actions.limit=10\n", add_validate},
+       "\nExamples:\n  kedge validate double_link\n  kedge validate my_robot/task.toml --set actions.limit=10\n",
+       add_validate},
       {"train", "learns a policy",
        "\nA later source of options wins: defaults, <algorithm>.toml beside the task, --config, --set, --iterations.\n"
        "Ctrl-C saves the state; `kedge resume` goes on with the same numbers as if nothing had happened.\n"
@@ -22,7 +23,9 @@ const std::vector<Verb>& verbs() {
        "  kedge train double_link --set task.actions.limit=10 --out runs/weak\n",
        add_train},
       {"resume", "continues an interrupted run, or a finished one with more iterations",
-       "\nExamples:\n  kedge resume runs/double_link-moto-s1\n  kedge resume runs/double_link-moto-s1 --iterations 200\n", add_resume},
+       "\nExamples:\n  kedge resume runs/double_link-moto-s1\n  kedge resume runs/double_link-moto-s1 --iterations "
+       "200\n",
+       add_resume},
       {"evaluate", "runs a learned policy and summarises its returns",
        "\nExamples:\n  kedge evaluate runs/double_link-moto-s1 --deterministic\n"
        "  kedge evaluate policy.h5 --task double_link --rollouts 1000 --json\n",
@@ -39,7 +42,7 @@ std::int64_t whole_number(const char* option, const std::string& text, std::int6
   const auto [rest, failed] = std::from_chars(text.data(), end, value);
   if (failed == std::errc{} && rest == end && value >= low && value <= high) return value;
   const std::string rule = high == std::numeric_limits<std::int64_t>::max() ? fmt::format(">= {}", low)
-                                                                           : fmt::format("in [{}, {}]", low, high);
+                                                                            : fmt::format("in [{}, {}]", low, high);
   throw InputError(fmt::format("{} = {}, but must be a whole number {}", option, text, rule));
 }
 

@@ -4,7 +4,6 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
-
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -20,7 +19,7 @@ enum ExitCode : int { kDone = 0, kUserError = 2, kFailure = 3, kInterrupted = 13
 struct Verb {
   const char* name;
   const char* summary;
-  const char* examples;   ///< end of its help
+  const char* examples;  ///< end of its help
   std::function<int()> (*add)(CLI::App&);
 };
 const std::vector<Verb>& verbs();

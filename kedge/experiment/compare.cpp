@@ -59,8 +59,14 @@ std::vector<double> cumulative_seconds(const fs::path& file) {
 }
 
 RunData read_run(const fs::path& directory) {
-  RunData run{.directory = directory, .status = run_status(directory), .file = {}, .rollouts = {}, .returns = {}, .seconds = {}};
-  if (run.status.state == RunState::damaged) throw InputError(fmt::format("{}: {}", directory.string(), run.status.detail));
+  RunData run{.directory = directory,
+              .status = run_status(directory),
+              .file = {},
+              .rollouts = {},
+              .returns = {},
+              .seconds = {}};
+  if (run.status.state == RunState::damaged)
+    throw InputError(fmt::format("{}: {}", directory.string(), run.status.detail));
   run.file = read_run_file(directory);
   const fs::path metrics_file = directory / "metrics.csv";
   if (run.status.iterations == 0) return run;
@@ -138,7 +144,8 @@ void evaluate_final(const RunData& run, const CompareOptions& options, ComparedR
   Run how;
   how.seed = run.file.seed;
   how.threads = options.threads;
-  const auto evaluation = evaluate(loaded.task, file.policy, {.rollouts = options.final_rollouts, .deterministic = true}, how);
+  const auto evaluation =
+      evaluate(loaded.task, file.policy, {.rollouts = options.final_rollouts, .deterministic = true}, how);
   if (evaluation->returns.empty()) {
     result.final_return = -std::numeric_limits<double>::infinity();
   } else {
@@ -163,7 +170,8 @@ Comparison compare(const std::vector<fs::path>& directories, const CompareOption
     try {
       runs.push_back(read_run(directory));
     } catch (const InputError& e) {
-      if (!fs::exists(directory / "run.toml")) throw InputError(fmt::format("{}: is not a run directory: it has no run.toml", directory.string()));
+      if (!fs::exists(directory / "run.toml"))
+        throw InputError(fmt::format("{}: is not a run directory: it has no run.toml", directory.string()));
       result.notes.push_back(fmt::format("left out: {}", e.what()));
       continue;
     }
@@ -219,8 +227,12 @@ Comparison compare(const std::vector<fs::path>& directories, const CompareOption
     std::sort(members.begin(), members.end(), [](auto* a, auto* b) { return a->file.seed < b->file.seed; });
     ComparisonGroup group{.label = labels[g], .runs = {}, .curve = group_curve(members)};
     for (const RunData* run : members) {
-      ComparedRun compared{.directory = run->directory, .seed = run->file.seed, .state = run->status.state,
-                           .iterations = static_cast<int>(run->returns.size()), .final_return = {}, .final_success = {}};
+      ComparedRun compared{.directory = run->directory,
+                           .seed = run->file.seed,
+                           .state = run->status.state,
+                           .iterations = static_cast<int>(run->returns.size()),
+                           .final_return = {},
+                           .final_success = {}};
       if (compared.state != RunState::finished)
         result.notes.push_back(fmt::format("{}: {} after {} iterations", run->directory.string(),
                                            to_string(compared.state), compared.iterations));
@@ -232,8 +244,9 @@ Comparison compare(const std::vector<fs::path>& directories, const CompareOption
         }
       }
       if (run->returns.size() > group.curve.size())
-        result.notes.push_back(fmt::format("{}: iterations after {} are not shown: another run of its group has no more",
-                                           run->directory.string(), group.curve.size()));
+        result.notes.push_back(
+            fmt::format("{}: iterations after {} are not shown: another run of its group has no more",
+                        run->directory.string(), group.curve.size()));
       group.runs.push_back(std::move(compared));
     }
     result.groups.push_back(std::move(group));
@@ -278,7 +291,8 @@ std::string gnuplot_script(const Comparison& comparison, CurveAxis axis) {
       timed = timed && std::isfinite(p.seconds);
     }
   }
-  if (axis == CurveAxis::seconds && !timed) throw InputError("no curve over seconds: a run has no complete timings.csv");
+  if (axis == CurveAxis::seconds && !timed)
+    throw InputError("no curve over seconds: a run has no complete timings.csv");
 
   // Returns span many powers of ten. Where all are negative the axis is log10(-return), pointing down; else
   // sign(r) log10(1 + |r|).
@@ -286,12 +300,12 @@ std::string gnuplot_script(const Comparison& comparison, CurveAxis axis) {
   std::string script =
       "set terminal svg size 900,560 dynamic enhanced background rgb 'white' font 'Helvetica,14'\n"
       "set style fill transparent solid 0.2 noborder\n"
-      "set key outside bottom center horizontal noenhanced\n"
+      "set key inside bottom right noenhanced\n"
       "set grid ytics lc rgb '#dddddd' lw 1\n"
       "set border 3\nset tics nomirror\n";
   script += fmt::format("set xlabel '{}'\n", axis == CurveAxis::rollouts ? "rollouts" : "wall time, s");
   script += fmt::format("set title \"{}\" noenhanced\n", comparison.task);
-  script += "set ylabel 'return: median and quartiles over seeds'\n";
+  script += "set ylabel 'mean return: median and quartiles over seeds'\n";
   if (negative) {
     script += "set logscale y\nset yrange [] reverse\nset format y '-10^{%T}'\n";
   } else {
@@ -311,14 +325,16 @@ std::string gnuplot_script(const Comparison& comparison, CurveAxis axis) {
     for (const CurvePoint& p : group.curve) {
       if (!std::isfinite(p.median.value) || !std::isfinite(p.lower_quartile)) continue;
       const double x = axis == CurveAxis::rollouts ? static_cast<double>(p.rollouts) : p.seconds;
-      script += fmt::format("{} {} {} {}\n", x, height(p.median.value), height(p.lower_quartile), height(p.upper_quartile));
+      script +=
+          fmt::format("{} {} {} {}\n", x, height(p.median.value), height(p.lower_quartile), height(p.upper_quartile));
     }
     script += "EOD\n";
     const char* colour = colours[g % colours.size()];
-    plots += fmt::format("{}$curve{} using 1:3:4 with filledcurves lc rgb '{}' notitle, $curve{} using 1:2 with lines "
-                         "lw 2 lc rgb '{}' title \"{} ({} seed{})\"",
-                         g == 0 ? "plot " : ", ", g, colour, g, colour, group.label, group.runs.size(),
-                         group.runs.size() == 1 ? "" : "s");
+    plots += fmt::format(
+        "{}$curve{} using 1:3:4 with filledcurves lc rgb '{}' notitle, $curve{} using 1:2 with lines "
+        "lw 2 lc rgb '{}' title \"{} ({} seed{})\"",
+        g == 0 ? "plot " : ", ", g, colour, g, colour, group.label, group.runs.size(),
+        group.runs.size() == 1 ? "" : "s");
   }
   return script + plots + "\n";
 }
@@ -357,11 +373,13 @@ void write_curves_svg(const Comparison& comparison, CurveAxis axis, const fs::pa
   posix_spawn_file_actions_adddup2(&actions, fileno(errors.get()), STDERR_FILENO);
   const std::array<const char*, 2> arguments{"gnuplot", nullptr};
   pid_t child = 0;
-  const int failed = posix_spawnp(&child, "gnuplot", &actions, nullptr, const_cast<char* const*>(arguments.data()), environ);
+  const int failed =
+      posix_spawnp(&child, "gnuplot", &actions, nullptr, const_cast<char* const*>(arguments.data()), environ);
   posix_spawn_file_actions_destroy(&actions);
   if (failed != 0)
-    throw SystemError(fmt::format("gnuplot, which draws {}, cannot be run: {}; install it (Debian: gnuplot-nox) or use --csv",
-                                  file.string(), std::strerror(failed)));
+    throw SystemError(
+        fmt::format("gnuplot, which draws {}, cannot be run: {}; install it (Debian: gnuplot-nox) or use --csv",
+                    file.string(), std::strerror(failed)));
   int status = 0;
   while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }

@@ -23,9 +23,9 @@ struct Estimate {
 
 /// One iteration of a group: statistics of `return_mean` over its runs.
 struct CurvePoint {
-  int iteration = 0;                ///< 0, 1, ... as in metrics.csv
-  std::int64_t rollouts = 0;        ///< simulated so far, per run
-  double seconds = 0.0;             ///< wall time so far, median over the runs; NaN without timings.csv
+  int iteration = 0;          ///< 0, 1, ... as in metrics.csv
+  std::int64_t rollouts = 0;  ///< simulated so far, per run
+  double seconds = 0.0;       ///< wall time so far, median over the runs; NaN without timings.csv
   Estimate median, iqm, mean;
   double lower_quartile = 0.0, upper_quartile = 0.0;
 };
@@ -34,26 +34,26 @@ struct ComparedRun {
   std::filesystem::path directory;
   std::uint64_t seed = 0;
   RunState state = RunState::interrupted;
-  int iterations = 0;               ///< completed
+  int iterations = 0;  ///< completed
   /// Of the policy that the run ended with, without exploration noise; nullopt while it is not finished.
   std::optional<double> final_return;   ///< median over the rollouts
   std::optional<double> final_success;  ///< fraction of the rollouts; nullopt too where the task has no success measure
 };
 
 struct ComparisonGroup {
-  std::string label;                ///< algorithm, and the options in which the groups differ
-  std::vector<ComparedRun> runs;    ///< by seed
-  std::vector<CurvePoint> curve;    ///< the iterations that every run of the group has completed
+  std::string label;              ///< algorithm, and the options in which the groups differ
+  std::vector<ComparedRun> runs;  ///< by seed
+  std::vector<CurvePoint> curve;  ///< the iterations that every run of the group has completed
 };
 
 struct Comparison {
   std::string task;
-  std::vector<ComparisonGroup> groups;   ///< in the order in which the directories were given
-  std::vector<std::string> notes;        ///< one line each: runs that are left out, damaged, or not finished
+  std::vector<ComparisonGroup> groups;  ///< in the order in which the directories were given
+  std::vector<std::string> notes;       ///< one line each: runs that are left out, damaged, or not finished
 };
 
 struct CompareOptions {
-  bool evaluate_final = true;   ///< run the final policies
+  bool evaluate_final = true;  ///< run the final policies
   int final_rollouts = 20;
   int threads = 1;
 };

@@ -13,7 +13,8 @@ namespace {
 constexpr std::uint32_t evaluation_iteration = std::numeric_limits<std::uint32_t>::max();
 
 void check_fit(const Task& task, const Policy& policy) {
-  if (policy.horizon() == task.horizon && policy.observation_dim() == task.ds() && policy.action_dim() == task.da()) return;
+  if (policy.horizon() == task.horizon && policy.observation_dim() == task.ds() && policy.action_dim() == task.da())
+    return;
   throw InputError(fmt::format(
       "the policy has {} steps, {} observations and {} actions, but must have those of task '{}': {}, {} and {}",
       policy.horizon(), policy.observation_dim(), policy.action_dim(), task.name, task.horizon, task.ds(), task.da()));
@@ -21,11 +22,13 @@ void check_fit(const Task& task, const Policy& policy) {
 
 }  // namespace
 
-std::optional<Evaluation> evaluate(const Task& task, const Policy& policy, const EvaluationOptions& options, const Run& run) {
+std::optional<Evaluation> evaluate(const Task& task, const Policy& policy, const EvaluationOptions& options,
+                                   const Run& run) {
   require(options.rollouts >= 1, "rollouts", options.rollouts, ">= 1");
   check_fit(task, policy);
-  auto batch = rollout(task, policy,
-                       {.rollouts = options.rollouts, .iteration = evaluation_iteration, .explore = !options.deterministic}, run);
+  auto batch = rollout(
+      task, policy,
+      {.rollouts = options.rollouts, .iteration = evaluation_iteration, .explore = !options.deterministic}, run);
   if (!batch) return std::nullopt;
 
   Evaluation result;

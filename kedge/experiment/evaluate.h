@@ -32,6 +32,7 @@ struct Evaluation {
 /// Runs the rollouts. Their random numbers depend on run.seed and differ from those of every training iteration.
 /// @return nullopt if run.stop was requested before all were done
 /// @throws InputError if policy and task do not fit together
-std::optional<Evaluation> evaluate(const Task& task, const Policy& policy, const EvaluationOptions& options, const Run& run);
+std::optional<Evaluation> evaluate(const Task& task, const Policy& policy, const EvaluationOptions& options,
+                                   const Run& run);
 
 }  // namespace kedge

@@ -51,10 +51,12 @@ void for_each_option(MotoOptions& o, Visit&& visit) {
         "iterations whose samples are kept for reuse, the present one included (K of Sec. 4.2.2)");
   visit("weight_cutoff", o.weight_cutoff, between(0, 0.1),
         "samples whose importance weights sum to less than this share are left out of a regression (Sec. 4.2)");
-  visit("state_distribution", o.state_distribution, Names{"mixture", "forward"},
-        "estimate of the state distribution: decaying mixture of past iterations (Sec. 4.3.2) or forward propagation by "
-        "importance weights (Sec. 4.3.1)");
-  visit("gamma", o.gamma, between(0, 1), "weight that an iteration keeps in the mixture with each newer one (Sec. 4.3.2)");
+  visit(
+      "state_distribution", o.state_distribution, Names{"mixture", "forward"},
+      "estimate of the state distribution: decaying mixture of past iterations (Sec. 4.3.2) or forward propagation by "
+      "importance weights (Sec. 4.3.1)");
+  visit("gamma", o.gamma, between(0, 1),
+        "weight that an iteration keeps in the mixture with each newer one (Sec. 4.3.2)");
 }
 
 Options describe(MotoOptions defaults) {
@@ -144,8 +146,18 @@ std::string allowed_text(const Option& option) {
 }
 
 std::string value_text(const OptionValue& value) {
+  if (const auto* number = std::get_if<double>(&value)) {
+    // The shortest text that reads back to the same bits; TOML wants a point or an exponent.
+    const std::string text = fmt::format("{}", *number);
+    return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
+  }
   std::ostringstream out;
-  std::visit([&](const auto& v) { out << toml::value{v}; }, value);
+  std::visit(
+      [&](const auto& v) {
+        const toml::value<std::remove_cvref_t<decltype(v)>> node{v};
+        out << toml::toml_formatter{node, toml::format_flags::none};
+      },
+      value);
   return out.str();
 }
 
@@ -169,7 +181,7 @@ void read_options(Options& options, const std::filesystem::path& file) {
 
 void assign_option(Options& options, const std::string& key, const std::string& value) {
   toml::table document;
-  override_value(document, key, value);
+  override_value(document, key, value, "");
   const std::string nowhere;
   set_options(options, Value(document, "", nowhere));
 }

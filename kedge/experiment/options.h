@@ -22,9 +22,9 @@ using OptionValue = std::variant<bool, std::int64_t, double, std::string>;
 /// One option: what it means, what it may be, what it is.
 struct Option {
   std::string name;
-  std::string meaning;             ///< one line, with the section of the paper
-  OptionValue value;               ///< its alternative is the option's type; std::string: one of `names`
-  double low = -std::numeric_limits<double>::infinity();   ///< of numbers
+  std::string meaning;  ///< one line, with the section of the paper
+  OptionValue value;    ///< its alternative is the option's type; std::string: one of `names`
+  double low = -std::numeric_limits<double>::infinity();  ///< of numbers
   double high = std::numeric_limits<double>::infinity();
   bool low_allowed = true;         ///< low itself is allowed
   std::vector<std::string> names;  ///< of an enumeration

@@ -50,8 +50,8 @@ TrainingEnd train_moto(const Training& t) {
 
 std::span<const Algorithm> algorithms() {
   static constexpr std::array table{
-      Algorithm{"moto", "model-free trajectory optimisation with exact KL and entropy bounds [Akrour2018]", moto_options,
-                [](const Options& options) { to_moto_options(options).validate(); }, train_moto},
+      Algorithm{"moto", "model-free trajectory optimisation with exact KL and entropy bounds [Akrour2018]",
+                moto_options, [](const Options& options) { to_moto_options(options).validate(); }, train_moto},
   };
   return table;
 }

@@ -17,9 +17,9 @@ namespace kedge {
 /// What a person who waits wants to know, after each completed iteration.
 struct Progress {
   int iterations_done = 0;
-  int iterations = 0;               ///< asked for
+  int iterations = 0;  ///< asked for
   std::int64_t rollouts_total = 0;
-  double return_mean = 0.0;         ///< of this iteration's rollouts; NaN if all of them diverged
+  double return_mean = 0.0;  ///< of this iteration's rollouts; NaN if all of them diverged
   double return_median = 0.0;
   const Iteration* iteration = nullptr;
 };
@@ -28,25 +28,25 @@ using ProgressObserver = std::function<void(const Progress&)>;
 /// A run that is about to begin or to go on in an open run directory.
 struct Training {
   const Task& task;
-  const Options& options;       ///< of the algorithm
-  RunDirectory& directory;      ///< created, or opened
+  const Options& options;   ///< of the algorithm
+  RunDirectory& directory;  ///< created, or opened
   RunIdentity identity;
   bool record_updates = false;
   Run run;
-  ProgressObserver observe;     ///< may be empty
+  ProgressObserver observe;  ///< may be empty
 };
 
 struct TrainingEnd {
   Stop stop = Stop::max_iterations;
-  std::string message;          ///< one sentence with the numbers that decided
-  int iterations = 0;           ///< completed
+  std::string message;  ///< one sentence with the numbers that decided
+  int iterations = 0;   ///< completed
 };
 
 struct Algorithm {
   const char* name;
-  const char* summary;          ///< one line
-  Options (*options)();         ///< all options with their defaults
-  void (*check)(const Options&);///< rules that name more than one option; throws InputError
+  const char* summary;            ///< one line
+  Options (*options)();           ///< all options with their defaults
+  void (*check)(const Options&);  ///< rules that name more than one option; throws InputError
   /// Begins the run, or continues it from its checkpoint, and saves every completed iteration.
   /// @throws InputError, SystemError
   TrainingEnd (*train)(const Training&);
@@ -59,7 +59,7 @@ std::span<const Algorithm> algorithms();
 const Algorithm& find_algorithm(std::string_view name);
 
 struct PolicyKind {
-  const char* name;             ///< attribute `kind` of policy.h5
+  const char* name;  ///< attribute `kind` of policy.h5
   const char* summary;
 };
 std::span<const PolicyKind> policies();

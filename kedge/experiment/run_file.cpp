@@ -35,14 +35,13 @@ std::string run_file_text(const RunFile& run) {
       "overrides = [{}]\n"
       "digest = {}\n\n"
       "[options]\n",
-      run.algorithm, run.seed, kFormat, quoted(run.algorithm), run.seed, run.record_updates,
-      quoted(run.task), quoted(run.task_source.generic_string()), overrides,
-      quoted(run.task_digest));
+      run.algorithm, run.seed, kFormat, quoted(run.algorithm), run.seed, run.record_updates, quoted(run.task),
+      quoted(run.task_source.generic_string()), overrides, quoted(run.task_digest));
   for (const Option& option : run.options) text += fmt::format("{} = {}\n", option.name, value_text(option.value));
   const Versions& v = run.versions;
-  text += fmt::format(
-      "\n[versions]\nkedge = {}\ncommit = {}\nmujoco = {}\neigen = {}\ncompiler = {}\nbuild = {}\n", quoted(v.kedge),
-      quoted(v.commit), quoted(v.mujoco), quoted(v.eigen), quoted(v.compiler), quoted(v.build));
+  text += fmt::format("\n[versions]\nkedge = {}\ncommit = {}\nmujoco = {}\neigen = {}\ncompiler = {}\nbuild = {}\n",
+                      quoted(v.kedge), quoted(v.commit), quoted(v.mujoco), quoted(v.eigen), quoted(v.compiler),
+                      quoted(v.build));
   return text;
 }
 
@@ -59,7 +58,8 @@ RunFile read_run_file(const std::filesystem::path& directory) {
   run.algorithm = text(root, "algorithm");
   const Value seed = root.require("seed");
   const auto seed_number = seed.node().value_exact<std::int64_t>();
-  if (!seed_number || *seed_number < 0) seed.fail(fmt::format("must be a whole number >= 0, but is {}", seed.describe()));
+  if (!seed_number || *seed_number < 0)
+    seed.fail(fmt::format("must be a whole number >= 0, but is {}", seed.describe()));
   run.seed = static_cast<std::uint64_t>(*seed_number);
   const Value record = root.require("record_updates");
   const auto record_value = record.node().value_exact<bool>();

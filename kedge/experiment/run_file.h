@@ -14,14 +14,14 @@ namespace kedge {
 
 struct RunFile {
   std::string algorithm;
-  std::uint64_t seed = 0;                ///< < 2^63: TOML has no larger integers
+  std::uint64_t seed = 0;  ///< < 2^63: TOML has no larger integers
   bool record_updates = false;
-  std::string task;                      ///< its name
-  std::filesystem::path task_source;     ///< absolute path of the original
+  std::string task;                         ///< its name
+  std::filesystem::path task_source;        ///< absolute path of the original
   std::vector<std::string> task_overrides;  ///< "actions.limit=10": in the order in which they were given
-  std::string task_digest;               ///< of the task: TaskFile::digest
+  std::string task_digest;                  ///< of the task: TaskFile::digest
   Options options;
-  Versions versions;                     ///< of the program that began the run
+  Versions versions;  ///< of the program that began the run
 };
 
 /// Contents of run.toml.

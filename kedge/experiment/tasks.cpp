@@ -1,11 +1,12 @@
 #include "kedge/experiment/tasks.h"
 
+#include <toml++/toml.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <map>
 #include <sstream>
 #include <system_error>
-#include <toml++/toml.h>
 
 #include "kedge/core/errors.h"
 #include "kedge/experiment/atomic_file.h"
@@ -18,8 +19,8 @@ namespace fs = std::filesystem;
 namespace {
 
 const char* const kTaskFile = "task.toml";
-const char* const kCopy = "task";     // folder of the copy in a run directory
-const char* const kModel = "model";   // folder of the model in the copy
+const char* const kCopy = "task";    // folder of the copy in a run directory
+const char* const kModel = "model";  // folder of the model in the copy
 
 /// The deepest folder that holds all files.
 fs::path common_folder(const std::vector<std::string>& files) {
@@ -27,7 +28,8 @@ fs::path common_folder(const std::vector<std::string>& files) {
   for (const std::string& file : files) {
     const fs::path folder = fs::path(file).parent_path();
     fs::path shared;
-    for (auto a = common.begin(), b = folder.begin(); a != common.end() && b != folder.end() && *a == *b; ++a, ++b) shared /= *a;
+    for (auto a = common.begin(), b = folder.begin(); a != common.end() && b != folder.end() && *a == *b; ++a, ++b)
+      shared /= *a;
     common = shared;
   }
   return common;
@@ -105,10 +107,12 @@ void copy_task(const TaskFile& task, const fs::path& directory) {
     }
   });
   toml::table resolved = toml::parse(task.resolved_toml);
-  resolved.insert_or_assign("model", (fs::path(kModel) / fs::path(task.model_path).lexically_relative(common)).generic_string());
-  std::ostringstream text;
-  text << "# The task of this run with every default written out; kedge refuses the run if it is changed.\n" << resolved << "\n";
-  write_file(copy / kTaskFile, text.view(), Durability::power);
+  resolved.insert_or_assign("model",
+                            (fs::path(kModel) / fs::path(task.model_path).lexically_relative(common)).generic_string());
+  write_file(copy / kTaskFile,
+             "# The task of this run with every default written out; kedge refuses the run if it is changed.\n" +
+                 write_toml(resolved),
+             Durability::power);
 }
 
 TaskFile load_run_task(const fs::path& directory, const RunFile& run) {

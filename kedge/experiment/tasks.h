@@ -15,8 +15,8 @@ namespace kedge {
 std::vector<std::filesystem::path> task_folders();
 
 struct BundledTask {
-  std::string name;               ///< of its folder
-  std::filesystem::path file;     ///< task.toml
+  std::string name;            ///< of its folder
+  std::filesystem::path file;  ///< task.toml
 };
 
 /// All bundled tasks, by name; of two with one name, the one that is found first.

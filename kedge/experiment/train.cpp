@@ -27,7 +27,8 @@ fs::path free_directory(const RunFile& file, bool force) {
   for (char& c : name)
     if (!std::isalnum(static_cast<unsigned char>(c)) && c != '-' && c != '_' && c != '.') c = '_';
   fs::path path = fs::path("runs") / name;
-  for (int n = 2; !force && fs::exists(fs::symlink_status(path)); ++n) path = fs::path("runs") / fmt::format("{}-{}", name, n);
+  for (int n = 2; !force && fs::exists(fs::symlink_status(path)); ++n)
+    path = fs::path("runs") / fmt::format("{}-{}", name, n);
   return path;
 }
 
@@ -36,7 +37,9 @@ std::vector<std::string> version_warnings(const Versions& then) {
   const Versions now = versions();
   std::vector<std::string> warnings;
   const auto compare = [&](const char* what, const std::string& a, const std::string& b) {
-    if (a != b) warnings.push_back(fmt::format("the run began with {} {}, this is {}: results may differ in the last bits", what, a, b));
+    if (a != b)
+      warnings.push_back(
+          fmt::format("the run began with {} {}, this is {}: results may differ in the last bits", what, a, b));
   };
   compare("kedge", then.kedge + " " + then.commit, now.kedge + " " + now.commit);
   compare("MuJoCo", then.mujoco, now.mujoco);
@@ -84,7 +87,8 @@ PlannedRun plan_run(const TrainRequest& request) {
 OpenRun create_run(PlannedRun plan) {
   const fs::path path = plan.out ? *plan.out : free_directory(plan.file, plan.force);
   if (plan.force && fs::exists(path / "task") && !fs::exists(path / "run.toml"))
-    throw InputError(fmt::format("{}: is there already, but not from a run: --force does not replace it", (path / "task").string()));
+    throw InputError(
+        fmt::format("{}: is there already, but not from a run: --force does not replace it", (path / "task").string()));
   RunDirectory directory = RunDirectory::create(path, run_file_text(plan.file), plan.force);
   copy_task(plan.task, path);
   // What is trained is the copy: it is what resume and evaluate will read.
@@ -98,7 +102,8 @@ OpenRun open_run(const fs::path& path, std::optional<int> iterations) {
   RunFile file = read_run_file(path);
   if (iterations) assign_option(file.options, "iterations", std::to_string(*iterations));
   const std::string name = path.string();
-  if (status.state == RunState::damaged) throw InputError(fmt::format("{}: cannot be continued: {}", name, status.detail));
+  if (status.state == RunState::damaged)
+    throw InputError(fmt::format("{}: cannot be continued: {}", name, status.detail));
   if (status.state == RunState::failed)
     throw InputError(fmt::format("{}: ended by numerical failure after {} iterations and would fail again: {}", name,
                                  status.iterations, status.detail));
@@ -106,9 +111,11 @@ OpenRun open_run(const fs::path& path, std::optional<int> iterations) {
 
   const auto total = std::get<std::int64_t>(option_value(file.options, "iterations"));
   if (total < status.iterations)
-    throw InputError(fmt::format("--iterations = {}, but must be >= {}: {} has completed that many", total, status.iterations, name));
+    throw InputError(fmt::format("--iterations = {}, but must be >= {}: {} has completed that many", total,
+                                 status.iterations, name));
   if (status.state == RunState::finished && total == status.iterations)
-    throw InputError(fmt::format("{}: is finished, all {} iterations are done; --iterations N goes on to N", name, total));
+    throw InputError(
+        fmt::format("{}: is finished, all {} iterations are done; --iterations N goes on to N", name, total));
   if (!directory.began()) {
     // Killed before its first checkpoint: the copy of the task may be incomplete.
     std::vector<Override> overrides;
@@ -118,8 +125,9 @@ OpenRun open_run(const fs::path& path, std::optional<int> iterations) {
     }
     const TaskFile original = load_task(file.task_source.string(), overrides);
     if (original.digest != file.task_digest)
-      throw InputError(fmt::format("{}: was killed before it began, and {} has changed since; begin again with kedge train",
-                                   name, file.task_source.string()));
+      throw InputError(
+          fmt::format("{}: was killed before it began, and {} has changed since; begin again with kedge train", name,
+                      file.task_source.string()));
     copy_task(original, path);
   }
   TaskFile task = load_run_task(path, file);

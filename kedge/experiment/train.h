@@ -16,15 +16,15 @@ namespace kedge {
 
 /// What a user asks for.
 struct TrainRequest {
-  std::string task;                              ///< name or path
+  std::string task;  ///< name or path
   std::string algorithm = "moto";
   std::uint64_t seed = 1;
-  std::optional<std::filesystem::path> config;   ///< file of options
-  std::vector<std::string> set;                  ///< "epsilon=0.1", "task.actions.limit=10"
+  std::optional<std::filesystem::path> config;  ///< file of options
+  std::vector<std::string> set;                 ///< "epsilon=0.1", "task.actions.limit=10"
   std::optional<int> iterations;
   bool record_updates = false;
-  std::optional<std::filesystem::path> out;      ///< nullopt: runs/<task>-<algorithm>-s<seed>, the first that is free
-  bool force = false;                            ///< replace a run that is there
+  std::optional<std::filesystem::path> out;  ///< nullopt: runs/<task>-<algorithm>-s<seed>, the first that is free
+  bool force = false;                        ///< replace a run that is there
 };
 
 /// A checked request: nothing is written yet.

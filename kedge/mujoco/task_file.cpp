@@ -616,7 +616,7 @@ bool first_step_succeeds(const Task& task) {
 TaskFile load_task(const std::string& path, const std::vector<Override>& overrides) {
   namespace fs = std::filesystem;
   toml::table document = read_toml(path);
-  for (const auto& [key, value] : overrides) override_value(document, key, value);
+  for (const auto& [key, value] : overrides) override_value(document, key, value, "task.");
   const Value root(document, "", path);
 
   root.allow({"kedge", "name", "summary", "model", "horizon", "control_step", "substeps", "actions", "observation",

@@ -16,7 +16,7 @@ namespace kedge {
 namespace {
 
 constexpr std::size_t kLargestFile = 16u << 20;
-const std::string kSetPrefix = "--set task.";  // what `source().path` of values that came by --set begins with
+const std::string kSetPrefix = "--set ";  // what `source().path` of values that came by --set begins with
 
 /// Levenshtein distance: insertions, deletions and replacements that turn one word into the other.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
@@ -286,8 +286,8 @@ std::string write_toml(const toml::table& table) {
   return out;
 }
 
-void override_value(toml::table& document, const std::string& key, const std::string& text) {
-  const std::string origin = kSetPrefix + one_line(key + "=" + text, 200);
+void override_value(toml::table& document, const std::string& key, const std::string& text, const std::string& place) {
+  const std::string origin = kSetPrefix + one_line(place + key + "=" + text, 200);
   const auto fail = [&](const std::string& why) { throw InputError(fmt::format("{}: {}", origin, why)); };
 
   std::optional<toml::table> parsed = parse_value(text, origin);

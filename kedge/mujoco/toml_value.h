@@ -74,7 +74,8 @@ std::string write_toml(const toml::table& table);
 
 /// Puts `text` at the dotted path `key`, as if it stood in the document. Tables on the way are made; an element of an
 /// array of tables is named by its number or its `name`. Text that is not a TOML value is a string: `uniform`, `last 20`.
+/// @param place  of the document among all that `--set` reaches, for messages: "task." or nothing
 /// @throws InputError "--set task.key=text: ..."
-void override_value(toml::table& document, const std::string& key, const std::string& text);
+void override_value(toml::table& document, const std::string& key, const std::string& text, const std::string& place);
 
 }  // namespace kedge

@@ -1,0 +1,58 @@
+// SIGKILL at random moments: nothing that was completed is lost, and the end is the same to the last byte.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <chrono>
+#include <random>
+#include <thread>
+
+#include "program.h"
+
+namespace kedge::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+TEST(Kill, AtTenRandomMomentsAndResumedEqualsTheWholeRun) {
+  const Scratch scratch;
+  const int iterations = 120;
+  const auto training = [&](const std::string& out) {
+    auto arguments = small_training(out, iterations);
+    arguments.push_back("--record-updates");
+    return arguments;
+  };
+  const auto start = std::chrono::steady_clock::now();
+  ASSERT_EQ(run(training("whole"), {.directory = scratch.path()}).code, 0);
+  const double whole = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+
+  // Ten deaths spread over the time that the whole run took: some while a process starts, most while it writes.
+  std::mt19937 random(20161122);  // the moments are not reproducible anyway
+  bool begun = false;
+  int killed = 0, attempts = 0;
+  Outcome last;
+  while (attempts++ < 200) {
+    const auto arguments = begun ? std::vector<std::string>{"resume", "killed"} : training("killed");
+    Process process(arguments, {.directory = scratch.path()});
+    if (killed < 10) {
+      const double wait = whole / 8 * std::uniform_real_distribution<>(0, 1)(random);
+      std::this_thread::sleep_for(std::chrono::duration<double>(wait));
+      if (process.running()) {
+        process.signal(SIGKILL);
+        ++killed;
+      }
+    }
+    last = process.wait();
+    begun = fs::exists(scratch.path() / "killed/run.toml");
+    if (!begun) fs::remove_all(scratch.path() / "killed");  // died before its first file
+    if (last.code == 0) break;
+    ASSERT_EQ(last.code, 128 + SIGKILL) << last.err;
+  }
+  EXPECT_EQ(last.code, 0);
+  EXPECT_GE(killed, 5) << "the run ended before it could be killed";
+  for (const char* file : {"metrics.csv", "policy.h5", "checkpoint.h5", "updates.h5", "run.toml"})
+    EXPECT_TRUE(read(scratch.path() / "whole" / file) == read(scratch.path() / "killed" / file)) << file;
+}
+
+}  // namespace
+}  // namespace kedge::test

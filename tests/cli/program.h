@@ -1,0 +1,67 @@
+// Runs the program as a user does: as a process, with arguments, in a directory of its own.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace kedge::test {
+
+struct Outcome {
+  int code = -1;  ///< exit code; 128 + signal if a signal ended it
+  std::string out, err;
+
+  [[nodiscard]] std::vector<std::string> error_lines() const;
+};
+
+/// A directory that is removed at the end.
+class Scratch {
+ public:
+  Scratch();
+  ~Scratch();
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+struct Environment {
+  std::filesystem::path directory = {};                             ///< working directory
+  std::vector<std::pair<std::string, std::string>> variables = {};  ///< set in addition
+  std::uint64_t largest_file = 0;                                   ///< bytes (RLIMIT_FSIZE); 0: no limit
+  bool terminal = false;                                            ///< stdout is a terminal of 100 columns
+};
+
+/// A process under way.
+class Process {
+ public:
+  Process(const std::vector<std::string>& arguments, const Environment& environment);
+  ~Process();
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+  void signal(int number) const;
+  [[nodiscard]] bool running();
+  Outcome wait();
+
+ private:
+  Scratch output_;
+  int terminal_ = -1;  // our end of it
+  pid_t pid_ = -1;
+  int status_ = 0;
+  bool done_ = false;
+};
+
+Outcome run(const std::vector<std::string>& arguments, const Environment& environment);
+
+std::string read(const std::filesystem::path& file);
+void write(const std::filesystem::path& file, const std::string& text);
+
+/// Arguments of a training that takes a fraction of a second.
+std::vector<std::string> small_training(const std::string& out, int iterations = 6);
+
+}  // namespace kedge::test

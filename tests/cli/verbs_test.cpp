@@ -1,0 +1,188 @@
+// Every verb does what its help says.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <regex>
+
+#include "program.h"
+
+namespace kedge::test {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::ContainsRegex;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using testing::StartsWith;
+
+/// Two finished runs that differ in their seed, one with another option; made once.
+class Verbs : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    scratch_ = new Scratch;
+    for (const auto& [name, seed, epsilon] : {std::tuple{"a", "1", "0.05"}, {"b", "2", "0.05"}, {"c", "1", "0.1"}}) {
+      auto arguments = small_training(name);
+      arguments.insert(arguments.end(), {"--seed", seed, "--set", std::string("epsilon=") + epsilon});
+      const Outcome made = run(arguments, {.directory = scratch_->path()});
+      ASSERT_EQ(made.code, 0) << made.err;
+    }
+  }
+  static void TearDownTestSuite() {
+    delete scratch_;
+    scratch_ = nullptr;
+  }
+  static Outcome kedge(const std::vector<std::string>& arguments) {
+    return run(arguments, {.directory = scratch_->path()});
+  }
+  static fs::path path(const std::string& name) { return scratch_->path() / name; }
+
+  static Scratch* scratch_;
+};
+Scratch* Verbs::scratch_ = nullptr;
+
+TEST_F(Verbs, VersionNamesWhatTheProgramIsMadeOf) {
+  const Outcome o = kedge({"--version"});
+  EXPECT_EQ(o.code, 0);
+  EXPECT_THAT(o.out, ContainsRegex("^kedge [0-9]+\\.[0-9]+\\.[0-9]+ \\(.*MuJoCo .*Eigen 3"));
+  EXPECT_THAT(o.err, IsEmpty());
+}
+
+TEST_F(Verbs, HelpHasExamples) {
+  EXPECT_THAT(kedge({"--help"}).out, HasSubstr("kedge train double_link"));
+  for (const char* verb : {"list", "validate", "train", "resume", "evaluate", "compare"}) {
+    const Outcome o = kedge({verb, "--help"});
+    EXPECT_EQ(o.code, 0) << verb;
+    EXPECT_THAT(o.out, HasSubstr(std::string("kedge ") + verb)) << verb;
+    EXPECT_THAT(o.out, HasSubstr("Examples:")) << verb;
+    EXPECT_THAT(o.err, IsEmpty()) << verb;
+  }
+}
+
+TEST_F(Verbs, ListShowsTasksAlgorithmsAndPolicies) {
+  const Outcome o = kedge({"list"});
+  EXPECT_EQ(o.code, 0);
+  for (const char* expected : {"double_link", "moto", "tv_linear_gaussian"}) EXPECT_THAT(o.out, HasSubstr(expected));
+  EXPECT_THAT(o.err, IsEmpty());
+}
+
+TEST_F(Verbs, ListOptionsShowsNameDefaultRangeAndMeaning) {
+  const Outcome o = kedge({"list", "--options", "moto"});
+  EXPECT_EQ(o.code, 0);
+  EXPECT_THAT(o.out, HasSubstr("epsilon = 0.05    # a number > 0"));
+  EXPECT_THAT(o.out, HasSubstr("one of none, time, iterations, time_and_iterations"));
+  EXPECT_THAT(o.out, HasSubstr("Sec. 4.3.2"));
+}
+
+TEST_F(Verbs, TasksAreFoundInTheFoldersOfTheEnvironmentFirst) {
+  fs::create_directory(path("mine"));
+  fs::copy(fs::path(KEDGE_SOURCE_DIR) / "tasks" / "double_link", path("mine/other_link"), fs::copy_options::recursive);
+  const Outcome o =
+      run({"list"}, {.directory = scratch_->path(), .variables = {{"KEDGE_TASKS", path("mine").string()}}});
+  EXPECT_THAT(o.out, HasSubstr("other_link"));
+  EXPECT_THAT(o.out, HasSubstr("double_link"));
+}
+
+TEST_F(Verbs, ValidateShowsWhatWasUnderstood) {
+  const Outcome o = kedge({"validate", "double_link"});
+  EXPECT_EQ(o.code, 0) << o.err;
+  for (const char* expected : {"100 steps of 0.05 s = 5 s", "in [-25, 25]", "torque: quadratic of 2 action",
+                               "steps 81-100", "success", "ok\n"})
+    EXPECT_THAT(o.out, HasSubstr(expected));
+  const Outcome changed = kedge({"validate", "double_link", "--set", "actions.limit=10"});
+  EXPECT_THAT(changed.out, HasSubstr("in [-10, 10]"));
+  const Outcome folder = kedge({"validate", std::string(KEDGE_SOURCE_DIR) + "/tasks/double_link"});
+  EXPECT_EQ(folder.code, 0) << folder.err;
+}
+
+TEST_F(Verbs, EvaluateSummarisesReturns) {
+  const Outcome o = kedge({"evaluate", "a", "--rollouts", "10"});
+  EXPECT_EQ(o.code, 0) << o.err;
+  for (const char* expected :
+       {"10 rollouts with exploration noise", "mean", "std", "median", "min", "max", "success", "diverged"})
+    EXPECT_THAT(o.out, HasSubstr(expected));
+}
+
+TEST_F(Verbs, EvaluateDependsOnTheSeedOnly) {
+  const auto json = [](std::vector<std::string> more) {
+    std::vector<std::string> arguments{"evaluate", "a", "--rollouts", "8", "--json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return kedge(arguments).out;
+  };
+  const std::string one = json({"--threads", "1"});
+  EXPECT_THAT(one, StartsWith("{"));
+  EXPECT_THAT(one, HasSubstr("\"rollouts\": 8"));
+  EXPECT_EQ(one, json({"--threads", "2"}));
+  EXPECT_EQ(one, json({"--threads", "8"}));
+  EXPECT_NE(one, json({"--seed", "2"}));
+  EXPECT_NE(one, json({"--deterministic"}));
+}
+
+TEST_F(Verbs, EvaluateTakesAPolicyFileAndATask) {
+  const Outcome in_run = kedge({"evaluate", "a/policy.h5", "--rollouts", "5", "--json"});
+  EXPECT_EQ(in_run.code, 0) << in_run.err;
+  EXPECT_EQ(in_run.out, kedge({"evaluate", "a", "--rollouts", "5", "--json"}).out);
+
+  fs::copy_file(path("a/policy.h5"), path("alone.h5"));
+  EXPECT_EQ(kedge({"evaluate", "alone.h5"}).code, 2);
+  const Outcome o =
+      kedge({"evaluate", "alone.h5", "--task", "double_link", "--set", "task.horizon=30", "--rollouts", "5", "--json"});
+  EXPECT_EQ(o.code, 0) << o.err;
+  EXPECT_EQ(o.out, in_run.out);
+}
+
+TEST_F(Verbs, EvaluateWritesTrajectories) {
+  const Outcome o = kedge({"evaluate", "a", "--rollouts", "5", "--trajectories", "t.h5"});
+  EXPECT_EQ(o.code, 0) << o.err;
+  EXPECT_THAT(read(path("t.h5")), HasSubstr("observation"));
+}
+
+TEST_F(Verbs, CompareGroupsSeedsAndSeparatesOptions) {
+  const Outcome o = kedge({"compare", "a", "b", "c", "a", "--csv", "curves.csv", "--svg", "curves.svg"});
+  EXPECT_EQ(o.code, 0) << o.err;
+  EXPECT_THAT(o.out, HasSubstr("3 runs in 2 groups"));
+  EXPECT_THAT(o.out, HasSubstr("moto epsilon=0.05  (2 seeds: 1, 2)"));
+  EXPECT_THAT(o.out, HasSubstr("moto epsilon=0.1  (1 seed: 1)"));
+  EXPECT_THAT(o.out, HasSubstr("final policies without noise"));
+
+  const std::string csv = read(path("curves.csv"));
+  EXPECT_THAT(csv, StartsWith("task,group,runs,iteration,rollouts,seconds,median,"));
+  EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 1 + 2 * 6);
+  EXPECT_THAT(csv, HasSubstr("double_link,moto epsilon=0.05,2,5,36,"));
+  const std::string svg = read(path("curves.svg"));
+  EXPECT_THAT(svg, HasSubstr("<svg"));
+  EXPECT_THAT(svg, HasSubstr("moto epsilon=0.1 (1 seed)"));
+  const Outcome seconds = kedge({"compare", "a", "c", "--svg", "seconds.svg", "--x", "seconds"});
+  EXPECT_EQ(seconds.code, 0) << seconds.err;
+  EXPECT_THAT(read(path("seconds.svg")), HasSubstr("wall time, s"));
+}
+
+TEST_F(Verbs, CompareNamesDamagedRunsAndGoesOn) {
+  fs::copy(path("b"), path("damaged"), fs::copy_options::recursive);
+  fs::resize_file(path("damaged/checkpoint.h5"), 1000);
+  const Outcome o = kedge({"compare", "a", "damaged"});
+  EXPECT_EQ(o.code, 0) << o.err;
+  EXPECT_THAT(o.out, HasSubstr("1 run in 1 group"));
+  EXPECT_THAT(o.err, HasSubstr("left out: damaged"));
+  EXPECT_EQ(o.error_lines().size(), 1U);
+}
+
+TEST_F(Verbs, CompareCountsEqualRunsOnce) {
+  fs::copy(path("a"), path("twin"), fs::copy_options::recursive);
+  const Outcome o = kedge({"compare", "a", "twin"});
+  EXPECT_THAT(o.out, HasSubstr("1 run in 1 group"));
+  EXPECT_THAT(o.err, HasSubstr("same options and seed 1 as a"));
+}
+
+TEST_F(Verbs, CompareWithoutGnuplotNamesIt) {
+  const Outcome o =
+      run({"compare", "a", "--svg", "x.svg"}, {.directory = scratch_->path(), .variables = {{"PATH", "/nowhere"}}});
+  EXPECT_EQ(o.code, 3);
+  EXPECT_THAT(o.err, HasSubstr("gnuplot"));
+  EXPECT_EQ(o.error_lines().size(), 1U);
+  EXPECT_FALSE(fs::exists(path("x.svg")));
+}
+
+}  // namespace
+}  // namespace kedge::test

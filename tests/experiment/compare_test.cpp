@@ -1,0 +1,82 @@
+#include "kedge/experiment/compare.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <regex>
+
+namespace kedge {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+CurvePoint point(int iteration, double value) {
+  CurvePoint p;
+  p.iteration = iteration;
+  p.rollouts = 20 * (iteration + 1);
+  p.seconds = 0.5 * (iteration + 1);
+  p.median = p.iqm = p.mean = {value, {value - 1, value + 1}};
+  p.lower_quartile = value - 0.5;
+  p.upper_quartile = value + 0.5;
+  return p;
+}
+
+Comparison comparison(const std::vector<double>& values) {
+  Comparison c{
+      .task = "reach", .groups = {{.label = "moto", .runs = std::vector<ComparedRun>(3), .curve = {}}}, .notes = {}};
+  for (std::size_t i = 0; i < values.size(); ++i) c.groups[0].curve.push_back(point(static_cast<int>(i), values[i]));
+  return c;
+}
+
+TEST(TablePoints, AreFirstLastAndEvenlyBetween) {
+  std::vector<CurvePoint> curve;
+  for (int i = 0; i < 101; ++i) curve.push_back(point(i, i));
+  std::vector<int> shown;
+  for (const CurvePoint& p : table_points(curve, 6)) shown.push_back(p.iteration);
+  EXPECT_EQ(shown, (std::vector<int>{0, 20, 40, 60, 80, 100}));
+}
+
+TEST(TablePoints, OfAShortCurveAreAllOfIt) {
+  std::vector<CurvePoint> curve{point(0, 0), point(1, 1), point(2, 2)};
+  EXPECT_EQ(table_points(curve, 6).size(), 3U);
+  EXPECT_EQ(table_points({point(0, 0)}, 6).size(), 1U);
+  EXPECT_TRUE(table_points({}, 6).empty());
+}
+
+TEST(ComparisonCsv, HasARowForEachPointAndAsManyEntriesAsTheHeader) {
+  const std::string csv = comparison_csv(comparison({-300, -20.25, -1}));
+  std::istringstream lines(csv);
+  std::string line;
+  std::vector<long> entries;
+  while (std::getline(lines, line)) entries.push_back(std::count(line.begin(), line.end(), ',') + 1);
+  EXPECT_EQ(entries, (std::vector<long>{17, 17, 17, 17}));
+  EXPECT_THAT(csv, HasSubstr("reach,moto,3,1,40,1,-20.25,-21.25,-19.25,"));
+}
+
+TEST(GnuplotScript, DrawsNegativeReturnsOnALogarithmicAxis) {
+  const std::string script = gnuplot_script(comparison({-1e7, -1e4, -100}), CurveAxis::rollouts);
+  EXPECT_THAT(script, HasSubstr("set logscale y"));
+  EXPECT_THAT(script, HasSubstr("20 10000000 "));
+  EXPECT_THAT(script, HasSubstr("\"moto (3 seeds)\""));
+}
+
+TEST(GnuplotScript, DrawsReturnsOfBothSignsOnASignedLogarithmicAxis) {
+  const std::string script = gnuplot_script(comparison({-999, 0, 99}), CurveAxis::seconds);
+  EXPECT_THAT(script, Not(HasSubstr("set logscale")));
+  EXPECT_THAT(script, HasSubstr("0.5 -3 "));  // -log10(1 + 999)
+  EXPECT_THAT(script, HasSubstr("1 0 "));
+  EXPECT_THAT(script, HasSubstr("1.5 2 "));
+}
+
+TEST(GnuplotScript, LeavesOutWhatIsInfinite) {
+  const std::string script =
+      gnuplot_script(comparison({-std::numeric_limits<double>::infinity(), -100}), CurveAxis::rollouts);
+  EXPECT_THAT(script, Not(HasSubstr("inf")));
+  EXPECT_THAT(script, HasSubstr("40 100 "));
+}
+
+}  // namespace
+}  // namespace kedge

@@ -130,7 +130,8 @@ void learning(const Task& task, MotoState state, const MotoOptions& options, int
     rows.push_back({fmt::format("  phase {}", names[i]), 1e3 * best[i], "ms", std::nan("")});
     if (names[i] != "rollouts") sum += best[i];
   }
-  rows.push_back({fmt::format("learning iteration {} of the double link, two threads, no rollouts", state.iteration), 1e3 * sum, "ms", std::nan("")});
+  rows.push_back({fmt::format("learning iteration {} of the double link, two threads, no rollouts", state.iteration),
+                  1e3 * sum, "ms", std::nan("")});
 
   // The regressions of all steps against dsyrk of the same sizes, one thread.
   SampleReuse reuse(options.reuse, options.window, options.weight_cutoff);
@@ -146,19 +147,22 @@ void learning(const Task& task, MotoState state, const MotoOptions& options, int
   }
   const Index p = feature_count(task.ds() + task.da());
   MatrixXd features = MatrixXd::Ones(p, 20000), gram = MatrixXd::Zero(p, p);
-  const auto time = fastest(repetitions, {[&] {
-                                            for (int t = 0; t < task.horizon; ++t)
-                                              (void)prepare_regression(task, t, reuse.data(), samples[static_cast<std::size_t>(t)],
-                                                                       maps[static_cast<std::size_t>(t)], {options.ridge, false});
-                                          },
-                                          [&] {
-                                            for (const WeightedSamples& s : samples)
-                                              cblas_dsyrk(CblasColMajor, CblasLower, CblasNoTrans, static_cast<int>(p),
-                                                          static_cast<int>(s.weight.size()), 1.0, features.data(), static_cast<int>(p), 1.0,
-                                                          gram.data(), static_cast<int>(p));
-                                          }});
+  const auto time =
+      fastest(repetitions, {[&] {
+                              for (int t = 0; t < task.horizon; ++t)
+                                (void)prepare_regression(task, t, reuse.data(), samples[static_cast<std::size_t>(t)],
+                                                         maps[static_cast<std::size_t>(t)], {options.ridge, false});
+                            },
+                            [&] {
+                              for (const WeightedSamples& s : samples)
+                                cblas_dsyrk(CblasColMajor, CblasLower, CblasNoTrans, static_cast<int>(p),
+                                            static_cast<int>(s.weight.size()), 1.0, features.data(),
+                                            static_cast<int>(p), 1.0, gram.data(), static_cast<int>(p));
+                            }});
   const double flops = static_cast<double>(used) * static_cast<double>(p * (p + 1));
-  rows.push_back({fmt::format("weighted regressions, {} samples a step: useful flops/s against dsyrk", used / task.horizon), time[1] / time[0], "x", 0.5});
+  rows.push_back(
+      {fmt::format("weighted regressions, {} samples a step: useful flops/s against dsyrk", used / task.horizon),
+       time[1] / time[0], "x", 0.5});
   rows.push_back({"  weighted regressions", flops / time[0] / 1e9, "Gflop/s", std::nan("")});
 }
 
@@ -194,8 +198,9 @@ int main(int argc, char** argv) {
     std::ofstream out(json);
     out << "[\n";
     for (std::size_t i = 0; i < rows.size(); ++i)
-      out << fmt::format("  {{\"name\": \"{}\", \"value\": {}, \"unit\": \"{}\", \"at_least\": {}}}{}\n", rows[i].name, rows[i].value,
-                         rows[i].unit, std::isnan(rows[i].at_least) ? "null" : fmt::format("{}", rows[i].at_least),
+      out << fmt::format("  {{\"name\": \"{}\", \"value\": {}, \"unit\": \"{}\", \"at_least\": {}}}{}\n", rows[i].name,
+                         rows[i].value, rows[i].unit,
+                         std::isnan(rows[i].at_least) ? "null" : fmt::format("{}", rows[i].at_least),
                          i + 1 < rows.size() ? "," : "");
     out << "]\n";
   }

@@ -13,7 +13,7 @@ namespace kedge::cli {
 
 namespace {
 
-constexpr int kBar = 20;         // characters
+constexpr int kBar = 12;         // characters
 constexpr double kRedraw = 0.1;  // seconds between two drawings
 
 /// The warning without its numbers.
@@ -57,15 +57,16 @@ void ProgressLine::show(const Progress& p) {
   const bool last = p.iterations_done >= p.iterations;
   const double elapsed = std::chrono::duration<double>(now - start_).count();
   const double left = elapsed / (p.iterations_done - first_) * (p.iterations - p.iterations_done);
-  const std::string numbers = fmt::format("{}/{}  return mean {} median {}", p.iterations_done, p.iterations,
-                                          number_text(p.return_mean), number_text(p.return_median));
+  const std::string done = fmt::format("{}/{}", p.iterations_done, p.iterations);
+  const std::string returns =
+      fmt::format("return mean {} median {}", number_text(p.return_mean), number_text(p.return_median));
   if (terminal_) {
     if (!last && std::chrono::duration<double>(now - drawn_).count() < kRedraw) return;
     drawn_ = now;
     const int filled = p.iterations > 0 ? kBar * p.iterations_done / p.iterations : kBar;
     std::string line =
-        fmt::format("{}  [{}{}] {}  {} left", label_, std::string(static_cast<std::size_t>(filled), '#'),
-                    std::string(static_cast<std::size_t>(kBar - filled), '.'), numbers, duration_text(left));
+        fmt::format("{}  [{}{}] {}  {} left  {}", label_, std::string(static_cast<std::size_t>(filled), '#'),
+                    std::string(static_cast<std::size_t>(kBar - filled), '.'), done, duration_text(left), returns);
     line = line.substr(0, terminal_width() - 1);
     fmt::print("\r\033[K{}", line);
     line_open_ = true;
@@ -73,7 +74,7 @@ void ProgressLine::show(const Progress& p) {
     if (p.iterations_done < next_plain_ && !last) return;
     const int tenth = std::max(1, p.iterations / 10);
     next_plain_ = (p.iterations_done / tenth + 1) * tenth;
-    fmt::print("{}  iteration {}  rollouts {}  {} s, {} left\n", label_, numbers, p.rollouts_total,
+    fmt::print("{}  iteration {}  {}  rollouts {}  {} s, {} left\n", label_, done, returns, p.rollouts_total,
                fmt::format("{:.1f}", elapsed), duration_text(left));
   }
   std::fflush(stdout);

@@ -49,5 +49,5 @@ function(kedge_test name)
   target_compile_options(kedge_${name}_test PRIVATE -O1)  # tests are compiled more often than they run
   target_link_libraries(kedge_${name}_test PRIVATE kedge_private ${ARG_DEPENDS} GTest::gmock GTest::gtest_main)
   target_compile_definitions(kedge_${name}_test PRIVATE KEDGE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-  gtest_discover_tests(kedge_${name}_test DISCOVERY_MODE PRE_TEST PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 600)
+  gtest_discover_tests(kedge_${name}_test DISCOVERY_MODE PRE_TEST PROPERTIES LABELS "${name};${ARG_LABELS}" TIMEOUT 600)
 endfunction()

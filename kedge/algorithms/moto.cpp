@@ -34,7 +34,8 @@ void check_fit(const Task& task, const MotoState& state, const MotoOptions& opti
   validate(task);
   require(state.iteration >= 0, "moto state iteration", state.iteration, ">= 0");
   const auto fits = [&](const TvLinearGaussian& policy) {
-    return policy.horizon() == task.horizon && policy.observation_dim() == task.ds() && policy.action_dim() == task.da();
+    return policy.horizon() == task.horizon && policy.observation_dim() == task.ds() &&
+           policy.action_dim() == task.da();
   };
   bool ok = fits(state.policy);
   for (const Epoch& epoch : state.window)
@@ -42,20 +43,23 @@ void check_fit(const Task& task, const MotoState& state, const MotoOptions& opti
          epoch.batch.terms.rows() == static_cast<Index>(task.cost.size()) &&
          epoch.rho.size() == static_cast<std::size_t>(task.horizon);
   if (!ok)
-    throw InputError(fmt::format("the policy or the stored rollouts do not fit the task {}: horizon {}, {} observations, {} actions",
-                                 task.name, task.horizon, task.ds(), task.da()));
+    throw InputError(
+        fmt::format("the policy or the stored rollouts do not fit the task {}: horizon {}, {} observations, {} actions",
+                    task.name, task.horizon, task.ds(), task.da()));
 }
 
-std::optional<std::vector<Gaussian>> state_distribution(const std::deque<Epoch>& window, const MotoOptions& options, int threads) {
+std::optional<std::vector<Gaussian>> state_distribution(const std::deque<Epoch>& window, const MotoOptions& options,
+                                                        int threads) {
   return options.state_distribution == MotoOptions::StateDistribution::mixture
              ? mixture_state_distribution(window, options.gamma, threads)
              : forward_state_distribution(window);
 }
 
 /// For every step: importance weights, features, Gram matrix.
-std::optional<std::vector<Regression>> prepare_regressions(const Task& task, const SampleReuse& reuse, const Epoch& epoch,
-                                                           const RegressionOptions& options, int threads,
-                                                           std::vector<StepDiagnostics>& diagnostics, int& failed) {
+std::optional<std::vector<Regression>> prepare_regressions(const Task& task, const SampleReuse& reuse,
+                                                           const Epoch& epoch, const RegressionOptions& options,
+                                                           int threads, std::vector<StepDiagnostics>& diagnostics,
+                                                           int& failed) {
   std::vector<std::optional<Regression>> prepared(static_cast<std::size_t>(task.horizon));
   parallel_for(task.horizon, threads, [&](Index i) {
     const auto t = static_cast<int>(i);
@@ -64,7 +68,8 @@ std::optional<std::vector<Regression>> prepare_regressions(const Task& task, con
     diagnostics[at].effective_samples = samples.effective;
     diagnostics[at].samples_used = static_cast<double>(samples.weight.size());
     diagnostics[at].weight_left_out = samples.left_out;
-    prepared[at] = prepare_regression(task, t, reuse.data(), samples, whitening(epoch.rho[at], epoch.policy[t]), options);
+    prepared[at] =
+        prepare_regression(task, t, reuse.data(), samples, whitening(epoch.rho[at], epoch.policy[t]), options);
   });
   std::vector<Regression> regressions;
   for (std::size_t t = 0; t < prepared.size(); ++t) {
@@ -108,11 +113,13 @@ MotoState moto_start(const Task& task, const MotoOptions& options) {
   for (Index i = 0; i < middle.size(); ++i)
     if (!std::isfinite(middle[i])) middle[i] = 0.0;
   MotoState state;
-  state.policy = TvLinearGaussian::constant(task.horizon, task.ds(), middle, VectorXd::Constant(task.da(), options.initial_std));
+  state.policy =
+      TvLinearGaussian::constant(task.horizon, task.ds(), middle, VectorXd::Constant(task.da(), options.initial_std));
   return state;
 }
 
-MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, const Run& run, const MotoObserver& observe) {
+MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, const Run& run,
+                const MotoObserver& observe) {
   check_fit(task, state, options);
   const auto T = static_cast<std::size_t>(task.horizon);
   const RegressionOptions regression{options.ridge, options.targets == MotoOptions::Targets::monte_carlo};
@@ -123,9 +130,12 @@ MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, c
   SampleReuse reuse(options.reuse, options.window, options.weight_cutoff);
   for (const Epoch& epoch : state.window) reuse.push(epoch, run.threads);
 
-  const auto finish = [&](Stop why, std::string message) { return MotoResult{why, std::move(message), std::move(state)}; };
+  const auto finish = [&](Stop why, std::string message) {
+    return MotoResult{why, std::move(message), std::move(state)};
+  };
   const auto failure = [&](const std::string& what) {
-    return finish(Stop::numerical_failure, fmt::format("iteration {}: {}; the policy of the last iteration is kept", state.iteration, what));
+    return finish(Stop::numerical_failure,
+                  fmt::format("iteration {}: {}; the policy of the last iteration is kept", state.iteration, what));
   };
 
   while (state.iteration < options.iterations) {
@@ -145,8 +155,9 @@ MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, c
     // Estimate the state distributions rho~_t^i (Sec. 4.3)
     auto rho = state_distribution(window, options, run.threads);
     if (!rho)
-      return failure(fmt::format("the states cannot be described by a Gaussian: {} of {} rollouts are usable, the others diverged",
-                                 usable_rollouts(epoch.batch), options.rollouts));
+      return failure(
+          fmt::format("the states cannot be described by a Gaussian: {} of {} rollouts are usable, the others diverged",
+                      usable_rollouts(epoch.batch), options.rollouts));
     epoch.rho = std::move(*rho);
     for (std::size_t t = 0; t < T; ++t) state_maps[t] = whitening(epoch.rho[t]);
     clock.lap("state_distribution");
@@ -159,7 +170,8 @@ MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, c
     int failed = -1;
     std::vector<StepDiagnostics> steps(T);
     auto regressions = prepare_regressions(task, reuse, epoch, regression, run.threads, steps, failed);
-    if (!regressions) return failure(fmt::format("step {}: no importance weight is usable or the features have lost rank", failed));
+    if (!regressions)
+      return failure(fmt::format("step {}: no importance weight is usable or the features have lost rank", failed));
     clock.lap("features");
     const auto fits = fit_backwards(*regressions, state_maps, regression, failed);
     if (!fits) return failure(fmt::format("step {}: the fitted Q-function is not finite", failed));
@@ -169,7 +181,8 @@ MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, c
     std::vector<MotoUpdate> updates(T);
     parallel_for(task.horizon, run.threads, [&](Index step) {
       const auto t = static_cast<std::size_t>(step);
-      updates[t] = moto_update(epoch.policy[static_cast<int>(step)], action_part((*fits)[t].q, task.ds()), epoch.rho[t], bounds);
+      updates[t] =
+          moto_update(epoch.policy[static_cast<int>(step)], action_part((*fits)[t].q, task.ds()), epoch.rho[t], bounds);
     });
     TvLinearGaussian next = state.policy;
     for (std::size_t t = 0; t < T; ++t) {
@@ -194,7 +207,8 @@ MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, c
       const Epoch& recorded = state.window.back();
       MotoRecord record{recorded.policy, state.policy, recorded.rho, {}, std::move(updates), options.epsilon};
       for (std::size_t t = 0; t < T; ++t)
-        record.q.push_back(unwhiten(action_part((*fits)[t].q, task.ds()), recorded.policy[static_cast<int>(t)], recorded.rho[t]));
+        record.q.push_back(
+            unwhiten(action_part((*fits)[t].q, task.ds()), recorded.policy[static_cast<int>(t)], recorded.rho[t]));
       observe(report, state, &record);
     } else {
       observe(report, state, nullptr);

@@ -24,7 +24,9 @@ std::vector<double> collect(const std::vector<T>& items, const std::function<dou
 
 double max_of(const std::vector<double>& v) { return *std::max_element(v.begin(), v.end()); }
 double min_of(const std::vector<double>& v) { return *std::min_element(v.begin(), v.end()); }
-double mean_of(const std::vector<double>& v) { return std::accumulate(v.begin(), v.end(), 0.0) / static_cast<double>(v.size()); }
+double mean_of(const std::vector<double>& v) {
+  return std::accumulate(v.begin(), v.end(), 0.0) / static_cast<double>(v.size());
+}
 double median_of(std::vector<double> v) {
   std::sort(v.begin(), v.end());
   const std::size_t n = v.size();
@@ -59,7 +61,8 @@ double return_mean(const Batch& batch) { return mean_of(returns(batch)); }
 std::int64_t simulated_steps(const Batch& batch) {
   std::int64_t steps = 0;
   for (int n = 0; n < batch.rollouts; ++n)
-    steps += batch.usable(n) ? batch.horizon : std::min(batch.diverged_at[static_cast<std::size_t>(n)] + 1, batch.horizon);
+    steps +=
+        batch.usable(n) ? batch.horizon : std::min(batch.diverged_at[static_cast<std::size_t>(n)] + 1, batch.horizon);
   return steps;
 }
 
@@ -73,11 +76,16 @@ Iteration moto_report(const Task& task, const Epoch& epoch, const std::vector<Ga
   for (const double value : r) variance += (value - mean) * (value - mean) / static_cast<double>(r.size());
   const int diverged = epoch.batch.rollouts - static_cast<int>(r.size());
 
-  const auto of_updates = [&](auto field) { return collect<MotoUpdate>(updates, [=](const MotoUpdate& u) { return u.*field; }); };
-  const auto of_steps = [&](auto field) { return collect<StepDiagnostics>(steps, [=](const StepDiagnostics& d) { return d.*field; }); };
+  const auto of_updates = [&](auto field) {
+    return collect<MotoUpdate>(updates, [=](const MotoUpdate& u) { return u.*field; });
+  };
+  const auto of_steps = [&](auto field) {
+    return collect<StepDiagnostics>(steps, [=](const StepDiagnostics& d) { return d.*field; });
+  };
   const std::vector<double> kl_reached = of_updates(&MotoUpdate::kl), gain = of_updates(&MotoUpdate::gain);
   const std::vector<double> curvature = of_updates(&MotoUpdate::qaa_max);
-  const std::vector<double> effective = of_steps(&StepDiagnostics::effective_samples), r2 = of_steps(&StepDiagnostics::r2);
+  const std::vector<double> effective = of_steps(&StepDiagnostics::effective_samples),
+                            r2 = of_steps(&StepDiagnostics::r2);
 
   std::vector<double> state_kl(T, 0.0), spread(T), delta(T);
   for (std::size_t t = 0; t < T; ++t) {
@@ -85,7 +93,8 @@ Iteration moto_report(const Task& task, const Epoch& epoch, const std::vector<Ga
     if (!previous_rho.empty()) state_kl[t] = kl(epoch.rho[t], previous_rho[t]);
     spread[t] = spread_of(s, epoch.rho[t]);
     delta[t] = largest_advantage(
-        expected_advantage(fits[t].q, epoch.policy[static_cast<int>(t)], updates[t].next, epoch.rho[t]), s, epoch.rho[t]);
+        expected_advantage(fits[t].q, epoch.policy[static_cast<int>(t)], updates[t].next, epoch.rho[t]), s,
+        epoch.rho[t]);
   }
   const auto not_concave = std::count_if(curvature.begin(), curvature.end(), [](double c) { return c > 0; });
   double successes = 0.0;
@@ -131,20 +140,26 @@ Iteration moto_report(const Task& task, const Epoch& epoch, const std::vector<Ga
 
   const auto features = static_cast<double>(feature_count(task.ds() + task.da()));
   if (median_of(effective) < features)
-    report.warnings.push_back(fmt::format(
-        "few effective samples: {:.0f} for {:.0f} features (median over steps); raise rollouts, window or gamma, or lower epsilon",
-        median_of(effective), features));
+    report.warnings.push_back(
+        fmt::format("few effective samples: {:.0f} for {:.0f} features (median over steps); raise rollouts, window or "
+                    "gamma, or lower epsilon",
+                    median_of(effective), features));
   if (epoch.batch.saturated > 0.1)
-    report.warnings.push_back(fmt::format("{:.0f} % of the commanded actions are beyond their limits; raise the action cost or lower initial_std",
-                                          100.0 * epoch.batch.saturated));
-  if (median_of(spread) < 0.3)
     report.warnings.push_back(fmt::format(
-        "the state distribution lags: the present states fill {:.0f} % of its variance (median over steps); lower gamma or epsilon",
-        100.0 * median_of(spread)));
+        "{:.0f} % of the commanded actions are beyond their limits; raise the action cost or lower initial_std",
+        100.0 * epoch.batch.saturated));
+  if (median_of(spread) < 0.3)
+    report.warnings.push_back(
+        fmt::format("the state distribution lags: the present states fill {:.0f} % of its variance (median over "
+                    "steps); lower gamma or epsilon",
+                    100.0 * median_of(spread)));
   if (median_of(r2) < 0.5)
-    report.warnings.push_back(fmt::format("the quadratic Q explains only {:.0f} % of its targets (median over steps); raise rollouts or lower epsilon",
-                                          100.0 * median_of(r2)));
-  if (diverged > 0) report.warnings.push_back(fmt::format("{} of {} rollouts diverged and were left out", diverged, epoch.batch.rollouts));
+    report.warnings.push_back(fmt::format(
+        "the quadratic Q explains only {:.0f} % of its targets (median over steps); raise rollouts or lower epsilon",
+        100.0 * median_of(r2)));
+  if (diverged > 0)
+    report.warnings.push_back(
+        fmt::format("{} of {} rollouts diverged and were left out", diverged, epoch.batch.rollouts));
   return report;
 }
 

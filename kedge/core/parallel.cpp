@@ -40,7 +40,7 @@ void parallel_for(Index n, int threads, const std::function<void(Index)>& body) 
   const std::size_t wanted = std::max(static_cast<std::size_t>(threads), tbb::global_control::active_value(limit));
   const tbb::global_control allow(limit, wanted);
   tbb::task_arena arena(threads);
-  char begin = 0, end = 0;                                  // caller -> body, body -> caller
+  char begin = 0, end = 0;                                      // caller -> body, body -> caller
   std::vector<char> worker(static_cast<std::size_t>(threads));  // body -> the next body with that worker_index()
   publish(begin);
   arena.execute([&] {

@@ -18,8 +18,7 @@ std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> c, std::array<s
 }
 
 Stream::Stream(std::uint64_t seed, std::uint32_t iteration, std::uint32_t rollout, std::uint32_t step)
-    : key_{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)},
-      name_{iteration, rollout, step} {}
+    : key_{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)}, name_{iteration, rollout, step} {}
 
 std::uint64_t Stream::bits() {
   if (left_ == 0) {

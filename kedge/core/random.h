@@ -17,10 +17,10 @@ class Stream {
   /// @param seed of the run  @param iteration, rollout, step  each < 2^32, name the stream within the run.
   Stream(std::uint64_t seed, std::uint32_t iteration, std::uint32_t rollout, std::uint32_t step);
 
-  double uniform();                 ///< in [0, 1), 53 bits
-  double normal();                  ///< N(0, 1)
-  void normal(VectorOut z);         ///< every entry N(0, 1)
-  std::uint64_t bits();             ///< 64 uniform bits
+  double uniform();          ///< in [0, 1), 53 bits
+  double normal();           ///< N(0, 1)
+  void normal(VectorOut z);  ///< every entry N(0, 1)
+  std::uint64_t bits();      ///< 64 uniform bits
 
  private:
   std::array<std::uint32_t, 2> key_;

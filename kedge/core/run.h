@@ -15,17 +15,17 @@ using Metric = std::pair<std::string, double>;
 
 /// What one completed iteration reports.
 struct Iteration {
-  int number = 0;                       ///< 0, 1, ...
-  std::vector<Metric> metrics;          ///< reproducible numbers (no times), the same names in every iteration
-  std::vector<Metric> seconds;          ///< wall time by phase
-  std::vector<std::string> warnings;    ///< plain words, one sentence each
+  int number = 0;                     ///< 0, 1, ...
+  std::vector<Metric> metrics;        ///< reproducible numbers (no times), the same names in every iteration
+  std::vector<Metric> seconds;        ///< wall time by phase
+  std::vector<std::string> warnings;  ///< plain words, one sentence each
 };
 
 /// How to run. Nothing here but `seed` changes a result.
 struct Run {
   std::uint64_t seed = 0;
-  int threads = 1;              ///< >= 1; results do not depend on it
-  std::stop_token stop;         ///< polled between iterations and between rollouts
+  int threads = 1;       ///< >= 1; results do not depend on it
+  std::stop_token stop;  ///< polled between iterations and between rollouts
 };
 
 /// Why a loop ended.

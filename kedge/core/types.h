@@ -20,16 +20,16 @@ using MatrixIn = const Eigen::Ref<const MatrixXd>&;
 /// A rollout that diverged at step t (`diverged_at[n] = t >= 0`) is finite up to and including state t; what
 /// follows is zero. Such rollouts are counted and never used for learning.
 struct Batch {
-  int rollouts = 0;                ///< N
-  int horizon = 0;                 ///< T, control steps
-  MatrixXd state;                  ///< [nx, N (T+1)] full state of the system
-  MatrixXd observation;            ///< [ds, N (T+1)] what the policy sees, s
-  MatrixXd action;                 ///< [da, N T] as commanded by the policy, before limits, a
-  MatrixXd terms;                  ///< [cost terms, N (T+1)] value of every cost term, whether active then or not
-  MatrixXd cost;                   ///< [T+1, N] sum of the active terms at t; row T: the final state
-  std::vector<int> diverged_at;    ///< [N] step that diverged; -1: never
-  VectorXd success;                ///< [N] value of the task's success measure; NaN if none is declared or diverged
-  double saturated = 0.0;          ///< fraction of commanded action entries outside their limits, in [0, 1]
+  int rollouts = 0;              ///< N
+  int horizon = 0;               ///< T, control steps
+  MatrixXd state;                ///< [nx, N (T+1)] full state of the system
+  MatrixXd observation;          ///< [ds, N (T+1)] what the policy sees, s
+  MatrixXd action;               ///< [da, N T] as commanded by the policy, before limits, a
+  MatrixXd terms;                ///< [cost terms, N (T+1)] value of every cost term, whether active then or not
+  MatrixXd cost;                 ///< [T+1, N] sum of the active terms at t; row T: the final state
+  std::vector<int> diverged_at;  ///< [N] step that diverged; -1: never
+  VectorXd success;              ///< [N] value of the task's success measure; NaN if none is declared or diverged
+  double saturated = 0.0;        ///< fraction of commanded action entries outside their limits, in [0, 1]
 
   [[nodiscard]] Index at(int n, int t) const { return Index{n} * (horizon + 1) + t; }
   [[nodiscard]] Index step(int n, int t) const { return Index{n} * horizon + t; }

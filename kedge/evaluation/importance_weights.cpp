@@ -82,7 +82,8 @@ TileArray log_mixture(const std::vector<Whitening>& components, const TileMatrix
 }
 
 /// log sum_j exp(terms_j + log_share_j) of rows [first, first + count).
-VectorXd log_sum_exp(const std::deque<VectorXd>& terms, const std::vector<double>& log_share, Index first, Index count) {
+VectorXd log_sum_exp(const std::deque<VectorXd>& terms, const std::vector<double>& log_share, Index first,
+                     Index count) {
   const auto term = [&](std::size_t j) { return terms[j].segment(first, count).array() + log_share[j]; };
   Eigen::ArrayXd top = term(0), sum = Eigen::ArrayXd::Zero(count);
   for (std::size_t j = 1; j < terms.size(); ++j) top = top.max(term(j));

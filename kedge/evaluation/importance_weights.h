@@ -25,9 +25,10 @@ enum class Reuse { none, time, iterations, time_and_iterations };
 struct WeightedSamples {
   std::vector<Index> row;  ///< rows of the window's transitions, ascending: epochs oldest first, one after another
   VectorXd weight;         ///< [row.size()] > 0, sum 1
-  double effective = 0.0;  ///< effective sample size (sum w)^2 / sum w^2 of all candidates, to a relative error of cutoff
-  double left_out = 0.0;   ///< share of the total weight that was left out, <= cutoff; too small by at most cutoff / 2,
-                           ///< the share of those too light to be looked at
+  double effective =
+      0.0;  ///< effective sample size (sum w)^2 / sum w^2 of all candidates, to a relative error of cutoff
+  double left_out = 0.0;  ///< share of the total weight that was left out, <= cutoff; too small by at most cutoff / 2,
+                          ///< the share of those too light to be looked at
 };
 
 /// Selects the heaviest samples such that what is left out holds at most `cutoff` of the total weight.
@@ -61,9 +62,10 @@ class SampleReuse {
   double cutoff_;
   std::deque<Transitions> data_;
   std::deque<std::vector<Whitening>> density_;  ///< [epoch][T] the densities z_t of each epoch
-  std::deque<std::deque<VectorXd>> log_z_;      ///< [data][epoch] log density of each sample under an epoch: over all steps,
-                                                ///< log sum_t z_t, or, for Reuse::iterations, at the sample's own step
-  MatrixXd log_weight_;                         ///< [all samples, T] log w_t; for Reuse::iterations [all samples, 1]
+  std::deque<std::deque<VectorXd>>
+      log_z_;            ///< [data][epoch] log density of each sample under an epoch: over all steps,
+                         ///< log sum_t z_t, or, for Reuse::iterations, at the sample's own step
+  MatrixXd log_weight_;  ///< [all samples, T] log w_t; for Reuse::iterations [all samples, 1]
 };
 
 }  // namespace kedge

@@ -13,7 +13,8 @@ std::vector<double> state_kl_bounds(const std::vector<double>& kl) {
   return bound;
 }
 
-Quadratic expected_advantage(const Quadratic& q, const LinearGaussian& old, const LinearGaussian& next, const Gaussian& rho) {
+Quadratic expected_advantage(const Quadratic& q, const LinearGaussian& old, const LinearGaussian& next,
+                             const Gaussian& rho) {
   const Index ds = rho.dim(), da = old.k.size();
   const MatrixXd A = q.H.bottomRightCorner(da, da), B = q.H.bottomLeftCorner(da, ds);
   const VectorXd g = q.g.tail(da);
@@ -32,7 +33,8 @@ Quadratic expected_advantage(const Quadratic& q, const LinearGaussian& old, cons
   return a;
 }
 
-double improvement_bound(const std::vector<double>& gain, const std::vector<double>& delta, const std::vector<double>& kl) {
+double improvement_bound(const std::vector<double>& gain, const std::vector<double>& delta,
+                         const std::vector<double>& kl) {
   const std::vector<double> state_kl = state_kl_bounds(kl);
   double bound = 0.0;
   for (std::size_t t = 0; t < gain.size(); ++t) {

@@ -21,8 +21,9 @@ struct Regression {
   MatrixXd z;       ///< [N, ds + da] whitened states and actions
   MatrixXd next;    ///< [N, ds] next observations, not whitened
   VectorXd weight;  ///< [N] sum 1
-  VectorXd cost;    ///< [N] cost of step t; at the last step with the cost of the final state; Monte Carlo: the cost to go
-  MatrixXd gram;    ///< [p, p] sum_k w_k phi_k phi_k'
+  VectorXd
+      cost;  ///< [N] cost of step t; at the last step with the cost of the final state; Monte Carlo: the cost to go
+  MatrixXd gram;                  ///< [p, p] sum_k w_k phi_k phi_k'
   Eigen::LLT<MatrixXd> q_factor;  ///< of gram + ridge, the constant not penalised
   Eigen::LLT<MatrixXd> v_factor;  ///< of its part for the features of the state alone
 };

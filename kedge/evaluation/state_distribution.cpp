@@ -43,7 +43,8 @@ VectorXd log_density_at(const Batch& batch, int t, const Gaussian& rho, const Li
 
 }  // namespace
 
-std::optional<std::vector<Gaussian>> mixture_state_distribution(const std::deque<Epoch>& window, double gamma, int threads) {
+std::optional<std::vector<Gaussian>> mixture_state_distribution(const std::deque<Epoch>& window, double gamma,
+                                                                int threads) {
   const int T = window.back().batch.horizon;
   Index n = 0;
   for (const Epoch& epoch : window) n += usable_rollouts(epoch.batch);
@@ -98,8 +99,7 @@ std::optional<std::vector<Gaussian>> forward_state_distribution(const std::deque
         each.col(static_cast<Index>(j)) = log_density_at(data.batch, t, rho_j, window[j].policy[t]).array() + share;
       }
       const VectorXd top = each.rowwise().maxCoeff();
-      const VectorXd denominator =
-          top.array() + (each.colwise() - top).array().exp().rowwise().sum().log();
+      const VectorXd denominator = top.array() + (each.colwise() - top).array().exp().rowwise().sum().log();
       weight.segment(row, usable) = numerator - denominator;
       row += usable;
     }

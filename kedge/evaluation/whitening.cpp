@@ -24,7 +24,8 @@ Whitening whitening(const Gaussian& rho, const LinearGaussian& pi) {
   const Index ds = rho.dim(), da = pi.k.size();
   const MatrixXd C_inverse = inverse_of_lower(pi.C);
   const Whitening state = whitening(rho);
-  Whitening map{MatrixXd::Zero(ds + da, ds + da), VectorXd(ds + da), log_normaliser(ds + da, log_det(rho.L) + log_det(pi.C))};
+  Whitening map{MatrixXd::Zero(ds + da, ds + da), VectorXd(ds + da),
+                log_normaliser(ds + da, log_det(rho.L) + log_det(pi.C))};
   map.W.topLeftCorner(ds, ds) = state.W;
   map.W.bottomLeftCorner(da, ds).noalias() = -C_inverse * pi.K;
   map.W.bottomRightCorner(da, da) = C_inverse;

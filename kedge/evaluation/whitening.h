@@ -11,9 +11,9 @@
 namespace kedge {
 
 struct Whitening {
-  MatrixXd W;                  ///< [n, n] lower triangular, n = ds + da
-  VectorXd b;                  ///< [n]
-  double log_normaliser = 0.0; ///< log z_t(s, a) = log_normaliser - |z|^2 / 2
+  MatrixXd W;                   ///< [n, n] lower triangular, n = ds + da
+  VectorXd b;                   ///< [n]
+  double log_normaliser = 0.0;  ///< log z_t(s, a) = log_normaliser - |z|^2 / 2
 
   [[nodiscard]] Index dim() const { return b.size(); }
 };

@@ -68,7 +68,8 @@ std::string read_file(const fs::path& path, std::uint64_t max_bytes) {
     throw close_and(InputError(fmt::format("{}: is not a regular file", path.string())));
   const auto size = static_cast<std::uint64_t>(info.st_size);
   if (size > max_bytes)
-    throw close_and(InputError(fmt::format("{}: has {} bytes, but must have at most {}", path.string(), size, max_bytes)));
+    throw close_and(
+        InputError(fmt::format("{}: has {} bytes, but must have at most {}", path.string(), size, max_bytes)));
 
   std::string bytes(static_cast<std::size_t>(size), '\0');
   std::size_t filled = 0;
@@ -87,7 +88,8 @@ std::string read_file(const fs::path& path, std::uint64_t max_bytes) {
 void write_file(const fs::path& path, std::string_view bytes, Durability durability) {
   std::error_code error;
   const auto type = fs::symlink_status(path, error).type();
-  if (type == fs::file_type::symlink && fs::exists(path, error)) return write_file(fs::canonical(path), bytes, durability);
+  if (type == fs::file_type::symlink && fs::exists(path, error))
+    return write_file(fs::canonical(path), bytes, durability);
   if (type != fs::file_type::regular && type != fs::file_type::not_found && type != fs::file_type::none)
     throw SystemError(fmt::format("{}: cannot be written: it exists and is not a regular file", path.string()));
 
@@ -115,7 +117,8 @@ AppendFile::AppendFile(fs::path path, std::uint64_t length) : path_(std::move(pa
   ::close(descriptor_);
   if (!regular) throw SystemError(fmt::format("{}: cannot be written: it is not a regular file", path_.string()));
   if (error != 0) fail_write(path_, error);
-  throw InputError(fmt::format("{}: truncated: has {} bytes, but must have at least {}", path_.string(), info.st_size, length));
+  throw InputError(
+      fmt::format("{}: truncated: has {} bytes, but must have at least {}", path_.string(), info.st_size, length));
 }
 
 AppendFile::~AppendFile() {

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <utility>
+#include <vector>
 
 #include "kedge/core/errors.h"
 #include "kedge/experiment/hdf5.h"
@@ -14,12 +16,13 @@ namespace kedge {
 namespace {
 
 constexpr const char* kind = "checkpoint";
-constexpr std::uint64_t format = 1;      ///< of the layout below; raised with every change
-constexpr double factor_error = 1e-6;    ///< |Sigma - C C'| relative to the largest entry: not the same matrix
+constexpr std::uint64_t format = 1;    ///< of the layout below; raised with every change
+constexpr double factor_error = 1e-6;  ///< |Sigma - C C'| relative to the largest entry: not the same matrix
 constexpr std::uint64_t max_count = 1u << 30;
 
-constexpr std::array<std::pair<Stop, const char*>, 3> stop_names = {{
-    {Stop::max_iterations, "max_iterations"}, {Stop::cancelled, "cancelled"}, {Stop::numerical_failure, "numerical_failure"}}};
+constexpr std::array<std::pair<Stop, const char*>, 3> stop_names = {{{Stop::max_iterations, "max_iterations"},
+                                                                     {Stop::cancelled, "cancelled"},
+                                                                     {Stop::numerical_failure, "numerical_failure"}}};
 
 std::string stop_text(const std::optional<Stop>& stop) {
   for (const auto& [value, name] : stop_names)
@@ -41,101 +44,187 @@ int read_int(const hdf5::GroupReader& group, const std::string& name) {
   return static_cast<int>(value);
 }
 
-/// Every bit of a policy: unlike policy.h5 with the factors C as they were, not recomputed.
-void write_exactly(hdf5::GroupWriter group, const TvLinearGaussian& policy) {
-  const Index T = policy.horizon(), da = policy.action_dim();
-  write_policy(group, policy);
-  group.dataset("C", stack(T, da, da, [&](int t) -> const MatrixXd& { return policy[t].C; }), {T, da, da});
-}
-
 bool is_factor(const MatrixXd& L, const MatrixXd& cov) {
   return L.isLowerTriangular(0.0) && L.diagonal().minCoeff() > 0.0 &&
          (L * L.transpose() - cov).cwiseAbs().maxCoeff() <= factor_error * cov.cwiseAbs().maxCoeff();
 }
 
-TvLinearGaussian read_exactly(const hdf5::GroupReader& group) {
+// The iterations of the window lie behind each other in tensors with one more index in front, [E, ...]: as many datasets
+// whatever the window. (HDF5 takes longer to create a dataset than to fill it.)
+
+using Policies = std::vector<const TvLinearGaussian*>;  // of equal sizes, at least one
+
+/// Every bit of policies: unlike policy.h5 with the factors C as they were, not recomputed.
+void write_policies(hdf5::GroupWriter& group, const Policies& policies) {
+  const TvLinearGaussian& first = *policies.front();
+  const Index E = static_cast<Index>(policies.size()), T = first.horizon(), ds = first.observation_dim(),
+              da = first.action_dim();
+  const auto all = [&](auto LinearGaussian::*field, Index cols) {
+    return stack(
+        E * T, da, cols, [&](int i) -> const auto& {
+          return (*policies[static_cast<std::size_t>(i / T)])[static_cast<int>(i % T)].*field;
+        });
+  };
+  group.dataset("K", all(&LinearGaussian::K, ds), {E, T, da, ds});
+  group.dataset("k", all(&LinearGaussian::k, 1), {E, T, da});
+  group.dataset("Sigma", all(&LinearGaussian::Sigma, da), {E, T, da, da});
+  group.dataset("C", all(&LinearGaussian::C, da), {E, T, da, da});
+}
+
+std::vector<TvLinearGaussian> read_policies(const hdf5::GroupReader& group, Index E) {
   const hdf5::Shape shape = group.shape("K");
-  if (shape.size() != 3 || std::ranges::min(shape) < 1)
-    group.fail(fmt::format("dataset K: found {}, expected [T, da, ds], all at least 1", hdf5::to_string(shape)));
-  const Index T = shape[0], da = shape[1], ds = shape[2];
+  if (shape.size() != 4 || shape[0] != E || std::ranges::min(shape) < 1)
+    group.fail(fmt::format("dataset K: found {}, expected [{}, T, da, ds], all at least 1", hdf5::to_string(shape), E));
+  const Index T = shape[1], da = shape[2], ds = shape[3];
   const std::vector<double> K = group.doubles("K", shape);
-  const std::vector<double> k = group.doubles("k", {T, da});
-  const std::vector<double> Sigma = group.doubles("Sigma", {T, da, da});
-  const std::vector<double> C = group.doubles("C", {T, da, da});
-  std::vector<LinearGaussian> steps;
-  for (Index t = 0; t < T; ++t) {
-    steps.push_back({slice(K, t, da, ds), slice(k, t, da, 1), slice(Sigma, t, da, da), slice(C, t, da, da)});
-    if (!is_factor(steps.back().C, steps.back().Sigma)) group.fail(fmt::format("dataset C: is not the factor of Sigma at step {}", t));
+  const std::vector<double> k = group.doubles("k", {E, T, da});
+  const std::vector<double> Sigma = group.doubles("Sigma", {E, T, da, da});
+  const std::vector<double> C = group.doubles("C", {E, T, da, da});
+  std::vector<TvLinearGaussian> policies;
+  for (Index e = 0; e < E; ++e) {
+    std::vector<LinearGaussian> steps;
+    for (Index i = e * T; i < (e + 1) * T; ++i) {
+      steps.push_back({slice(K, i, da, ds), slice(k, i, da, 1), slice(Sigma, i, da, da), slice(C, i, da, da)});
+      if (!is_factor(steps.back().C, steps.back().Sigma))
+        group.fail(fmt::format("dataset C: is not the factor of Sigma at [{}, {}]", e, i - e * T));
+    }
+    policies.emplace_back(std::move(steps));
   }
-  return TvLinearGaussian(std::move(steps));
+  return policies;
 }
 
-void write_gaussians(hdf5::GroupWriter group, const std::vector<Gaussian>& all) {
-  const auto T = static_cast<Index>(all.size());
-  const Index n = all.empty() ? 0 : all.front().dim();
-  const auto at = [&](int t) -> const Gaussian& { return all[static_cast<std::size_t>(t)]; };
-  group.dataset("mean", stack(T, n, 1, [&](int t) -> const VectorXd& { return at(t).mean; }), {T, n});
-  group.dataset("cov", stack(T, n, n, [&](int t) -> const MatrixXd& { return at(t).cov; }), {T, n, n});
-  group.dataset("L", stack(T, n, n, [&](int t) -> const MatrixXd& { return at(t).L; }), {T, n, n});
-}
-
-std::vector<Gaussian> read_gaussians(const hdf5::GroupReader& group, Index T, Index n) {
-  const std::vector<double> mean = group.doubles("mean", {T, n});
-  const std::vector<double> cov = group.doubles("cov", {T, n, n});
-  const std::vector<double> L = group.doubles("L", {T, n, n});
-  std::vector<Gaussian> all;
-  for (Index t = 0; t < T; ++t) {
-    all.push_back({slice(mean, t, n, 1), slice(cov, t, n, n), slice(L, t, n, n)});
-    if (!is_factor(all.back().L, all.back().cov)) group.fail(fmt::format("dataset L: is not the factor of cov at step {}", t));
+/// The values of all epochs, one behind the other. @param values  epoch -> range of numbers
+template <class Number, class Values>
+std::vector<Number> joined(const std::deque<Epoch>& window, Values values) {
+  std::vector<Number> all;
+  for (const Epoch& epoch : window) {
+    const auto& each = values(epoch);
+    all.insert(all.end(), each.begin(), each.end());
   }
   return all;
 }
 
-void write_batch(hdf5::GroupWriter group, const Batch& batch) {
-  const Index N = batch.rollouts, T = batch.horizon;
-  group.dataset("state", columns(batch.state), {N, T + 1, batch.state.rows()});
-  group.dataset("observation", columns(batch.observation), {N, T + 1, batch.observation.rows()});
-  group.dataset("action", columns(batch.action), {N, T, batch.action.rows()});
-  group.dataset("terms", columns(batch.terms), {N, T + 1, batch.terms.rows()});
-  group.dataset("cost", columns(batch.cost), {N, T + 1});
-  group.dataset("diverged_at", batch.diverged_at, {N});
-  group.dataset("success", std::span(batch.success.data(), static_cast<std::size_t>(batch.success.size())), {batch.success.size()});
-  group.attribute("saturated", batch.saturated);
+void write_distributions(hdf5::GroupWriter& group, const std::deque<Epoch>& window) {
+  const TvLinearGaussian& policy = window.front().policy;
+  const Index E = static_cast<Index>(window.size()), T = policy.horizon(), n = policy.observation_dim();
+  const auto all = [&](auto Gaussian::*field, Index cols) {
+    return stack(
+        E * T, n, cols, [&](int i) -> const auto& {
+          return window[static_cast<std::size_t>(i / T)].rho[static_cast<std::size_t>(i % T)].*field;
+        });
+  };
+  group.dataset("rho_mean", all(&Gaussian::mean, 1), {E, T, n});
+  group.dataset("rho_cov", all(&Gaussian::cov, n), {E, T, n, n});
+  group.dataset("rho_L", all(&Gaussian::L, n), {E, T, n, n});
 }
 
-/// A dataset [N, steps, n] as a matrix [n, N steps].
-MatrixXd read_columns(const hdf5::GroupReader& group, const std::string& name, Index N, Index steps) {
-  const hdf5::Shape shape = group.shape(name);
-  if (shape.size() != 3 || shape[0] != N || shape[1] != steps)
-    group.fail(fmt::format("dataset {}: found {}, expected [{}, {}, n]", name, hdf5::to_string(shape), N, steps));
-  return from_columns(group.doubles(name, shape), shape[2], N * steps);
+void read_distributions(const hdf5::GroupReader& group, std::deque<Epoch>& window) {
+  const TvLinearGaussian& policy = window.front().policy;
+  const Index E = static_cast<Index>(window.size()), T = policy.horizon(), n = policy.observation_dim();
+  const std::vector<double> mean = group.doubles("rho_mean", {E, T, n});
+  const std::vector<double> cov = group.doubles("rho_cov", {E, T, n, n});
+  const std::vector<double> L = group.doubles("rho_L", {E, T, n, n});
+  for (Index i = 0; i < E * T; ++i) {
+    Gaussian rho{slice(mean, i, n, 1), slice(cov, i, n, n), slice(L, i, n, n)};
+    if (!is_factor(rho.L, rho.cov))
+      group.fail(fmt::format("dataset rho_L: is not the factor of rho_cov at [{}, {}]", i / T, i % T));
+    window[static_cast<std::size_t>(i / T)].rho.push_back(std::move(rho));
+  }
 }
 
-Batch read_batch(const hdf5::GroupReader& group, const TvLinearGaussian& policy) {
-  const Index T = policy.horizon();
-  const hdf5::Shape shape = group.shape("diverged_at");
-  if (shape.size() != 1 || shape[0] < 1) group.fail("dataset diverged_at: found " + hdf5::to_string(shape) + ", expected [N]");
-  const Index N = shape[0];
-  Batch batch;
-  batch.rollouts = static_cast<int>(N);
-  batch.horizon = static_cast<int>(T);
-  batch.state = read_columns(group, "state", N, T + 1);
-  batch.observation = read_columns(group, "observation", N, T + 1);
-  batch.action = read_columns(group, "action", N, T);
-  batch.terms = read_columns(group, "terms", N, T + 1);
-  batch.cost = from_columns(group.doubles("cost", {N, T + 1}), T + 1, N);
-  batch.diverged_at = group.ints("diverged_at", {N});
-  batch.success = from_columns(group.any_doubles("success", {N}), N, 1);
-  batch.saturated = group.real("saturated");
-  for (const int t : batch.diverged_at)
+void write_rollouts(hdf5::GroupWriter& group, const std::deque<Epoch>& window) {
+  const Batch& first = window.front().batch;
+  const Index E = static_cast<Index>(window.size()), N = first.rollouts, T = first.horizon;
+  const auto all = [&](MatrixXd Batch::*field) {
+    return joined<double>(window, [&](const Epoch& epoch) { return columns(epoch.batch.*field); });
+  };
+  group.dataset("state", all(&Batch::state), {E, N, T + 1, first.state.rows()});
+  group.dataset("observation", all(&Batch::observation), {E, N, T + 1, first.observation.rows()});
+  group.dataset("action", all(&Batch::action), {E, N, T, first.action.rows()});
+  group.dataset("terms", all(&Batch::terms), {E, N, T + 1, first.terms.rows()});
+  group.dataset("cost", all(&Batch::cost), {E, N, T + 1});
+  group.dataset("diverged_at",
+                joined<int>(
+                    window, [](const Epoch& epoch) -> const auto& { return epoch.batch.diverged_at; }),
+                {E, N});
+  group.dataset("success",
+                joined<double>(
+                    window, [](const Epoch& epoch) -> const auto& { return epoch.batch.success; }),
+                {E, N});
+  group.dataset("saturated",
+                joined<double>(window, [](const Epoch& epoch) { return std::array{epoch.batch.saturated}; }), {E});
+}
+
+void read_rollouts(const hdf5::GroupReader& group, std::deque<Epoch>& window) {
+  const TvLinearGaussian& policy = window.front().policy;
+  const Index E = static_cast<Index>(window.size()), T = policy.horizon();
+  const hdf5::Shape state = group.shape("state"), terms = group.shape("terms");
+  if (state.size() != 4 || terms.size() != 4)
+    group.fail(fmt::format("datasets state, terms: found {}, {}, expected four indices", hdf5::to_string(state),
+                           hdf5::to_string(terms)));
+  const Index N = state[1];
+  /// A dataset [E, ...] whose part e, in memory, is the matrix [rows, cols] of epoch e.
+  const auto read = [&](MatrixXd Batch::*field, const char* name, const hdf5::Shape& shape, Index rows, Index cols) {
+    const std::vector<double> all = group.doubles(name, shape);
+    for (Index e = 0; e < E; ++e)
+      window[static_cast<std::size_t>(e)].batch.*field =
+          from_columns(std::span(all).subspan(static_cast<std::size_t>(e * rows * cols)), rows, cols);
+  };
+  const Index nx = state[3], ds = policy.observation_dim(), da = policy.action_dim(), nterms = terms[3];
+  read(&Batch::state, "state", {E, N, T + 1, nx}, nx, N * (T + 1));
+  read(&Batch::observation, "observation", {E, N, T + 1, ds}, ds, N * (T + 1));
+  read(&Batch::action, "action", {E, N, T, da}, da, N * T);
+  read(&Batch::terms, "terms", {E, N, T + 1, nterms}, nterms, N * (T + 1));
+  read(&Batch::cost, "cost", {E, N, T + 1}, T + 1, N);
+  const std::vector<int> diverged_at = group.ints("diverged_at", {E, N});
+  const std::vector<double> success = group.any_doubles("success", {E, N});
+  const std::vector<double> saturated = group.doubles("saturated", {E});
+  for (const int t : diverged_at)
     if (t < -1 || t >= T) group.fail(fmt::format("dataset diverged_at: found {}, expected -1 ... {}", t, T - 1));
-  if (batch.observation.rows() != policy.observation_dim() || batch.action.rows() != policy.action_dim())
-    group.fail("the rollouts do not fit the policy");
-  return batch;
+  for (Index e = 0; e < E; ++e) {
+    Batch& batch = window[static_cast<std::size_t>(e)].batch;
+    batch.rollouts = static_cast<int>(N);
+    batch.horizon = static_cast<int>(T);
+    batch.diverged_at.assign(diverged_at.begin() + e * N, diverged_at.begin() + (e + 1) * N);
+    batch.success = slice(success, e, N, 1);
+    batch.saturated = saturated[static_cast<std::size_t>(e)];
+  }
 }
 
 bool same_sizes(const TvLinearGaussian& a, const TvLinearGaussian& b) {
   return a.horizon() == b.horizon() && a.observation_dim() == b.observation_dim() && a.action_dim() == b.action_dim();
+}
+
+void write_window(hdf5::GroupWriter group, const std::deque<Epoch>& window) {
+  const auto E = static_cast<Index>(window.size());
+  group.dataset("iteration", joined<int>(window, [](const Epoch& epoch) { return std::array{epoch.iteration}; }), {E});
+  if (window.empty()) return;
+  Policies policies;
+  for (const Epoch& epoch : window) policies.push_back(&epoch.policy);
+  write_policies(group, policies);
+  write_distributions(group, window);
+  write_rollouts(group, window);
+}
+
+std::deque<Epoch> read_window(const hdf5::GroupReader& group, const MotoState& state) {
+  const hdf5::Shape shape = group.shape("iteration");
+  const std::vector<int> iteration = group.ints("iteration", {shape.empty() ? 0 : shape.front()});
+  std::deque<Epoch> window(iteration.size());
+  if (window.empty()) return window;
+  for (std::size_t e = 0; e < iteration.size(); ++e)
+    if (iteration[e] < 0 || iteration[e] >= state.iteration || (e > 0 && iteration[e] <= iteration[e - 1]))
+      group.fail(
+          fmt::format("dataset iteration: found {}, expected rising numbers below {}", iteration[e], state.iteration));
+  std::vector<TvLinearGaussian> policies = read_policies(group, static_cast<Index>(window.size()));
+  if (!same_sizes(policies.front(), state.policy))
+    group.fail("dataset K: has other sizes than the policy outside the window");
+  for (std::size_t e = 0; e < window.size(); ++e) {
+    window[e].iteration = iteration[e];
+    window[e].policy = std::move(policies[e]);
+  }
+  read_distributions(group, window);
+  read_rollouts(group, window);
+  return window;
 }
 
 void write_state(hdf5::GroupWriter group, const MotoState& state) {
@@ -143,16 +232,8 @@ void write_state(hdf5::GroupWriter group, const MotoState& state) {
   group.attribute("rollouts_total", static_cast<std::uint64_t>(state.rollouts_total));
   group.attribute("steps_total", static_cast<std::uint64_t>(state.steps_total));
   group.attribute("last_return_mean", state.last_return_mean);
-  group.attribute("epochs", static_cast<std::uint64_t>(state.window.size()));
-  write_exactly(group.group("policy"), state.policy);
-  int number = 0;
-  for (const Epoch& epoch : state.window) {
-    hdf5::GroupWriter each = group.group(fmt::format("epoch_{:04d}", number++));
-    each.attribute("iteration", static_cast<std::uint64_t>(epoch.iteration));
-    write_exactly(each.group("policy"), epoch.policy);
-    write_gaussians(each.group("rho"), epoch.rho);
-    write_batch(each.group("batch"), epoch.batch);
-  }
+  write_policies(group, {&state.policy});
+  write_window(group.group("window"), state.window);
 }
 
 MotoState read_state(const hdf5::GroupReader& group) {
@@ -161,20 +242,8 @@ MotoState read_state(const hdf5::GroupReader& group) {
   state.rollouts_total = static_cast<std::int64_t>(group.natural("rollouts_total"));
   state.steps_total = static_cast<std::int64_t>(group.natural("steps_total"));
   state.last_return_mean = group.real("last_return_mean");
-  state.policy = read_exactly(group.group("policy"));
-  const int epochs = read_int(group, "epochs");
-  for (int number = 0; number < epochs; ++number) {
-    const hdf5::GroupReader each = group.group(fmt::format("epoch_{:04d}", number));
-    Epoch epoch;
-    epoch.iteration = read_int(each, "iteration");
-    epoch.policy = read_exactly(each.group("policy"));
-    if (!same_sizes(epoch.policy, state.policy)) each.fail("the policies of the window have different sizes");
-    if (epoch.iteration >= state.iteration || (number > 0 && epoch.iteration <= state.window.back().iteration))
-      each.fail(fmt::format("attribute iteration: found {}, expected rising numbers below {}", epoch.iteration, state.iteration));
-    epoch.rho = read_gaussians(each.group("rho"), epoch.policy.horizon(), epoch.policy.observation_dim());
-    epoch.batch = read_batch(each.group("batch"), epoch.policy);
-    state.window.push_back(std::move(epoch));
-  }
+  state.policy = std::move(read_policies(group, 1).front());
+  state.window = read_window(group.group("window"), state);
   return state;
 }
 
@@ -182,9 +251,11 @@ MotoState read_state(const hdf5::GroupReader& group) {
 
 void require_same_run(const RunIdentity& found, const RunIdentity& expected, const std::filesystem::path& file) {
   const auto refuse = [&](const char* what, const auto& there, const auto& here) {
-    throw InputError(fmt::format("{}: belongs to another run: {} = {} there, {} here", file.string(), what, there, here));
+    throw InputError(
+        fmt::format("{}: belongs to another run: {} = {} there, {} here", file.string(), what, there, here));
   };
-  if (found.algorithm != expected.algorithm) refuse("algorithm", hdf5::quoted(found.algorithm), hdf5::quoted(expected.algorithm));
+  if (found.algorithm != expected.algorithm)
+    refuse("algorithm", hdf5::quoted(found.algorithm), hdf5::quoted(expected.algorithm));
   if (found.task != expected.task) refuse("task", hdf5::quoted(found.task), hdf5::quoted(expected.task));
   if (found.task_digest != expected.task_digest)
     refuse("task file or model changed: digest", hdf5::quoted(found.task_digest), hdf5::quoted(expected.task_digest));

@@ -28,11 +28,11 @@ void require_same_run(const RunIdentity& found, const RunIdentity& expected, con
 /// Where the run stood.
 struct CheckpointHeader {
   RunIdentity identity;
-  int iteration = 0;                ///< iterations completed: state.iteration, when loaded
-  std::optional<Stop> stop;         ///< why the run ended; nullopt: it has not, it is training or was interrupted
-  std::string message;              ///< of the end
-  bool record_updates = false;      ///< updates.h5 has a group for each completed iteration
-  std::string metrics;              ///< text of metrics.csv up to the last completed iteration
+  int iteration = 0;            ///< iterations completed: state.iteration, when loaded
+  std::optional<Stop> stop;     ///< why the run ended; nullopt: it has not, it is training or was interrupted
+  std::string message;          ///< of the end
+  bool record_updates = false;  ///< updates.h5 has a group for each completed iteration
+  std::string metrics;          ///< text of metrics.csv up to the last completed iteration
 };
 
 struct Checkpoint {

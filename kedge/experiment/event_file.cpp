@@ -13,7 +13,8 @@ namespace {
 static_assert(std::endian::native == std::endian::little);
 
 // Tags of protobuf: field number * 8 + wire type (0 varint, 1 eight bytes, 2 length and bytes, 5 four bytes).
-constexpr char event_wall_time = 1 * 8 + 1, event_step = 2 * 8 + 0, event_file_version = 3 * 8 + 2, event_summary = 5 * 8 + 2;
+constexpr char event_wall_time = 1 * 8 + 1, event_step = 2 * 8 + 0, event_file_version = 3 * 8 + 2,
+               event_summary = 5 * 8 + 2;
 constexpr char summary_value = 1 * 8 + 2, value_tag = 1 * 8 + 2, value_simple_value = 2 * 8 + 5;
 
 template <class T>

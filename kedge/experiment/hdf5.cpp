@@ -24,9 +24,14 @@ static_assert(std::is_same_v<hid_t, std::int64_t> && std::is_same_v<herr_t, int>
 
 namespace {
 
-constexpr Index max_entries = Index{1} << 27;             // 1 GiB of doubles
+constexpr Index max_entries = Index{1} << 27;  // 1 GiB of doubles
 constexpr std::uint64_t max_file_bytes = 1ull << 32;
 constexpr std::size_t max_text = 1u << 20;
+
+constexpr std::string_view signature = "\x89HDF\r\n\x1a\n";
+constexpr std::string_view trailer_start = "\nkedge length ";
+constexpr std::string_view trailer_middle = " crc64 ";  // ... <20 digits> crc64 <16 hexadecimal digits>\n
+constexpr std::size_t trailer_size = trailer_start.size() + 20 + trailer_middle.size() + 16 + 1;
 
 /// Writing fails only for want of memory: everything happens there.
 [[noreturn]] void fail_writing(const std::string& what) {
@@ -69,7 +74,8 @@ Index entries(const Shape& shape) { return std::accumulate(shape.begin(), shape.
 void write_attribute(hid_t group, const std::string& name, hid_t type, const Shape& shape, hid_t memory_type,
                      const void* values) {
   const Handle space = make_space(shape);
-  const Handle attribute = own(H5Acreate2(group, name.c_str(), type, space.id(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose, name);
+  const Handle attribute =
+      own(H5Acreate2(group, name.c_str(), type, space.id(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose, name);
   if (entries(shape) > 0) check(H5Awrite(attribute.id(), memory_type, values), name);
 }
 
@@ -153,7 +159,8 @@ std::string quoted(std::string text) {
 
 GroupWriter GroupWriter::group(const std::string& name) {
   const Handle properties = without_times(H5P_GROUP_CREATE);
-  return GroupWriter(own(H5Gcreate2(group_.id(), name.c_str(), H5P_DEFAULT, properties.id(), H5P_DEFAULT), H5Gclose, name));
+  return GroupWriter(
+      own(H5Gcreate2(group_.id(), name.c_str(), H5P_DEFAULT, properties.id(), H5P_DEFAULT), H5Gclose, name));
 }
 
 void GroupWriter::attribute(const std::string& name, const std::string& value) {
@@ -178,7 +185,8 @@ void GroupWriter::attribute(const std::string& name, double value) {
 }
 
 void GroupWriter::attribute(const std::string& name, std::span<const double> value) {
-  write_attribute(group_.id(), name, H5T_IEEE_F64LE, {static_cast<Index>(value.size())}, H5T_NATIVE_DOUBLE, value.data());
+  write_attribute(group_.id(), name, H5T_IEEE_F64LE, {static_cast<Index>(value.size())}, H5T_NATIVE_DOUBLE,
+                  value.data());
 }
 
 void GroupWriter::dataset(const std::string& name, std::span<const double> values, const Shape& shape) {
@@ -207,7 +215,9 @@ std::string Writer::image() {
   check(H5Fflush(file_.id(), H5F_SCOPE_LOCAL), "a file in memory");
   const ssize_t size = H5Fget_file_image(file_.id(), nullptr, 0);
   if (size < 0) fail_writing("a file in memory");
-  std::string bytes(static_cast<std::size_t>(size), '\0');
+  std::string bytes;
+  bytes.reserve(static_cast<std::size_t>(size) + trailer_size);  // for `seal`
+  bytes.resize(static_cast<std::size_t>(size));
   if (H5Fget_file_image(file_.id(), bytes.data(), bytes.size()) != size) fail_writing("a file in memory");
   return bytes;
 }
@@ -245,7 +255,8 @@ std::vector<std::string> GroupReader::names() const {
     static_cast<std::vector<std::string>*>(data)->emplace_back(name);
     return 0;
   };
-  if (H5Literate(group_.id(), H5_INDEX_NAME, H5_ITER_INC, nullptr, add, &result) < 0) fail("is damaged: a group cannot be read");
+  if (H5Literate(group_.id(), H5_INDEX_NAME, H5_ITER_INC, nullptr, add, &result) < 0)
+    fail("is damaged: a group cannot be read");
   return result;
 }
 
@@ -275,14 +286,16 @@ std::vector<std::string> GroupReader::texts(const std::string& name) const {
   if (H5Tis_variable_str(type.id()) > 0) {
     std::vector<char*> texts(count, nullptr);
     // Read as it is stored: HDF5 does not convert between ASCII and UTF-8, of which ASCII is a part.
-    if (H5Aread(attribute.id(), type.id(), texts.data()) < 0) fail(fmt::format("{}: cannot be read", label("attribute", name)));
+    if (H5Aread(attribute.id(), type.id(), texts.data()) < 0)
+      fail(fmt::format("{}: cannot be read", label("attribute", name)));
     for (const char* text : texts) result.emplace_back(text != nullptr ? text : "");
     H5Dvlen_reclaim(type.id(), space.id(), H5P_DEFAULT, texts.data());
   } else {
     const std::size_t width = H5Tget_size(type.id());
     if (width == 0 || width > max_text / count) fail(fmt::format("{}: is too long", label("attribute", name)));
     std::string all(width * count, '\0');
-    if (H5Aread(attribute.id(), type.id(), all.data()) < 0) fail(fmt::format("{}: cannot be read", label("attribute", name)));
+    if (H5Aread(attribute.id(), type.id(), all.data()) < 0)
+      fail(fmt::format("{}: cannot be read", label("attribute", name)));
     for (std::size_t i = 0; i < count; ++i) {
       const std::string_view text(all.data() + i * width, width);
       result.emplace_back(text.substr(0, std::min(text.find('\0'), width)));  // padded with zeros
@@ -312,7 +325,8 @@ std::vector<double> GroupReader::reals(const std::string& name) const {
 
 double GroupReader::real(const std::string& name) const {
   const std::vector<double> values = reals(name);
-  if (values.size() != 1) fail(fmt::format("{}: found {} numbers, expected one", label("attribute", name), values.size()));
+  if (values.size() != 1)
+    fail(fmt::format("{}: found {} numbers, expected one", label("attribute", name), values.size()));
   return values.front();
 }
 
@@ -342,7 +356,8 @@ Shape GroupReader::shape(const std::string& name) const {
   Shape shape = shape_of(space.id());
   if (H5Sget_simple_extent_type(space.id()) == H5S_NULL) fail(fmt::format("{}: is empty", label("dataset", name)));
   if (too_large(shape))
-    fail(fmt::format("{}: found {}, expected at most {} entries", label("dataset", name), to_string(shape), max_entries));
+    fail(fmt::format("{}: found {}, expected at most {} entries", label("dataset", name), to_string(shape),
+                     max_entries));
   return shape;
 }
 
@@ -395,11 +410,6 @@ std::string GroupReader::bytes(const std::string& name) const {
 
 namespace {
 
-constexpr std::string_view signature = "\x89HDF\r\n\x1a\n";
-constexpr std::string_view trailer_start = "\nkedge length ";
-constexpr std::string_view trailer_middle = " crc64 ";  // ... <20 digits> crc64 <16 hexadecimal digits>\n
-constexpr std::size_t trailer_size = trailer_start.size() + 20 + trailer_middle.size() + 16 + 1;
-
 std::string trailer(std::string_view image) {
   return fmt::format("{}{:020}{}{:016x}\n", trailer_start, image.size(), trailer_middle, crc64(image));
 }
@@ -430,13 +440,15 @@ std::string read_sealed(const std::filesystem::path& path, Trailer expected) {
   const auto refuse = [&](const std::string& what) { throw InputError(fmt::format("{}: {}", path.string(), what)); };
   if (!bytes.starts_with(signature)) refuse(bytes.empty() ? "is empty" : "is not an HDF5 file");
 
-  if (bytes.size() > trailer_size && std::string_view(bytes).substr(bytes.size() - trailer_size).starts_with(trailer_start)) {
+  if (bytes.size() > trailer_size &&
+      std::string_view(bytes).substr(bytes.size() - trailer_size).starts_with(trailer_start)) {
     const std::string found = bytes.substr(bytes.size() - trailer_size);
     bytes.resize(bytes.size() - trailer_size);
     if (found != trailer(bytes)) refuse("is damaged: its contents do not match its checksum");
     return bytes;
   }
-  if (expected == Trailer::required) refuse("is damaged: it is truncated, or was changed by another program (no checksum at its end)");
+  if (expected == Trailer::required)
+    refuse("is damaged: it is truncated, or was changed by another program (no checksum at its end)");
   const auto length = stated_length(bytes);
   if (!length || *length != bytes.size())
     refuse(fmt::format("is damaged: it is truncated or altered ({} bytes, but it gives its length as {})", bytes.size(),

@@ -71,9 +71,9 @@ class GroupReader {
   GroupReader(Handle group, std::string file, std::string prefix)
       : group_(std::move(group)), file_(std::move(file)), prefix_(std::move(prefix)) {}
 
-  [[nodiscard]] bool has(const std::string& name) const;            ///< a dataset or a group
+  [[nodiscard]] bool has(const std::string& name) const;  ///< a dataset or a group
   [[nodiscard]] bool has_attribute(const std::string& name) const;
-  [[nodiscard]] std::vector<std::string> names() const;             ///< of its members, sorted
+  [[nodiscard]] std::vector<std::string> names() const;  ///< of its members, sorted
   [[nodiscard]] GroupReader group(const std::string& name) const;
 
   [[nodiscard]] std::string text(const std::string& attribute) const;
@@ -108,8 +108,8 @@ class GroupReader {
 /// An HDF5 file in memory, being built.
 class Writer {
  public:
-  Writer();                                ///< empty
-  explicit Writer(std::string_view image); ///< continues a file: the bytes that `image` returned
+  Writer();                                 ///< empty
+  explicit Writer(std::string_view image);  ///< continues a file: the bytes that `image` returned
 
   [[nodiscard]] GroupWriter root();
   /// The file's bytes, without trailer.

@@ -14,7 +14,9 @@ namespace {
 
 constexpr std::uint64_t max_bytes = 1u << 30;
 
-bool begins_with_iteration(std::span<const Metric> metrics) { return !metrics.empty() && metrics.front().first == "iteration"; }
+bool begins_with_iteration(std::span<const Metric> metrics) {
+  return !metrics.empty() && metrics.front().first == "iteration";
+}
 
 std::vector<std::string_view> split(std::string_view line) {
   std::vector<std::string_view> fields;
@@ -32,7 +34,9 @@ struct Line {
   std::string place;  ///< "runs/a/metrics.csv:3"
 };
 
-[[noreturn]] void refuse(const Line& line, const std::string& what) { throw InputError(fmt::format("{}: {}", line.place, what)); }
+[[noreturn]] void refuse(const Line& line, const std::string& what) {
+  throw InputError(fmt::format("{}: {}", line.place, what));
+}
 
 std::vector<std::string> parse_header(const Line& line) {
   std::vector<std::string> columns;
@@ -71,7 +75,8 @@ std::string csv_header(std::span<const Metric> metrics) {
 std::string csv_row(int iteration, std::span<const Metric> metrics) {
   std::string line = begins_with_iteration(metrics) ? "" : fmt::format("{}", iteration);
   for (const auto& [name, value] : metrics)
-    (line += line.empty() ? "" : ",") += std::isnan(value) ? "nan" : fmt::format("{}", value);  // a NaN has no sign to show
+    (line += line.empty() ? "" : ",") +=
+        std::isnan(value) ? "nan" : fmt::format("{}", value);  // a NaN has no sign to show
   return line + '\n';
 }
 
@@ -81,7 +86,8 @@ std::size_t csv_prefix(std::string_view text, int iterations) {
     const std::size_t end = text.find('\n', length);
     if (end == std::string_view::npos) return length;
     int iteration = 0;
-    if (length > 0 && std::from_chars(text.data() + length, text.data() + end, iteration).ec != std::errc()) return length;
+    if (length > 0 && std::from_chars(text.data() + length, text.data() + end, iteration).ec != std::errc())
+      return length;
     if (length > 0 && iteration >= iterations) return length;
     length = end + 1;
   }

@@ -24,10 +24,10 @@ class GroupWriter;
 
 /// What a reader needs to use the policy elsewhere; every field may be empty.
 struct PolicyInfo {
-  std::string task;                             ///< its name
-  std::vector<std::string> observation_names;   ///< [ds]
-  std::vector<std::string> action_names;        ///< [da]
-  VectorXd action_low, action_high;             ///< [da] limits, may be infinite
+  std::string task;                            ///< its name
+  std::vector<std::string> observation_names;  ///< [ds]
+  std::vector<std::string> action_names;       ///< [da]
+  VectorXd action_low, action_high;            ///< [da] limits, may be infinite
 };
 PolicyInfo policy_info(const Task& task);
 

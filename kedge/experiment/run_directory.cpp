@@ -52,7 +52,8 @@ bool is_leftover(const std::string& name) {
 std::vector<fs::path> entries(const fs::path& directory) {
   std::error_code error;
   std::vector<fs::path> all;
-  for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) all.push_back(it->path());
+  for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error))
+    all.push_back(it->path());
   if (error) throw SystemError(fmt::format("{}: cannot be read: {}", directory.string(), reason(error)));
   return all;
 }
@@ -116,7 +117,8 @@ DirectoryLock::DirectoryLock(const fs::path& directory) {
   const fs::path file = directory / lock_file;
   descriptor_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
   if (descriptor_ < 0)
-    throw SystemError(fmt::format("{}: cannot be written: {}", file.string(), reason({errno, std::generic_category()})));
+    throw SystemError(
+        fmt::format("{}: cannot be written: {}", file.string(), reason({errno, std::generic_category()})));
   struct flock lock = whole_file(F_WRLCK);
   if (::fcntl(descriptor_, F_OFD_SETLK, &lock) == 0) return;
   const int error = errno;
@@ -156,7 +158,8 @@ RunDirectory RunDirectory::create(const fs::path& path, const std::string& run_t
   if (error) throw SystemError(fmt::format("{}: cannot be created: {}", path.string(), reason(error)));
   const auto refuse_taken = [&] {
     if (!force && !is_free(path))
-      throw InputError(fmt::format("{}: is not empty; choose another directory, or --force to replace the run in it", path.string()));
+      throw InputError(fmt::format("{}: is not empty; choose another directory, or --force to replace the run in it",
+                                   path.string()));
   };
   refuse_taken();  // before a lock file is put there
   RunDirectory run(path, DirectoryLock(path));
@@ -180,10 +183,12 @@ RunDirectory RunDirectory::open(const fs::path& path) {
 
 bool RunDirectory::began() const { return fs::exists(path_ / checkpoint_file); }
 
-void RunDirectory::begin(const RunIdentity& identity, const PolicyInfo& info, const MotoState& state, bool record_updates) {
+void RunDirectory::begin(const RunIdentity& identity, const PolicyInfo& info, const MotoState& state,
+                         bool record_updates) {
   if (began()) throw InputError(fmt::format("{}: has begun already", path_.string()));
   if (!read_if_exists(path_ / metrics_file).empty())
-    throw InputError(fmt::format("{}: missing, but the run has completed iterations", (path_ / checkpoint_file).string()));
+    throw InputError(
+        fmt::format("{}: missing, but the run has completed iterations", (path_ / checkpoint_file).string()));
   info_ = info;
   header_ = {};
   header_.identity = identity;
@@ -215,9 +220,11 @@ Checkpoint RunDirectory::resume(const RunIdentity& identity, const PolicyInfo& i
 /// Opens the files that grow, cut to what belongs to the completed iterations. Only metrics.csv must be whole: it is
 /// what runs are compared by, and it can be restored.
 void RunDirectory::open_appended(const std::string& metrics, int iterations) {
-  if (!read_if_exists(path_ / metrics_file).starts_with(metrics)) write_file(path_ / metrics_file, metrics, Durability::process);
+  if (!read_if_exists(path_ / metrics_file).starts_with(metrics))
+    write_file(path_ / metrics_file, metrics, Durability::process);
   metrics_ = AppendFile(path_ / metrics_file, metrics.size());
-  timings_ = AppendFile(path_ / timings_file, iterations == 0 ? 0 : csv_prefix(read_if_exists(path_ / timings_file), iterations));
+  timings_ = AppendFile(path_ / timings_file,
+                        iterations == 0 ? 0 : csv_prefix(read_if_exists(path_ / timings_file), iterations));
   events_ = AppendFile(path_ / events_file, event_prefix(read_if_exists(path_ / events_file), iterations));
   if (events_.length() == 0) events_.append(event_file_start(wall_time()));
 }
@@ -232,7 +239,8 @@ void RunDirectory::commit(const Iteration& iteration, const MotoState& state, co
   const auto now = std::chrono::steady_clock::now();
   const Durability durability = now - synced_ >= sync_interval ? Durability::power : Durability::process;
   const std::vector<Metric> seconds = rounded(iteration.seconds);
-  const std::string row = (metrics_.length() == 0 ? csv_header(iteration.metrics) : "") + csv_row(iteration.number, iteration.metrics);
+  const std::string row =
+      (metrics_.length() == 0 ? csv_header(iteration.metrics) : "") + csv_row(iteration.number, iteration.metrics);
   const std::string time_row = (timings_.length() == 0 ? csv_header(seconds) : "") + csv_row(iteration.number, seconds);
 
   CheckpointHeader header = header_;
@@ -299,7 +307,8 @@ RunStatus run_status(const fs::path& path) {
   if (!fs::exists(path / checkpoint_file)) {
     if (!training && !read_if_exists(path / metrics_file).empty()) {
       status.state = RunState::damaged;
-      status.detail = fmt::format("{}: missing, but the run has completed iterations", (path / checkpoint_file).string());
+      status.detail =
+          fmt::format("{}: missing, but the run has completed iterations", (path / checkpoint_file).string());
     }
     return status;
   }

@@ -112,8 +112,8 @@ const char* to_string(RunState state);
 
 struct RunStatus {
   RunState state = RunState::damaged;
-  int iterations = 0;   ///< completed
-  std::string detail;   ///< one line: why it is damaged or failed, else empty
+  int iterations = 0;  ///< completed
+  std::string detail;  ///< one line: why it is damaged or failed, else empty
 };
 
 /// @throws InputError if `path` is not a run directory (has no run.toml)

@@ -14,7 +14,8 @@ using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::Ro
 template <class Matrix>
 std::vector<double> stack(Index steps, Index rows, Index cols, Matrix matrix) {
   std::vector<double> all(static_cast<std::size_t>(steps * rows * cols));
-  for (Index t = 0; t < steps; ++t) Eigen::Map<RowMajor>(all.data() + t * rows * cols, rows, cols) = matrix(static_cast<int>(t));
+  for (Index t = 0; t < steps; ++t)
+    Eigen::Map<RowMajor>(all.data() + t * rows * cols, rows, cols) = matrix(static_cast<int>(t));
   return all;
 }
 

@@ -21,7 +21,7 @@ double sorted_quantile(const std::vector<double>& v, double p) {
   const auto below = static_cast<std::size_t>(position);
   const std::size_t above = std::min(below + 1, v.size() - 1);
   const double part = position - static_cast<double>(below);
-  return part == 0.0 ? v[below] : v[below] + part * (v[above] - v[below]);
+  return part == 0.0 || v[below] == v[above] ? v[below] : v[below] + part * (v[above] - v[below]);
 }
 
 }  // namespace

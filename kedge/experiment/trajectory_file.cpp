@@ -5,8 +5,8 @@
 
 namespace kedge {
 
-void save_trajectories(const std::filesystem::path& path, const Batch& batch, const std::string& task, double control_step,
-                       Durability durability) {
+void save_trajectories(const std::filesystem::path& path, const Batch& batch, const std::string& task,
+                       double control_step, Durability durability) {
   const Index N = batch.rollouts, T = batch.horizon, ds = batch.observation.rows();
   MatrixXd observation(ds, N * T);  // of the steps at which the policy acted
   for (Index n = 0; n < N; ++n)

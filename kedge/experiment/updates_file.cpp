@@ -28,14 +28,17 @@ std::string group_name(int iteration) { return fmt::format("iteration_{:04d}", i
 
 void add_policy(Group& group, const std::string& prefix, const TvLinearGaussian& policy) {
   const Index T = policy.horizon(), ds = policy.observation_dim(), da = policy.action_dim();
-  group.datasets.push_back({prefix + "K", {T, da, ds}, stack(T, da, ds, [&](int t) -> const MatrixXd& { return policy[t].K; })});
-  group.datasets.push_back({prefix + "k", {T, da}, stack(T, da, 1, [&](int t) -> const VectorXd& { return policy[t].k; })});
+  group.datasets.push_back(
+      {prefix + "K", {T, da, ds}, stack(T, da, ds, [&](int t) -> const MatrixXd& { return policy[t].K; })});
+  group.datasets.push_back(
+      {prefix + "k", {T, da}, stack(T, da, 1, [&](int t) -> const VectorXd& { return policy[t].k; })});
   group.datasets.push_back(
       {prefix + "Sigma", {T, da, da}, stack(T, da, da, [&](int t) -> const MatrixXd& { return policy[t].Sigma; })});
 }
 
 Group to_group(const MotoRecord& record) {
-  const Index T = record.old_policy.horizon(), ds = record.old_policy.observation_dim(), da = record.old_policy.action_dim();
+  const Index T = record.old_policy.horizon(), ds = record.old_policy.observation_dim(),
+              da = record.old_policy.action_dim();
   const auto rho = [&](int t) -> const Gaussian& { return record.rho[static_cast<std::size_t>(t)]; };
   const auto q = [&](int t) -> const ActionQuadratic& { return record.q[static_cast<std::size_t>(t)]; };
   const auto update = [&](double MotoUpdate::*field) {
@@ -61,8 +64,8 @@ Group to_group(const MotoRecord& record) {
   return group;
 }
 
-constexpr std::array members = {"old/K", "old/k",     "old/Sigma", "new/K", "new/k", "new/Sigma", "state_mean", "state_cov",
-                                "Qaa",   "Qas",       "qa",        "eta",   "omega", "kl",        "entropy",    "beta"};
+constexpr std::array members = {"old/K", "old/k", "old/Sigma", "new/K", "new/k", "new/Sigma", "state_mean", "state_cov",
+                                "Qaa",   "Qas",   "qa",        "eta",   "omega", "kl",        "entropy",    "beta"};
 
 Group read_group(const hdf5::GroupReader& file) {
   Group group;

@@ -22,10 +22,13 @@ void GramAccumulator::add(Index count) {
   for (Index i = 0; i < phi_.cols(); i += kTile) {
     for (Index j = 0; j <= i; j += kTile, sum += kTile * kTile) {
       const double *a = phi_.data() + i * kBlock, *b = phi_.data() + j * kBlock;
-      Lanes s00{}, s01{}, s02{}, s03{}, s10{}, s11{}, s12{}, s13{}, s20{}, s21{}, s22{}, s23{}, s30{}, s31{}, s32{}, s33{};
+      Lanes s00{}, s01{}, s02{}, s03{}, s10{}, s11{}, s12{}, s13{}, s20{}, s21{}, s22{}, s23{}, s30{}, s31{}, s32{},
+          s33{};
       for (Index k = 0; k < kBlock; k += 8) {
-        const Lanes b0 = load(b + k), b1 = load(b + kBlock + k), b2 = load(b + 2 * kBlock + k), b3 = load(b + 3 * kBlock + k);
-        const Lanes a0 = load(a + k), a1 = load(a + kBlock + k), a2 = load(a + 2 * kBlock + k), a3 = load(a + 3 * kBlock + k);
+        const Lanes b0 = load(b + k), b1 = load(b + kBlock + k), b2 = load(b + 2 * kBlock + k),
+                    b3 = load(b + 3 * kBlock + k);
+        const Lanes a0 = load(a + k), a1 = load(a + kBlock + k), a2 = load(a + 2 * kBlock + k),
+                    a3 = load(a + 3 * kBlock + k);
         s00 += a0 * b0, s01 += a0 * b1, s02 += a0 * b2, s03 += a0 * b3;
         s10 += a1 * b0, s11 += a1 * b1, s12 += a1 * b2, s13 += a1 * b3;
         s20 += a2 * b0, s21 += a2 * b1, s22 += a2 * b2, s23 += a2 * b3;

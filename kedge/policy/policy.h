@@ -9,9 +9,9 @@ namespace kedge {
 /// a ~ pi_t(. | s). Const and thread-safe: no hidden scratch.
 struct Policy {
   virtual ~Policy() = default;
-  [[nodiscard]] virtual int horizon() const = 0;              ///< T: defined for t = 0 ... T-1
-  [[nodiscard]] virtual Index observation_dim() const = 0;    ///< ds
-  [[nodiscard]] virtual Index action_dim() const = 0;         ///< da
+  [[nodiscard]] virtual int horizon() const = 0;            ///< T: defined for t = 0 ... T-1
+  [[nodiscard]] virtual Index observation_dim() const = 0;  ///< ds
+  [[nodiscard]] virtual Index action_dim() const = 0;       ///< da
   /// @param s [ds]  @param a [da], out
   virtual void mean(int t, VectorIn s, VectorOut a) const = 0;
   /// mean plus exploration noise; all its randomness comes from `noise`.

@@ -10,8 +10,9 @@ namespace kedge {
 
 LinearGaussian make_linear_gaussian(MatrixXd K, VectorXd k, const MatrixXd& Sigma) {
   if (K.rows() != k.size() || Sigma.rows() != k.size() || Sigma.cols() != k.size())
-    throw InputError(fmt::format("linear-Gaussian policy: K is {}x{}, k has {} entries, Sigma is {}x{}, but da must agree",
-                                 K.rows(), K.cols(), k.size(), Sigma.rows(), Sigma.cols()));
+    throw InputError(
+        fmt::format("linear-Gaussian policy: K is {}x{}, k has {} entries, Sigma is {}x{}, but da must agree", K.rows(),
+                    K.cols(), k.size(), Sigma.rows(), Sigma.cols()));
   if (!K.allFinite()) throw InputError("linear-Gaussian policy: K contains a number that is not finite");
   auto noise = make_gaussian(std::move(k), Sigma);
   if (!noise) throw InputError("linear-Gaussian policy: k is not finite or Sigma is not positive definite");

@@ -121,10 +121,12 @@ void simulate(const Task& task, const Policy& policy, const RolloutOptions& opti
 std::optional<Batch> rollout(const Task& task, const Policy& policy, const RolloutOptions& options, const Run& run) {
   require(options.rollouts >= 1, "rollouts", options.rollouts, ">= 1");
   require(run.threads >= 1, "threads", run.threads, ">= 1");
-  require(policy.horizon() >= task.horizon, "policy horizon", policy.horizon(), fmt::format(">= {}", task.horizon).c_str());
+  require(policy.horizon() >= task.horizon, "policy horizon", policy.horizon(),
+          fmt::format(">= {}", task.horizon).c_str());
   require(policy.observation_dim() == task.ds(), "policy observation size", policy.observation_dim(),
           fmt::format("{}", task.ds()).c_str());
-  require(policy.action_dim() == task.da(), "policy action size", policy.action_dim(), fmt::format("{}", task.da()).c_str());
+  require(policy.action_dim() == task.da(), "policy action size", policy.action_dim(),
+          fmt::format("{}", task.da()).c_str());
 
   const int N = options.rollouts, T = task.horizon;
   Batch batch;
@@ -146,7 +148,9 @@ std::optional<Batch> rollout(const Task& task, const Policy& policy, const Rollo
     if (run.stop.stop_requested()) stopped = true;
     if (stopped) return;
     Worker& w = workers[static_cast<std::size_t>(worker_index())];
-    if (!w.system) w = {task.system->clone(), VectorXd(task.nx()), VectorXd::Zero(task.system->nu()), VectorXd(task.system->nsensor())};
+    if (!w.system)
+      w = {task.system->clone(), VectorXd(task.nx()), VectorXd::Zero(task.system->nu()),
+           VectorXd(task.system->nsensor())};
     simulate(task, policy, options, run.seed, static_cast<int>(n), w, batch, saturated[static_cast<std::size_t>(n)]);
   });
   if (stopped) return std::nullopt;

@@ -11,9 +11,9 @@
 namespace kedge {
 
 struct RolloutOptions {
-  int rollouts = 1;            ///< N >= 1
-  std::uint32_t iteration = 0; ///< names the random numbers, with run.seed and the number of the rollout
-  bool explore = true;         ///< false: the mean action, no exploration noise
+  int rollouts = 1;             ///< N >= 1
+  std::uint32_t iteration = 0;  ///< names the random numbers, with run.seed and the number of the rollout
+  bool explore = true;          ///< false: the mean action, no exploration noise
 };
 
 /// Runs N independent rollouts. Rollout n depends only on (run.seed, iteration, n): not on threads, not on N.

@@ -47,23 +47,30 @@ void validate(const Task& task) {
     require(i >= 0 && i < task.nx(), "task.observation", i, fmt::format("in [0, {})", task.nx()).c_str());
   require(!task.control_index.empty(), "task.control_index", "[]", "not empty");
   for (const Index i : task.control_index)
-    require(i >= 0 && i < task.system->nu(), "task.control_index", i, fmt::format("in [0, {})", task.system->nu()).c_str());
-  require(task.action_low.size() == task.da(), "task.action_low size", task.action_low.size(), fmt::format("{}", task.da()).c_str());
-  require(task.action_high.size() == task.da(), "task.action_high size", task.action_high.size(), fmt::format("{}", task.da()).c_str());
+    require(i >= 0 && i < task.system->nu(), "task.control_index", i,
+            fmt::format("in [0, {})", task.system->nu()).c_str());
+  require(task.action_low.size() == task.da(), "task.action_low size", task.action_low.size(),
+          fmt::format("{}", task.da()).c_str());
+  require(task.action_high.size() == task.da(), "task.action_high size", task.action_high.size(),
+          fmt::format("{}", task.da()).c_str());
   for (Index i = 0; i < task.da(); ++i)
     if (!(task.action_low[i] < task.action_high[i]))
-      throw InputError(fmt::format("task.action limits [{}, {}], but low must be < high", task.action_low[i], task.action_high[i]));
-  require(task.start.mean.size() == task.nx() && task.start.mean.allFinite(), "task.start.mean size", task.start.mean.size(),
-          fmt::format("{} finite numbers", task.nx()).c_str());
-  require(task.start.spread.size() == task.nx() && (task.start.spread.array() >= 0).all() && task.start.spread.allFinite(),
-          "task.start.spread size", task.start.spread.size(), fmt::format("{} numbers >= 0", task.nx()).c_str());
+      throw InputError(
+          fmt::format("task.action limits [{}, {}], but low must be < high", task.action_low[i], task.action_high[i]));
+  require(task.start.mean.size() == task.nx() && task.start.mean.allFinite(), "task.start.mean size",
+          task.start.mean.size(), fmt::format("{} finite numbers", task.nx()).c_str());
+  require(
+      task.start.spread.size() == task.nx() && (task.start.spread.array() >= 0).all() && task.start.spread.allFinite(),
+      "task.start.spread size", task.start.spread.size(), fmt::format("{} numbers >= 0", task.nx()).c_str());
   require(!task.cost.empty(), "task.cost", "[]", "not empty");
   for (const CostTerm& term : task.cost) {
     const std::string where = "task.cost." + term.name;
     validate(task, term.residual, term.active, where);
-    require(term.weight.size() == term.residual.target.size() && (term.weight.array() >= 0).all() && term.weight.allFinite(),
+    require(term.weight.size() == term.residual.target.size() && (term.weight.array() >= 0).all() &&
+                term.weight.allFinite(),
             (where + ".weight size").c_str(), term.weight.size(), "as many numbers >= 0 as the target has");
-    if (term.norm == Norm::smooth) require(term.width > 0 && std::isfinite(term.width), (where + ".width").c_str(), term.width, "> 0");
+    if (term.norm == Norm::smooth)
+      require(term.width > 0 && std::isfinite(term.width), (where + ".width").c_str(), term.width, "> 0");
   }
   for (const Success& success : task.success) {
     validate(task, success.residual, success.active, "task.success");

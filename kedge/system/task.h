@@ -14,10 +14,10 @@ namespace kedge {
 
 /// What a cost term or a success measure looks at.
 enum class Source {
-  state,   ///< entries of the full state x
-  action,  ///< entries of the action a as commanded, before limits
-  control, ///< entries of the control u as applied, after limits
-  sensor,  ///< entries of the sensor vector y
+  state,    ///< entries of the full state x
+  action,   ///< entries of the action a as commanded, before limits
+  control,  ///< entries of the control u as applied, after limits
+  sensor,   ///< entries of the sensor vector y
 };
 
 enum class Norm {
@@ -40,10 +40,10 @@ struct Residual {
 struct CostTerm {
   std::string name;
   Residual residual;
-  VectorXd weight;            ///< [n] >= 0
+  VectorXd weight;  ///< [n] >= 0
   Norm norm = Norm::quadratic;
-  double width = 0.0;         ///< of Norm::smooth, > 0
-  std::vector<char> active;   ///< [T+1] 0 or 1; entry T: the final state (0 if the residual needs an action)
+  double width = 0.0;        ///< of Norm::smooth, > 0
+  std::vector<char> active;  ///< [T+1] 0 or 1; entry T: the final state (0 if the residual needs an action)
 };
 
 /// How success is read off a rollout: the mean over the steps where `active` and over the entries of |r|, or the
@@ -67,18 +67,18 @@ struct StartDistribution {
 
 struct Task {
   std::string name;
-  std::string summary;                       ///< one line
-  std::shared_ptr<const System> system;      ///< prototype; workers clone it
-  int horizon = 0;                           ///< T >= 1 control steps
-  double control_step = 0.0;                 ///< seconds, > 0
-  std::vector<Index> observation;            ///< s = x[observation], not empty
-  std::vector<std::string> observation_names;///< [ds]
-  std::vector<Index> control_index;          ///< action entry i drives control control_index[i]; other controls stay 0
-  std::vector<std::string> action_names;     ///< [da]
-  VectorXd action_low, action_high;          ///< [da] limits, low < high, may be infinite
+  std::string summary;                         ///< one line
+  std::shared_ptr<const System> system;        ///< prototype; workers clone it
+  int horizon = 0;                             ///< T >= 1 control steps
+  double control_step = 0.0;                   ///< seconds, > 0
+  std::vector<Index> observation;              ///< s = x[observation], not empty
+  std::vector<std::string> observation_names;  ///< [ds]
+  std::vector<Index> control_index;       ///< action entry i drives control control_index[i]; other controls stay 0
+  std::vector<std::string> action_names;  ///< [da]
+  VectorXd action_low, action_high;       ///< [da] limits, low < high, may be infinite
   StartDistribution start;
-  std::vector<CostTerm> cost;                ///< at least one
-  std::vector<Success> success;              ///< empty, or one
+  std::vector<CostTerm> cost;    ///< at least one
+  std::vector<Success> success;  ///< empty, or one
 
   [[nodiscard]] Index nx() const { return system->nx(); }
   [[nodiscard]] Index ds() const { return static_cast<Index>(observation.size()); }

@@ -26,7 +26,8 @@ MatrixXd random_matrix(Index rows, Index cols, Stream& random) {
 
 Gaussian random_gaussian(Index n, double scale, Stream& random) {
   const MatrixXd m = random_matrix(n, n, random);
-  return *make_gaussian(scale * random_vector(n, random), scale * scale * (0.3 * MatrixXd::Identity(n, n) + 0.5 * m * m.transpose()));
+  return *make_gaussian(scale * random_vector(n, random),
+                        scale * scale * (0.3 * MatrixXd::Identity(n, n) + 0.5 * m * m.transpose()));
 }
 
 LinearGaussian random_step(Index da, Index ds, Stream& random) {
@@ -78,7 +79,8 @@ long double log_density(const Gaussian& rho, const LinearGaussian& pi, const Vec
     return -0.5L * (quadratic + n * std::log(2 * std::numbers::pi_v<long double>) + std::log(lu.determinant()));
   };
   const VectorXl ds = s.cast<long double>() - rho.mean.cast<long double>();
-  const VectorXl da = a.cast<long double>() - pi.K.cast<long double>() * s.cast<long double>() - pi.k.cast<long double>();
+  const VectorXl da =
+      a.cast<long double>() - pi.K.cast<long double>() * s.cast<long double>() - pi.k.cast<long double>();
   return log_normal(rho.cov.cast<long double>(), ds) + log_normal(pi.Sigma.cast<long double>(), da);
 }
 
@@ -109,14 +111,15 @@ std::vector<Gaussian> propagate(const NoisyLinear& system, const Gaussian& start
   std::vector<Gaussian> rho = {start};
   for (int t = 0; t < policy.horizon(); ++t) {
     const MatrixXd closed = system.A + system.B * policy[t].K;
-    const MatrixXd cov = closed * rho.back().cov * closed.transpose() + system.B * policy[t].Sigma * system.B.transpose() + system.noise.cov;
+    const MatrixXd cov = closed * rho.back().cov * closed.transpose() +
+                         system.B * policy[t].Sigma * system.B.transpose() + system.noise.cov;
     rho.push_back(*make_gaussian(closed * rho.back().mean + system.B * policy[t].k, cov));
   }
   return rho;
 }
 
-Epoch simulate(const NoisyLinear& system, const Gaussian& start, const TvLinearGaussian& policy, int rollouts, int iteration,
-               std::uint64_t seed) {
+Epoch simulate(const NoisyLinear& system, const Gaussian& start, const TvLinearGaussian& policy, int rollouts,
+               int iteration, std::uint64_t seed) {
   const int T = policy.horizon();
   Epoch epoch = random_epoch({start.dim(), policy.action_dim(), T, rollouts, 1, {}}, iteration, seed);
   epoch.policy = policy;

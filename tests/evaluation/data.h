@@ -58,7 +58,7 @@ NoisyLinear random_noisy_linear(Index ds, Index da, Stream& random);
 std::vector<Gaussian> propagate(const NoisyLinear& system, const Gaussian& start, const TvLinearGaussian& policy);
 
 /// An iteration of `rollouts` rollouts of the system; `rho` are the true distributions.
-Epoch simulate(const NoisyLinear& system, const Gaussian& start, const TvLinearGaussian& policy, int rollouts, int iteration,
-               std::uint64_t seed);
+Epoch simulate(const NoisyLinear& system, const Gaussian& start, const TvLinearGaussian& policy, int rollouts,
+               int iteration, std::uint64_t seed);
 
 }  // namespace kedge::test

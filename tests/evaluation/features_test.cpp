@@ -32,7 +32,8 @@ TEST(Whitening, IsItsDefinitionAndKnowsTheDensity) {
         EXPECT_LT((z - expected).norm(), 1e-11 * (1 + expected.norm()));
         EXPECT_LT((state_map.W * s - state_map.b - expected.head(ds)).norm(), 1e-11 * (1 + expected.norm()));
         const long double density = log_density(rho, pi, s, a);
-        EXPECT_NEAR(map.log_normaliser - 0.5 * z.squaredNorm(), static_cast<double>(density), 1e-10 * (1 + std::abs(static_cast<double>(density))));
+        EXPECT_NEAR(map.log_normaliser - 0.5 * z.squaredNorm(), static_cast<double>(density),
+                    1e-10 * (1 + std::abs(static_cast<double>(density))));
         rows.row(k) = x;
         MatrixXd row = rows.topRows(k + 1);
         whiten_rows(map, row);

@@ -30,7 +30,8 @@ std::vector<double> plain_weights(Reuse reuse, const std::deque<Epoch>& window, 
     for (int step = 0; step < data.batch.horizon; ++step)
       for (int n = 0; n < data.batch.rollouts; ++n) {
         if (!data.batch.usable(n)) continue;
-        const VectorXd s = data.batch.observation.col(data.batch.at(n, step)), a = data.batch.action.col(data.batch.step(n, step));
+        const VectorXd s = data.batch.observation.col(data.batch.at(n, step)),
+                       a = data.batch.action.col(data.batch.step(n, step));
         const auto log_z = [&](const Epoch& epoch, int at) {
           return log_density(epoch.rho[static_cast<std::size_t>(at)], epoch.policy[at], s, a);
         };
@@ -67,7 +68,8 @@ void expect_plain_weights(const WeightedSamples& samples, const std::vector<doub
   EXPECT_NEAR(samples.effective * square, 1.0, 1e-9);
   EXPECT_NEAR(samples.left_out, 0.0, 1e-15);
   std::vector<double> weight(plain.size(), 0.0);
-  for (std::size_t k = 0; k < samples.row.size(); ++k) weight[static_cast<std::size_t>(samples.row[k])] = samples.weight[static_cast<Index>(k)];
+  for (std::size_t k = 0; k < samples.row.size(); ++k)
+    weight[static_cast<std::size_t>(samples.row[k])] = samples.weight[static_cast<Index>(k)];
   for (std::size_t k = 0; k < plain.size(); ++k) {
     const double tolerance = plain[k] > 1e-300 ? 1e-10 * plain[k] : 1e-300;
     EXPECT_NEAR(weight[k], plain[k], tolerance) << "sample " << k;
@@ -78,11 +80,13 @@ constexpr Reuse kAll[] = {Reuse::none, Reuse::time, Reuse::iterations, Reuse::ti
 
 TEST(SampleReuse, WeighsEverySampleByTheRatioOfItsDensities) {
   // Numbers of samples around the size of a tile, 32, and of rollouts beyond it; some diverged.
-  const Sizes shapes[] = {{1, 1, 1, 2, 1, {}}, {2, 1, 5, 3, 1, {}}, {3, 2, 3, 11, 1, {2}}, {2, 2, 2, 16, 1, {}}, {2, 1, 2, 37, 1, {0, 36}}};
+  const Sizes shapes[] = {
+      {1, 1, 1, 2, 1, {}}, {2, 1, 5, 3, 1, {}}, {3, 2, 3, 11, 1, {2}}, {2, 2, 2, 16, 1, {}}, {2, 1, 2, 37, 1, {0, 36}}};
   for (const Reuse reuse : kAll)
     for (const Sizes& shape : shapes)
       for (const int epochs : {1, 3}) {
-        SCOPED_TRACE(testing::Message() << "reuse " << static_cast<int>(reuse) << ", T " << shape.horizon << ", M " << shape.rollouts);
+        SCOPED_TRACE(testing::Message() << "reuse " << static_cast<int>(reuse) << ", T " << shape.horizon << ", M "
+                                        << shape.rollouts);
         std::deque<Epoch> window;
         SampleReuse sample_reuse(reuse, 4, 0.0);
         for (int i = 0; i < epochs; ++i) {
@@ -91,7 +95,8 @@ TEST(SampleReuse, WeighsEverySampleByTheRatioOfItsDensities) {
           window.push_back(random_epoch(sizes, i, 21));
           sample_reuse.push(window.back(), 1);
         }
-        for (int t = 0; t < shape.horizon; ++t) expect_plain_weights(sample_reuse.samples(t), plain_weights(reuse, window, t));
+        for (int t = 0; t < shape.horizon; ++t)
+          expect_plain_weights(sample_reuse.samples(t), plain_weights(reuse, window, t));
       }
 }
 
@@ -117,7 +122,8 @@ TEST(SampleReuse, RebuiltFromTheWindowIsTheSameAsNeverInterruptedBitForBit) {
         for (int t = 0; t < 4; ++t) expect_same(going_on.samples(t), rebuilt.samples(t));
         ASSERT_EQ(going_on.data().size(), over_iterations(reuse) ? kept.size() : 1u);
         for (std::size_t d = 0; d < going_on.data().size(); ++d)
-          EXPECT_TRUE(same_bits(going_on.data()[d].x, transitions(kept[kept.size() - going_on.data().size() + d].batch).x));
+          EXPECT_TRUE(
+              same_bits(going_on.data()[d].x, transitions(kept[kept.size() - going_on.data().size() + d].batch).x));
       }
     }
 }
@@ -255,7 +261,8 @@ TEST(SelectSamples, LeavesOutTheLightestAndAtMostTheCutoff) {
         EXPECT_LE(samples.left_out, left_out + 1e-12);  // without those too light to be looked at
         EXPECT_GE(samples.left_out, left_out - 0.5 * cutoff - 1e-12);
         for (std::size_t k = 0; k < samples.row.size(); ++k)
-          EXPECT_NEAR(samples.weight[static_cast<Index>(k)], w[samples.row[k]] / kept, 1e-12 * w[samples.row[k]] / kept);
+          EXPECT_NEAR(samples.weight[static_cast<Index>(k)], w[samples.row[k]] / kept,
+                      1e-12 * w[samples.row[k]] / kept);
         const double effective = w.sum() * w.sum() / w.square().sum();
         EXPECT_NEAR(samples.effective / effective, 1.0, 1e-12 + cutoff);
       }
@@ -288,7 +295,8 @@ TEST(SelectSamples, OfEqualWeightsKeepsAll) {
 
 TEST(SelectSamples, OfNothingIsNothing) {
   for (const double cutoff : {0.0, 1e-4}) {
-    for (const VectorXd& log_weight : {VectorXd(0), VectorXd(VectorXd::Constant(3, -inf)), VectorXd(VectorXd::Constant(100, -inf))}) {
+    for (const VectorXd& log_weight :
+         {VectorXd(0), VectorXd(VectorXd::Constant(3, -inf)), VectorXd(VectorXd::Constant(100, -inf))}) {
       const WeightedSamples samples = select_samples(log_weight, cutoff);
       EXPECT_TRUE(samples.row.empty());
       EXPECT_EQ(samples.weight.size(), 0);

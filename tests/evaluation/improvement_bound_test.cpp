@@ -58,8 +58,9 @@ TEST(StateKlBounds, FollowTheRecursion) {
 double plain_expected_kl(const LinearGaussian& p, const LinearGaussian& q, const Gaussian& rho) {
   const MatrixXd precision = q.Sigma.inverse(), dK = p.K - q.K;
   const VectorXd dk = dK * rho.mean + p.k - q.k;
-  return 0.5 * ((precision * p.Sigma).trace() - static_cast<double>(p.k.size()) + std::log(q.Sigma.determinant() / p.Sigma.determinant()) +
-                dk.dot(precision * dk) + (dK.transpose() * precision * dK * rho.cov).trace());
+  return 0.5 * ((precision * p.Sigma).trace() - static_cast<double>(p.k.size()) +
+                std::log(q.Sigma.determinant() / p.Sigma.determinant()) + dk.dot(precision * dk) +
+                (dK.transpose() * precision * dK * rho.cov).trace());
 }
 
 TEST(StateKlBounds, HoldForTheStatesOfLinearGaussianPolicies) {
@@ -78,11 +79,13 @@ TEST(StateKlBounds, HoldForTheStatesOfLinearGaussianPolicies) {
     for (int t = 0; t < T; ++t) {
       const MatrixXd dK = step * random_matrix(da, ds, random);
       const VectorXd dk = step * random_vector(da, random);
-      new_policy[t] = make_linear_gaussian(old_policy[t].K + dK, old_policy[t].k + dk, std::exp(step * random.normal()) * old_policy[t].Sigma);
+      new_policy[t] = make_linear_gaussian(old_policy[t].K + dK, old_policy[t].k + dk,
+                                           std::exp(step * random.normal()) * old_policy[t].Sigma);
     }
     const std::vector<Gaussian> p = propagate(system, start, new_policy), q = propagate(system, start, old_policy);
     std::vector<double> kl_reached;
-    for (int t = 0; t < T; ++t) kl_reached.push_back(plain_expected_kl(new_policy[t], old_policy[t], q[static_cast<std::size_t>(t)]));
+    for (int t = 0; t < T; ++t)
+      kl_reached.push_back(plain_expected_kl(new_policy[t], old_policy[t], q[static_cast<std::size_t>(t)]));
     const std::vector<double> bound = state_kl_bounds(kl_reached);
     for (std::size_t t = 0; t < T; ++t) {
       const double reached = kl(p[t], q[t]);
@@ -115,7 +118,8 @@ TEST(ImprovementBound, HoldsForACostThatIsBounded) {
     const TvLinearGaussian old_policy = random_policy(T, 1, 1, random);
     TvLinearGaussian new_policy = old_policy;
     for (int t = 0; t < T; ++t)
-      new_policy[t] = make_linear_gaussian(old_policy[t].K + 0.1 * random_matrix(1, 1, random), old_policy[t].k + 0.1 * random_vector(1, random), 0.9 * old_policy[t].Sigma);
+      new_policy[t] = make_linear_gaussian(old_policy[t].K + 0.1 * random_matrix(1, 1, random),
+                                           old_policy[t].k + 0.1 * random_vector(1, random), 0.9 * old_policy[t].Sigma);
     const std::vector<Gaussian> p = propagate(system, start, new_policy), q = propagate(system, start, old_policy);
 
     // Returns: -s^2 - a^2 at every step. Value of the old policy: -(P s^2 + v s + c), backwards.

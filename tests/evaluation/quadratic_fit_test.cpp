@@ -78,7 +78,8 @@ Problem random_problem(Index ds, Index da, Index count, int t, std::uint64_t see
   }
   Stream random(seed, 99, 0, 0);
   for (Index row = 0; row < total && static_cast<Index>(p.samples.row.size()) < count; ++row)
-    if (total - row <= count - static_cast<Index>(p.samples.row.size()) || random.uniform() < static_cast<double>(count) / static_cast<double>(total))
+    if (total - row <= count - static_cast<Index>(p.samples.row.size()) ||
+        random.uniform() < static_cast<double>(count) / static_cast<double>(total))
       p.samples.row.push_back(row);
   p.samples.weight = random_vector(static_cast<Index>(p.samples.row.size()), random).cwiseAbs();
   p.samples.weight /= p.samples.weight.sum();
@@ -162,8 +163,10 @@ TEST(FitQuadratics, IsTheWeightedRidgeRegressionOfQAndOfV) {
           const auto fit = fit_quadratics(*r, y, ds, ridge);
           ASSERT_TRUE(fit);
           const double mean = r->weight.dot(y);
-          const VectorXd centred = y - VectorXd::Constant(y.size(), mean);  // the constant is free: moves it and nothing else
-          VectorXd q = plain_ridge(r->z, r->weight, centred, ridge), v = plain_ridge(r->z.leftCols(ds), r->weight, centred, ridge);
+          const VectorXd centred =
+              y - VectorXd::Constant(y.size(), mean);  // the constant is free: moves it and nothing else
+          VectorXd q = plain_ridge(r->z, r->weight, centred, ridge),
+                   v = plain_ridge(r->z.leftCols(ds), r->weight, centred, ridge);
           Quadratic q_fit = fit->q, v_fit = fit->v;
           q_fit.c -= mean;
           v_fit.c -= mean;
@@ -246,10 +249,10 @@ TEST(FitQuadratics, IsRefusedWhereItsTargetsOrFeaturesAreNotFinite) {
 struct LqProblem {
   int T = 5;
   MatrixXd A, B;
-  MatrixXd Qs;   ///< cost s'Qs s, always
-  VectorXd qs;   ///< cost + qs's, at the steps of `late`
-  MatrixXd R;    ///< cost a'R a, at decision steps
-  MatrixXd Qf;   ///< cost s'Qf s at the final state
+  MatrixXd Qs;  ///< cost s'Qs s, always
+  VectorXd qs;  ///< cost + qs's, at the steps of `late`
+  MatrixXd R;   ///< cost a'R a, at decision steps
+  MatrixXd Qf;  ///< cost s'Qf s at the final state
   std::vector<char> late = {0, 0, 0, 1, 1, 0};
   Task task = task_with_terms(5, {{1, 1, 1, 1, 1, 0}, {0, 0, 0, 1, 1, 0}, {1, 1, 1, 1, 1, 0}, {0, 0, 0, 0, 0, 1}});
   TvLinearGaussian policy;
@@ -328,7 +331,8 @@ TEST(FitBackwards, FindsTheExactQOfALinearQuadraticProblem) {
       const auto at = static_cast<std::size_t>(t);
       const auto Q = [&](const VectorXd& s, const VectorXd& a) {
         const VectorXd next = p.A * s + p.B * a;
-        return -s.dot(p.Qs * s) - (p.late[at] ? p.qs.dot(s) : 0.0) - a.dot(p.R * a) + next.dot(P * next) + v.dot(next) + c;
+        return -s.dot(p.Qs * s) - (p.late[at] ? p.qs.dot(s) : 0.0) - a.dot(p.R * a) + next.dot(P * next) + v.dot(next) +
+               c;
       };
       const LinearGaussian& pi = p.policy[t];
       const MatrixXd closed = p.A + p.B * pi.K;

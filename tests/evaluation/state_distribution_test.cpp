@@ -23,7 +23,8 @@ Gaussian plain_fit(const std::vector<VectorXd>& s, const std::vector<long double
   VectorXd mean = VectorXd::Zero(n);
   MatrixXd cov = MatrixXd::Zero(n, n);
   for (std::size_t k = 0; k < s.size(); ++k) mean += static_cast<double>(weight[k] / total) * s[k];
-  for (std::size_t k = 0; k < s.size(); ++k) cov += static_cast<double>(weight[k] / total) * (s[k] - mean) * (s[k] - mean).transpose();
+  for (std::size_t k = 0; k < s.size(); ++k)
+    cov += static_cast<double>(weight[k] / total) * (s[k] - mean) * (s[k] - mean).transpose();
   for (Index i = 0; i < n; ++i) cov(i, i) += 1e-6 * cov(i, i) + 1e-8;
   return *make_gaussian(mean, cov);
 }
@@ -65,7 +66,8 @@ TEST(MixtureStateDistribution, WeighsSamplesOfAgeJByGammaToTheJ) {
 
 TEST(MixtureStateDistribution, WithGammaZeroIsThatOfThePresentIterationAlone) {
   const std::deque<Epoch> window = random_window(3, 4);
-  const auto all = mixture_state_distribution(window, 0.0, 1), present = mixture_state_distribution({window.back()}, 0.7, 1);
+  const auto all = mixture_state_distribution(window, 0.0, 1),
+             present = mixture_state_distribution({window.back()}, 0.7, 1);
   for (std::size_t t = 0; t < 4; ++t) expect_near((*all)[t], (*present)[t], 1e-13);
 }
 
@@ -108,7 +110,8 @@ TEST(StateDistributions, AreRefusedWhereTheyOverflow) {
 
 TEST(StateDistributions, OfStatesWithoutSpreadAreRegular) {
   std::deque<Epoch> window = random_window(1, 9);
-  for (int n = 0; n < window[0].batch.rollouts; ++n) window[0].batch.observation.col(window[0].batch.at(n, 0)) = vec({1e3, -2});
+  for (int n = 0; n < window[0].batch.rollouts; ++n)
+    window[0].batch.observation.col(window[0].batch.at(n, 0)) = vec({1e3, -2});
   const auto rho = mixture_state_distribution(window, 0.7, 1);
   ASSERT_TRUE(rho);
   EXPECT_NEAR((*rho)[0].mean[0], 1e3, 1e-9);
@@ -169,10 +172,11 @@ TEST(ForwardStateDistribution, FindsTheStatesOfThePresentPolicyInDataOfOthers) {
   const TvLinearGaussian old_policy = random_policy(T, 1, 2, random);
   TvLinearGaussian policy = old_policy;  // nearby, as MOTO's are
   for (int t = 0; t < T; ++t)
-    policy[t] = make_linear_gaussian(policy[t].K + 0.1 * random_matrix(1, 2, random), policy[t].k + 0.3 * policy[t].C * random_vector(1, random),
-                                     0.8 * policy[t].Sigma);
+    policy[t] = make_linear_gaussian(policy[t].K + 0.1 * random_matrix(1, 2, random),
+                                     policy[t].k + 0.3 * policy[t].C * random_vector(1, random), 0.8 * policy[t].Sigma);
   // Two old iterations of many rollouts, and the present one with few: the old data must be reweighted to be of use.
-  const std::deque<Epoch> window = {simulate(system, start, old_policy, N, 0, 13), simulate(system, start, old_policy, N, 1, 13),
+  const std::deque<Epoch> window = {simulate(system, start, old_policy, N, 0, 13),
+                                    simulate(system, start, old_policy, N, 1, 13),
                                     simulate(system, start, policy, N / 20, 2, 13)};
   const auto rho = forward_state_distribution(window);
   ASSERT_TRUE(rho);

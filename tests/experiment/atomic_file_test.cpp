@@ -71,7 +71,8 @@ TEST(WriteFile, LeavesTheOldOrTheNewFileWhenKilledAtAnyCall) {
   bool seen_old = false, seen_new = false;
   for (int call = 0;; ++call) {
     write_file(folder / "file", "old", Durability::process);
-    const bool killed = faults::killed_at(call, [&] { write_file(folder / "file", "the new bytes", Durability::power); });
+    const bool killed =
+        faults::killed_at(call, [&] { write_file(folder / "file", "the new bytes", Durability::power); });
     const std::string now = bytes_of(folder / "file");
     EXPECT_TRUE(now == "old" || now == "the new bytes") << call << ": " << now;
     (now == "old" ? seen_old : seen_new) = true;
@@ -87,8 +88,10 @@ TEST(WriteFile, NamesTheReason) {
   const auto message = [&](const std::filesystem::path& path) {
     return message_of<SystemError>([&] { write_file(path, "x", Durability::process); });
   };
-  EXPECT_THAT(message(folder / "absent" / "file"), EndsWith("absent/file: cannot be written: No such file or directory"));
-  EXPECT_THAT(message(folder / "directory"), EndsWith("directory: cannot be written: it exists and is not a regular file"));
+  EXPECT_THAT(message(folder / "absent" / "file"),
+              EndsWith("absent/file: cannot be written: No such file or directory"));
+  EXPECT_THAT(message(folder / "directory"),
+              EndsWith("directory: cannot be written: it exists and is not a regular file"));
   EXPECT_THAT(message(folder / "pipe"), EndsWith("is not a regular file"));
   EXPECT_THAT(message("/dev/null"), EndsWith("is not a regular file"));  // and root's /dev/null is still there
   EXPECT_THAT(message("/proc/kedge"), HasSubstr("/proc/kedge: cannot be written: "));

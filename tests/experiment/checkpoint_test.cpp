@@ -120,7 +120,8 @@ TEST(RequireSameRun, NamesTheDifference) {
   };
   EXPECT_EQ(message([](RunIdentity&) {}), "nothing was thrown");
   const std::string start = "runs/a/checkpoint.h5: belongs to another run: ";
-  EXPECT_EQ(message([](RunIdentity& run) { run.algorithm = "gps"; }), start + "algorithm = \"moto\" there, \"gps\" here");
+  EXPECT_EQ(message([](RunIdentity& run) { run.algorithm = "gps"; }),
+            start + "algorithm = \"moto\" there, \"gps\" here");
   EXPECT_EQ(message([](RunIdentity& run) { run.task = "quad"; }), start + "task = \"example\" there, \"quad\" here");
   EXPECT_THAT(message([](RunIdentity& run) { run.task_digest = "0"; }), HasSubstr("task file or model"));
   EXPECT_THAT(message([](RunIdentity& run) { run.options_digest = "0"; }), HasSubstr("options"));
@@ -202,44 +203,55 @@ void replace(hid_t file, const std::string& path, Change change) {
 TEST(Checkpoint, IsRefusedWhenAPartIsMissingOrDoesNotFit) {
   Tampered tampered;
   const std::vector<std::string> objects = tampered.objects();
-  ASSERT_GT(objects.size(), 30u);
+  ASSERT_GT(objects.size(), 20u);
   EXPECT_EQ(tampered.refusal([](hid_t) {}), "nothing was thrown") << "an image that is only sealed again is accepted";
   for (const std::string& path : objects) {
-    EXPECT_THAT(tampered.refusal([&](hid_t file) { H5Ldelete(file, path.c_str(), H5P_DEFAULT); }), EndsWith(": missing")) << path;
+    EXPECT_THAT(tampered.refusal([&](hid_t file) { H5Ldelete(file, path.c_str(), H5P_DEFAULT); }),
+                EndsWith(": missing"))
+        << path;
     bool dataset = false;
     tampered.refusal([&](hid_t file) { dataset = is_dataset(file, path); });
     if (!dataset || path == "metrics") continue;  // any text is a text
 
     const auto after = [&](auto change) { return tampered.refusal([&](hid_t file) { replace(file, path, change); }); };
-    for (const std::size_t axis : {0u, 1u, 2u}) {
+    for (const std::size_t axis : {0u, 1u, 2u, 3u}) {
       std::size_t rank = 0;
       const std::string message = after([&](std::vector<hsize_t>& shape, std::vector<double>&) {
         rank = shape.size();
         if (axis < rank) shape[axis] += 1;
       });
       // The number of entries of the full state and of cost terms is the task's business: moto() compares them.
-      const bool free = axis == 2 && (path.ends_with("/state") || path.ends_with("/terms"));
+      const bool free = axis == 3 && (path.ends_with("/state") || path.ends_with("/terms"));
       if (axis < rank && !free) {
         EXPECT_NE(message, "nothing was thrown") << path << " axis " << axis;
       }
     }
-    EXPECT_NE(after([](std::vector<hsize_t>& shape, std::vector<double>&) { shape.push_back(1); }), "nothing was thrown") << path;
+    EXPECT_NE(after([](std::vector<hsize_t>& shape, std::vector<double>&) { shape.push_back(1); }),
+              "nothing was thrown")
+        << path;
     if (path.ends_with("/success")) continue;  // NaN means something there
-    const double bad = path.ends_with("diverged_at") ? 1e6 : std::numeric_limits<double>::quiet_NaN();
-    EXPECT_NE(after([&](std::vector<hsize_t>&, std::vector<double>& values) { values.back() = bad; }), "nothing was thrown") << path;
-    if (path.ends_with("/C") || path.ends_with("/L") || path.ends_with("/cov") || path.ends_with("/Sigma")) {
+    const bool whole = path.ends_with("diverged_at") || path.ends_with("iteration");
+    const double bad = whole ? 1e6 : std::numeric_limits<double>::quiet_NaN();
+    EXPECT_NE(after([&](std::vector<hsize_t>&, std::vector<double>& values) { values.back() = bad; }),
+              "nothing was thrown")
+        << path;
+    if (path.ends_with("/C") || path.ends_with("_L") || path.ends_with("_cov") || path.ends_with("/Sigma")) {
       EXPECT_THAT(after([](std::vector<hsize_t>&, std::vector<double>& values) { values.back() *= 1.01; }),
-                  HasSubstr("is not the factor of")) << path;
+                  HasSubstr("is not the factor of"))
+          << path;
     }
   }
 }
 
 TEST(Checkpoint, IsRefusedWithoutAnAttribute) {
   Tampered tampered;
-  for (const char* name : {"kind", "format", "algorithm", "task", "task_digest", "options_digest", "seed", "stop", "message", "record_updates"})
-    EXPECT_THAT(tampered.refusal([&](hid_t file) { H5Adelete(file, name); }), EndsWith(fmt::format("attribute {}: missing", name)));
-  for (const char* name : {"iteration", "rollouts_total", "steps_total", "last_return_mean", "epochs"})
-    EXPECT_THAT(tampered.refusal([&](hid_t file) { H5Adelete_by_name(file, "state", name, H5P_DEFAULT); }), EndsWith(": missing"));
+  for (const char* name : {"kind", "format", "algorithm", "task", "task_digest", "options_digest", "seed", "stop",
+                           "message", "record_updates"})
+    EXPECT_THAT(tampered.refusal([&](hid_t file) { H5Adelete(file, name); }),
+                EndsWith(fmt::format("attribute {}: missing", name)));
+  for (const char* name : {"iteration", "rollouts_total", "steps_total", "last_return_mean"})
+    EXPECT_THAT(tampered.refusal([&](hid_t file) { H5Adelete_by_name(file, "state", name, H5P_DEFAULT); }),
+                EndsWith(": missing"));
 }
 
 TEST(Checkpoint, OfAnotherFormatIsRefused) {
@@ -264,11 +276,12 @@ TEST(Checkpoint, SurvivesRandomDamage) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(3);
   for (int i = 0; i < 3000 && std::chrono::steady_clock::now() < end; ++i) {
     std::string bytes = a;
-    const std::size_t from = below(bytes.size()), length = 1 + below(std::min<std::size_t>(bytes.size() - from, 1 + below(4000)));
+    const std::size_t from = below(bytes.size()),
+                      length = 1 + below(std::min<std::size_t>(bytes.size() - from, 1 + below(4000)));
     switch (below(6)) {
-      case 0: bytes.resize(from); break;                                                 // cut
-      case 1: bytes.erase(from, length); break;                                          // a piece is missing
-      case 2: bytes.insert(from, bytes.substr(below(bytes.size()), length)); break;      // a piece twice
+      case 0: bytes.resize(from); break;                                                  // cut
+      case 1: bytes.erase(from, length); break;                                           // a piece is missing
+      case 2: bytes.insert(from, bytes.substr(below(bytes.size()), length)); break;       // a piece twice
       case 3: bytes = bytes.substr(0, from) + b.substr(std::min(from, b.size())); break;  // two files mixed
       case 4: std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(from), length, '\0'); break;  // a hole
       default:

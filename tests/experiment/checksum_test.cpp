@@ -17,8 +17,8 @@ Word plain_crc(std::string_view bytes, Word polynomial) {
 }
 
 TEST(Checksum, GivesThePublishedCheckValues) {
-  EXPECT_EQ(crc64("123456789"), 0x995dc9bbdf1939fau);   // CRC-64/XZ, reveng catalogue
-  EXPECT_EQ(crc32c("123456789"), 0xe3069283u);          // CRC-32C, RFC 3720 B.4 has the next two
+  EXPECT_EQ(crc64("123456789"), 0x995dc9bbdf1939fau);  // CRC-64/XZ, reveng catalogue
+  EXPECT_EQ(crc32c("123456789"), 0xe3069283u);         // CRC-32C, RFC 3720 B.4 has the next two
   EXPECT_EQ(crc32c(std::string(32, '\0')), 0x8a9136aau);
   EXPECT_EQ(crc32c(std::string(32, '\xff')), 0x62a8ab43u);
 }

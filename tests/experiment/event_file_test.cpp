@@ -106,7 +106,8 @@ TEST(EventFile, BeginsWithItsVersion) {
 TEST(EventFile, HoldsScalarsInFramedRecords) {
   std::string file = event_file_start(1.0);
   for (const int step : {0, 1, 127, 128, 1'000'000})
-    file += scalar_event(step, 2.0 + step, std::vector<Metric>{{"return_mean", -1e6 * step}, {std::string(200, 'x'), 0.1}});
+    file +=
+        scalar_event(step, 2.0 + step, std::vector<Metric>{{"return_mean", -1e6 * step}, {std::string(200, 'x'), 0.1}});
   const auto all = records(file);
   ASSERT_EQ(all.size(), 6u);
   const std::vector<std::uint64_t> steps = {0, 1, 127, 128, 1'000'000};

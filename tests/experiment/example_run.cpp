@@ -45,9 +45,10 @@ bool same(const std::vector<Gaussian>& a, const std::vector<Gaussian>& b) {
 }
 
 bool same(const Batch& a, const Batch& b) {
-  return a.rollouts == b.rollouts && a.horizon == b.horizon && same(a.state, b.state) && same(a.observation, b.observation) &&
-         same(a.action, b.action) && same(a.terms, b.terms) && same(a.cost, b.cost) && a.diverged_at == b.diverged_at &&
-         same(a.success, b.success) && same(a.saturated, b.saturated);
+  return a.rollouts == b.rollouts && a.horizon == b.horizon && same(a.state, b.state) &&
+         same(a.observation, b.observation) && same(a.action, b.action) && same(a.terms, b.terms) &&
+         same(a.cost, b.cost) && a.diverged_at == b.diverged_at && same(a.success, b.success) &&
+         same(a.saturated, b.saturated);
 }
 
 }  // namespace
@@ -109,7 +110,9 @@ Iteration report(int i) {
   Stream stream(4, static_cast<std::uint32_t>(i), 0, 0);
   Iteration iteration;
   iteration.number = i;
-  iteration.metrics = {{"iteration", i}, {"rollouts_total", 20.0 * (i + 1)}, {"return_mean", stream.normal()},
+  iteration.metrics = {{"iteration", i},
+                       {"rollouts_total", 20.0 * (i + 1)},
+                       {"return_mean", stream.normal()},
                        {"kl_max", std::exp(-30.0 * stream.uniform())},
                        {"r2", i == 1 ? std::numeric_limits<double>::quiet_NaN() : stream.uniform()}};
   iteration.seconds = {{"rollout", 0.01 * i}, {"update", 1e-4}};
@@ -138,7 +141,8 @@ MotoRecord record(const Sizes& sizes, int i) {
   record.rho = state_distribution(sizes, number);
   Stream stream(5, number, 0, 0);
   for (int t = 0; t < sizes.horizon; ++t) {
-    record.q.push_back({-positive_definite(stream, sizes.da), noise(stream, sizes.da, sizes.ds), noise(stream, sizes.da, 1)});
+    record.q.push_back(
+        {-positive_definite(stream, sizes.da), noise(stream, sizes.da, sizes.ds), noise(stream, sizes.da, 1)});
     MotoUpdate update;
     update.eta = stream.uniform();
     update.omega = stream.uniform();
@@ -156,7 +160,8 @@ RunIdentity identity() { return {"moto", "example", "0123456789abcdef", "fedcba9
 bool same(const TvLinearGaussian& a, const TvLinearGaussian& b) {
   if (a.horizon() != b.horizon()) return false;
   for (int t = 0; t < a.horizon(); ++t)
-    if (!same(a[t].K, b[t].K) || !same(a[t].k, b[t].k) || !same(a[t].Sigma, b[t].Sigma) || !same(a[t].C, b[t].C)) return false;
+    if (!same(a[t].K, b[t].K) || !same(a[t].k, b[t].k) || !same(a[t].Sigma, b[t].Sigma) || !same(a[t].C, b[t].C))
+      return false;
   return true;
 }
 
@@ -197,13 +202,15 @@ std::string bytes_of(const std::filesystem::path& file) {
 }
 
 void write_bytes(const std::filesystem::path& file, const std::string& bytes) {
-  std::ofstream(file, std::ios::binary | std::ios::trunc).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  std::ofstream(file, std::ios::binary | std::ios::trunc)
+      .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
 }
 
 Folder::Folder() {
   // In memory where that is possible: these tests sync their files thousands of times.
   const bool memory = ::access("/dev/shm", W_OK) == 0;
-  std::string name = (memory ? std::filesystem::path("/dev/shm") : std::filesystem::temp_directory_path()) / "kedge-test-XXXXXX";
+  std::string name =
+      (memory ? std::filesystem::path("/dev/shm") : std::filesystem::temp_directory_path()) / "kedge-test-XXXXXX";
   if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder");
   path_ = name;
 }

@@ -39,9 +39,7 @@ Verdict judge(bool writes, bool grows) {
       errno = ENOSPC;
       if (!grows) return Verdict::pass;
       return writes && call == fault_call ? Verdict::half : Verdict::fail;
-    case Fault::error:
-      errno = EIO;
-      return call == fault_call ? Verdict::fail : Verdict::pass;
+    case Fault::error: errno = EIO; return call == fault_call ? Verdict::fail : Verdict::pass;
     case Fault::kill:
       if (writes) return Verdict::half;
       ::kill(::getpid(), SIGKILL);

@@ -106,14 +106,19 @@ TEST(ReadMetrics, NamesTheDamagedLine) {
   EXPECT_THAT(message(header + "1, 2\n"), EndsWith("m.csv:3: found \" 2\", expected a number"));
   EXPECT_THAT(message(header + "1,0x10\n"), EndsWith("m.csv:3: found \"0x10\", expected a number"));
   EXPECT_THAT(message(header + "1,1e999\n"), EndsWith("m.csv:3: found \"1e999\", expected a number"));
-  EXPECT_THAT(message(header + "0,1\n"), EndsWith("m.csv:3: found iteration 0 behind 0, expected whole numbers that rise"));
-  EXPECT_THAT(message(header + "1.5,1\n"), EndsWith("m.csv:3: found iteration 1.5 behind 0, expected whole numbers that rise"));
-  EXPECT_THAT(message(header + "nan,1\n"), EndsWith("m.csv:3: found iteration nan behind 0, expected whole numbers that rise"));
-  EXPECT_THAT(message("iteration,x\n-1,1\n"), EndsWith("m.csv:2: found iteration -1 behind -1, expected whole numbers that rise"));
+  EXPECT_THAT(message(header + "0,1\n"),
+              EndsWith("m.csv:3: found iteration 0 behind 0, expected whole numbers that rise"));
+  EXPECT_THAT(message(header + "1.5,1\n"),
+              EndsWith("m.csv:3: found iteration 1.5 behind 0, expected whole numbers that rise"));
+  EXPECT_THAT(message(header + "nan,1\n"),
+              EndsWith("m.csv:3: found iteration nan behind 0, expected whole numbers that rise"));
+  EXPECT_THAT(message("iteration,x\n-1,1\n"),
+              EndsWith("m.csv:2: found iteration -1 behind -1, expected whole numbers that rise"));
   EXPECT_THAT(message("x,iteration\n"), EndsWith("m.csv:1: found first column \"x\", expected \"iteration\""));
   EXPECT_THAT(message("iteration,x,x\n"), EndsWith("m.csv:1: found column name \"x\", expected names that differ"));
   EXPECT_THAT(message("iteration,,x\n"), EndsWith("m.csv:1: found column name \"\", expected names that differ"));
-  EXPECT_THAT(message(std::string("\0\x01\n", 3)), EndsWith("m.csv:1: found first column \"??\", expected \"iteration\""));
+  EXPECT_THAT(message(std::string("\0\x01\n", 3)),
+              EndsWith("m.csv:1: found first column \"??\", expected \"iteration\""));
 }
 
 }  // namespace

@@ -32,12 +32,15 @@ std::string expect(const std::string& path, const std::string& shape, const std:
 }
 
 bool python(const std::string& script, const std::string& arguments) {
-  return std::system(fmt::format("/usr/bin/python3 {}/tests/experiment/{} {} > /dev/null", KEDGE_SOURCE_DIR, script, arguments).c_str()) == 0;
+  return std::system(
+             fmt::format("/usr/bin/python3 {}/tests/experiment/{} {} > /dev/null", KEDGE_SOURCE_DIR, script, arguments)
+                 .c_str()) == 0;
 }
 
 bool h5py_finds(const Folder& folder, const std::string& file, const std::string& expected) {
   write_bytes(folder / "expected.txt", expected);
-  return python("read_with_h5py.py", fmt::format("{} {}", (folder / file).string(), (folder / "expected.txt").string()));
+  return python("read_with_h5py.py",
+                fmt::format("{} {}", (folder / file).string(), (folder / "expected.txt").string()));
 }
 
 std::string expect_policy(const std::string& prefix, const TvLinearGaussian& policy) {
@@ -50,13 +53,15 @@ std::string expect_policy(const std::string& prefix, const TvLinearGaussian& pol
       for (Index j = 0; j < ds; ++j) K.push_back(policy[t].K(i, j));
       for (Index j = 0; j < da; ++j) Sigma.push_back(policy[t].Sigma(i, j));
     }
-  return expect(prefix + "K", fmt::format("{},{},{}", T, da, ds), K) + expect(prefix + "k", fmt::format("{},{}", T, da), k) +
+  return expect(prefix + "K", fmt::format("{},{},{}", T, da, ds), K) +
+         expect(prefix + "k", fmt::format("{},{}", T, da), k) +
          expect(prefix + "Sigma", fmt::format("{},{},{}", T, da, da), Sigma);
 }
 
 TEST(PolicyFile, ReadsBackTheSameBits) {
   const Folder folder;
-  for (const Sizes sizes : {Sizes{}, Sizes{.horizon = 1, .nx = 1, .ds = 1, .da = 1}, Sizes{.horizon = 70, .ds = 21, .da = 9}}) {
+  for (const Sizes sizes :
+       {Sizes{}, Sizes{.horizon = 1, .nx = 1, .ds = 1, .da = 1}, Sizes{.horizon = 70, .ds = 21, .da = 9}}) {
     const TvLinearGaussian policy = example::policy(sizes, 3);
     const PolicyInfo info = example::policy_info(sizes);
     save_policy(folder / "policy.h5", policy, info);
@@ -78,10 +83,11 @@ TEST(PolicyFile, IsReadByH5py) {
   const Sizes sizes;
   const TvLinearGaussian policy = example::policy(sizes, 3);
   save_policy(folder / "policy.h5", policy, example::policy_info(sizes));
-  EXPECT_TRUE(h5py_finds(folder, "policy.h5",
-                         expect_policy("", policy) +
-                             "@kind tv_linear_gaussian\n@task example\n@observation_names s0 s1 s2\n@action_names a0 a1\n"
-                             "@action_low -inf -inf\n@action_high 0x1.9p4 0x1.9p4\n"));
+  EXPECT_TRUE(
+      h5py_finds(folder, "policy.h5",
+                 expect_policy("", policy) +
+                     "@kind tv_linear_gaussian\n@task example\n@observation_names s0 s1 s2\n@action_names a0 a1\n"
+                     "@action_low -inf -inf\n@action_high 0x1.9p4 0x1.9p4\n"));
   EXPECT_FALSE(h5py_finds(folder, "policy.h5", "@kind something_else\n")) << "the script must be able to fail";
 }
 
@@ -90,7 +96,8 @@ TEST(PolicyFile, AcceptsWhatOthersWriteAndRefusesWhatDoesNotFit) {
   save_policy(folder / "edited.h5", example::policy({}, 3), {});
   ASSERT_TRUE(python("make_with_h5py.py", folder.path().string())) << "needs python3-h5py";
 
-  for (const char* name : {"good_plain", "good_latest", "good_fixed_text", "good_single", "good_integer", "good_compressed", "good_more"}) {
+  for (const char* name : {"good_plain", "good_latest", "good_fixed_text", "good_single", "good_integer",
+                           "good_compressed", "good_more"}) {
     const TvLinearGaussian policy = load_policy(folder / fmt::format("{}.h5", name)).policy;
     ASSERT_EQ(policy.horizon(), 4) << name;
     EXPECT_EQ(policy[3].K(1, 2), 23.0) << name;
@@ -143,7 +150,8 @@ TEST(PolicyFile, AcceptsWhatOthersWriteAndRefusesWhatDoesNotFit) {
   EXPECT_EQ(made, refusals.size());
   for (const auto& [name, text] : refusals) {
     const auto file = folder / (name + ".h5");
-    EXPECT_THAT(message_of<InputError>([&] { static_cast<void>(load_policy(file)); }), HasSubstr(file.string() + ": " + text));
+    EXPECT_THAT(message_of<InputError>([&] { static_cast<void>(load_policy(file)); }),
+                HasSubstr(file.string() + ": " + text));
   }
 }
 
@@ -159,7 +167,7 @@ TEST(PolicyFile, OfKedgeIsRefusedWhenOneBitChanged) {
   }
   // Cut anywhere it is refused, but for the one place between contents and trailer: then the contents are whole.
   int accepted = 0;
-  for (std::size_t length = 0; length < whole.size(); length += length + 200 > whole.size() ? 1 : 17) {
+  for (std::size_t length = 0; length<whole.size(); length += length + 200> whole.size() ? 1 : 17) {
     write_bytes(file, whole.substr(0, length));
     try {
       EXPECT_TRUE(same(load_policy(file).policy, example::policy({}, 3)));
@@ -194,10 +202,11 @@ TEST(TrajectoryFile, IsReadByH5py) {
       for (const double x : batch.observation.col(batch.at(n, t))) observation.push_back(x);
       for (const double x : batch.action.col(batch.step(n, t))) action.push_back(x);
     }
-  EXPECT_TRUE(h5py_finds(folder, "t.h5", expect("state", "3,4,4", state) + expect("observation", "3,3,3", observation) +
-                                             expect("action", "3,3,2", action) + expect("cost", "3,4", cost) +
-                                             "diverged_at [3] -1 0 -1\n@kind trajectories\n@task example\n" +
-                                             fmt::format("@control_step {:a}\n", 0.066)));
+  EXPECT_TRUE(h5py_finds(folder, "t.h5",
+                         expect("state", "3,4,4", state) + expect("observation", "3,3,3", observation) +
+                             expect("action", "3,3,2", action) + expect("cost", "3,4", cost) +
+                             "diverged_at [3] -1 0 -1\n@kind trajectories\n@task example\n" +
+                             fmt::format("@control_step {:a}\n", 0.066)));
 }
 
 TEST(UpdatesFile, IsReadByH5py) {
@@ -227,8 +236,9 @@ TEST(UpdatesFile, IsReadByH5py) {
     }
     expected += expect_policy(group + "old/", record.old_policy) + expect_policy(group + "new/", record.new_policy) +
                 expect(group + "state_mean", "3,3", mean) + expect(group + "state_cov", "3,3,3", cov) +
-                expect(group + "Qaa", "3,2,2", Qaa) + expect(group + "Qas", "3,2,3", Qas) + expect(group + "qa", "3,2", qa) +
-                expect(group + "eta", "3", eta) + expect(group + "omega", "3", omega) + expect(group + "kl", "3", kl) +
+                expect(group + "Qaa", "3,2,2", Qaa) + expect(group + "Qas", "3,2,3", Qas) +
+                expect(group + "qa", "3,2", qa) + expect(group + "eta", "3", eta) +
+                expect(group + "omega", "3", omega) + expect(group + "kl", "3", kl) +
                 expect(group + "entropy", "3", entropy) + expect(group + "beta", "3", beta) +
                 fmt::format("{}@epsilon {:a}\n", group, record.epsilon);
   }

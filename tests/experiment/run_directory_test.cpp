@@ -143,7 +143,8 @@ TEST(RunDirectory, LosesNothingWhenAnyCallFails) {
       const std::string where = "call " + std::to_string(call) + ": " + message;
       if (message != "nothing was thrown") {
         EXPECT_THAT(message, StartsWith(run.string())) << where;
-        EXPECT_THAT(message, EndsWith(fault == Fault::disk_full ? "No space left on device" : "Input/output error")) << where;
+        EXPECT_THAT(message, EndsWith(fault == Fault::disk_full ? "No space left on device" : "Input/output error"))
+            << where;
       }
       if (fs::exists(run / "run.toml")) {
         const RunStatus status = run_status(run);
@@ -254,7 +255,8 @@ TEST(RunDirectory, RestoresFilesThatWereDamagedBesideTheCheckpoint) {
       if (damage == "other") write_bytes(run / name, "other");
       train(run, iterations);
       for (std::size_t i = 0; i < compared.size(); ++i)
-        EXPECT_TRUE(bytes_of(run / compared[i]) == reference()[i]) << compared[i] << " differs: " << name << " was " << damage;
+        EXPECT_TRUE(bytes_of(run / compared[i]) == reference()[i])
+            << compared[i] << " differs: " << name << " was " << damage;
       EXPECT_EQ(read_metrics(run / "timings.csv").rows.back()[0], 1.0) << name << " " << damage;
       const std::string events = bytes_of(run / "events.out.tfevents.0.kedge");
       EXPECT_EQ(event_prefix(events, iterations), events.size()) << name << " " << damage;
@@ -277,7 +279,8 @@ TEST(RunDirectory, RefusesToContinueWhatIsDamagedOrOther) {
   before();
   RunIdentity other = example::identity();
   other.seed = 2;
-  EXPECT_THAT(refusal(other), EndsWith("checkpoint.h5: belongs to another run: seed = 9223372036854775809 there, 2 here"));
+  EXPECT_THAT(refusal(other),
+              EndsWith("checkpoint.h5: belongs to another run: seed = 9223372036854775809 there, 2 here"));
 
   write_bytes(run / "checkpoint.h5", bytes_of(run / "checkpoint.h5").substr(0, 5000));
   const std::string metrics = bytes_of(run / "metrics.csv");
@@ -291,7 +294,8 @@ TEST(RunDirectory, RefusesToContinueWhatIsDamagedOrOther) {
   EXPECT_EQ(run_status(run).state, RunState::damaged);
   EXPECT_THAT(refusal(example::identity()), HasSubstr("checkpoint.h5: cannot be read"));
   EXPECT_THAT(message_of<InputError>([&] {
-                RunDirectory::open(run).begin(example::identity(), example::policy_info({}), example::state({}, 0), false);
+                RunDirectory::open(run).begin(example::identity(), example::policy_info({}), example::state({}, 0),
+                                              false);
               }),
               EndsWith("checkpoint.h5: missing, but the run has completed iterations"));
 
@@ -299,10 +303,12 @@ TEST(RunDirectory, RefusesToContinueWhatIsDamagedOrOther) {
   fs::remove(run / "updates.h5");
   EXPECT_THAT(refusal(example::identity()), HasSubstr("updates.h5: cannot be read"));
 
-  EXPECT_THAT(message_of<InputError>([&] { RunDirectory::open(folder / "none"); }), EndsWith("none: no such directory"));
+  EXPECT_THAT(message_of<InputError>([&] { RunDirectory::open(folder / "none"); }),
+              EndsWith("none: no such directory"));
   EXPECT_THAT(message_of<InputError>([&] { RunDirectory::open(folder.path()); }),
               EndsWith("is not the directory of a run: it has no run.toml"));
-  EXPECT_THAT(message_of<InputError>([&] { static_cast<void>(run_status(run / "run.toml")); }), EndsWith("is not a directory"));
+  EXPECT_THAT(message_of<InputError>([&] { static_cast<void>(run_status(run / "run.toml")); }),
+              EndsWith("is not a directory"));
 }
 
 TEST(RunDirectory, OverwritesNothingUnasked) {
@@ -328,9 +334,12 @@ TEST(RunDirectory, OverwritesNothingUnasked) {
   EXPECT_TRUE(fs::exists(folder / "project" / "task")) << "there was no run whose task it could be";
 
   write_bytes(folder / "file", "mine");
-  EXPECT_THAT(message_of<InputError>([&] { create(folder / "file", true); }), EndsWith("file: exists and is not a directory"));
-  EXPECT_THAT(message_of<SystemError>([&] { create(folder / "file" / "run", true); }), HasSubstr("file/run: cannot be created: "));
-  EXPECT_THAT(message_of<SystemError>([&] { create("/proc/kedge", false); }), StartsWith("/proc/kedge: cannot be created: "));
+  EXPECT_THAT(message_of<InputError>([&] { create(folder / "file", true); }),
+              EndsWith("file: exists and is not a directory"));
+  EXPECT_THAT(message_of<SystemError>([&] { create(folder / "file" / "run", true); }),
+              HasSubstr("file/run: cannot be created: "));
+  EXPECT_THAT(message_of<SystemError>([&] { create("/proc/kedge", false); }),
+              StartsWith("/proc/kedge: cannot be created: "));
   fs::create_directory(folder / "empty");
   create(folder / "empty", false);
 }

@@ -85,13 +85,18 @@ Task toy_task() {
   std::vector<char> late(T + 1, 0), steps(T + 1, 1);
   late[T - 1] = late[T] = 1;
   steps[T] = 0;
-  task.cost.push_back({"place", {Source::state, {0, 1}, {}, vec({0, 0.5}), false}, vec({1, 2}), Norm::quadratic, 0, late});
-  task.cost.push_back({"effort", {Source::action, {0, 1}, {}, vec({0, 0}), true}, vec({0.1, 0.2}), Norm::absolute, 0, steps});
-  task.cost.push_back({"applied", {Source::control, {0, 1, 2}, {}, vec({0, 0, 0}), true}, vec({1, 1, 1}), Norm::quadratic, 0, never});
-  task.cost.push_back({"sensor", {Source::sensor, {0, 1}, {}, vec({0, 0}), false}, vec({1, 1}), Norm::smooth, 0.1, always});
+  task.cost.push_back(
+      {"place", {Source::state, {0, 1}, {}, vec({0, 0.5}), false}, vec({1, 2}), Norm::quadratic, 0, late});
+  task.cost.push_back(
+      {"effort", {Source::action, {0, 1}, {}, vec({0, 0}), true}, vec({0.1, 0.2}), Norm::absolute, 0, steps});
+  task.cost.push_back(
+      {"applied", {Source::control, {0, 1, 2}, {}, vec({0, 0, 0}), true}, vec({1, 1, 1}), Norm::quadratic, 0, never});
+  task.cost.push_back(
+      {"sensor", {Source::sensor, {0, 1}, {}, vec({0, 0}), false}, vec({1, 1}), Norm::smooth, 0.1, always});
   std::vector<char> last = never;
   last[T - 2] = last[T] = 1;
-  task.success.push_back({{Source::state, {0, 1}, {}, vec({0, 0}), false}, Success::Statistic::mean_abs, 0.5, last, ""});
+  task.success.push_back(
+      {{Source::state, {0, 1}, {}, vec({0, 0}), false}, Success::Statistic::mean_abs, 0.5, last, ""});
   return task;
 }
 
@@ -109,15 +114,16 @@ TvLinearGaussian toy_policy(double std = 0.3) {
   return TvLinearGaussian(steps);
 }
 
-Batch run_toy(const Task& task, const Policy& policy, const RolloutOptions& options, std::uint64_t seed = 5, int threads = 1) {
+Batch run_toy(const Task& task, const Policy& policy, const RolloutOptions& options, std::uint64_t seed = 5,
+              int threads = 1) {
   auto batch = rollout(task, policy, options, kedge::Run{seed, threads, {}});
   EXPECT_TRUE(batch);
   return *batch;
 }
 
 /// Compares rollout n with the ten lines that a rollout is. Only for rollouts that do not diverge.
-void expect_plain_loop(const Task& task, const TvLinearGaussian& policy, const RolloutOptions& options, std::uint64_t seed,
-                       const Batch& batch, int n) {
+void expect_plain_loop(const Task& task, const TvLinearGaussian& policy, const RolloutOptions& options,
+                       std::uint64_t seed, const Batch& batch, int n) {
   const auto rollout_number = static_cast<std::uint32_t>(n);
   Stream start(seed, options.iteration, rollout_number, 0);
   VectorXd x = sample_start(task.start, start), u = VectorXd::Zero(3), y(2), s(2), a(2);
@@ -192,7 +198,8 @@ TEST(Rollout, HasOtherNumbersForAnotherSeedIterationOrRollout) {
     return VectorXd(batch.action.col(batch.step(n, t)) - mean);
   };
   EXPECT_GT((noise(base, 0, 0) - noise(base, 1, 0)).norm(), 1e-3);
-  EXPECT_GT((toy_policy()[0].C.inverse() * noise(base, 0, 0) - toy_policy()[1].C.inverse() * noise(base, 0, 1)).norm(), 1e-3);
+  EXPECT_GT((toy_policy()[0].C.inverse() * noise(base, 0, 0) - toy_policy()[1].C.inverse() * noise(base, 0, 1)).norm(),
+            1e-3);
 }
 
 TEST(Rollout, WithoutExplorationFollowsTheMean) {
@@ -235,7 +242,8 @@ TEST(Rollout, ReportsTheStepThatDivergedAndKeepsWhatCameBefore) {
     ASSERT_EQ(batch.diverged_at[0], expected);
     EXPECT_FALSE(batch.usable(0));
     EXPECT_TRUE(std::isnan(batch.success[0]));
-    EXPECT_TRUE(batch.state.allFinite() && batch.action.allFinite() && batch.cost.allFinite() && batch.terms.allFinite());
+    EXPECT_TRUE(batch.state.allFinite() && batch.action.allFinite() && batch.cost.allFinite() &&
+                batch.terms.allFinite());
     for (int t = 0; t <= T; ++t) {  // state finite and present up to and including the step that diverged; then zero
       const auto state = batch.state.col(batch.at(0, t));
       EXPECT_EQ(state.isZero(0), t > expected) << t;
@@ -291,14 +299,14 @@ TEST(Rollout, DivergesWhereTheActionIsNotFinite) {
 TEST(Rollout, CountsCommandedEntriesBeyondTheirLimits) {
   const Task task = growing_task(0.1);
   TvLinearGaussian policy = still_policy();
-  policy[1].k = vec({0.6, 0.9});   // both beyond
-  policy[4].k = vec({-0.6, -2});   // the second has no lower limit
-  policy[5].k = vec({0.5, 0.8});   // at the limits is within them
+  policy[1].k = vec({0.6, 0.9});  // both beyond
+  policy[4].k = vec({-0.6, -2});  // the second has no lower limit
+  policy[5].k = vec({0.5, 0.8});  // at the limits is within them
   const Batch batch = run_toy(task, policy, {4, 0, false});
   ASSERT_TRUE(batch.usable(0));
   EXPECT_DOUBLE_EQ(batch.saturated, 3.0 / (2 * T));
-  EXPECT_EQ(batch.action.col(batch.step(0, 1)), vec({0.6, 0.9}));                 // as commanded
-  EXPECT_DOUBLE_EQ(batch.terms(2, batch.at(0, 1)), 0.5 * 0.5 + 0.8 * 0.8);        // as applied
+  EXPECT_EQ(batch.action.col(batch.step(0, 1)), vec({0.6, 0.9}));           // as commanded
+  EXPECT_DOUBLE_EQ(batch.terms(2, batch.at(0, 1)), 0.5 * 0.5 + 0.8 * 0.8);  // as applied
   EXPECT_DOUBLE_EQ(batch.terms(1, batch.at(0, 1)), 0.1 * 0.6 + 0.2 * 0.9);
 }
 

@@ -82,7 +82,8 @@ TEST(TermValue, IsItsFormulaForEverySourceNormAndMatrix) {
       for (const bool with_matrix : {false, true})
         for (const Index entries : {1, 3, 16, 17, 40}) {  // 16 is where residuals move to the heap
           Stream random(7, 0, name++, 0);
-          const Point at{random_vector(50, random), random_vector(50, random), random_vector(50, random), random_vector(50, random)};
+          const Point at{random_vector(50, random), random_vector(50, random), random_vector(50, random),
+                         random_vector(50, random)};
           CostTerm term;
           term.residual.source = source;
           for (Index j = 0; j < entries; ++j) term.residual.index.push_back(static_cast<Index>(random.bits() % 50));
@@ -129,9 +130,11 @@ Task small_task() {
   task.action_high = vec({inf});
   task.start.mean = vec({1, 2});
   task.start.spread = vec({0, 1});
-  task.cost.push_back({"place", {Source::state, {0}, {}, vec({0}), false}, vec({1}), Norm::quadratic, 0.0, {1, 1, 1, 1}});
+  task.cost.push_back(
+      {"place", {Source::state, {0}, {}, vec({0}), false}, vec({1}), Norm::quadratic, 0.0, {1, 1, 1, 1}});
   task.cost.push_back({"effort", {Source::action, {0}, {}, vec({0}), true}, vec({1}), Norm::smooth, 0.1, {1, 1, 1, 0}});
-  task.success.push_back({{Source::state, {1}, {}, vec({0}), false}, Success::Statistic::max_abs, 0.5, {0, 0, 0, 1}, ""});
+  task.success.push_back(
+      {{Source::state, {1}, {}, vec({0}), false}, Success::Statistic::max_abs, 0.5, {0, 0, 0, 1}, ""});
   return task;
 }
 
@@ -151,40 +154,78 @@ TEST(ValidateTask, RefusesEveryMistakeAndNamesIt) {
       {"control step infinite", [](Task& t) { t.control_step = inf; }, "task.control_step = inf"},
       {"control step NaN", [](Task& t) { t.control_step = nan; }, "task.control_step = nan"},
       {"sees nothing", [](Task& t) { t.observation = {}; }, "task.observation = [], but must be not empty"},
-      {"sees beyond the state", [](Task& t) { t.observation = {0, 2}; }, "task.observation = 2, but must be in [0, 2)"},
+      {"sees beyond the state",
+       [](Task& t) {
+         t.observation = {0, 2};
+       },
+       "task.observation = 2, but must be in [0, 2)"},
       {"sees a negative entry", [](Task& t) { t.observation = {-1}; }, "task.observation = -1"},
       {"drives nothing", [](Task& t) { t.control_index = {}; }, "task.control_index = [], but must be not empty"},
-      {"drives beyond the controls", [](Task& t) { t.control_index = {1}; }, "task.control_index = 1, but must be in [0, 1)"},
+      {"drives beyond the controls", [](Task& t) { t.control_index = {1}; },
+       "task.control_index = 1, but must be in [0, 1)"},
       {"too few limits", [](Task& t) { t.action_low = VectorXd(0); }, "task.action_low size = 0, but must be 1"},
-      {"too many limits", [](Task& t) { t.action_high = vec({1, 1}); }, "task.action_high size = 2, but must be 1"},
-      {"limits equal", [](Task& t) { t.action_high = vec({-1}); }, "task.action limits [-1, -1], but low must be < high"},
+      {"too many limits",
+       [](Task& t) {
+         t.action_high = vec({1, 1});
+       },
+       "task.action_high size = 2, but must be 1"},
+      {"limits equal", [](Task& t) { t.action_high = vec({-1}); },
+       "task.action limits [-1, -1], but low must be < high"},
       {"limit NaN", [](Task& t) { t.action_high = vec({nan}); }, "low must be < high"},
       {"start of another size", [](Task& t) { t.start.mean = vec({1}); }, "task.start.mean size = 1"},
-      {"start NaN", [](Task& t) { t.start.mean = vec({1, nan}); }, "2 finite numbers"},
-      {"spread negative", [](Task& t) { t.start.spread = vec({0, -1}); }, "2 numbers >= 0"},
-      {"spread infinite", [](Task& t) { t.start.spread = vec({0, inf}); }, "2 numbers >= 0"},
+      {"start NaN",
+       [](Task& t) {
+         t.start.mean = vec({1, nan});
+       },
+       "2 finite numbers"},
+      {"spread negative",
+       [](Task& t) {
+         t.start.spread = vec({0, -1});
+       },
+       "2 numbers >= 0"},
+      {"spread infinite",
+       [](Task& t) {
+         t.start.spread = vec({0, inf});
+       },
+       "2 numbers >= 0"},
       {"spread of another size", [](Task& t) { t.start.spread = vec({0}); }, "task.start.spread size = 1"},
       {"no cost", [](Task& t) { t.cost.clear(); }, "task.cost = [], but must be not empty"},
-      {"term of nothing", [](Task& t) { t.cost[0].residual.index = {}; }, "task.cost.place.index = [], but must be not empty"},
-      {"term beyond the state", [](Task& t) { t.cost[0].residual.index = {2}; }, "task.cost.place.index = 2, but must be in [0, 2)"},
-      {"term of a sensor that is not there",
-       [](Task& t) { t.cost[0].residual.source = Source::sensor; }, "task.cost.place.index = 0, but must be in [0, 0)"},
-      {"term beyond the actions", [](Task& t) { t.cost[1].residual.index = {1}; }, "task.cost.effort.index = 1, but must be in [0, 1)"},
+      {"term of nothing", [](Task& t) { t.cost[0].residual.index = {}; },
+       "task.cost.place.index = [], but must be not empty"},
+      {"term beyond the state", [](Task& t) { t.cost[0].residual.index = {2}; },
+       "task.cost.place.index = 2, but must be in [0, 2)"},
+      {"term of a sensor that is not there", [](Task& t) { t.cost[0].residual.source = Source::sensor; },
+       "task.cost.place.index = 0, but must be in [0, 0)"},
+      {"term beyond the actions", [](Task& t) { t.cost[1].residual.index = {1}; },
+       "task.cost.effort.index = 1, but must be in [0, 1)"},
       {"term beyond the controls",
-       [](Task& t) { t.cost[1].residual = {Source::control, {1}, {}, vec({0}), true}; }, "task.cost.effort.index = 1, but must be in [0, 1)"},
-      {"matrix of other columns",
-       [](Task& t) { t.cost[0].residual.matrix = MatrixXd::Ones(1, 2); }, "task.cost.place.matrix columns = 2, but must be 1"},
-      {"matrix of other rows", [](Task& t) { t.cost[0].residual.matrix = MatrixXd::Ones(2, 1); }, "task.cost.place.target size = 1, but must be 2"},
+       [](Task& t) {
+         t.cost[1].residual = {Source::control, {1}, {}, vec({0}), true};
+       },
+       "task.cost.effort.index = 1, but must be in [0, 1)"},
+      {"matrix of other columns", [](Task& t) { t.cost[0].residual.matrix = MatrixXd::Ones(1, 2); },
+       "task.cost.place.matrix columns = 2, but must be 1"},
+      {"matrix of other rows", [](Task& t) { t.cost[0].residual.matrix = MatrixXd::Ones(2, 1); },
+       "task.cost.place.target size = 1, but must be 2"},
       {"matrix NaN", [](Task& t) { t.cost[0].residual.matrix = MatrixXd::Constant(1, 1, nan); }, "not finite"},
-      {"target of another size", [](Task& t) { t.cost[0].residual.target = vec({0, 0}); }, "task.cost.place.target size = 2, but must be 1"},
+      {"target of another size",
+       [](Task& t) {
+         t.cost[0].residual.target = vec({0, 0});
+       },
+       "task.cost.place.target size = 2, but must be 1"},
       {"target infinite", [](Task& t) { t.cost[0].residual.target = vec({inf}); }, "not finite"},
-      {"active at too few steps", [](Task& t) { t.cost[0].active = {1}; }, "task.cost.place.active size = 1, but must be horizon + 1"},
+      {"active at too few steps", [](Task& t) { t.cost[0].active = {1}; },
+       "task.cost.place.active size = 1, but must be horizon + 1"},
       {"action at the final state", [](Task& t) { t.cost[1].active.back() = 1; }, "task.cost.effort.active = final"},
-      {"an action that needs no action",
-       [](Task& t) { t.cost[1].residual.needs_action = false; }, "task.cost.effort.needs_action = false"},
+      {"an action that needs no action", [](Task& t) { t.cost[1].residual.needs_action = false; },
+       "task.cost.effort.needs_action = false"},
       {"weight negative", [](Task& t) { t.cost[0].weight = vec({-1}); }, "task.cost.place.weight"},
       {"weight NaN", [](Task& t) { t.cost[0].weight = vec({nan}); }, "task.cost.place.weight"},
-      {"weight of another size", [](Task& t) { t.cost[0].weight = vec({1, 1}); }, "task.cost.place.weight size = 2"},
+      {"weight of another size",
+       [](Task& t) {
+         t.cost[0].weight = vec({1, 1});
+       },
+       "task.cost.place.weight size = 2"},
       {"width 0", [](Task& t) { t.cost[1].width = 0; }, "task.cost.effort.width = 0, but must be > 0"},
       {"width infinite", [](Task& t) { t.cost[1].width = inf; }, "task.cost.effort.width = inf"},
       {"success beyond the state", [](Task& t) { t.success[0].residual.index = {5}; }, "task.success.index = 5"},

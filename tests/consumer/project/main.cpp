@@ -33,7 +33,8 @@ struct Cart final : kedge::System {
   void sensors(VectorOut) const override {}
 };
 
-kedge::CostTerm squared(const char* name, kedge::Source source, std::vector<Index> index, Eigen::VectorXd weight, int T) {
+kedge::CostTerm squared(const char* name, kedge::Source source, std::vector<Index> index, Eigen::VectorXd weight,
+                        int T) {
   kedge::CostTerm term;
   term.name = name;
   term.residual.source = source;

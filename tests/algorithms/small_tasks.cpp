@@ -1,0 +1,138 @@
+#include "small_tasks.h"
+
+#include <limits>
+
+namespace kedge::test {
+
+namespace {
+
+class Integrator final : public System {
+ public:
+  Integrator(MatrixXd A, MatrixXd B, double edge)
+      : A_(std::move(A)), B_(std::move(B)), edge_(edge), x_(VectorXd::Zero(2)) {}
+  [[nodiscard]] Index nx() const override { return 2; }
+  [[nodiscard]] Index nu() const override { return 1; }
+  [[nodiscard]] Index nsensor() const override { return 0; }
+  [[nodiscard]] std::unique_ptr<System> clone() const override { return std::make_unique<Integrator>(*this); }
+  void reset(VectorIn x) override { x_ = x; }
+  [[nodiscard]] bool step(VectorIn u) override {
+    x_ = (A_ * x_ + B_ * u).eval();
+    return std::abs(x_[0]) <= edge_;
+  }
+  void settle() override {}
+  void state(VectorOut x) const override { x = x_; }
+  void sensors(VectorOut) const override {}
+
+ private:
+  MatrixXd A_, B_;
+  double edge_;
+  VectorXd x_;
+};
+
+}  // namespace
+
+DoubleIntegrator::DoubleIntegrator() : A(2, 2), B(2, 1), Q(2, 2), R(1, 1), Qf(2, 2) {
+  A << 1, 0.1, 0, 1;
+  B << 0.005, 0.1;
+  Q << 1, 0, 0, 0.1;
+  R << 0.01;
+  Qf << 50, 0, 0, 5;
+  start = {StartDistribution::Kind::gaussian, VectorXd(2), VectorXd(2)};
+  start.mean << 1, -0.5;
+  start.spread << 0.2, 0.2;
+}
+
+Task DoubleIntegrator::task(double edge, double limit) const {
+  Task task;
+  task.name = "double_integrator";
+  task.system = std::make_shared<Integrator>(A, B, edge);
+  task.horizon = T;
+  task.control_step = 0.1;
+  task.observation = {0, 1};
+  task.observation_names = {"x", "v"};
+  task.control_index = {0};
+  task.action_names = {"force"};
+  task.action_low = VectorXd::Constant(1, -limit);
+  task.action_high = VectorXd::Constant(1, limit);
+  task.start = start;
+  std::vector<char> decisions(static_cast<std::size_t>(T) + 1, 1), end(static_cast<std::size_t>(T) + 1, 0);
+  decisions.back() = 0;
+  end.back() = 1;
+  const VectorXd zero = VectorXd::Zero(2);
+  task.cost.push_back({"state", {Source::state, {0, 1}, {}, zero, false}, Q.diagonal(), Norm::quadratic, 0, decisions});
+  task.cost.push_back(
+      {"force", {Source::action, {0}, {}, zero.head(1), true}, R.diagonal(), Norm::quadratic, 0, decisions});
+  task.cost.push_back({"arrival", {Source::state, {0, 1}, {}, zero, false}, Qf.diagonal(), Norm::quadratic, 0, end});
+  task.success.push_back(
+      {{Source::state, {0}, {}, zero.head(1), false}, Success::Statistic::max_abs, 0.1, end, "|x| at the end < 0.1"});
+  return task;
+}
+
+double DoubleIntegrator::expected_cost(const TvLinearGaussian& policy) const {
+  VectorXd mean = start.mean;
+  MatrixXd cov = start.spread.array().square().matrix().asDiagonal();
+  double cost = 0.0;
+  for (int t = 0; t < T; ++t) {
+    const MatrixXd& K = policy[t].K;
+    const VectorXd a = K * mean + policy[t].k;
+    cost += mean.dot(Q * mean) + (Q * cov).trace() + a.dot(R * a) + (R * K * cov * K.transpose()).trace();
+    const MatrixXd closed = A + B * K;
+    mean = (A * mean + B * a).eval();
+    cov = (closed * cov * closed.transpose()).eval();
+  }
+  return cost + mean.dot(Qf * mean) + (Qf * cov).trace();
+}
+
+double DoubleIntegrator::least_cost() const {
+  MatrixXd P = Qf;
+  for (int t = 0; t < T; ++t) {
+    const MatrixXd K = -(R + B.transpose() * P * B).inverse() * B.transpose() * P * A;
+    const MatrixXd closed = A + B * K;
+    P = (Q + K.transpose() * R * K + closed.transpose() * P * closed).eval();
+  }
+  const MatrixXd cov = start.spread.array().square().matrix().asDiagonal();
+  return start.mean.dot(P * start.mean) + (P * cov).trace();
+}
+
+MotoOptions small_options() {
+  MotoOptions options;
+  options.iterations = 30;
+  options.rollouts = 20;
+  options.epsilon = 0.2;
+  options.beta0 = 0.1;
+  options.initial_std = 3.0;
+  options.window = 3;
+  options.record_updates = true;
+  return options;
+}
+
+Recording record(const Task& task, MotoState state, const MotoOptions& options, const Run& run) {
+  Recording r;
+  r.result = moto(task, std::move(state), options, run,
+                  [&](const Iteration& iteration, const MotoState& now, const MotoRecord* updates) {
+                    r.iterations.push_back(iteration);
+                    r.policies.push_back(now.policy);
+                    if (updates) r.records.push_back(*updates);
+                  });
+  return r;
+}
+
+double metric(const Iteration& iteration, const std::string& name) {
+  for (const Metric& m : iteration.metrics)
+    if (m.first == name) return m.second;
+  return std::numeric_limits<double>::quiet_NaN();
+}
+
+bool same_bits(const TvLinearGaussian& a, const TvLinearGaussian& b) {
+  bool same = a.horizon() == b.horizon();
+  for (int t = 0; same && t < a.horizon(); ++t)
+    same = same_bits(a[t].K, b[t].K) && same_bits(a[t].k, b[t].k) && same_bits(a[t].Sigma, b[t].Sigma) &&
+           same_bits(a[t].C, b[t].C);
+  return same;
+}
+
+bool same(const Iteration& a, const Iteration& b) {
+  return a.number == b.number && a.metrics == b.metrics && a.warnings == b.warnings;
+}
+
+}  // namespace kedge::test

@@ -1,0 +1,51 @@
+// Small tasks for the tests of algorithms: a double integrator whose optimum is known, and the same with an edge beyond which
+// the simulation diverges.
+#pragma once
+
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "kedge/algorithms/moto.h"
+
+namespace kedge::test {
+
+/// Position and velocity, one force; quadratic costs at all steps, heavier at the final state.
+struct DoubleIntegrator {
+  int T = 15;
+  MatrixXd A, B, Q, R, Qf;  ///< cost sum_t x'Qx + a'Ra, and x'Qf x at the end; Q, R, Qf diagonal
+  StartDistribution start;
+  DoubleIntegrator();
+  /// @param edge |x0| beyond which the simulation diverges  @param limit of the force
+  [[nodiscard]] Task task(double edge = 1e100, double limit = 1e100) const;
+  /// Expected summed cost of the mean actions of a policy, exactly.
+  [[nodiscard]] double expected_cost(const TvLinearGaussian& policy) const;
+  /// The least expected summed cost, by the Riccati recursion.
+  [[nodiscard]] double least_cost() const;
+};
+
+/// Options that learn the double integrator quickly.
+MotoOptions small_options();
+
+/// All that an observer sees, and the result.
+struct Recording {
+  std::vector<Iteration> iterations;
+  std::vector<TvLinearGaussian> policies;
+  std::vector<MotoRecord> records;
+  MotoResult result;
+};
+Recording record(const Task& task, MotoState state, const MotoOptions& options, const Run& run);
+
+double metric(const Iteration& iteration, const std::string& name);
+
+template <class A, class B>
+bool same_bits(const A& a, const B& b) {
+  return a.rows() == b.rows() && a.cols() == b.cols() &&
+         std::memcmp(a.data(), b.data(), sizeof(double) * static_cast<std::size_t>(a.size())) == 0;
+}
+bool same_bits(const TvLinearGaussian& a, const TvLinearGaussian& b);
+
+/// Equal numbers, names and warnings; times may differ.
+bool same(const Iteration& a, const Iteration& b);
+
+}  // namespace kedge::test

@@ -38,10 +38,13 @@ void check_fit(const Task& task, const MotoState& state, const MotoOptions& opti
            policy.action_dim() == task.da();
   };
   bool ok = fits(state.policy);
-  for (const Epoch& epoch : state.window)
-    ok = ok && fits(epoch.policy) && epoch.batch.horizon == task.horizon &&
-         epoch.batch.terms.rows() == static_cast<Index>(task.cost.size()) &&
+  for (const Epoch& epoch : state.window) {
+    const Batch& batch = epoch.batch;
+    ok = ok && fits(epoch.policy) && batch.horizon == task.horizon && batch.observation.rows() == task.ds() &&
+         batch.action.rows() == task.da() && batch.terms.rows() == static_cast<Index>(task.cost.size()) &&
          epoch.rho.size() == static_cast<std::size_t>(task.horizon);
+    for (const Gaussian& rho : epoch.rho) ok = ok && rho.dim() == task.ds();
+  }
   if (!ok)
     throw InputError(
         fmt::format("the policy or the stored rollouts do not fit the task {}: horizon {}, {} observations, {} actions",

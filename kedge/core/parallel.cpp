@@ -28,6 +28,16 @@ namespace {
 #endif
 }
 
+/// Passes an edge at the end of a scope, whether it ends by an exception or not.
+struct PublishAtEnd {
+  char& edge;
+  ~PublishAtEnd() { publish(edge); }
+};
+struct ObserveAtEnd {
+  char& edge;
+  ~ObserveAtEnd() { observe(edge); }
+};
+
 }  // namespace
 
 void parallel_for(Index n, int threads, const std::function<void(Index)>& body) {
@@ -42,6 +52,7 @@ void parallel_for(Index n, int threads, const std::function<void(Index)>& body) 
   tbb::task_arena arena(threads);
   char begin = 0, end = 0;                                      // caller -> body, body -> caller
   std::vector<char> worker(static_cast<std::size_t>(threads));  // body -> the next body with that worker_index()
+  const ObserveAtEnd from_bodies{end};
   publish(begin);
   arena.execute([&] {
     tbb::parallel_for(
@@ -50,13 +61,11 @@ void parallel_for(Index n, int threads, const std::function<void(Index)>& body) 
           char& mine = worker[static_cast<std::size_t>(worker_index())];
           observe(begin);
           observe(mine);
+          const PublishAtEnd to_next{mine}, to_caller{end};
           body(i);
-          publish(mine);
-          publish(end);
         },
         tbb::auto_partitioner{});
   });
-  observe(end);
 }
 
 int worker_index() {

@@ -317,6 +317,32 @@ TEST(MotoUpdate, MeetsLargeKlBounds) {
   }
 }
 
+/// Problem `number` with its states moved to `distance` standard deviations from the origin. Every second old policy has
+/// k = -K mu + (as much as before): large terms cancel in its mean; the mean of the others is as large as K mu.
+Problem far_problem(std::uint32_t number, double distance) {
+  Problem p = random_problem(number);
+  Stream random(31, number, 0, 0);
+  const VectorXd mean = distance * p.rho.L * random_matrix(p.ds(), 1, random).normalized();
+  if (number % 2 == 0) p.pi.k -= p.pi.K * (mean - p.rho.mean);
+  p.rho.mean = mean;
+  return p;
+}
+
+TEST(MotoUpdate, StaysWithinTheBoundsFarFromTheOrigin) {
+  for (std::uint32_t i = 0; i < 500; ++i)
+    for (const double distance : {1e3, 1e6, 1e9}) {
+      SCOPED_TRACE(fmt::format("problem {} at {:.0e}", i, distance));
+      const Problem p = far_problem(i, distance);
+      const Problem near = random_problem(i);  // Q is the same in whitened coordinates
+      const MotoUpdate u = moto_update(p.pi, whiten(near.q, near.pi, near.rho), p.rho, p.bounds);
+      expect_bounds_met(p, u);
+      if (u.eta > 0) {
+        EXPECT_GT(u.kl,
+                  p.bounds.epsilon * (1 - 1e-12 * std::max(1e3, distance)));  // no more is lost than by rounding k
+      }
+    }
+}
+
 TEST(MotoUpdate, ReachesTheLargestFeasibleEntropy) {
   for (std::uint32_t i = 0; i < 60; ++i) {
     SCOPED_TRACE(i);

@@ -271,14 +271,14 @@ Step best_step(const EigenQuadratic& q, const TrustRegion& bounds) {
   return step_of(dual, bounds.epsilon < infinity ? solve(dual) : evaluate(dual, 0.0));
 }
 
-/// Sigma' = V diag(r) V' and K' = K + dK, dK = V diag(F) G_xi L^-1, rounded; then the k' for which the mean at mu_s moves by
-/// V diag(F) G_1 although K' is rounded: far from the origin K' mu_s is large. C is not finite if Sigma' is not positive.
+/// Sigma' = V diag(r) V' and K' = K + V diag(F) G_xi L^-1, rounded, and the k' with which the mean at mu_s moves by
+/// V diag(F) G_1 for this rounded K': far from the origin that makes a difference. If Sigma' is not positive, C is NaN.
 LinearGaussian stored(const Step& step, const EigenQuadratic& q, const LinearGaussian& pi, const Gaussian& rho) {
   const Index ds = rho.mean.size();
   const MatrixXd shift = q.V * step.F.asDiagonal() * q.G;  // new mean - old mean = shift [xi; 1], xi = L^-1 (s - mu)
   LinearGaussian next;
   next.K = pi.K + divide_right(shift.leftCols(ds), rho.L);
-  next.k = affine_difference(pi.K, pi.k, next.K, -shift.col(ds), rho.mean);
+  next.k = pi.k + shift.col(ds) - (next.K - pi.K) * rho.mean;
   next.Sigma = symmetric_part(q.V * step.r.asDiagonal() * q.V.transpose());
   const Eigen::LLT<MatrixXd> cholesky(next.Sigma);
   next.C = cholesky.matrixL();

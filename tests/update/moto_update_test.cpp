@@ -362,7 +362,7 @@ TEST(MotoUpdate, StaysWithinTheBoundsWhereThePolicyIsNearlySingular) {
     const WhitenedQuadratic q = whiten(p.q, p.pi, p.rho);
     Stream random(37, i, 0, 0);
     const MatrixXd U = Eigen::HouseholderQR<MatrixXd>(random_matrix(p.da(), p.da(), random)).householderQ();
-    const VectorXd variance = Eigen::pow(10.0, VectorXd::LinSpaced(p.da(), -8, 0).array());  // log det loses digits
+    const VectorXd variance = Eigen::pow(10.0, VectorXd::LinSpaced(p.da(), -11, 0).array());  // log det loses digits
     p.pi = make_linear_gaussian(p.pi.K, p.pi.k, U * variance.asDiagonal() * U.transpose());
     const MotoUpdate u = moto_update(p.pi, q, p.rho, p.bounds);
     ASSERT_EQ(u.status, UpdateStatus::ok) << u.message;

@@ -58,22 +58,19 @@ Eigen::LLT<MatrixXd> factor_with_ridge(MatrixXd gram, double ridge) {
   return Eigen::LLT<MatrixXd>(gram);
 }
 
-/// value_k += q(W x_k - b) for every row x_k of x.
-void add_values(const Quadratic& q, const Whitening& map, const MatrixXd& x, VectorXd& value) {
-  MatrixXd scratch(kBlock, x.cols());
+/// value_k += q(z_k) for every row z_k of z.
+void add_values(const Quadratic& q, const MatrixXd& z, VectorXd& value) {
   VectorXd slope(kBlock);
-  for (Index k = 0; k < x.rows(); k += kBlock) {
-    const Index count = std::min(kBlock, x.rows() - k);
-    auto z = scratch.topRows(count);
+  for (Index k = 0; k < z.rows(); k += kBlock) {
+    const Index count = std::min(kBlock, z.rows() - k);
+    const auto block = z.middleRows(k, count);
     auto s = slope.head(count);
     auto v = value.segment(k, count);
-    z = x.middleRows(k, count);
-    whiten_rows(map, z);
     v.array() += q.c;
     for (Index i = 0; i < z.cols(); ++i) {
-      s = 0.5 * q.H(i, i) * z.col(i) + VectorXd::Constant(count, q.g[i]);
-      for (Index j = 0; j < i; ++j) s += q.H(i, j) * z.col(j);
-      v += s.cwiseProduct(z.col(i));
+      s = 0.5 * q.H(i, i) * block.col(i) + VectorXd::Constant(count, q.g[i]);
+      for (Index j = 0; j < i; ++j) s += q.H(i, j) * block.col(j);
+      v += s.cwiseProduct(block.col(i));
     }
   }
 }
@@ -82,11 +79,12 @@ void add_values(const Quadratic& q, const Whitening& map, const MatrixXd& x, Vec
 
 std::optional<Regression> prepare_regression(const Task& task, int t, const std::deque<Transitions>& data,
                                              const WeightedSamples& samples, const Whitening& map,
-                                             const RegressionOptions& options) {
+                                             const Whitening* next_map, const RegressionOptions& options) {
   const Index N = samples.weight.size(), n = map.dim(), ds = data.back().next.rows();
   if (N == 0) return std::nullopt;
 
-  Regression r{MatrixXd(N, n), MatrixXd(N, ds), samples.weight, VectorXd(N), {}, {}, {}};
+  if (options.monte_carlo) next_map = nullptr;
+  Regression r{MatrixXd(N, n), MatrixXd(next_map ? N : 0, ds), samples.weight, VectorXd(N), {}, {}, {}};
   const ActiveTerms active(task, t);
   GramAccumulator gram(feature_count(n));
   VectorXd root(kBlock);
@@ -100,11 +98,13 @@ std::optional<Regression> prepare_regression(const Task& task, int t, const std:
       const Transitions& d = data[epoch];
       const Index i = sample - offset;
       for (Index j = 0; j < n; ++j) r.z(first + k, j) = d.x(j, i);
-      for (Index j = 0; j < ds; ++j) r.next(first + k, j) = d.next(j, i);
+      if (next_map)
+        for (Index j = 0; j < ds; ++j) r.next(first + k, j) = d.next(j, i);
       r.cost[first + k] = options.monte_carlo ? d.cost_to_go[i] : active.cost(d, i);
     }
     auto z = r.z.middleRows(first, count);
     whiten_rows(map, z);
+    if (next_map) whiten_rows(*next_map, r.next.middleRows(first, count));
     root.head(count) = r.weight.segment(first, count).cwiseSqrt();
     hermite_features(z, root.head(count), gram.block().topRows(count));
     gram.add(count);
@@ -140,16 +140,15 @@ std::optional<QuadraticFit> fit_quadratics(const Regression& r, VectorIn target,
   return fit;
 }
 
-std::optional<std::vector<QuadraticFit>> fit_backwards(const std::vector<Regression>& regressions,
-                                                       const std::vector<Whitening>& state_maps,
+std::optional<std::vector<QuadraticFit>> fit_backwards(const std::vector<Regression>& regressions, Index ds,
                                                        const RegressionOptions& options, int& failed) {
   const int T = static_cast<int>(regressions.size());
   std::vector<QuadraticFit> fits(static_cast<std::size_t>(T));
   for (int t = T - 1; t >= 0; --t) {
     const auto i = static_cast<std::size_t>(t);
     VectorXd target = -regressions[i].cost;
-    if (t + 1 < T && !options.monte_carlo) add_values(fits[i + 1].v, state_maps[i + 1], regressions[i].next, target);
-    auto fit = fit_quadratics(regressions[i], target, state_maps[i].dim(), options.ridge);
+    if (t + 1 < T && !options.monte_carlo) add_values(fits[i + 1].v, regressions[i].next, target);
+    auto fit = fit_quadratics(regressions[i], target, ds, options.ridge);
     if (!fit) {
       failed = t;
       return std::nullopt;

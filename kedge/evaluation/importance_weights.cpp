@@ -27,11 +27,11 @@ static_assert(kTile == 4 * kLanes, "log_density keeps a tile in four registers")
 /// A density this far below the largest one (in nats) adds less than rounding to a sum of them.
 constexpr double kNegligible = 45.0;
 
-/// Samples [first, first + kTile) of x [n, samples], one a row, those beyond the end zero.
+/// Samples [first, first + kTile) of x [samples, n], those beyond the end zero.
 TileMatrix load_tile(const MatrixXd& x, Index first) {
-  TileMatrix tile = TileMatrix::Zero(kTile, x.rows());
-  const Index count = std::min(kTile, x.cols() - first);
-  tile.topRows(count) = x.middleCols(first, count).transpose().array();
+  TileMatrix tile = TileMatrix::Zero(kTile, x.cols());
+  const Index count = std::min(kTile, x.rows() - first);
+  tile.topRows(count) = x.middleRows(first, count).array();
   return tile;
 }
 
@@ -102,19 +102,19 @@ WeightedSamples select_from_chunks(VectorIn log_weight, const std::vector<Index>
   // Half of the allowance goes to whatever is below (cutoff / 2n) of the largest weight: no exponential is taken of those.
   const auto n = static_cast<double>(log_weight.size());
   const double floor = cutoff > 0 ? top + std::log(0.5 * cutoff / n) : top - 700.0;
-  std::vector<Index> row;
-  std::vector<double> weight;  // relative to the largest; first its logarithm
+  std::vector<Index> row(chunk_first.empty() ? 0 : static_cast<std::size_t>(chunk_first.back()));
+  Eigen::ArrayXd w(static_cast<Index>(row.size()));  // weights relative to the largest; first their logarithms
+  Index count = 0;
   for (Index c = 0; c < chunk_top.size(); ++c) {
     if (chunk_top[c] < floor) continue;
     const auto chunk = static_cast<std::size_t>(c);
-    for (Index i = chunk_first[chunk]; i < chunk_first[chunk + 1]; ++i) {
-      if (log_weight[i] < floor) continue;
-      row.push_back(i);
-      weight.push_back(log_weight[i] - top);
+    for (Index i = chunk_first[chunk]; i < chunk_first[chunk + 1]; ++i) {  // without a branch on the weight
+      row[static_cast<std::size_t>(count)] = i;
+      w[count] = log_weight[i] - top;
+      count += !(log_weight[i] < floor);
     }
   }
-  // A copy at an aligned address: sums and exponentials over a map round differently from one address to the next.
-  Eigen::ArrayXd w = Eigen::Map<const Eigen::ArrayXd>(weight.data(), static_cast<Index>(weight.size()));
+  w.conservativeResize(count);
   constexpr double bins = 256;
   const Eigen::ArrayXi bin = (w * (bins / (floor - top))).min(bins - 1).cast<int>();  // 0: the heaviest
   w = w.exp();
@@ -129,15 +129,14 @@ WeightedSamples select_from_chunks(VectorIn log_weight, const std::vector<Index>
   while (last > 0 && dropped + mass[static_cast<std::size_t>(last)] <= 0.5 * cutoff * total)
     dropped += mass[static_cast<std::size_t>(last--)];
 
-  std::size_t kept = 0;
-  for (Index i = 0; i < w.size(); ++i) {
-    if (bin[i] > last) continue;
-    row[kept] = row[static_cast<std::size_t>(i)];
-    weight[kept++] = w[i];
+  Index kept = 0;
+  for (Index i = 0; i < count; ++i) {
+    row[static_cast<std::size_t>(kept)] = row[static_cast<std::size_t>(i)];
+    w[kept] = w[i];
+    kept += bin[i] <= last;
   }
-  row.resize(kept);
-  samples.row = std::move(row);
-  samples.weight = Eigen::Map<const VectorXd>(weight.data(), static_cast<Index>(kept));
+  samples.row.assign(row.begin(), row.begin() + kept);
+  samples.weight = w.head(kept);
   const double kept_total = samples.weight.sum();
   samples.weight /= kept_total;
   samples.left_out = std::max(0.0, (total - kept_total) / total);

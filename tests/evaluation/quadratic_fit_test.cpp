@@ -111,12 +111,12 @@ TEST(PrepareRegression, RecomputesTheCostForTheStepThatIsFitted) {
     for (std::size_t k = 0; k < p.samples.row.size(); ++k) {
       const auto [d, i] = find(p, k);
       double cost = 0.0;
-      for (const int term : now[static_cast<std::size_t>(t)]) cost += d->terms(term, i);
-      for (const int term : at_end[static_cast<std::size_t>(t)]) cost += d->next_terms(term, i);
+      for (const int term : now[static_cast<std::size_t>(t)]) cost += d->terms(i, term);
+      for (const int term : at_end[static_cast<std::size_t>(t)]) cost += d->next_terms(i, term);
       EXPECT_DOUBLE_EQ(r->cost[static_cast<Index>(k)], cost) << "step " << t;
-      const VectorXd xi = p.next_map.W * d->next.col(i) - p.next_map.b;
+      const VectorXd xi = p.next_map.W * d->next.row(i).transpose() - p.next_map.b;
       EXPECT_LT((r->next.row(static_cast<Index>(k)).transpose() - xi).norm(), 1e-11 * (1 + xi.norm()));
-      const VectorXd z = p.map.W * d->x.col(i) - p.map.b;
+      const VectorXd z = p.map.W * d->x.row(i).transpose() - p.map.b;
       EXPECT_LT((r->z.row(static_cast<Index>(k)).transpose() - z).norm(), 1e-11 * (1 + z.norm()));
     }
     const auto monte_carlo = prepare_regression(task, t, p.data, p.samples, p.map, &p.next_map, {1e-3, true});
@@ -240,7 +240,7 @@ TEST(FitQuadratics, IsRefusedWhereItsTargetsOrFeaturesAreNotFinite) {
   y[3] = std::numeric_limits<double>::quiet_NaN();
   EXPECT_FALSE(fit_quadratics(*r, y, 2, 1e-3));
 
-  p.data[0].x.col(p.samples.row[0]).setConstant(1e200);  // its squares overflow
+  p.data[0].x.row(p.samples.row[0]).setConstant(1e200);  // its squares overflow
   const auto overflown = prepare_regression(task, 0, p.data, p.samples, p.map, &p.next_map, {});
   EXPECT_FALSE(overflown && fit_quadratics(*overflown, VectorXd::Ones(100), 2, 1e-3));
 }
@@ -279,10 +279,10 @@ LqProblem lq_problem(Index ds, Index da) {
   const Index N = grid.z.rows();
   Transitions d;
   d.per_step = N;
-  d.x.resize(ds + da, N * p.T);
-  d.next.resize(ds, N * p.T);
-  d.terms.resize(4, N * p.T);
-  d.next_terms.resize(4, N * p.T);
+  d.x.resize(N * p.T, ds + da);
+  d.next.resize(N * p.T, ds);
+  d.terms.resize(N * p.T, 4);
+  d.next_terms.resize(N * p.T, 4);
   d.cost_to_go = VectorXd::Zero(N * p.T);
   for (int t = 0; t < p.T; ++t) {
     p.rho.push_back(random_gaussian(ds, 1.0, random));
@@ -294,10 +294,10 @@ LqProblem lq_problem(Index ds, Index da) {
       const VectorXd s = rho.mean + rho.L * grid.z.row(k).head(ds).transpose();
       const VectorXd a = p.policy[t].K * s + p.policy[t].k + p.policy[t].C * grid.z.row(k).tail(da).transpose();
       const VectorXd next = p.A * s + p.B * a;
-      d.x.col(i) << s, a;
-      d.next.col(i) = next;
-      d.terms.col(i) << s.dot(p.Qs * s), p.qs.dot(s), a.dot(p.R * a), s.dot(p.Qf * s);
-      d.next_terms.col(i) << 0, 0, 0, next.dot(p.Qf * next);
+      d.x.row(i) << s.transpose(), a.transpose();
+      d.next.row(i) = next;
+      d.terms.row(i) << s.dot(p.Qs * s), p.qs.dot(s), a.dot(p.R * a), s.dot(p.Qf * s);
+      d.next_terms.row(i) << 0, 0, 0, next.dot(p.Qf * next);
       samples.row.push_back(i);
     }
     p.samples.push_back(samples);
@@ -381,7 +381,7 @@ TEST(FitBackwards, WithMonteCarloTargetsFitsEveryStepAlone) {
 
 TEST(FitBackwards, NamesTheStepThatFailed) {
   LqProblem p = lq_problem(2, 1);
-  p.data[0].terms.col(p.data[0].per_step * 2 + 3).setConstant(std::numeric_limits<double>::infinity());
+  p.data[0].terms.row(p.data[0].per_step * 2 + 3).setConstant(std::numeric_limits<double>::infinity());
   std::vector<Regression> regressions;
   std::vector<Whitening> maps;
   for (const Gaussian& rho : p.rho) maps.push_back(whitening(rho));

@@ -11,6 +11,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <limits>
 #include <memory>
 
 #include "kedge/core/errors.h"
@@ -75,7 +76,7 @@ std::string curves_script(const Comparison& comparison, CurveAxis axis) {
       "set border 3\nset tics nomirror\n";
   script += fmt::format("set xlabel '{}'\n", axis == CurveAxis::rollouts ? "rollouts" : "wall time, s");
   script += fmt::format("set title \"{}\" noenhanced\n", comparison.task);
-  script += "set ylabel 'mean return: median and quartiles over seeds; dashed: mean'\n";
+  script += "set ylabel 'return: median, quartiles (band), mean (dashed) over seeds'\n";
   script += returns.setup("y");
   std::string plots;
   for (std::size_t g = 0; g < comparison.groups.size(); ++g) {
@@ -115,6 +116,7 @@ std::string profile_script(const Comparison& comparison) {
     const ComparisonGroup& group = comparison.groups[g];
     const std::vector<double> values = final_returns(group);
     script += fmt::format("$profile{} << EOD\n", g);
+    double before = std::numeric_limits<double>::quiet_NaN();
     for (const double tau : thresholds) {
       // Runs without a final return are below every threshold.
       std::vector<double> reached(group.runs.size(), 0.0);
@@ -122,7 +124,10 @@ std::string profile_script(const Comparison& comparison) {
       std::fill_n(reached.begin(), count, 1.0);
       const Interval band = bootstrap_interval(
           {reached}, [](auto v) { return mean(v); }, 0.95, 500);
-      script += fmt::format("{} {} {} {}\n", returns.height(tau), mean(reached), band.low, band.high);
+      // The share is constant since the threshold before.
+      for (const double x : {std::isnan(before) ? tau : before, tau})
+        script += fmt::format("{} {} {} {}\n", returns.height(x), mean(reached), band.low, band.high);
+      before = tau;
     }
     script += "EOD\n";
     plots += fmt::format(

@@ -19,7 +19,8 @@ target_compile_definitions(kedge_settings INTERFACE EIGEN_MAX_ALIGN_BYTES=64)
 
 add_library(kedge_private INTERFACE)
 target_compile_options(kedge_private INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
-                                               -Wno-maybe-uninitialized  # false alarms in GCC 12's AVX-512 header
+                                               # false alarms in GCC 12's AVX-512 header
+                                               -Wno-maybe-uninitialized -Wno-uninitialized
                                                -Wno-psabi  # vectors of 8 doubles stay inside functions of one file
                                                -ffp-contract=fast -fno-math-errno)
 if(KEDGE_ARCH)

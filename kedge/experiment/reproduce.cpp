@@ -104,40 +104,6 @@ const ComparisonGroup* find_group(const Comparison& comparison, const std::strin
   return nullptr;
 }
 
-Verdict judge(const Claim& claim, const Comparison& comparison) {
-  Verdict v{.claim = claim, .verdict = "undecided", .run_value = {}, .than_value = {}, .interval = {}};
-  const ComparisonGroup* run = find_group(comparison, claim.run);
-  const std::vector<double> a = run ? measure_values(*run, claim.measure) : std::vector<double>{};
-  v.run_seeds = a.size();
-  if (claim.kind == Claim::Kind::succeeds || claim.kind == Claim::Kind::fails) {
-    if (a.empty()) return v.verdict = "no runs", v;
-    const auto solved = static_cast<std::size_t>(std::count_if(a.begin(), a.end(), [](double s) { return s >= 1.0; }));
-    v.interval = wilson_interval(solved, a.size());
-    v.run_value = {static_cast<double>(solved) / static_cast<double>(a.size()), v.interval};
-    const bool many = claim.kind == Claim::Kind::succeeds;
-    const bool yes = many ? v.interval.low >= claim.share : v.interval.high <= claim.share;
-    const bool no = many ? v.interval.high < claim.share : v.interval.low > claim.share;
-    v.verdict = a.size() < kFewestSeeds ? "too few seeds" : yes ? "holds" : no ? "does not hold" : "undecided";
-    return v;
-  }
-  const ComparisonGroup* than = find_group(comparison, claim.than);
-  const std::vector<double> b = than ? measure_values(*than, claim.measure) : std::vector<double>{};
-  v.than_seeds = b.size();
-  if (a.empty() || b.empty()) return v.verdict = "no runs", v;
-  v.run_value = estimate(a);
-  v.than_value = estimate(b);
-  const Estimate p = probability_of_improvement(a, b);
-  v.probability = p.value;
-  v.interval = p.interval;
-  const auto [low, high] = p.interval;
-  const bool better = claim.kind == Claim::Kind::better;
-  const bool yes = better ? low > 0.5 : low >= 0.25 && high <= 0.75;
-  const bool no = better ? high < 0.5 : low > 0.75 || high < 0.25;
-  const bool few = std::min(a.size(), b.size()) < kFewestSeeds;
-  v.verdict = few ? "too few seeds" : yes ? "holds" : no ? "does not hold" : "undecided";
-  return v;
-}
-
 std::string short_number(double value) { return fmt::format("{:.4g}", value); }
 
 std::string value_text(const Estimate& e) {
@@ -208,6 +174,40 @@ bool run_jobs(const std::vector<FigureJob>& jobs, const fs::path& program, int a
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
+}
+
+Verdict judge(const Claim& claim, const Comparison& comparison) {
+  Verdict v{.claim = claim, .verdict = "undecided", .run_value = {}, .than_value = {}, .interval = {}};
+  const ComparisonGroup* run = find_group(comparison, claim.run);
+  const std::vector<double> a = run ? measure_values(*run, claim.measure) : std::vector<double>{};
+  v.run_seeds = a.size();
+  if (claim.kind == Claim::Kind::succeeds || claim.kind == Claim::Kind::fails) {
+    if (a.empty()) return v.verdict = "no runs", v;
+    const auto solved = static_cast<std::size_t>(std::count_if(a.begin(), a.end(), [](double s) { return s >= 1.0; }));
+    v.interval = wilson_interval(solved, a.size());
+    v.run_value = {static_cast<double>(solved) / static_cast<double>(a.size()), v.interval};
+    const bool many = claim.kind == Claim::Kind::succeeds;
+    const bool yes = many ? v.interval.low >= claim.share : v.interval.high <= claim.share;
+    const bool no = many ? v.interval.high < claim.share : v.interval.low > claim.share;
+    v.verdict = a.size() < kFewestSeeds ? "too few seeds" : yes ? "holds" : no ? "does not hold" : "undecided";
+    return v;
+  }
+  const ComparisonGroup* than = find_group(comparison, claim.than);
+  const std::vector<double> b = than ? measure_values(*than, claim.measure) : std::vector<double>{};
+  v.than_seeds = b.size();
+  if (a.empty() || b.empty()) return v.verdict = "no runs", v;
+  v.run_value = estimate(a);
+  v.than_value = estimate(b);
+  const Estimate p = probability_of_improvement(a, b);
+  v.probability = p.value;
+  v.interval = p.interval;
+  const auto [low, high] = p.interval;
+  const bool better = claim.kind == Claim::Kind::better;
+  const bool yes = better ? low > 0.5 : low >= 0.25 && high <= 0.75;
+  const bool no = better ? high < 0.5 : low > 0.75 || high < 0.25;
+  const bool few = std::min(a.size(), b.size()) < kFewestSeeds;
+  v.verdict = few ? "too few seeds" : yes ? "holds" : no ? "does not hold" : "undecided";
+  return v;
 }
 
 FigureResult summarise_figure(const Figure& figure, const std::vector<FigureJob>& jobs, int threads) {

@@ -59,6 +59,9 @@ struct FigureResult {
   std::vector<Verdict> verdicts;
 };
 
+/// Holds a claim against the runs.
+Verdict judge(const Claim& claim, const Comparison& comparison);
+
 /// Reads the runs that have completed iterations. @throws InputError if there are none
 FigureResult summarise_figure(const Figure& figure, const std::vector<FigureJob>& jobs, int threads);
 

@@ -275,7 +275,7 @@ Interval wilson_interval(std::size_t k, std::size_t n) {
   const double p = static_cast<double>(k) / trials, scale = 1.0 / (1.0 + z * z / trials);
   const double centre = scale * (p + z * z / (2 * trials));
   const double half = scale * z * std::sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials));
-  return {std::max(0.0, centre - half), std::min(1.0, centre + half)};
+  return {k == 0 ? 0.0 : centre - half, k == n ? 1.0 : centre + half};
 }
 
 std::string reason(const Verdict& v) {

@@ -11,6 +11,9 @@ namespace kedge {
 
 namespace {
 
+/// A component that holds less than this of one sample is left out: the objective does not notice.
+constexpr double kLost = 1e-9;
+
 struct Scaling {
   VectorXd mean, scale;  ///< [n]; scale > 0
 };
@@ -19,7 +22,7 @@ Scaling scaling_of(MatrixIn x) {
   Scaling s{x.rowwise().mean(), VectorXd(x.rows())};
   for (Index i = 0; i < x.rows(); ++i) {
     const double std = std::sqrt((x.row(i).array() - s.mean[i]).square().mean());
-    s.scale[i] = x.row(i).minCoeff() < x.row(i).maxCoeff() ? std : 1.0;
+    s.scale[i] = std > 0.0 && x.row(i).minCoeff() < x.row(i).maxCoeff() ? std : 1.0;
   }
   return s;
 }
@@ -64,7 +67,7 @@ bool maximise(const MatrixXd& y, const MatrixXd& r, double lambda, int threads, 
   const VectorXd total = r.colwise().sum().transpose();
   std::vector<Index> kept;
   for (Index k = 0; k < r.cols(); ++k)
-    if (total[k] > 0.0) kept.push_back(k);
+    if (total[k] > kLost) kept.push_back(k);
   const auto K = static_cast<Index>(kept.size());
   std::vector<std::optional<Gaussian>> component(kept.size());
   parallel_for(K, threads, [&](Index i) {

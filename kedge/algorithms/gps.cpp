@@ -58,7 +58,7 @@ std::vector<Quadratic> expand_costs(const Task& task, const Batch& batch, int th
   return costs;
 }
 
-/// The step size of this iteration, in units of epsilon, from what the last update promised and brought (Sec. 4.3).
+/// The step size of this iteration, in units of epsilon, from what the last update promised and brought (supplement).
 double adapted_step(const Numbers& last, double cost_now) {
   const double factor = step_factor(last.cost_before - last.cost_predicted, last.cost_before - cost_now);
   return std::clamp(last.step * factor, kLeastStep, kLargestStep);
@@ -156,7 +156,7 @@ TrainingResult gps(const Task& task, TrainingState state, const GpsOptions& opti
                         expand_costs(task, epoch.batch, run.threads)};
     clock.lap("cost");
 
-    // Optimise the trajectory within its KL bound (Sec. 3.1), adapt the step size (Sec. 4.3)
+    // Optimise the trajectory within its KL bound (Sec. 3.1), adapt the step size (supplement)
     Numbers numbers = from_metrics(state.numbers);
     if (options.adapt_step && i > 0) numbers.step = adapted_step(numbers, expected_cost(epoch.policy, model));
     const double step_size = options.epsilon * numbers.step;

@@ -24,7 +24,7 @@ struct GpsOptions {
   int window = 3;               ///< iterations whose transitions the mixture is fitted to, this one included, >= 1
   double ridge = 1e-6;          ///< of the fitted dynamics, share of the variance of every input, >= 0
 
-  bool adapt_step = false;  ///< scale epsilon by predicted against realised improvement (Sec. 4.3)
+  bool adapt_step = false;  ///< scale epsilon by predicted against realised improvement (supplement)
 
   bool record_updates = false;  ///< hand every update's inputs and outputs to the observer
 
@@ -36,7 +36,7 @@ struct GpsOptions {
 /// @throws InputError
 TrainingState gps_start(const Task& task, const GpsOptions& options);
 
-/// The factor by which the step size changes [LevineAbbeel2014, Sec. 4.3]: with an improvement of predicted = a eps and an
+/// The factor by which the step size changes [LevineAbbeel2014, supplement]: with an improvement of predicted = a eps and an
 /// error of the prediction predicted - realised = b eps^2, the best step is eps times predicted / (2 (predicted - realised)).
 /// @param predicted, realised improvements of the last update (falls of the expected cost)
 /// @return in [0.1, 5]; 1 if nothing was predicted

@@ -23,7 +23,7 @@ MatrixXd joint_samples(const std::deque<Epoch>& window);
 /// @param x [n, N], N >= 1
 Moments sample_moments(MatrixIn x);
 
-/// Normal-inverse-Wishart posterior (MAP of the covariance as in [LevineAbbeel2014, App. A.3], mean of the mean):
+/// Normal-inverse-Wishart posterior (as in the supplement of [LevineAbbeel2014]):
 ///   mean = (m mu0 + N mu) / (m + N),   cov = [m Sigma0 + N Sigma + (m N / (m + N)) (mu - mu0)(mu - mu0)'] / (m + N)
 /// @param prior mu0, Sigma0  @param strength m > 0: samples that the prior is worth  @param count N >= 1
 Moments normal_inverse_wishart(const Moments& sample, double count, const Moments& prior, double strength);

@@ -82,7 +82,7 @@ void for_each_option(GpsOptions& o, Visit&& visit) {
   visit("window", o.window, at_least(1),
         "iterations whose transitions the mixture is fitted to, the present one included");
   visit("ridge", o.ridge, at_least(0), "of the fitted dynamics, share of the variance of every input");
-  visit("adapt_step", o.adapt_step, Names{}, "scale epsilon by predicted against realised improvement (Sec. 4.3)");
+  visit("adapt_step", o.adapt_step, Names{}, "scale epsilon by predicted against realised improvement (supplement)");
 }
 
 template <class AlgorithmOptions>

@@ -86,6 +86,40 @@ std::vector<std::pair<MatrixXd, VectorXd>> riccati(const LqModel& model, Index d
   return gains;
 }
 
+/// E cost of a policy backwards in time: c + v's + s'V s / 2 of every step, averaged over the first state.
+double cost_backwards(const TvLinearGaussian& policy, const LqModel& model) {
+  const auto mean_of = [](const MatrixXd& H, const MatrixXd& cov) { return 0.5 * (H * cov).trace(); };
+  MatrixXd V = model.cost.back().H;
+  VectorXd v = model.cost.back().g;
+  double c = model.cost.back().c;
+  const Index ds = v.size(), da = policy.action_dim();
+  for (std::size_t t = model.dynamics.size(); t-- > 0;) {
+    const auto& [F, f, S] = model.dynamics[t];
+    const LinearGaussian& pi = policy[static_cast<int>(t)];
+    const MatrixXd Q = model.cost[t].H + F.transpose() * V * F;
+    const VectorXd q = model.cost[t].g + F.transpose() * (v + V * f);
+    MatrixXd E(ds + da, ds);  // z = E s + e
+    E << MatrixXd::Identity(ds, ds), pi.K;
+    VectorXd e = VectorXd::Zero(ds + da);
+    e.tail(da) = pi.k;
+    c += model.cost[t].c + mean_of(V, S) + f.dot(v + 0.5 * V * f) + mean_of(Q.bottomRightCorner(da, da), pi.Sigma) +
+         e.dot(q + 0.5 * Q * e);
+    v = E.transpose() * (q + Q * e);
+    V = (E.transpose() * Q * E).eval();
+  }
+  return c + v.dot(model.start.mean) + 0.5 * model.start.mean.dot(V * model.start.mean) + mean_of(V, model.start.cov);
+}
+
+TEST(ExpectedCost, IsTheSameForwardsAndBackwards) {
+  for (std::uint32_t number = 0; number < 50; ++number) {
+    const Trajectory p = random_trajectory(number);
+    const double backwards = cost_backwards(p.policy, p.model);
+    double size = std::abs(backwards);
+    for (const Quadratic& c : p.model.cost) size = std::max(size, c.H.cwiseAbs().maxCoeff());
+    EXPECT_NEAR(expected_cost(p.policy, p.model), backwards, 1e-11 * size);
+  }
+}
+
 TEST(KlLqr, EqualsRiccatiWithoutABound) {
   for (std::uint32_t number = 0; number < 60; number += 6) {  // convex, beta0 finite
     Trajectory p = random_trajectory(number);

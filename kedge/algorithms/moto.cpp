@@ -1,10 +1,10 @@
 #include "kedge/algorithms/moto.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
 #include "kedge/algorithms/moto_report.h"
+#include "kedge/algorithms/report.h"
 #include "kedge/core/errors.h"
 #include "kedge/core/parallel.h"
 #include "kedge/evaluation/quadratic_fit.h"
@@ -14,42 +14,6 @@
 namespace kedge {
 
 namespace {
-
-/// Wall time by phase.
-class PhaseClock {
- public:
-  void lap(const char* phase) {
-    const auto now = std::chrono::steady_clock::now();
-    seconds.emplace_back(phase, std::chrono::duration<double>(now - last_).count());
-    last_ = now;
-  }
-  std::vector<Metric> seconds;
-
- private:
-  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
-};
-
-void check_fit(const Task& task, const MotoState& state, const MotoOptions& options) {
-  options.validate();
-  validate(task);
-  require(state.iteration >= 0, "moto state iteration", state.iteration, ">= 0");
-  const auto fits = [&](const TvLinearGaussian& policy) {
-    return policy.horizon() == task.horizon && policy.observation_dim() == task.ds() &&
-           policy.action_dim() == task.da();
-  };
-  bool ok = fits(state.policy);
-  for (const Epoch& epoch : state.window) {
-    const Batch& batch = epoch.batch;
-    ok = ok && fits(epoch.policy) && batch.horizon == task.horizon && batch.observation.rows() == task.ds() &&
-         batch.action.rows() == task.da() && batch.terms.rows() == static_cast<Index>(task.cost.size()) &&
-         epoch.rho.size() == static_cast<std::size_t>(task.horizon);
-    for (const Gaussian& rho : epoch.rho) ok = ok && rho.dim() == task.ds();
-  }
-  if (!ok)
-    throw InputError(
-        fmt::format("the policy or the stored rollouts do not fit the task {}: horizon {}, {} observations, {} actions",
-                    task.name, task.horizon, task.ds(), task.da()));
-}
 
 std::optional<std::vector<Gaussian>> state_distribution(const std::deque<Epoch>& window, const MotoOptions& options,
                                                         int threads) {
@@ -114,19 +78,13 @@ void MotoOptions::validate() const {
 
 MotoState moto_start(const Task& task, const MotoOptions& options) {
   options.validate();
-  validate(task);
-  VectorXd middle = 0.5 * (task.action_low + task.action_high);
-  for (Index i = 0; i < middle.size(); ++i)
-    if (!std::isfinite(middle[i])) middle[i] = 0.0;
-  MotoState state;
-  state.policy =
-      TvLinearGaussian::constant(task.horizon, task.ds(), middle, VectorXd::Constant(task.da(), options.initial_std));
-  return state;
+  return training_start(task, options.initial_std);
 }
 
 MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, const Run& run,
                 const MotoObserver& observe) {
-  check_fit(task, state, options);
+  options.validate();
+  require_fit(task, state, {});
   const auto T = static_cast<std::size_t>(task.horizon);
   const RegressionOptions regression{options.ridge, options.targets == MotoOptions::Targets::monte_carlo};
   const TrustRegion bounds{options.epsilon,

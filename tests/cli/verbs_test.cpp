@@ -63,7 +63,8 @@ TEST_F(Verbs, HelpHasExamples) {
 TEST_F(Verbs, ListShowsTasksAlgorithmsAndPolicies) {
   const Outcome o = kedge({"list"});
   EXPECT_EQ(o.code, 0);
-  for (const char* expected : {"double_link", "moto", "tv_linear_gaussian"}) EXPECT_THAT(o.out, HasSubstr(expected));
+  for (const char* expected : {"double_link", "moto", "gps", "tv_linear_gaussian"})
+    EXPECT_THAT(o.out, HasSubstr(expected));
   EXPECT_THAT(o.err, IsEmpty());
 }
 

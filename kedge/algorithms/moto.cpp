@@ -1,10 +1,10 @@
 #include "kedge/algorithms/moto.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
 #include "kedge/algorithms/moto_report.h"
+#include "kedge/algorithms/report.h"
 #include "kedge/core/errors.h"
 #include "kedge/core/parallel.h"
 #include "kedge/evaluation/quadratic_fit.h"
@@ -14,42 +14,6 @@
 namespace kedge {
 
 namespace {
-
-/// Wall time by phase.
-class PhaseClock {
- public:
-  void lap(const char* phase) {
-    const auto now = std::chrono::steady_clock::now();
-    seconds.emplace_back(phase, std::chrono::duration<double>(now - last_).count());
-    last_ = now;
-  }
-  std::vector<Metric> seconds;
-
- private:
-  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
-};
-
-void check_fit(const Task& task, const MotoState& state, const MotoOptions& options) {
-  options.validate();
-  validate(task);
-  require(state.iteration >= 0, "moto state iteration", state.iteration, ">= 0");
-  const auto fits = [&](const TvLinearGaussian& policy) {
-    return policy.horizon() == task.horizon && policy.observation_dim() == task.ds() &&
-           policy.action_dim() == task.da();
-  };
-  bool ok = fits(state.policy);
-  for (const Epoch& epoch : state.window) {
-    const Batch& batch = epoch.batch;
-    ok = ok && fits(epoch.policy) && batch.horizon == task.horizon && batch.observation.rows() == task.ds() &&
-         batch.action.rows() == task.da() && batch.terms.rows() == static_cast<Index>(task.cost.size()) &&
-         epoch.rho.size() == static_cast<std::size_t>(task.horizon);
-    for (const Gaussian& rho : epoch.rho) ok = ok && rho.dim() == task.ds();
-  }
-  if (!ok)
-    throw InputError(
-        fmt::format("the policy or the stored rollouts do not fit the task {}: horizon {}, {} observations, {} actions",
-                    task.name, task.horizon, task.ds(), task.da()));
-}
 
 std::optional<std::vector<Gaussian>> state_distribution(const std::deque<Epoch>& window, const MotoOptions& options,
                                                         int threads) {
@@ -63,7 +27,10 @@ std::optional<std::vector<Regression>> prepare_regressions(const Task& task, con
                                                            const Epoch& epoch, const RegressionOptions& options,
                                                            int threads, std::vector<StepDiagnostics>& diagnostics,
                                                            int& failed) {
-  std::vector<std::optional<Regression>> prepared(static_cast<std::size_t>(task.horizon));
+  const auto T = static_cast<std::size_t>(task.horizon);
+  std::vector<std::optional<Regression>> prepared(T);
+  std::vector<Whitening> state_maps(T);
+  for (std::size_t t = 0; t < T; ++t) state_maps[t] = whitening(epoch.rho[t]);
   parallel_for(task.horizon, threads, [&](Index i) {
     const auto t = static_cast<int>(i);
     const auto at = static_cast<std::size_t>(i);
@@ -71,8 +38,8 @@ std::optional<std::vector<Regression>> prepare_regressions(const Task& task, con
     diagnostics[at].effective_samples = samples.effective;
     diagnostics[at].samples_used = static_cast<double>(samples.weight.size());
     diagnostics[at].weight_left_out = samples.left_out;
-    prepared[at] =
-        prepare_regression(task, t, reuse.data(), samples, whitening(epoch.rho[at], epoch.policy[t]), options);
+    prepared[at] = prepare_regression(task, t, reuse.data(), samples, whitening(epoch.rho[at], epoch.policy[t]),
+                                      at + 1 < T ? &state_maps[at + 1] : nullptr, options);
   });
   std::vector<Regression> regressions;
   for (std::size_t t = 0; t < prepared.size(); ++t) {
@@ -111,24 +78,17 @@ void MotoOptions::validate() const {
 
 MotoState moto_start(const Task& task, const MotoOptions& options) {
   options.validate();
-  validate(task);
-  VectorXd middle = 0.5 * (task.action_low + task.action_high);
-  for (Index i = 0; i < middle.size(); ++i)
-    if (!std::isfinite(middle[i])) middle[i] = 0.0;
-  MotoState state;
-  state.policy =
-      TvLinearGaussian::constant(task.horizon, task.ds(), middle, VectorXd::Constant(task.da(), options.initial_std));
-  return state;
+  return training_start(task, options.initial_std);
 }
 
 MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, const Run& run,
                 const MotoObserver& observe) {
-  check_fit(task, state, options);
+  options.validate();
+  require_fit(task, state, {});
   const auto T = static_cast<std::size_t>(task.horizon);
   const RegressionOptions regression{options.ridge, options.targets == MotoOptions::Targets::monte_carlo};
   const TrustRegion bounds{options.epsilon,
                            options.entropy_constraint ? options.beta0 : std::numeric_limits<double>::infinity()};
-  std::vector<Whitening> state_maps(T);
 
   SampleReuse reuse(options.reuse, options.window, options.weight_cutoff);
   for (const Epoch& epoch : state.window) reuse.push(epoch, run.threads);
@@ -162,7 +122,6 @@ MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, c
           fmt::format("the states cannot be described by a Gaussian: {} of {} rollouts are usable, the others diverged",
                       usable_rollouts(epoch.batch), options.rollouts));
     epoch.rho = std::move(*rho);
-    for (std::size_t t = 0; t < T; ++t) state_maps[t] = whitening(epoch.rho[t]);
     clock.lap("state_distribution");
 
     // Compute the importance weights of all stored (s, a, s') (Sec. 4.2)
@@ -176,7 +135,7 @@ MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, c
     if (!regressions)
       return failure(fmt::format("step {}: no importance weight is usable or the features have lost rank", failed));
     clock.lap("features");
-    const auto fits = fit_backwards(*regressions, state_maps, regression, failed);
+    const auto fits = fit_backwards(*regressions, task.ds(), regression, failed);
     if (!fits) return failure(fmt::format("step {}: the fitted Q-function is not finite", failed));
     clock.lap("regressions");
 

@@ -2,19 +2,8 @@
 // advice: docs/algorithms/moto.md.
 #pragma once
 
-#include <deque>
-#include <functional>
-#include <string>
-#include <vector>
-
-#include "kedge/core/run.h"
-#include "kedge/core/types.h"
-#include "kedge/evaluation/epoch.h"
+#include "kedge/algorithms/training.h"
 #include "kedge/evaluation/importance_weights.h"
-#include "kedge/math/gaussian.h"
-#include "kedge/policy/tv_linear_gaussian.h"
-#include "kedge/system/task.h"
-#include "kedge/update/moto_update.h"
 
 namespace kedge {
 
@@ -45,36 +34,12 @@ struct MotoOptions {
   void validate() const;
 };
 
-/// All that MOTO carries from one iteration to the next: continuing from a saved state gives the same numbers as never
-/// having stopped.
-struct MotoState {
-  int iteration = 0;  ///< iterations completed
-  std::int64_t rollouts_total = 0;
-  std::int64_t steps_total = 0;   ///< control steps simulated
-  TvLinearGaussian policy;        ///< last accepted policy
-  std::deque<Epoch> window;       ///< the last K iterations, oldest first
-  double last_return_mean = 0.0;  ///< of the last completed iteration (for the realised improvement)
-};
+using MotoState = TrainingState;  ///< `numbers` is empty
+using MotoRecord = UpdateRecord;
+using MotoResult = TrainingResult;
+using MotoObserver = TrainingObserver;
 
-/// Inputs and outputs of the updates of one iteration, for `--record-updates`.
-struct MotoRecord {
-  TvLinearGaussian old_policy, new_policy;
-  std::vector<Gaussian> rho;        ///< [T]
-  std::vector<ActionQuadratic> q;   ///< [T] raw coordinates, return, maximised
-  std::vector<MotoUpdate> updates;  ///< [T]
-  double epsilon = 0.0;
-};
-
-struct MotoResult {
-  Stop stop = Stop::max_iterations;
-  std::string message;  ///< one sentence with the numbers that decided
-  MotoState state;      ///< `state.policy` is the last accepted policy, usable for every `stop`
-};
-
-/// Called after each completed iteration, on the calling thread. `record` is null unless options.record_updates.
-using MotoObserver = std::function<void(const Iteration&, const MotoState&, const MotoRecord* record)>;
-
-/// The initial state: K = 0, k = middle of the action limits (0 where infinite), Sigma = initial_std^2 I.
+/// See training_start. @throws InputError
 MotoState moto_start(const Task& task, const MotoOptions& options);
 
 /// Runs iterations state.iteration ... options.iterations - 1.

@@ -23,10 +23,4 @@ Iteration moto_report(const Task& task, const Epoch& epoch, const std::vector<Ga
                       const std::vector<QuadraticFit>& fits, const std::vector<MotoUpdate>& updates,
                       const std::vector<StepDiagnostics>& steps, const MotoState& before);
 
-/// Mean return of the usable rollouts.
-double return_mean(const Batch& batch);
-
-/// Control steps simulated, those of diverged rollouts included.
-std::int64_t simulated_steps(const Batch& batch);
-
 }  // namespace kedge

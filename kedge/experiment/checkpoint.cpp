@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <span>
 #include <utility>
 #include <vector>
@@ -16,7 +17,7 @@ namespace kedge {
 namespace {
 
 constexpr const char* kind = "checkpoint";
-constexpr std::uint64_t format = 1;    ///< of the layout below; raised with every change
+constexpr std::uint64_t format = 2;    ///< of the layout below; raised with every change
 constexpr double factor_error = 1e-6;  ///< |Sigma - C C'| relative to the largest entry: not the same matrix
 constexpr std::uint64_t max_count = 1u << 30;
 
@@ -206,7 +207,7 @@ void write_window(hdf5::GroupWriter group, const std::deque<Epoch>& window) {
   write_rollouts(group, window);
 }
 
-std::deque<Epoch> read_window(const hdf5::GroupReader& group, const MotoState& state) {
+std::deque<Epoch> read_window(const hdf5::GroupReader& group, const TrainingState& state) {
   const hdf5::Shape shape = group.shape("iteration");
   const std::vector<int> iteration = group.ints("iteration", {shape.empty() ? 0 : shape.front()});
   std::deque<Epoch> window(iteration.size());
@@ -227,21 +228,47 @@ std::deque<Epoch> read_window(const hdf5::GroupReader& group, const MotoState& s
   return window;
 }
 
-void write_state(hdf5::GroupWriter group, const MotoState& state) {
+void write_numbers(hdf5::GroupWriter& group, const std::vector<Metric>& numbers) {
+  std::vector<std::string> names;
+  std::vector<double> values;
+  for (const auto& [name, value] : numbers) {
+    names.push_back(name);
+    values.push_back(value);
+  }
+  group.attribute("number_names", names);
+  group.attribute("numbers", values);
+}
+
+std::vector<Metric> read_numbers(const hdf5::GroupReader& group) {
+  const std::vector<std::string> names = group.texts("number_names");
+  const std::vector<double> values = group.reals("numbers");
+  if (names.size() != values.size())
+    group.fail(fmt::format("attribute numbers: found {} for {} names", values.size(), names.size()));
+  std::vector<Metric> numbers;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (!std::isfinite(values[i])) group.fail(fmt::format("attribute numbers: {} is not finite", names[i]));
+    numbers.emplace_back(names[i], values[i]);
+  }
+  return numbers;
+}
+
+void write_state(hdf5::GroupWriter group, const TrainingState& state) {
   group.attribute("iteration", static_cast<std::uint64_t>(state.iteration));
   group.attribute("rollouts_total", static_cast<std::uint64_t>(state.rollouts_total));
   group.attribute("steps_total", static_cast<std::uint64_t>(state.steps_total));
   group.attribute("last_return_mean", state.last_return_mean);
+  write_numbers(group, state.numbers);
   write_policies(group, {&state.policy});
   write_window(group.group("window"), state.window);
 }
 
-MotoState read_state(const hdf5::GroupReader& group) {
-  MotoState state;
+TrainingState read_state(const hdf5::GroupReader& group) {
+  TrainingState state;
   state.iteration = read_int(group, "iteration");
   state.rollouts_total = static_cast<std::int64_t>(group.natural("rollouts_total"));
   state.steps_total = static_cast<std::int64_t>(group.natural("steps_total"));
   state.last_return_mean = group.real("last_return_mean");
+  state.numbers = read_numbers(group);
   state.policy = std::move(read_policies(group, 1).front());
   state.window = read_window(group.group("window"), state);
   return state;
@@ -264,7 +291,7 @@ void require_same_run(const RunIdentity& found, const RunIdentity& expected, con
   if (found.seed != expected.seed) refuse("seed", found.seed, expected.seed);
 }
 
-std::string checkpoint_bytes(const CheckpointHeader& header, const MotoState& state) {
+std::string checkpoint_bytes(const CheckpointHeader& header, const TrainingState& state) {
   hdf5::Writer file;
   hdf5::GroupWriter root = file.root();
   root.attribute("kind", kind);
@@ -283,7 +310,7 @@ std::string checkpoint_bytes(const CheckpointHeader& header, const MotoState& st
   return hdf5::seal(file.image());
 }
 
-void save_checkpoint(const std::filesystem::path& path, const CheckpointHeader& header, const MotoState& state,
+void save_checkpoint(const std::filesystem::path& path, const CheckpointHeader& header, const TrainingState& state,
                      Durability durability) {
   write_file(path, checkpoint_bytes(header, state), durability);
 }
@@ -305,8 +332,6 @@ Checkpoint load_checkpoint(const std::filesystem::path& path) {
   header.message = root.text("message");
   header.record_updates = root.natural("record_updates") != 0;
   header.metrics = root.bytes("metrics");
-  if (header.identity.algorithm != "moto")
-    root.fail(fmt::format("attribute algorithm: found {}, expected \"moto\"", hdf5::quoted(header.identity.algorithm)));
   result.state = read_state(root.group("state"));
   header.iteration = result.state.iteration;
   return result;

@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "kedge/algorithms/moto.h"
+#include "kedge/algorithms/training.h"
 #include "kedge/core/run.h"
 #include "kedge/experiment/atomic_file.h"
 
@@ -14,7 +14,7 @@ namespace kedge {
 
 /// What must be the same for a checkpoint to be continued.
 struct RunIdentity {
-  std::string algorithm;       ///< "moto"
+  std::string algorithm;       ///< "moto", "gps"
   std::string task;            ///< its name
   std::string task_digest;     ///< digest (checksum.h) of everything that defines the task: file and model
   std::string options_digest;  ///< digest of the algorithm's options
@@ -37,14 +37,14 @@ struct CheckpointHeader {
 
 struct Checkpoint {
   CheckpointHeader header;
-  MotoState state;
+  TrainingState state;
 };
 
 /// Contents of checkpoint.h5.
-std::string checkpoint_bytes(const CheckpointHeader& header, const MotoState& state);
+std::string checkpoint_bytes(const CheckpointHeader& header, const TrainingState& state);
 
 /// @throws SystemError
-void save_checkpoint(const std::filesystem::path& path, const CheckpointHeader& header, const MotoState& state,
+void save_checkpoint(const std::filesystem::path& path, const CheckpointHeader& header, const TrainingState& state,
                      Durability durability);
 
 /// @throws InputError naming file and reason: missing, truncated, altered, not a checkpoint, another format version,

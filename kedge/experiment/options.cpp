@@ -59,7 +59,34 @@ void for_each_option(MotoOptions& o, Visit&& visit) {
         "weight that an iteration keeps in the mixture with each newer one (Sec. 4.3.2)");
 }
 
-Options describe(MotoOptions defaults) {
+/// The table of GPS.
+template <class Visit>
+void for_each_option(GpsOptions& o, Visit&& visit) {
+  visit("iterations", o.iterations, at_least(0), "outer iterations; 0: nothing is learned");
+  visit("rollouts", o.rollouts, at_least(2), "trajectories per iteration");
+  visit("epsilon", o.epsilon, above(0),
+        "step size, nats per time step: the new policy stays within this expected KL of the old one, on average over "
+        "the trajectory or at every step (Sec. 3.1)");
+  visit("entropy_constraint", o.entropy_constraint, Names{},
+        "keep MOTO's bound on the loss of entropy; false is the algorithm of the paper");
+  visit("beta0", o.beta0, at_least(0), "the entropy of a time step falls by at most this per iteration, nats");
+  visit("initial_std", o.initial_std, above(0),
+        "standard deviation of every action entry of the first policy, units of the action");
+  visit("kl", o.kl, Names{"trajectory", "step"},
+        "what epsilon bounds: the sum of the KL over the trajectory, divided by its length (Sec. 3.1), or the KL of "
+        "every step");
+  visit("prior", o.prior, Names{"none", "gmm"},
+        "of the fitted dynamics: none, or a mixture of Gaussians over stored transitions (Sec. 3.2)");
+  visit("clusters", o.clusters, at_least(1), "components of the mixture, at most");
+  visit("prior_strength", o.prior_strength, above(0), "samples of a time step that the prior is worth (Sec. 3.2)");
+  visit("window", o.window, at_least(1),
+        "iterations whose transitions the mixture is fitted to, the present one included");
+  visit("ridge", o.ridge, at_least(0), "of the fitted dynamics, share of the variance of every input");
+  visit("adapt_step", o.adapt_step, Names{}, "scale epsilon by predicted against realised improvement (supplement)");
+}
+
+template <class AlgorithmOptions>
+Options describe(AlgorithmOptions defaults) {
   Options options;
   for_each_option(defaults, [&](const char* name, auto& field, const auto& allowed, const char* meaning) {
     using Field = std::remove_reference_t<decltype(field)>;
@@ -112,12 +139,9 @@ std::optional<OptionValue> converted(const Option& option, const toml::node& nod
   return std::nullopt;
 }
 
-}  // namespace
-
-Options moto_options() { return describe(MotoOptions{}); }
-
-MotoOptions to_moto_options(const Options& options) {
-  MotoOptions result;
+template <class AlgorithmOptions>
+AlgorithmOptions read_back(const Options& options) {
+  AlgorithmOptions result;
   for_each_option(result, [&](const char* name, auto& field, const auto&, const char*) {
     using Field = std::remove_reference_t<decltype(field)>;
     for (const Option& option : options) {
@@ -134,6 +158,14 @@ MotoOptions to_moto_options(const Options& options) {
   });
   return result;
 }
+
+}  // namespace
+
+Options moto_options() { return describe(MotoOptions{}); }
+MotoOptions to_moto_options(const Options& options) { return read_back<MotoOptions>(options); }
+
+Options gps_options() { return describe(GpsOptions{}); }
+GpsOptions to_gps_options(const Options& options) { return read_back<GpsOptions>(options); }
 
 std::string allowed_text(const Option& option) {
   if (std::holds_alternative<bool>(option.value)) return "true or false";

@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "kedge/algorithms/gps.h"
 #include "kedge/algorithms/moto.h"
 
 namespace kedge {
@@ -64,8 +65,10 @@ std::string suggestion(std::string_view word, const std::vector<std::string>& kn
 /// The value of an option that exists.
 const OptionValue& option_value(const Options& options, std::string_view name);
 
-/// `MotoOptions` <-> named options. `record_updates` is not among them: it changes no result.
+/// The options of an algorithm <-> named options. `record_updates` is not among them: it changes no result.
 Options moto_options();
 MotoOptions to_moto_options(const Options& options);
+Options gps_options();
+GpsOptions to_gps_options(const Options& options);
 
 }  // namespace kedge

@@ -16,20 +16,22 @@ double metric(const Iteration& iteration, std::string_view name) {
   return std::numeric_limits<double>::quiet_NaN();
 }
 
-TrainingEnd train_moto(const Training& t) {
-  MotoOptions options = to_moto_options(t.options);
+/// Begins or resumes, trains, saves every iteration.
+/// @param start makes the first state  @param loop continues a state, as `moto` does
+template <class AlgorithmOptions, class Start, class Loop>
+TrainingEnd train_with(const Training& t, AlgorithmOptions options, Start start, Loop loop) {
   options.record_updates = t.record_updates;
   options.validate();
 
-  MotoState state;
+  TrainingState state;
   if (t.directory.began()) {
     state = t.directory.resume(t.identity, policy_info(t.task)).state;
   } else {
-    state = moto_start(t.task, options);
+    state = start(t.task, options);
     t.directory.begin(t.identity, policy_info(t.task), state, t.record_updates);
   }
 
-  const auto observe = [&](const Iteration& iteration, const MotoState& after, const MotoRecord* record) {
+  const auto observe = [&](const Iteration& iteration, const TrainingState& after, const UpdateRecord* record) {
     t.directory.commit(iteration, after, record);
     if (!t.observe) return;
     Progress progress;
@@ -41,10 +43,13 @@ TrainingEnd train_moto(const Training& t) {
     progress.iteration = &iteration;
     t.observe(progress);
   };
-  const MotoResult result = moto(t.task, std::move(state), options, t.run, observe);
+  const TrainingResult result = loop(t.task, std::move(state), options, t.run, observe);
   t.directory.finish(result.stop, result.message, result.state);
   return {result.stop, result.message, result.state.iteration};
 }
+
+TrainingEnd train_moto(const Training& t) { return train_with(t, to_moto_options(t.options), moto_start, moto); }
+TrainingEnd train_gps(const Training& t) { return train_with(t, to_gps_options(t.options), gps_start, gps); }
 
 }  // namespace
 
@@ -52,6 +57,8 @@ std::span<const Algorithm> algorithms() {
   static constexpr std::array table{
       Algorithm{"moto", "model-free trajectory optimisation with exact KL and entropy bounds [Akrour2018]",
                 moto_options, [](const Options& options) { to_moto_options(options).validate(); }, train_moto},
+      Algorithm{"gps", "trajectory optimisation of guided policy search: fitted linear dynamics [LevineAbbeel2014]",
+                gps_options, [](const Options& options) { to_gps_options(options).validate(); }, train_gps},
   };
   return table;
 }

@@ -183,7 +183,7 @@ RunDirectory RunDirectory::open(const fs::path& path) {
 
 bool RunDirectory::began() const { return fs::exists(path_ / checkpoint_file); }
 
-void RunDirectory::begin(const RunIdentity& identity, const PolicyInfo& info, const MotoState& state,
+void RunDirectory::begin(const RunIdentity& identity, const PolicyInfo& info, const TrainingState& state,
                          bool record_updates) {
   if (began()) throw InputError(fmt::format("{}: has begun already", path_.string()));
   if (!read_if_exists(path_ / metrics_file).empty())
@@ -235,7 +235,7 @@ void RunDirectory::sync_appended() {
   events_.sync();
 }
 
-void RunDirectory::commit(const Iteration& iteration, const MotoState& state, const MotoRecord* record) {
+void RunDirectory::commit(const Iteration& iteration, const TrainingState& state, const UpdateRecord* record) {
   const auto now = std::chrono::steady_clock::now();
   const Durability durability = now - synced_ >= sync_interval ? Durability::power : Durability::process;
   const std::vector<Metric> seconds = rounded(iteration.seconds);
@@ -273,7 +273,7 @@ void RunDirectory::commit(const Iteration& iteration, const MotoState& state, co
   if (durability == Durability::power) synced_ = now;
 }
 
-void RunDirectory::finish(Stop stop, const std::string& message, const MotoState& state) {
+void RunDirectory::finish(Stop stop, const std::string& message, const TrainingState& state) {
   CheckpointHeader header = header_;
   if (stop != Stop::cancelled) {
     header.stop = stop;

@@ -22,7 +22,7 @@
 #include <optional>
 #include <string>
 
-#include "kedge/algorithms/moto.h"
+#include "kedge/algorithms/training.h"
 #include "kedge/core/run.h"
 #include "kedge/experiment/atomic_file.h"
 #include "kedge/experiment/checkpoint.h"
@@ -67,7 +67,7 @@ class RunDirectory {
   /// Starts a created run: its first checkpoint is `state`, no iteration completed. Also for an opened run that
   /// was killed before it began: `began()` is false.
   /// @throws SystemError
-  void begin(const RunIdentity& identity, const PolicyInfo& info, const MotoState& state, bool record_updates);
+  void begin(const RunIdentity& identity, const PolicyInfo& info, const TrainingState& state, bool record_updates);
   [[nodiscard]] bool began() const;
 
   /// Loads the checkpoint of an opened run and takes back what belongs to no completed iteration.
@@ -79,11 +79,11 @@ class RunDirectory {
   /// Writes one completed iteration; afterwards `state` is what `resume` finds.
   /// @param state after the iteration  @param record null unless updates are recorded
   /// @throws SystemError if the disk fails; then the directory still holds the iteration before, whole
-  void commit(const Iteration& iteration, const MotoState& state, const MotoRecord* record);
+  void commit(const Iteration& iteration, const TrainingState& state, const UpdateRecord* record);
 
   /// The run has ended. Stop::cancelled leaves it to be resumed. Everything is on the disk afterwards.
   /// @throws SystemError
-  void finish(Stop stop, const std::string& message, const MotoState& state);
+  void finish(Stop stop, const std::string& message, const TrainingState& state);
 
  private:
   RunDirectory(std::filesystem::path path, DirectoryLock lock) : path_(std::move(path)), lock_(std::move(lock)) {}

@@ -36,7 +36,7 @@ void add_policy(Group& group, const std::string& prefix, const TvLinearGaussian&
       {prefix + "Sigma", {T, da, da}, stack(T, da, da, [&](int t) -> const MatrixXd& { return policy[t].Sigma; })});
 }
 
-Group to_group(const MotoRecord& record) {
+Group to_group(const UpdateRecord& record) {
   const Index T = record.old_policy.horizon(), ds = record.old_policy.observation_dim(),
               da = record.old_policy.action_dim();
   const auto rho = [&](int t) -> const Gaussian& { return record.rho[static_cast<std::size_t>(t)]; };
@@ -116,7 +116,7 @@ UpdatesFile::UpdatesFile(std::filesystem::path path, int iterations) : path_(std
   image_ = std::move(image);
 }
 
-void UpdatesFile::append(const MotoRecord& record, Durability durability) {
+void UpdatesFile::append(const UpdateRecord& record, Durability durability) {
   std::string next = appended(image_, iterations_, to_group(record));
   write_file(path_, hdf5::seal(next), durability);
   previous_ = std::exchange(image_, std::move(next));

@@ -12,7 +12,7 @@
 #include <filesystem>
 #include <string>
 
-#include "kedge/algorithms/moto.h"
+#include "kedge/algorithms/training.h"
 #include "kedge/experiment/atomic_file.h"
 
 namespace kedge {
@@ -26,7 +26,7 @@ class UpdatesFile {
   UpdatesFile(std::filesystem::path path, int iterations);
 
   /// Adds the group of the next iteration and writes the file. @throws SystemError, then nothing was added
-  void append(const MotoRecord& record, Durability durability);
+  void append(const UpdateRecord& record, Durability durability);
   /// Takes back what the last `append` added; the file on the disk follows with the next one.
   void take_back();
 

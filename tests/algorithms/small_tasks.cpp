@@ -106,14 +106,25 @@ MotoOptions small_options() {
   return options;
 }
 
+namespace {
+TrainingObserver recorder(Recording& r) {
+  return [&r](const Iteration& iteration, const TrainingState& now, const UpdateRecord* updates) {
+    r.iterations.push_back(iteration);
+    r.policies.push_back(now.policy);
+    if (updates) r.records.push_back(*updates);
+  };
+}
+}  // namespace
+
 Recording record(const Task& task, MotoState state, const MotoOptions& options, const Run& run) {
   Recording r;
-  r.result = moto(task, std::move(state), options, run,
-                  [&](const Iteration& iteration, const MotoState& now, const MotoRecord* updates) {
-                    r.iterations.push_back(iteration);
-                    r.policies.push_back(now.policy);
-                    if (updates) r.records.push_back(*updates);
-                  });
+  r.result = moto(task, std::move(state), options, run, recorder(r));
+  return r;
+}
+
+Recording record(const Task& task, TrainingState state, const GpsOptions& options, const Run& run) {
+  Recording r;
+  r.result = gps(task, std::move(state), options, run, recorder(r));
   return r;
 }
 

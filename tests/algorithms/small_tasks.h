@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "kedge/algorithms/gps.h"
 #include "kedge/algorithms/moto.h"
 
 namespace kedge::test {
@@ -35,6 +36,7 @@ struct Recording {
   MotoResult result;
 };
 Recording record(const Task& task, MotoState state, const MotoOptions& options, const Run& run);
+Recording record(const Task& task, TrainingState state, const GpsOptions& options, const Run& run);
 
 double metric(const Iteration& iteration, const std::string& name);
 

@@ -14,12 +14,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-TEST(Kill, AtTenRandomMomentsAndResumedEqualsTheWholeRun) {
+using Arguments = std::vector<std::string>;
+class Kill : public testing::TestWithParam<Arguments> {};
+
+TEST_P(Kill, AtTenRandomMomentsAndResumedEqualsTheWholeRun) {
   const Scratch scratch;
   const int iterations = 120;
   const auto training = [&](const std::string& out) {
     auto arguments = small_training(out, iterations);
     arguments.push_back("--record-updates");
+    arguments.insert(arguments.end(), GetParam().begin(), GetParam().end());
     return arguments;
   };
   const auto start = std::chrono::steady_clock::now();
@@ -53,6 +57,10 @@ TEST(Kill, AtTenRandomMomentsAndResumedEqualsTheWholeRun) {
   for (const char* file : {"metrics.csv", "policy.h5", "checkpoint.h5", "updates.h5", "run.toml"})
     EXPECT_TRUE(read(scratch.path() / "whole" / file) == read(scratch.path() / "killed" / file)) << file;
 }
+
+INSTANTIATE_TEST_SUITE_P(Algorithms, Kill,
+                         testing::Values(Arguments{}, Arguments{"--algorithm", "gps", "--set", "rollouts=8"}),
+                         [](const auto& info) { return info.index == 0 ? "moto" : "gps"; });
 
 }  // namespace
 }  // namespace kedge::test

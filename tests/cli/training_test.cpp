@@ -179,6 +179,27 @@ TEST(Train, IsRepeatedFromTheRunDirectoryAlone) {
   expect_same_run(scratch.path() / "run", scratch.path() / "again");
 }
 
+TEST(Train, WithGpsIsTheSameForAnyNumberOfThreadsAndWhenItGoesOn) {
+  const Scratch scratch;
+  const auto training = [](const std::string& out, int iterations) {
+    return with(small_training(out, iterations),
+                {"--algorithm", "gps", "--set", "rollouts=8", "--set", "prior=gmm", "--set", "clusters=3", "--set",
+                 "adapt_step=true", "--record-updates"});
+  };
+  ASSERT_EQ(run(training("whole", 6), {.directory = scratch.path()}).code, 0);
+  ASSERT_EQ(run(training("part", 2), {.directory = scratch.path()}).code, 0);
+  const Outcome on = run({"resume", "part", "--iterations", "6", "--threads", "8"}, {.directory = scratch.path()});
+  ASSERT_EQ(on.code, 0) << on.err;
+  expect_same_run(scratch.path() / "whole", scratch.path() / "part");
+  EXPECT_TRUE(read(scratch.path() / "whole/updates.h5") == read(scratch.path() / "part/updates.h5"));
+  const Outcome evaluation = run({"evaluate", "part", "--rollouts", "3"}, {.directory = scratch.path()});
+  EXPECT_EQ(evaluation.code, 0) << evaluation.err;
+
+  const Outcome other = run({"train", "double_link", "--algorithm", "gps", "--set", "reuse=none"}, {});
+  EXPECT_EQ(other.code, 2);
+  EXPECT_THAT(other.err, HasSubstr("reuse: this key is unknown"));
+}
+
 class Interrupt : public testing::TestWithParam<int> {};
 
 TEST_P(Interrupt, SavesTheStateAndResumeEndsAsIfNothingHadHappened) {

@@ -70,6 +70,17 @@ TEST(Checkpoint, KeepsValuesThatAreNotFiniteWhereTheyBelong) {
   EXPECT_TRUE(same(load_checkpoint(folder / "checkpoint.h5").state, state));
 }
 
+TEST(Checkpoint, HoldsTheNumbersOfEveryAlgorithm) {
+  const Folder folder;
+  for (const std::vector<Metric>& numbers :
+       {std::vector<Metric>{}, {{"only", 1.0 / 3}}, {{"b", -0.0}, {"a", 5e-324}}}) {
+    MotoState state = example::state({}, 2);
+    state.numbers = numbers;
+    save_checkpoint(folder / "checkpoint.h5", header(), state, Durability::process);
+    EXPECT_TRUE(same(load_checkpoint(folder / "checkpoint.h5").state, state));
+  }
+}
+
 TEST(Checkpoint, HoldsALongTableOfMetrics) {
   const Folder folder;
   CheckpointHeader with = header();
@@ -105,10 +116,10 @@ TEST(Checkpoint, NamesWhatIsWrong) {
   EXPECT_THAT(refusal(folder, "hello"), EndsWith("checkpoint.h5: is not an HDF5 file"));
   EXPECT_THAT(refusal(folder, policy_bytes(example::policy({}, 1), {})),
               EndsWith("checkpoint.h5: attribute kind: found \"tv_linear_gaussian\", expected \"checkpoint\""));
-  CheckpointHeader other = header();
-  other.identity.algorithm = "gps";
-  EXPECT_THAT(refusal(folder, checkpoint_bytes(other, example::state({}, 1))),
-              EndsWith("checkpoint.h5: attribute algorithm: found \"gps\", expected \"moto\""));
+  MotoState other = example::state({}, 1);
+  other.numbers[0].second = std::numeric_limits<double>::infinity();
+  EXPECT_THAT(refusal(folder, checkpoint_bytes(header(), other)),
+              EndsWith("checkpoint.h5: attribute numbers: step is not finite"));
 }
 
 TEST(RequireSameRun, NamesTheDifference) {
@@ -249,7 +260,7 @@ TEST(Checkpoint, IsRefusedWithoutAnAttribute) {
                            "message", "record_updates"})
     EXPECT_THAT(tampered.refusal([&](hid_t file) { H5Adelete(file, name); }),
                 EndsWith(fmt::format("attribute {}: missing", name)));
-  for (const char* name : {"iteration", "rollouts_total", "steps_total", "last_return_mean"})
+  for (const char* name : {"iteration", "rollouts_total", "steps_total", "last_return_mean", "number_names", "numbers"})
     EXPECT_THAT(tampered.refusal([&](hid_t file) { H5Adelete_by_name(file, "state", name, H5P_DEFAULT); }),
                 EndsWith(": missing"));
 }
@@ -258,12 +269,12 @@ TEST(Checkpoint, OfAnotherFormatIsRefused) {
   Tampered tampered;
   const std::string message = tampered.refusal([](hid_t file) {
     const hid_t attribute = H5Aopen(file, "format", H5P_DEFAULT);
-    const std::uint64_t next = 2;
+    const std::uint64_t next = 3;
     H5Awrite(attribute, H5T_NATIVE_UINT64, &next);
     H5Aclose(attribute);
   });
-  EXPECT_THAT(message, HasSubstr("in format 2, but kedge "));
-  EXPECT_THAT(message, EndsWith(" reads format 1"));
+  EXPECT_THAT(message, HasSubstr("in format 3, but kedge "));
+  EXPECT_THAT(message, EndsWith(" reads format 2"));
 }
 
 /// Deterministic, bounded in time: whatever happens to the bytes, the file is refused, by one line.

@@ -130,6 +130,7 @@ MotoState state(const Sizes& sizes, int completed) {
     state.window.push_back({i, policy(sizes, number), state_distribution(sizes, number), batch(sizes, number)});
   }
   state.last_return_mean = completed == 0 ? 0.0 : report(completed - 1).metrics[2].second;
+  state.numbers = {{"step", 0.1 * completed + 1.0 / 3}, {"a number, \"quoted\"", -1e-300}};
   return state;
 }
 
@@ -167,7 +168,8 @@ bool same(const TvLinearGaussian& a, const TvLinearGaussian& b) {
 
 bool same(const MotoState& a, const MotoState& b) {
   if (a.iteration != b.iteration || a.rollouts_total != b.rollouts_total || a.steps_total != b.steps_total ||
-      !same(a.last_return_mean, b.last_return_mean) || !same(a.policy, b.policy) || a.window.size() != b.window.size())
+      !same(a.last_return_mean, b.last_return_mean) || a.numbers != b.numbers || !same(a.policy, b.policy) ||
+      a.window.size() != b.window.size())
     return false;
   for (std::size_t e = 0; e < a.window.size(); ++e)
     if (a.window[e].iteration != b.window[e].iteration || !same(a.window[e].policy, b.window[e].policy) ||

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "kedge/core/errors.h"
+#include "kedge/experiment/registry.h"
 #include "kedge/experiment/run_file.h"
 #include "kedge/mujoco/toml_value.h"
 
@@ -75,6 +76,9 @@ TEST(Options, NameEveryFieldOfTheStruct) {
   static_assert(made_from<MotoOptions>(std::make_index_sequence<14>{}));
   static_assert(!made_from<MotoOptions>(std::make_index_sequence<15>{}));
   EXPECT_EQ(moto_options().size(), 13U);
+  static_assert(made_from<GpsOptions>(std::make_index_sequence<14>{}));
+  static_assert(!made_from<GpsOptions>(std::make_index_sequence<15>{}));
+  EXPECT_EQ(gps_options().size(), 13U);
 }
 
 TEST(Options, AreSetByText) {
@@ -94,33 +98,40 @@ TEST(Options, AreSetByText) {
   EXPECT_EQ(moto.state_distribution, MotoOptions::StateDistribution::forward);
 }
 
-// The table and MotoOptions::validate must not disagree about what is allowed.
-TEST(Options, AllowExactlyWhatTheStructAllows) {
-  for (const Option& option : moto_options()) {
-    const auto accepted_by_table = [&](const std::string& value) {
-      Options all = moto_options();
-      return message([&] { assign_option(all, option.name, value); }).empty();
-    };
-    const auto accepted_by_struct = [&](double value) {
-      Options all = moto_options();
-      for (Option& o : all) {
-        if (o.name != option.name) continue;
-        if (std::holds_alternative<double>(o.value)) o.value = value;
-        if (std::holds_alternative<std::int64_t>(o.value)) o.value = static_cast<std::int64_t>(value);
-      }
-      return message([&] { to_moto_options(all).validate(); }).empty();
-    };
-    const bool whole = std::holds_alternative<std::int64_t>(option.value);
-    if (!whole && !std::holds_alternative<double>(option.value)) continue;
-    const double tiny = whole ? 1 : 1e-9;
-    for (const double edge : {option.low, option.high}) {
-      if (!std::isfinite(edge) || edge > 1e9) continue;
-      for (const double value : {edge - tiny, edge, edge + tiny}) {
-        const std::string text = whole ? std::to_string(static_cast<long>(value)) : fmt::format("{}", value);
-        EXPECT_EQ(accepted_by_table(text), accepted_by_struct(value)) << option.name << " = " << text;
-      }
+/// Checks one option of an algorithm around the ends of its range.
+void expect_same_range(const Algorithm& algorithm, const Option& option) {
+  const auto accepted_by_table = [&](const std::string& value) {
+    Options all = algorithm.options();
+    return message([&] { assign_option(all, option.name, value); }).empty();
+  };
+  const auto accepted_by_struct = [&](double value) {
+    Options all = algorithm.options();
+    for (Option& o : all) {
+      if (o.name != option.name) continue;
+      if (std::holds_alternative<double>(o.value)) o.value = value;
+      if (std::holds_alternative<std::int64_t>(o.value)) o.value = static_cast<std::int64_t>(value);
+    }
+    return message([&] { algorithm.check(all); }).empty();
+  };
+  const bool whole = std::holds_alternative<std::int64_t>(option.value);
+  if (!whole && !std::holds_alternative<double>(option.value)) return;
+  const double tiny = whole ? 1 : 1e-9;
+  for (const double edge : {option.low, option.high}) {
+    if (!std::isfinite(edge) || edge > 1e9) continue;
+    for (const double value : {edge - tiny, edge, edge + tiny}) {
+      const std::string text = whole ? std::to_string(static_cast<long>(value)) : fmt::format("{}", value);
+      EXPECT_EQ(accepted_by_table(text), accepted_by_struct(value)) << option.name << " = " << text;
     }
   }
+}
+
+// The table and `validate` of the struct must not disagree about what is allowed.
+TEST(Options, AllowExactlyWhatTheStructAllows) {
+  for (const Algorithm& algorithm : algorithms())
+    for (const Option& option : algorithm.options()) {
+      SCOPED_TRACE(algorithm.name);
+      expect_same_range(algorithm, option);
+    }
 }
 
 TEST(Options, RefuseWithPlaceValueAndRule) {

@@ -1,0 +1,24 @@
+// Quadratic models of the declared costs of a task in observations and actions, as linear-quadratic updates need them.
+#pragma once
+
+#include "kedge/math/hermite.h"
+#include "kedge/math/linear_quadratic.h"
+#include "kedge/system/task.h"
+
+namespace kedge {
+
+/// Can every cost be written as a function of observation and action?
+/// @throws InputError naming the first cost term that reads sensors or a state entry that is not observed
+void require_expandable(const Task& task);
+
+/// The cost of step t as q(z) = c + g'z + z'H z / 2 with H >= 0, minimised: z = [s; a] for t < T, z = s for t = T.
+/// Residuals are linear in z, so that only the norm is approximated:
+///   quadratic  exact everywhere
+///   smooth     value, gradient and Hessian at the mean
+///   absolute   expected value, gradient and Hessian under the Gaussian of these moments: a kink has no second derivative,
+///              and in expectation it has; |r| with its sign and no curvature where r does not vary
+/// A control beyond its limits does not move with its action: derivative 0.
+/// @param z mean and covariance of z at this step
+Quadratic cost_expansion(const Task& task, int t, const Moments& z);
+
+}  // namespace kedge

@@ -1,0 +1,60 @@
+// Mixtures of Gaussians with full covariances, fitted by expectation maximisation in the log domain.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "kedge/core/random.h"
+#include "kedge/core/types.h"
+#include "kedge/math/gaussian.h"
+#include "kedge/math/linear_quadratic.h"
+
+namespace kedge {
+
+/// p(x) = sum_k weight_k N(x; mean_k, cov_k).
+struct GaussianMixture {
+  VectorXd weight;                  ///< [K] > 0, sum 1
+  std::vector<Gaussian> component;  ///< [K]
+
+  [[nodiscard]] Index size() const { return weight.size(); }
+};
+
+struct MixtureOptions {
+  int components = 10;  ///< K >= 1
+  double ridge = 1e-6;  ///< > 0: prior weight of a covariance of this share of the overall variance of each variable
+  int iterations = 50;  ///< of EM, at most, >= 1
+  double tolerance = 1e-5;  ///< EM ends when the objective rises by less than this per sample, nats, >= 0
+};
+
+enum class MixtureStatus {
+  ok,
+  too_few,     ///< fewer distinct samples than components
+  not_finite,  ///< a sample is not finite, or so large that its square is not
+};
+const char* to_string(MixtureStatus status);
+
+/// Unless status == ok, `mixture` is empty.
+struct MixtureFit {
+  MixtureStatus status = MixtureStatus::ok;
+  std::string message;            ///< the numbers that decided, when status != ok
+  GaussianMixture mixture;        ///< components that lost all their samples are left out
+  std::vector<double> objective;  ///< after each iteration; never falls but by rounding
+};
+
+/// Maximises, with variables scaled to unit variance, the penalised log-likelihood per sample
+///   (1/N) [ sum_n log p(x_n) - 1/2 sum_k tr(Lambda Sigma_k^-1) ],   Lambda = ridge (N / K) I,
+/// whose M-step is Sigma_k = S_k + Lambda / N_k: the ridge keeps covariances regular and EM monotone. Begins with k-means++
+/// seeding [Arthur2007]. A variable that is the same in all samples is scaled by one.
+/// @param x [n, N]  @param random decides the seeding  @param threads changes no result
+[[nodiscard]] MixtureFit fit_mixture(MatrixIn x, const MixtureOptions& options, Stream random, int threads);
+
+/// log weight_k + log N(x_n; mean_k, cov_k). @return [N, K]
+MatrixXd log_joint(const GaussianMixture& mixture, MatrixIn x, int threads);
+
+/// log sum_j exp(row_j) of every row; rows of -infinity stay so.
+VectorXd log_sum_exp_rows(MatrixIn m);
+
+/// Mean and covariance of the mixture under other weights of its components. @param weight [K] >= 0, not all zero
+Moments mixture_moments(const GaussianMixture& mixture, VectorIn weight);
+
+}  // namespace kedge

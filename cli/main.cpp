@@ -12,6 +12,7 @@
 #include <string>
 
 #include "kedge/core/errors.h"
+#include "kedge/core/text.h"
 #include "kedge/experiment/options.h"
 #include "kedge/experiment/version.h"
 #include "verbs.h"
@@ -51,7 +52,7 @@ std::string unexpected(const CLI::App& verb, const std::string& word) {
   for (const CLI::Option* option : verb.get_options())
     for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
   const std::string name = word.substr(0, word.find('='));
-  return fmt::format("unknown option '{}'{}", name, suggestion(name, known));
+  return fmt::format("unknown option '{}'{}", name, hint(name, known));
 }
 
 int run(int argc, char** argv) {
@@ -76,7 +77,7 @@ int run(int argc, char** argv) {
   if (first.starts_with("-") && first != "--help" && first != "-h" && first != "--version")
     throw InputError(fmt::format("{}; try 'kedge --help'", unexpected(app, first)));
   if (!first.starts_with("-") && std::find(names.begin(), names.end(), first) == names.end())
-    throw InputError(fmt::format("unknown verb '{}'{}; try 'kedge --help'", first, suggestion(first, names)));
+    throw InputError(fmt::format("unknown verb '{}'{}; try 'kedge --help'", first, hint(first, names)));
 
   const CLI::App* verb = nullptr;
   try {

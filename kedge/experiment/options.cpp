@@ -230,8 +230,6 @@ Assignment parse_assignment(std::string_view text) {
   return {trim(text.substr(0, equals)), trim(text.substr(equals + 1))};
 }
 
-std::string suggestion(std::string_view word, const std::vector<std::string>& known) { return hint(word, known); }
-
 const OptionValue& option_value(const Options& options, std::string_view name) {
   const auto found = std::find_if(options.begin(), options.end(), [&](const Option& o) { return o.name == name; });
   assert(found != options.end());

@@ -59,9 +59,6 @@ struct Assignment {
 };
 Assignment parse_assignment(std::string_view text);
 
-/// What to say about a word that is not among `known`: `; did you mean "x"?` if one is near, else `; known: a, b, c`.
-std::string suggestion(std::string_view word, const std::vector<std::string>& known);
-
 /// The value of an option that exists.
 const OptionValue& option_value(const Options& options, std::string_view name);
 

@@ -6,7 +6,8 @@
 //                          eta, omega, kl, entropy, beta [T]; attribute epsilon
 //
 // Appending is a pure function of the bytes before and the record, so that a run that was interrupted ends with the
-// same bytes as one that was not.
+// same bytes as one that was not. The whole file is written each time, so n iterations write n^2 / 2 groups: it is for
+// study, not for runs of many thousands of iterations.
 #pragma once
 
 #include <filesystem>

@@ -9,16 +9,9 @@
 #include <string_view>
 #include <vector>
 
+#include "kedge/core/text.h"
+
 namespace kedge {
-
-/// Text on one line and of reasonable length, for messages: control characters become spaces.
-std::string one_line(std::string_view text, std::size_t longest = 400);
-
-/// "a, b, c", cut short if there are many.
-std::string list(const std::vector<std::string>& words);
-
-/// What to say about a word that is not among `known`: `; did you mean "x"?` if one is near, else `; known: a, b, c`.
-std::string hint(std::string_view word, const std::vector<std::string>& known);
 
 /// One value of a document that outlives it.
 class Value {

@@ -6,8 +6,8 @@ set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 find_program(KEDGE_CCACHE ccache)
-if(KEDGE_CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${KEDGE_CCACHE})
+if(KEDGE_CCACHE)  # what ccache asks for before it keeps files that use precompiled headers
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${KEDGE_CCACHE})
 endif()
 
 add_library(kedge_settings INTERFACE)
@@ -30,6 +30,19 @@ if(KEDGE_WERROR)
   target_compile_options(kedge_private INTERFACE -Werror)
 endif()
 
+# What nearly every file includes is parsed once for the library and the program, and once for the tests: Eigen, fmt and
+# GoogleTest are seconds a file. Sources do not rely on it: they include what they use.
+set(KEDGE_PRECOMPILED <Eigen/Dense> <fmt/format.h> <algorithm> <cmath> <filesystem> <functional> <limits> <map> <memory>
+                      <optional> <span> <string> <vector>)
+function(kedge_precompile target first)
+  if(NOT TARGET ${first} OR target STREQUAL first)
+    target_precompile_headers(${target} PRIVATE ${KEDGE_PRECOMPILED} ${ARGN})
+  else()
+    target_precompile_headers(${target} REUSE_FROM ${first})
+  endif()
+  target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)  # for ccache
+endfunction()
+
 # kedge_library(<folder> SOURCES ... DEPENDS ... PRIVATE_DEPENDS ...): target kedge_<folder>, alias kedge::<folder>
 function(kedge_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;PRIVATE_DEPENDS" ${ARGN})
@@ -40,6 +53,7 @@ function(kedge_library name)
                                                   $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_link_libraries(kedge_${name} PUBLIC kedge::settings ${ARG_DEPENDS}
                                       PRIVATE $<BUILD_INTERFACE:kedge_private> ${ARG_PRIVATE_DEPENDS})
+  kedge_precompile(kedge_${name} kedge_core)
   set_property(GLOBAL APPEND PROPERTY KEDGE_LIBRARIES kedge_${name})
 endfunction()
 
@@ -51,5 +65,6 @@ function(kedge_test name)
   target_compile_options(kedge_${name}_test PRIVATE -O1 -Wno-uninitialized)
   target_link_libraries(kedge_${name}_test PRIVATE kedge_private ${ARG_DEPENDS} GTest::gmock GTest::gtest_main)
   target_compile_definitions(kedge_${name}_test PRIVATE KEDGE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  kedge_precompile(kedge_${name}_test kedge_core_test <gmock/gmock.h> <gtest/gtest.h>)
   gtest_discover_tests(kedge_${name}_test DISCOVERY_MODE PRE_TEST PROPERTIES LABELS "${name};${ARG_LABELS}" TIMEOUT 600)
 endfunction()

@@ -161,7 +161,7 @@ class Problem {
   Scratch scratch_;
   ActionValue q_;
   Value value_;
-  MatrixXd Hs_, A_, XG_;
+  MatrixXd Hs_, A_, AC_, XG_;  // [da, ds], [da, da], [da, da], [da, ds]
   VectorXd hs_, xg_;
   Moments state_, joint_;
   Eigen::SelfAdjointEigenSolver<MatrixXd> eigen_;
@@ -180,8 +180,8 @@ bool Problem::backward(double eta) {
     hs_.noalias() += Qaa * pi.k;
 
     Step& p = steps_[t];
-    XG_.noalias() = Qaa * pi.C;
-    A_.noalias() = pi.C.transpose() * XG_;
+    AC_.noalias() = Qaa * pi.C;
+    A_.noalias() = pi.C.transpose() * AC_;
     symmetrise(A_);
     if (!A_.allFinite() || !Hs_.allFinite() || !hs_.allFinite()) return false;
     eigen_.compute(A_);
@@ -205,8 +205,8 @@ bool Problem::backward(double eta) {
     next.k = pi.k;
     next.k.noalias() -= p.W * xg_;
     minimise(eta, p);
-    XG_ = p.W * p.r.asDiagonal();
-    next.Sigma.noalias() = XG_ * p.W.transpose();
+    AC_ = p.W * p.r.asDiagonal();
+    next.Sigma.noalias() = AC_ * p.W.transpose();
   }
   return true;
 }
@@ -221,7 +221,11 @@ void Problem::minimise(double eta, Step& p) {
     if (eta == 0.0) p.omega = std::exp(log_total);
     if (eta > 0.0 && log_total > 0.0) p.omega = eta * std::expm1(log_total);
   }
-  p.r = eta < infinity ? VectorXd((eta + p.omega) * p.x.cwiseInverse()) : VectorXd::Ones(p.x.size());
+  p.r = p.x.cwiseInverse();
+  if (eta < infinity)
+    p.r *= eta + p.omega;
+  else
+    p.r.setOnes();
 }
 
 bool Problem::forward(double eta) {

@@ -138,27 +138,28 @@ void learning(const Task& task, MotoState state, const MotoOptions& options, int
   for (const Epoch& epoch : state.window) reuse.push(epoch, 2);
   const Epoch& epoch = state.window.back();
   std::vector<WeightedSamples> samples;
-  std::vector<Whitening> maps;
+  std::vector<Whitening> maps, state_maps;
   Index used = 0;
   for (int t = 0; t < task.horizon; ++t) {
     samples.push_back(reuse.samples(t));
     maps.push_back(whitening(epoch.rho[static_cast<std::size_t>(t)], epoch.policy[t]));
+    state_maps.push_back(whitening(epoch.rho[static_cast<std::size_t>(t)]));
     used += samples.back().weight.size();
   }
   const Index p = feature_count(task.ds() + task.da());
   MatrixXd features = MatrixXd::Ones(p, 20000), gram = MatrixXd::Zero(p, p);
-  const auto time =
-      fastest(repetitions, {[&] {
-                              for (int t = 0; t < task.horizon; ++t)
-                                (void)prepare_regression(task, t, reuse.data(), samples[static_cast<std::size_t>(t)],
-                                                         maps[static_cast<std::size_t>(t)], {options.ridge, false});
-                            },
-                            [&] {
-                              for (const WeightedSamples& s : samples)
-                                cblas_dsyrk(CblasColMajor, CblasLower, CblasNoTrans, static_cast<int>(p),
-                                            static_cast<int>(s.weight.size()), 1.0, features.data(),
-                                            static_cast<int>(p), 1.0, gram.data(), static_cast<int>(p));
-                            }});
+  const auto time = fastest(
+      repetitions,
+      {[&] {
+         for (std::size_t t = 0; t < maps.size(); ++t)
+           (void)prepare_regression(task, static_cast<int>(t), reuse.data(), samples[t], maps[t],
+                                    t + 1 < maps.size() ? &state_maps[t + 1] : nullptr, {options.ridge, false});
+       },
+       [&] {
+         for (const WeightedSamples& s : samples)
+           cblas_dsyrk(CblasColMajor, CblasLower, CblasNoTrans, static_cast<int>(p), static_cast<int>(s.weight.size()),
+                       1.0, features.data(), static_cast<int>(p), 1.0, gram.data(), static_cast<int>(p));
+       }});
   const double flops = static_cast<double>(used) * static_cast<double>(p * (p + 1));
   rows.push_back(
       {fmt::format("weighted regressions, {} samples a step: useful flops/s against dsyrk", used / task.horizon),

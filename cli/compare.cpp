@@ -7,6 +7,7 @@
 
 #include "kedge/core/errors.h"
 #include "kedge/experiment/atomic_file.h"
+#include "kedge/experiment/plots.h"
 #include "print.h"
 #include "verbs.h"
 
@@ -35,7 +36,7 @@ std::function<int()> add_compare(CLI::App& app) {
     for (const std::string& note : comparison.notes) fmt::print(stderr, "kedge: warning: {}\n", note);
     fmt::print("{}", comparison_text(comparison));
     if (!a->csv.empty()) write_file(a->csv, comparison_csv(comparison), Durability::process);
-    if (!a->svg.empty()) write_curves_svg(comparison, axis, a->svg);
+    if (!a->svg.empty()) draw(curves_script(comparison, axis), PlotFormat::svg, a->svg);
     for (const std::string& file : {a->csv, a->svg})
       if (!file.empty()) fmt::print("\nwritten to {}\n", file);
     return kDone;

@@ -79,7 +79,9 @@ std::function<int()> add_validate(CLI::App& app) {
       algorithm.check(options);
     }
     for (const std::string& warning : task.warnings) fmt::print(stderr, "kedge: warning: {}\n", warning);
-    fmt::print("{}  files        {}\n", task_text(task.task), file.string());
+    fmt::print("{}", task_text(task.task));
+    for (const std::string& law : task.joint_limits) fmt::print("  joint limit  {}\n", law);
+    fmt::print("  files        {}\n", file.string());
     for (const std::string& used : task.files) fmt::print("               {}\n", used);
     fmt::print("ok\n");
     return kDone;

@@ -13,9 +13,9 @@ namespace kedge::cli {
 namespace {
 
 /// "always", "1-80", "81-100, end": steps counted from 1, "end" for the final state.
+/// Steps as a task file names them.
 std::string steps_text(const std::vector<char>& active) {
   const auto T = active.size() - 1;
-  if (std::all_of(active.begin(), active.end(), [](char a) { return a != 0; })) return "always";
   std::vector<std::string> parts;
   for (std::size_t t = 0; t < T;) {
     if (!active[t]) {
@@ -24,9 +24,9 @@ std::string steps_text(const std::vector<char>& active) {
     }
     const std::size_t from = t;
     while (t < T && active[t]) ++t;
-    parts.push_back(t - from == 1 ? fmt::format("{}", from + 1) : fmt::format("{}-{}", from + 1, t));
+    parts.push_back(t - from == 1 ? fmt::format("{}", from) : fmt::format("{}..{}", from, t - 1));
   }
-  if (active[T]) parts.emplace_back("end");
+  if (active[T]) parts.emplace_back("final");
   return parts.empty() ? "never" : fmt::format("{}", fmt::join(parts, ", "));
 }
 

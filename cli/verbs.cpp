@@ -32,6 +32,11 @@ const std::vector<Verb>& verbs() {
        add_evaluate},
       {"compare", "shows learning curves and statistics over runs; runs that differ only in their seed form a group",
        "\nExamples:\n  kedge compare runs/*\n  kedge compare runs/* --csv curves.csv --svg curves.svg\n", add_compare},
+      {"reproduce", "a figure of a paper: its runs, its curves, verdicts on its claims",
+       "\nRuns that are there are kept, interrupted ones go on: the same command again continues.\n"
+       "\nExamples:\n  kedge reproduce --list\n  kedge reproduce moto-fig1c --quick\n"
+       "  kedge reproduce moto-fig1c --seeds 15 --jobs 2\n",
+       add_reproduce},
   };
   return table;
 }

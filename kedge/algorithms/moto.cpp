@@ -27,7 +27,10 @@ std::optional<std::vector<Regression>> prepare_regressions(const Task& task, con
                                                            const Epoch& epoch, const RegressionOptions& options,
                                                            int threads, std::vector<StepDiagnostics>& diagnostics,
                                                            int& failed) {
-  std::vector<std::optional<Regression>> prepared(static_cast<std::size_t>(task.horizon));
+  const auto T = static_cast<std::size_t>(task.horizon);
+  std::vector<std::optional<Regression>> prepared(T);
+  std::vector<Whitening> state_maps(T);
+  for (std::size_t t = 0; t < T; ++t) state_maps[t] = whitening(epoch.rho[t]);
   parallel_for(task.horizon, threads, [&](Index i) {
     const auto t = static_cast<int>(i);
     const auto at = static_cast<std::size_t>(i);
@@ -35,8 +38,8 @@ std::optional<std::vector<Regression>> prepare_regressions(const Task& task, con
     diagnostics[at].effective_samples = samples.effective;
     diagnostics[at].samples_used = static_cast<double>(samples.weight.size());
     diagnostics[at].weight_left_out = samples.left_out;
-    prepared[at] =
-        prepare_regression(task, t, reuse.data(), samples, whitening(epoch.rho[at], epoch.policy[t]), options);
+    prepared[at] = prepare_regression(task, t, reuse.data(), samples, whitening(epoch.rho[at], epoch.policy[t]),
+                                      at + 1 < T ? &state_maps[at + 1] : nullptr, options);
   });
   std::vector<Regression> regressions;
   for (std::size_t t = 0; t < prepared.size(); ++t) {
@@ -86,7 +89,6 @@ MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, c
   const RegressionOptions regression{options.ridge, options.targets == MotoOptions::Targets::monte_carlo};
   const TrustRegion bounds{options.epsilon,
                            options.entropy_constraint ? options.beta0 : std::numeric_limits<double>::infinity()};
-  std::vector<Whitening> state_maps(T);
 
   SampleReuse reuse(options.reuse, options.window, options.weight_cutoff);
   for (const Epoch& epoch : state.window) reuse.push(epoch, run.threads);
@@ -120,7 +122,6 @@ MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, c
           fmt::format("the states cannot be described by a Gaussian: {} of {} rollouts are usable, the others diverged",
                       usable_rollouts(epoch.batch), options.rollouts));
     epoch.rho = std::move(*rho);
-    for (std::size_t t = 0; t < T; ++t) state_maps[t] = whitening(epoch.rho[t]);
     clock.lap("state_distribution");
 
     // Compute the importance weights of all stored (s, a, s') (Sec. 4.2)
@@ -134,7 +135,7 @@ MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, c
     if (!regressions)
       return failure(fmt::format("step {}: no importance weight is usable or the features have lost rank", failed));
     clock.lap("features");
-    const auto fits = fit_backwards(*regressions, state_maps, regression, failed);
+    const auto fits = fit_backwards(*regressions, task.ds(), regression, failed);
     if (!fits) return failure(fmt::format("step {}: the fitted Q-function is not finite", failed));
     clock.lap("regressions");
 

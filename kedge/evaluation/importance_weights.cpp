@@ -27,11 +27,11 @@ static_assert(kTile == 4 * kLanes, "log_density keeps a tile in four registers")
 /// A density this far below the largest one (in nats) adds less than rounding to a sum of them.
 constexpr double kNegligible = 45.0;
 
-/// Samples [first, first + kTile) of x [n, samples], one a row, those beyond the end zero.
+/// Samples [first, first + kTile) of x [samples, n], those beyond the end zero.
 TileMatrix load_tile(const MatrixXd& x, Index first) {
-  TileMatrix tile = TileMatrix::Zero(kTile, x.rows());
-  const Index count = std::min(kTile, x.cols() - first);
-  tile.topRows(count) = x.middleCols(first, count).transpose().array();
+  TileMatrix tile = TileMatrix::Zero(kTile, x.cols());
+  const Index count = std::min(kTile, x.rows() - first);
+  tile.topRows(count) = x.middleRows(first, count).array();
   return tile;
 }
 
@@ -91,32 +91,30 @@ VectorXd log_sum_exp(const std::deque<VectorXd>& terms, const std::vector<double
   return top + sum.log();
 }
 
-}  // namespace
-
-WeightedSamples select_samples(VectorIn log_weight, double cutoff) {
-  const Index n = log_weight.size();
+/// select_samples of rows that come in chunks.
+/// @param chunk_first [chunks + 1] first row of each chunk, and the number of rows  @param chunk_top [chunks] their maxima
+WeightedSamples select_from_chunks(VectorIn log_weight, const std::vector<Index>& chunk_first, VectorIn chunk_top,
+                                   double cutoff) {
   WeightedSamples samples;
-  constexpr Index chunk = 64;  // most chunks hold nothing that counts: their maximum tells
-  VectorXd chunk_top((n + chunk - 1) / chunk);
-  for (Index c = 0; c < chunk_top.size(); ++c)
-    chunk_top[c] = log_weight.segment(c * chunk, std::min(chunk, n - c * chunk)).maxCoeff();
-  const double top = n > 0 ? chunk_top.maxCoeff() : -std::numeric_limits<double>::infinity();
+  const double top = chunk_top.size() > 0 ? chunk_top.maxCoeff() : -std::numeric_limits<double>::infinity();
   if (!std::isfinite(top)) return samples;
 
   // Half of the allowance goes to whatever is below (cutoff / 2n) of the largest weight: no exponential is taken of those.
-  const double floor = cutoff > 0 ? top + std::log(0.5 * cutoff / static_cast<double>(n)) : top - 700.0;
-  std::vector<Index> row;
-  std::vector<double> weight;  // relative to the largest; first its logarithm
+  const auto n = static_cast<double>(log_weight.size());
+  const double floor = cutoff > 0 ? top + std::log(0.5 * cutoff / n) : top - 700.0;
+  std::vector<Index> row(chunk_first.empty() ? 0 : static_cast<std::size_t>(chunk_first.back()));
+  Eigen::ArrayXd w(static_cast<Index>(row.size()));  // weights relative to the largest; first their logarithms
+  Index count = 0;
   for (Index c = 0; c < chunk_top.size(); ++c) {
     if (chunk_top[c] < floor) continue;
-    for (Index i = c * chunk; i < std::min((c + 1) * chunk, n); ++i) {
-      if (log_weight[i] < floor) continue;
-      row.push_back(i);
-      weight.push_back(log_weight[i] - top);
+    const auto chunk = static_cast<std::size_t>(c);
+    for (Index i = chunk_first[chunk]; i < chunk_first[chunk + 1]; ++i) {  // without a branch on the weight
+      row[static_cast<std::size_t>(count)] = i;
+      w[count] = log_weight[i] - top;
+      count += !(log_weight[i] < floor);
     }
   }
-  // A copy at an aligned address: sums and exponentials over a map round differently from one address to the next.
-  Eigen::ArrayXd w = Eigen::Map<const Eigen::ArrayXd>(weight.data(), static_cast<Index>(weight.size()));
+  w.conservativeResize(count);
   constexpr double bins = 256;
   const Eigen::ArrayXi bin = (w * (bins / (floor - top))).min(bins - 1).cast<int>();  // 0: the heaviest
   w = w.exp();
@@ -131,19 +129,33 @@ WeightedSamples select_samples(VectorIn log_weight, double cutoff) {
   while (last > 0 && dropped + mass[static_cast<std::size_t>(last)] <= 0.5 * cutoff * total)
     dropped += mass[static_cast<std::size_t>(last--)];
 
-  std::size_t kept = 0;
-  for (Index i = 0; i < w.size(); ++i) {
-    if (bin[i] > last) continue;
-    row[kept] = row[static_cast<std::size_t>(i)];
-    weight[kept++] = w[i];
+  Index kept = 0;
+  for (Index i = 0; i < count; ++i) {
+    row[static_cast<std::size_t>(kept)] = row[static_cast<std::size_t>(i)];
+    w[kept] = w[i];
+    kept += bin[i] <= last;
   }
-  row.resize(kept);
-  samples.row = std::move(row);
-  samples.weight = Eigen::Map<const VectorXd>(weight.data(), static_cast<Index>(kept));
+  samples.row.assign(row.begin(), row.begin() + kept);
+  samples.weight = w.head(kept);
   const double kept_total = samples.weight.sum();
   samples.weight /= kept_total;
   samples.left_out = std::max(0.0, (total - kept_total) / total);
   return samples;
+}
+
+}  // namespace
+
+WeightedSamples select_samples(VectorIn log_weight, double cutoff) {
+  constexpr Index chunk = 64;
+  const Index n = log_weight.size();
+  std::vector<Index> first;
+  VectorXd top((n + chunk - 1) / chunk);
+  for (Index c = 0; c < top.size(); ++c) {
+    first.push_back(c * chunk);
+    top[c] = log_weight.segment(c * chunk, std::min(chunk, n - c * chunk)).maxCoeff();
+  }
+  first.push_back(n);
+  return select_from_chunks(log_weight, first, top, cutoff);
 }
 
 void SampleReuse::push(const Epoch& epoch, int threads) {
@@ -186,6 +198,10 @@ void SampleReuse::push_over_time(int threads) {
   const auto T = static_cast<Index>(density_.back().size());
   const std::size_t newest = data_.size() - 1;
   log_weight_.resize(rows, T);
+  tile_top_.resize(static_cast<Index>(tiles.size()), T);
+  tile_first_.clear();
+  for (const Tile& tile : tiles) tile_first_.push_back(tile.row);
+  tile_first_.push_back(rows);
   parallel_for(static_cast<Index>(tiles.size()), threads, [&](Index i) {
     const Tile& tile = tiles[static_cast<std::size_t>(i)];
     const Index count = std::min(kTile, data_[tile.data].size() - tile.first);
@@ -195,8 +211,12 @@ void SampleReuse::push_over_time(int threads) {
       log_z_[tile.data][e].segment(tile.first, count) = log_mixture(density_[e], x, log_z).head(count).matrix();
     // log_z now holds the newest epoch's densities, the numerators
     const VectorXd denominator = log_sum_exp(log_z_[tile.data], log_share, tile.first, count);
-    for (Index t = 0; t < T; ++t)
-      log_weight_.col(t).segment(tile.row, count) = log_z.col(t).head(count).matrix() - denominator;
+    for (Index t = 0; t < T; ++t) {
+      auto log_w = log_z.col(t).head(count);
+      log_w -= denominator.array();
+      log_weight_.col(t).segment(tile.row, count) = log_w;
+      tile_top_(i, t) = log_w.maxCoeff();
+    }
   });
 }
 
@@ -227,7 +247,8 @@ void SampleReuse::push_own_step() {
 }
 
 WeightedSamples SampleReuse::samples(int t) const {
-  if (reuse_ == Reuse::time || reuse_ == Reuse::time_and_iterations) return select_samples(log_weight_.col(t), cutoff_);
+  if (reuse_ == Reuse::time || reuse_ == Reuse::time_and_iterations)
+    return select_from_chunks(log_weight_.col(t), tile_first_, tile_top_.col(t), cutoff_);
 
   // Only the samples of step t are candidates: M rows in each epoch.
   std::vector<Index> row;

@@ -66,6 +66,8 @@ class SampleReuse {
       log_z_;            ///< [data][epoch] log density of each sample under an epoch: over all steps,
                          ///< log sum_t z_t, or, for Reuse::iterations, at the sample's own step
   MatrixXd log_weight_;  ///< [all samples, T] log w_t; for Reuse::iterations [all samples, 1]
+  MatrixXd tile_top_;    ///< [tiles, T] largest log w_t of each tile of samples: most tiles hold nothing that counts
+  std::vector<Index> tile_first_;  ///< [tiles + 1] first row of each tile, and the number of rows
 };
 
 }  // namespace kedge

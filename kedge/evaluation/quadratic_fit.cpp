@@ -1,7 +1,9 @@
 #include "kedge/evaluation/quadratic_fit.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <span>
 
 #include "kedge/math/gram.h"
 
@@ -22,13 +24,29 @@ struct ActiveTerms {
       if (t + 1 == task.horizon && active.back()) at_end.push_back(static_cast<Index>(i));
     }
   }
-  [[nodiscard]] double cost(const Transitions& d, Index sample) const {
-    double sum = 0.0;
-    for (const Index i : now) sum += d.terms(i, sample);
-    for (const Index i : at_end) sum += d.next_terms(i, sample);
-    return sum;
-  }
 };
+
+/// out_k = column[row_k - offset]
+void gather(const double* column, std::span<const Index> row, Index offset, double* out) {
+  for (std::size_t k = 0; k < row.size(); ++k) out[k] = column[row[k] - offset];
+}
+
+/// out_k += column[row_k - offset]
+void gather_sum(const double* column, std::span<const Index> row, Index offset, double* out) {
+  for (std::size_t k = 0; k < row.size(); ++k) out[k] += column[row[k] - offset];
+}
+
+/// Rows `first ... first + row.size() - 1` of the regression from one epoch, whose sample 0 is row `offset`: not whitened.
+void gather_samples(const Transitions& d, std::span<const Index> row, Index offset, const ActiveTerms& active,
+                    bool monte_carlo, Index first, Regression& r) {
+  for (Index j = 0; j < r.z.cols(); ++j) gather(d.x.col(j).data(), row, offset, &r.z(first, j));
+  if (r.next.size() > 0)
+    for (Index j = 0; j < r.next.cols(); ++j) gather(d.next.col(j).data(), row, offset, &r.next(first, j));
+  double* cost = &r.cost[first];
+  if (monte_carlo) return gather(d.cost_to_go.data(), row, offset, cost);
+  for (const Index i : active.now) gather_sum(d.terms.col(i).data(), row, offset, cost);
+  for (const Index i : active.at_end) gather_sum(d.next_terms.col(i).data(), row, offset, cost);
+}
 
 /// sum_k c_k phi(z_k): the features' sums are moments of z.
 VectorXd weighted_feature_sum(const MatrixXd& z, const VectorXd& c) {
@@ -58,22 +76,19 @@ Eigen::LLT<MatrixXd> factor_with_ridge(MatrixXd gram, double ridge) {
   return Eigen::LLT<MatrixXd>(gram);
 }
 
-/// value_k += q(W x_k - b) for every row x_k of x.
-void add_values(const Quadratic& q, const Whitening& map, const MatrixXd& x, VectorXd& value) {
-  MatrixXd scratch(kBlock, x.cols());
+/// value_k += q(z_k) for every row z_k of z.
+void add_values(const Quadratic& q, const MatrixXd& z, VectorXd& value) {
   VectorXd slope(kBlock);
-  for (Index k = 0; k < x.rows(); k += kBlock) {
-    const Index count = std::min(kBlock, x.rows() - k);
-    auto z = scratch.topRows(count);
+  for (Index k = 0; k < z.rows(); k += kBlock) {
+    const Index count = std::min(kBlock, z.rows() - k);
+    const auto block = z.middleRows(k, count);
     auto s = slope.head(count);
     auto v = value.segment(k, count);
-    z = x.middleRows(k, count);
-    whiten_rows(map, z);
     v.array() += q.c;
     for (Index i = 0; i < z.cols(); ++i) {
-      s = 0.5 * q.H(i, i) * z.col(i) + VectorXd::Constant(count, q.g[i]);
-      for (Index j = 0; j < i; ++j) s += q.H(i, j) * z.col(j);
-      v += s.cwiseProduct(z.col(i));
+      s = 0.5 * q.H(i, i) * block.col(i) + VectorXd::Constant(count, q.g[i]);
+      for (Index j = 0; j < i; ++j) s += q.H(i, j) * block.col(j);
+      v += s.cwiseProduct(block.col(i));
     }
   }
 }
@@ -82,29 +97,29 @@ void add_values(const Quadratic& q, const Whitening& map, const MatrixXd& x, Vec
 
 std::optional<Regression> prepare_regression(const Task& task, int t, const std::deque<Transitions>& data,
                                              const WeightedSamples& samples, const Whitening& map,
-                                             const RegressionOptions& options) {
-  const Index N = samples.weight.size(), n = map.dim(), ds = data.back().next.rows();
+                                             const Whitening* next_map, const RegressionOptions& options) {
+  const Index N = samples.weight.size(), n = map.dim(), ds = data.back().next.cols();
   if (N == 0) return std::nullopt;
 
-  Regression r{MatrixXd(N, n), MatrixXd(N, ds), samples.weight, VectorXd(N), {}, {}, {}};
+  if (options.monte_carlo) next_map = nullptr;
+  Regression r{MatrixXd(N, n), MatrixXd(next_map ? N : 0, ds), samples.weight, VectorXd::Zero(N), {}, {}, {}};
   const ActiveTerms active(task, t);
   GramAccumulator gram(feature_count(n));
   VectorXd root(kBlock);
   std::size_t epoch = 0;
-  Index offset = 0;
+  Index offset = 0;  // sample 0 of the epoch, among all
   for (Index first = 0; first < N; first += kBlock) {
     const Index count = std::min(kBlock, N - first);
-    for (Index k = 0; k < count; ++k) {
-      const Index sample = samples.row[static_cast<std::size_t>(first + k)];
-      while (sample - offset >= data[epoch].size()) offset += data[epoch++].size();
-      const Transitions& d = data[epoch];
-      const Index i = sample - offset;
-      for (Index j = 0; j < n; ++j) r.z(first + k, j) = d.x(j, i);
-      for (Index j = 0; j < ds; ++j) r.next(first + k, j) = d.next(j, i);
-      r.cost[first + k] = options.monte_carlo ? d.cost_to_go[i] : active.cost(d, i);
+    for (Index k = first; k < first + count;) {
+      while (samples.row[static_cast<std::size_t>(k)] >= offset + data[epoch].size()) offset += data[epoch++].size();
+      const auto begin = samples.row.begin() + k, end = samples.row.begin() + first + count;
+      const std::span row(begin, std::lower_bound(begin, end, offset + data[epoch].size()));
+      gather_samples(data[epoch], row, offset, active, options.monte_carlo, k, r);
+      k += static_cast<Index>(row.size());
     }
     auto z = r.z.middleRows(first, count);
     whiten_rows(map, z);
+    if (next_map) whiten_rows(*next_map, r.next.middleRows(first, count));
     root.head(count) = r.weight.segment(first, count).cwiseSqrt();
     hermite_features(z, root.head(count), gram.block().topRows(count));
     gram.add(count);
@@ -140,16 +155,15 @@ std::optional<QuadraticFit> fit_quadratics(const Regression& r, VectorIn target,
   return fit;
 }
 
-std::optional<std::vector<QuadraticFit>> fit_backwards(const std::vector<Regression>& regressions,
-                                                       const std::vector<Whitening>& state_maps,
+std::optional<std::vector<QuadraticFit>> fit_backwards(const std::vector<Regression>& regressions, Index ds,
                                                        const RegressionOptions& options, int& failed) {
   const int T = static_cast<int>(regressions.size());
   std::vector<QuadraticFit> fits(static_cast<std::size_t>(T));
   for (int t = T - 1; t >= 0; --t) {
     const auto i = static_cast<std::size_t>(t);
     VectorXd target = -regressions[i].cost;
-    if (t + 1 < T && !options.monte_carlo) add_values(fits[i + 1].v, state_maps[i + 1], regressions[i].next, target);
-    auto fit = fit_quadratics(regressions[i], target, state_maps[i].dim(), options.ridge);
+    if (t + 1 < T && !options.monte_carlo) add_values(fits[i + 1].v, regressions[i].next, target);
+    auto fit = fit_quadratics(regressions[i], target, ds, options.ridge);
     if (!fit) {
       failed = t;
       return std::nullopt;

@@ -19,7 +19,7 @@ namespace kedge {
 /// One step's regression problem without its targets.
 struct Regression {
   MatrixXd z;       ///< [N, ds + da] whitened states and actions
-  MatrixXd next;    ///< [N, ds] next observations, not whitened
+  MatrixXd next;    ///< [N, ds] whitened next states; empty where targets need none: the last step, Monte Carlo
   VectorXd weight;  ///< [N] sum 1
   VectorXd
       cost;  ///< [N] cost of step t; at the last step with the cost of the final state; Monte Carlo: the cost to go
@@ -35,10 +35,11 @@ struct RegressionOptions {
 
 /// @param t step that is fitted: its costs are recomputed from the stored cost terms for every sample (Sec. 4.2.1)
 /// @param data the transitions that samples.row counts through
+/// @param map of state and action at t  @param next_map of the state at t + 1; null at the last step
 /// @return nullopt if there is no sample or the ridge does not make the Gram matrix positive definite
 std::optional<Regression> prepare_regression(const Task& task, int t, const std::deque<Transitions>& data,
                                              const WeightedSamples& samples, const Whitening& map,
-                                             const RegressionOptions& options);
+                                             const Whitening* next_map, const RegressionOptions& options);
 
 /// Q~_t and V~_t in whitened coordinates: Q(z), z = [xi; alpha], and V(xi).
 struct QuadraticFit {
@@ -53,10 +54,9 @@ std::optional<QuadraticFit> fit_quadratics(const Regression& regression, VectorI
 
 /// Sec. 4.1.2: for t = T-1 ... 0, targets r_t + V~_{t+1}(s') with V~_T = minus the cost of the final state (already part of
 /// `cost` at the last step). With Monte Carlo targets the steps are independent.
-/// @param state_maps [T] whitening of rho~_t  @param failed out: the step that failed
+/// @param regressions [T]  @param ds dimension of the state  @param failed out: the step that failed
 /// @return [T], or nullopt
-std::optional<std::vector<QuadraticFit>> fit_backwards(const std::vector<Regression>& regressions,
-                                                       const std::vector<Whitening>& state_maps,
+std::optional<std::vector<QuadraticFit>> fit_backwards(const std::vector<Regression>& regressions, Index ds,
                                                        const RegressionOptions& options, int& failed);
 
 }  // namespace kedge

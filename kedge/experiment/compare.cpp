@@ -1,27 +1,14 @@
 #include "kedge/experiment/compare.h"
 
-#include <fcntl.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
-#include <cerrno>
 #include <cmath>
-#include <cstdio>
-#include <cstring>
 #include <limits>
 #include <map>
-#include <memory>
 
 #include "kedge/core/errors.h"
-#include "kedge/experiment/atomic_file.h"
 #include "kedge/experiment/metrics_file.h"
 #include "kedge/experiment/policy_file.h"
 #include "kedge/experiment/tasks.h"
-
-extern char** environ;
 
 namespace kedge {
 
@@ -35,8 +22,8 @@ struct RunData {
   fs::path directory;
   RunStatus status;
   RunFile file;
-  std::vector<double> rollouts, returns;  ///< by iteration
-  std::vector<double> seconds;            ///< by iteration, cumulative; empty without timings.csv
+  std::vector<double> rollouts, returns, median_returns;  ///< by iteration
+  std::vector<double> seconds;                            ///< by iteration, cumulative; empty without timings.csv
 };
 
 std::vector<double> column(const MetricsTable& table, const char* name, const fs::path& file) {
@@ -64,6 +51,7 @@ RunData read_run(const fs::path& directory) {
               .file = {},
               .rollouts = {},
               .returns = {},
+              .median_returns = {},
               .seconds = {}};
   if (run.status.state == RunState::damaged)
     throw InputError(fmt::format("{}: {}", directory.string(), run.status.detail));
@@ -73,9 +61,11 @@ RunData read_run(const fs::path& directory) {
   const MetricsTable metrics = read_metrics(metrics_file);
   run.rollouts = column(metrics, "rollouts_total", metrics_file);
   run.returns = column(metrics, "return_mean", metrics_file);
+  run.median_returns = column(metrics, "return_median", metrics_file);
   // An iteration in which every rollout diverged is worse than any return.
-  for (double& value : run.returns)
-    if (std::isnan(value)) value = -std::numeric_limits<double>::infinity();
+  for (std::vector<double>* values : {&run.returns, &run.median_returns})
+    for (double& value : *values)
+      if (std::isnan(value)) value = -std::numeric_limits<double>::infinity();
   if (fs::exists(directory / "timings.csv")) run.seconds = cumulative_seconds(directory / "timings.csv");
   if (run.seconds.size() < run.returns.size()) run.seconds.clear();
   return run;
@@ -232,7 +222,9 @@ Comparison compare(const std::vector<fs::path>& directories, const CompareOption
                            .state = run->status.state,
                            .iterations = static_cast<int>(run->returns.size()),
                            .final_return = {},
-                           .final_success = {}};
+                           .final_success = {},
+                           .rollouts = run->rollouts,
+                           .median_returns = run->median_returns};
       if (compared.state != RunState::finished)
         result.notes.push_back(fmt::format("{}: {} after {} iterations", run->directory.string(),
                                            to_string(compared.state), compared.iterations));
@@ -281,115 +273,6 @@ std::string comparison_csv(const Comparison& comparison) {
     }
   }
   return text;
-}
-
-std::string gnuplot_script(const Comparison& comparison, CurveAxis axis) {
-  bool negative = true, timed = true;
-  for (const ComparisonGroup& group : comparison.groups) {
-    for (const CurvePoint& p : group.curve) {
-      negative = negative && p.upper_quartile < 0 && p.median.value < 0;
-      timed = timed && std::isfinite(p.seconds);
-    }
-  }
-  if (axis == CurveAxis::seconds && !timed)
-    throw InputError("no curve over seconds: a run has no complete timings.csv");
-
-  // Returns span many powers of ten. Where all are negative the axis is log10(-return), pointing down; else
-  // sign(r) log10(1 + |r|).
-  const auto height = [&](double r) { return negative ? -r : std::copysign(std::log10(1 + std::abs(r)), r); };
-  std::string script =
-      "set terminal svg size 900,560 dynamic enhanced background rgb 'white' font 'Helvetica,14'\n"
-      "set style fill transparent solid 0.2 noborder\n"
-      "set key inside bottom right noenhanced\n"
-      "set grid ytics lc rgb '#dddddd' lw 1\n"
-      "set border 3\nset tics nomirror\n";
-  script += fmt::format("set xlabel '{}'\n", axis == CurveAxis::rollouts ? "rollouts" : "wall time, s");
-  script += fmt::format("set title \"{}\" noenhanced\n", comparison.task);
-  script += "set ylabel 'mean return: median and quartiles over seeds'\n";
-  if (negative) {
-    script += "set logscale y\nset yrange [] reverse\nset format y '-10^{%T}'\n";
-  } else {
-    script += "set ytics ('0' 0";
-    for (int e = 1; e <= 12; ++e) {
-      const double tick = std::log10(1 + std::pow(10.0, e));
-      script += fmt::format(", '10^{{{}}}' {}, '-10^{{{}}}' {}", e, tick, e, -tick);
-    }
-    script += ")\n";
-  }
-  std::string plots;
-  // Colours of Okabe and Ito, told apart by everyone.
-  constexpr std::array colours{"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999"};
-  for (std::size_t g = 0; g < comparison.groups.size(); ++g) {
-    const ComparisonGroup& group = comparison.groups[g];
-    script += fmt::format("$curve{} << EOD\n", g);
-    for (const CurvePoint& p : group.curve) {
-      if (!std::isfinite(p.median.value) || !std::isfinite(p.lower_quartile)) continue;
-      const double x = axis == CurveAxis::rollouts ? static_cast<double>(p.rollouts) : p.seconds;
-      script +=
-          fmt::format("{} {} {} {}\n", x, height(p.median.value), height(p.lower_quartile), height(p.upper_quartile));
-    }
-    script += "EOD\n";
-    const char* colour = colours[g % colours.size()];
-    plots += fmt::format(
-        "{}$curve{} using 1:3:4 with filledcurves lc rgb '{}' notitle, $curve{} using 1:2 with lines "
-        "lw 2 lc rgb '{}' title \"{} ({} seed{})\"",
-        g == 0 ? "plot " : ", ", g, colour, g, colour, group.label, group.runs.size(),
-        group.runs.size() == 1 ? "" : "s");
-  }
-  return script + plots + "\n";
-}
-
-namespace {
-
-using TemporaryFile = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
-
-TemporaryFile temporary_file() {
-  TemporaryFile file(std::tmpfile(), std::fclose);
-  if (!file) throw SystemError(fmt::format("no temporary file can be made: {}", std::strerror(errno)));
-  return file;
-}
-
-std::string contents(std::FILE* file) {
-  std::string text;
-  std::array<char, 4096> buffer;
-  std::rewind(file);
-  while (const std::size_t n = std::fread(buffer.data(), 1, buffer.size(), file)) text.append(buffer.data(), n);
-  return text;
-}
-
-}  // namespace
-
-void write_curves_svg(const Comparison& comparison, CurveAxis axis, const fs::path& file) {
-  const std::string script = gnuplot_script(comparison, axis);
-  const TemporaryFile in = temporary_file(), out = temporary_file(), errors = temporary_file();
-  if (std::fwrite(script.data(), 1, script.size(), in.get()) != script.size() || std::fflush(in.get()) != 0)
-    throw SystemError(fmt::format("the script for gnuplot cannot be written: {}", std::strerror(errno)));
-  std::rewind(in.get());
-
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, fileno(in.get()), STDIN_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, fileno(out.get()), STDOUT_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, fileno(errors.get()), STDERR_FILENO);
-  const std::array<const char*, 2> arguments{"gnuplot", nullptr};
-  pid_t child = 0;
-  const int failed =
-      posix_spawnp(&child, "gnuplot", &actions, nullptr, const_cast<char* const*>(arguments.data()), environ);
-  posix_spawn_file_actions_destroy(&actions);
-  if (failed != 0)
-    throw SystemError(
-        fmt::format("gnuplot, which draws {}, cannot be run: {}; install it (Debian: gnuplot-nox) or use --csv",
-                    file.string(), std::strerror(failed)));
-  int status = 0;
-  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
-  const std::string svg = contents(out.get());
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0 || svg.find("</svg>") == std::string::npos) {
-    std::string reason = contents(errors.get());
-    std::replace(reason.begin(), reason.end(), '\n', ' ');
-    throw SystemError(fmt::format("gnuplot failed to draw {}: {}", file.string(), reason));
-  }
-  write_file(file, svg, Durability::process);
 }
 
 }  // namespace kedge

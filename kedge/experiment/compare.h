@@ -38,6 +38,8 @@ struct ComparedRun {
   /// Of the policy that the run ended with, without exploration noise; nullopt while it is not finished.
   std::optional<double> final_return;   ///< median over the rollouts
   std::optional<double> final_success;  ///< fraction of the rollouts; nullopt too where the task has no success measure
+  std::vector<double> rollouts;         ///< [iterations] simulated so far
+  std::vector<double> median_returns;   ///< [iterations] of an iteration's rollouts
 };
 
 struct ComparisonGroup {
@@ -67,14 +69,5 @@ std::vector<CurvePoint> table_points(const std::vector<CurvePoint>& curve, int p
 
 /// All points of all groups as CSV.
 std::string comparison_csv(const Comparison& comparison);
-
-enum class CurveAxis { rollouts, seconds };
-
-/// The script that draws the curves (median line, quartile band, returns on a logarithmic axis) for gnuplot; data inline.
-std::string gnuplot_script(const Comparison& comparison, CurveAxis axis);
-
-/// Draws the curves as SVG by running gnuplot. @throws SystemError if gnuplot is missing or fails, or if the file cannot
-/// be written
-void write_curves_svg(const Comparison& comparison, CurveAxis axis, const std::filesystem::path& file);
 
 }  // namespace kedge

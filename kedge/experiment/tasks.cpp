@@ -48,23 +48,23 @@ void on_disk(const F& operations) {
 
 }  // namespace
 
-std::vector<fs::path> task_folders() {
+std::vector<fs::path> resource_folders(const char* variable, const char* name) {
   std::vector<fs::path> folders;
-  if (const char* variable = std::getenv("KEDGE_TASKS")) {
-    std::istringstream list(variable);
+  if (const char* value = std::getenv(variable)) {
+    std::istringstream list(value);
     for (std::string folder; std::getline(list, folder, ':');)
       if (!folder.empty()) folders.emplace_back(folder);
   }
   std::error_code error;
   const fs::path program = fs::read_symlink("/proc/self/exe", error);
-  if (!error) folders.push_back(program.parent_path().parent_path() / "share" / "kedge" / "tasks");
-  folders.emplace_back(KEDGE_SOURCE_TASKS);
+  if (!error) folders.push_back(program.parent_path().parent_path() / "share" / "kedge" / name);
+  folders.push_back(fs::path(KEDGE_SOURCE_DIR) / name);
   return folders;
 }
 
 std::vector<BundledTask> bundled_tasks() {
   std::map<std::string, fs::path> found;
-  for (const fs::path& folder : task_folders()) {
+  for (const fs::path& folder : resource_folders("KEDGE_TASKS", "tasks")) {
     std::error_code error;
     for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
       const fs::path file = entry->path() / kTaskFile;

@@ -10,9 +10,9 @@
 
 namespace kedge {
 
-/// Where bundled tasks are looked for, the first place first: the folders of $KEDGE_TASKS (separated by ':'), then
-/// ../share/kedge/tasks from the folder of this program, then the source tree.
-std::vector<std::filesystem::path> task_folders();
+/// Where what comes with the program is looked for, the first place first: the folders of the environment variable
+/// (separated by ':'), then ../share/kedge/<name> from the folder of this program, then <name> in the source tree.
+std::vector<std::filesystem::path> resource_folders(const char* variable, const char* name);
 
 struct BundledTask {
   std::string name;            ///< of its folder

@@ -91,9 +91,10 @@ std::string unsupported(const mjModel_& m) {
 
 void MujocoSystem::DeleteData::operator()(mjData_* data) const { mj_deleteData(data); }
 
-MujocoSystem::MujocoSystem(std::shared_ptr<const mjModel_> model, int substeps)
+MujocoSystem::MujocoSystem(std::shared_ptr<const mjModel_> model, int substeps, std::vector<JointLimit> joint_limits)
     : model_(std::move(model)),
       substeps_(substeps),
+      joint_limits_(std::move(joint_limits)),
       sensors_(VectorXd::Zero(static_cast<Index>(model_->nsensordata))),
       scratch_(static_cast<Index>(model_->nq + model_->nv)) {
   install_mujoco_handlers();
@@ -107,7 +108,9 @@ Index MujocoSystem::nx() const { return static_cast<Index>(model_->nq + model_->
 Index MujocoSystem::nu() const { return static_cast<Index>(model_->nu); }
 Index MujocoSystem::nsensor() const { return static_cast<Index>(model_->nsensordata); }
 
-std::unique_ptr<System> MujocoSystem::clone() const { return std::make_unique<MujocoSystem>(model_, substeps_); }
+std::unique_ptr<System> MujocoSystem::clone() const {
+  return std::make_unique<MujocoSystem>(model_, substeps_, joint_limits_);
+}
 
 void MujocoSystem::reset(VectorIn x) {
   mjData& d = *data_;
@@ -119,15 +122,30 @@ void MujocoSystem::reset(VectorIn x) {
   sensors_.setZero();
 }
 
-bool MujocoSystem::step(VectorIn u) {
+void MujocoSystem::apply_control(VectorIn u) {
   mjData& d = *data_;
   std::copy_n(u.data(), model_->nu, d.ctrl);
+  for (const JointLimit& limit : joint_limits_) {
+    const double q = d.qpos[limit.qpos];
+    if (q >= limit.low && q <= limit.high) continue;
+    const double bound = std::clamp(q, limit.low, limit.high);
+    d.ctrl[limit.control] = std::clamp(limit.stiffness * (bound - q) - limit.damping * d.qvel[limit.qvel],
+                                       limit.control_low, limit.control_high);
+  }
+}
+
+bool MujocoSystem::step(VectorIn u) {
+  mjData& d = *data_;
   const bool returned = call_mujoco([&] {
+    apply_control(u);
     mj_step(model_.get(), &d);
     // The first sub-step evaluates the sensors at the state and control of the control step; with RK4 only its first
     // stage does.
     std::copy_n(d.sensordata, sensors_.size(), sensors_.data());
-    for (int i = 1; i < substeps_; ++i) mj_step(model_.get(), &d);
+    for (int i = 1; i < substeps_; ++i) {
+      apply_control(u);
+      mj_step(model_.get(), &d);
+    }
   });
   return returned && healthy();
 }

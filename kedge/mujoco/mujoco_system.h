@@ -26,12 +26,25 @@ LoadedModel load_mujoco_model(const std::string& path);
 /// types, whose code and state are not in the model; sensor noise, which is not reproducible.
 std::string unsupported(const mjModel_& model);
 
+/// A soft limit of a joint, held by its own motor: while q is outside [low, high], the control that drives the joint is
+/// not the policy's but  u = clamp(stiffness (b - q) - damping dq/dt, control_low, control_high), b the bound that q has
+/// passed. Evaluated at the beginning of every sub-step.
+struct JointLimit {
+  Index control = 0;             ///< entry of u
+  Index qpos = 0;                ///< entry of qpos, and
+  Index qvel = 0;                ///< of qvel: the joint has one degree of freedom
+  double low = 0.0, high = 0.0;  ///< rad or m
+  double stiffness = 0.0;        ///< units of u per rad or m
+  double damping = 0.0;          ///< units of u per rad/s or m/s
+  double control_low = 0.0, control_high = 0.0;
+};
+
 class MujocoSystem final : public System {
  public:
   /// @param model     shared by all clones and never changed; its time step is that of one sub-step
   /// @param substeps  calls of mj_step in one control step, >= 1
   /// @throws SystemError if MuJoCo cannot allocate its data
-  MujocoSystem(std::shared_ptr<const mjModel_> model, int substeps);
+  MujocoSystem(std::shared_ptr<const mjModel_> model, int substeps, std::vector<JointLimit> joint_limits = {});
 
   [[nodiscard]] Index nx() const override;
   [[nodiscard]] Index nu() const override;
@@ -58,10 +71,12 @@ class MujocoSystem final : public System {
     void operator()(mjData_* data) const;
   };
   [[nodiscard]] bool healthy() const;
+  void apply_control(VectorIn u);
 
   std::shared_ptr<const mjModel_> model_;
   std::unique_ptr<mjData_, DeleteData> data_;
   int substeps_;
+  std::vector<JointLimit> joint_limits_;
   VectorXd sensors_;  ///< [nsensor] as `sensors` reports them
   VectorXd scratch_;  ///< [nq + nv] of `settle`
 };

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <filesystem>
 #include <limits>
+#include <tuple>
 
 #include "kedge/core/errors.h"
 #include "kedge/mujoco/model_files.h"
@@ -141,12 +142,49 @@ bool is_identifier(std::string_view name) {
   return !name.empty() && name.size() <= 64 && letter(name[0]) && std::all_of(name.begin(), name.end(), allowed);
 }
 
+/// The text of a name that reports and --set use.
+std::string identifier(const Value& value) {
+  const std::string& name = value.text();
+  if (!is_identifier(name))
+    value.fail(
+        fmt::format("must be a letter, then up to 63 letters, digits, _ or -, but is \"{}\"", one_line(name, 60)));
+  return name;
+}
+
+/// The hinge or slide joint that an actuator drives; -1: none.
+Index driven_joint(const mjModel& m, const std::string& actuator) {
+  const std::vector<std::string> all = names(actuators(m));
+  const Index i = std::find(all.begin(), all.end(), actuator) - all.begin();
+  const Index joint = m.actuator_trntype[i] == mjTRN_JOINT ? m.actuator_trnid[2 * i] : -1;
+  return joint >= 0 && (m.jnt_type[joint] == mjJNT_HINGE || m.jnt_type[joint] == mjJNT_SLIDE) ? joint : -1;
+}
+
 /// One text or an array of texts.
 std::vector<Value> one_or_more(const Value& value) {
   if (!value.is_array()) return {value};
   std::vector<Value> all = value.elements();
   if (all.empty()) value.fail("must not be empty");
   return all;
+}
+
+std::vector<std::string> texts(const Value& value) {
+  std::vector<std::string> all;
+  for (const Value& element : one_or_more(value)) all.push_back(element.text());
+  return all;
+}
+
+/// A number L > 0 for [-L, L], or an array [low, high].
+std::pair<double, double> bounds(const Value& value) {
+  if (!value.is_array()) {
+    const double limit = value.number_or_infinity();
+    if (!(limit > 0)) value.fail(fmt::format("must be > 0, or [low, high], but is {}", limit));
+    return {-limit, limit};
+  }
+  const std::vector<Value> pair = value.elements();
+  if (pair.size() != 2) value.fail(fmt::format("must be a number or [low, high], but is {}", value.describe()));
+  const double low = pair[0].number_or_infinity(), high = pair[1].number_or_infinity();
+  if (!(low < high)) value.fail(fmt::format("low must be < high, but is [{}, {}]", low, high));
+  return {low, high};
 }
 
 /// A number for all n entries, or an array of n numbers. `read` checks one number.
@@ -229,12 +267,15 @@ class Reader {
 
   void clock(Task& task, toml::table& resolved);
   void actions(Task& task, toml::table& resolved);
+  void joint_limits(const Task& task, toml::table& resolved);
   void observation(Task& task, toml::table& resolved) const;
   void start(Task& task, toml::table& resolved) const;
   void cost(Task& task, toml::table& resolved) const;
   void success(Task& task, toml::table& resolved) const;
 
   int substeps = 1;
+  std::vector<JointLimit> laws;
+  std::vector<std::string> law_texts;
 
  private:
   /// What `of` or a part of the observation names.
@@ -309,19 +350,7 @@ void Reader::actions(Task& task, toml::table& resolved) {
   task.action_high = high;
 
   const auto set_limit = [&](Index i, const Value& value) {
-    if (value.is_array()) {
-      const std::vector<Value> pair = value.elements();
-      if (pair.size() != 2) value.fail(fmt::format("must be a number or [low, high], but is {}", value.describe()));
-      task.action_low[i] = pair[0].number_or_infinity();
-      task.action_high[i] = pair[1].number_or_infinity();
-      if (!(task.action_low[i] < task.action_high[i]))
-        value.fail(fmt::format("low must be < high, but is [{}, {}]", task.action_low[i], task.action_high[i]));
-    } else {
-      const double limit = value.number_or_infinity();
-      if (!(limit > 0)) value.fail(fmt::format("must be > 0, or [low, high], but is {}", limit));
-      task.action_low[i] = -limit;
-      task.action_high[i] = limit;
-    }
+    std::tie(task.action_low[i], task.action_high[i]) = bounds(value);
     if (task.action_low[i] < low[i] || task.action_high[i] > high[i])
       value.fail(fmt::format("[{}, {}] is beyond the ctrlrange [{}, {}] of actuator \"{}\" in the model, which clamps",
                              task.action_low[i], task.action_high[i], low[i], high[i],
@@ -353,6 +382,52 @@ void Reader::actions(Task& task, toml::table& resolved) {
   toml::array limits;
   for (Index i = 0; i < task.da(); ++i) limits.push_back(toml::array{task.action_low[i], task.action_high[i]});
   resolved.insert("actions", toml::table{{"actuators", to_toml(names(chosen))}, {"limit", std::move(limits)}});
+}
+
+void Reader::joint_limits(const Task& task, toml::table& resolved) {
+  const auto sections = root_.find("joint_limit");
+  if (!sections) return;
+  if (!sections->is_array()) sections->fail("must be written [[joint_limit]]");
+  std::vector<std::string> taken;
+  toml::array all;
+  for (const Value& element : sections->elements()) {
+    element.allow({"name", "actuators", "range", "stiffness", "damping"});
+    const std::string name = identifier(element.require("name"));
+    if (std::find(taken.begin(), taken.end(), name) != taken.end())
+      element.require("name").fail(fmt::format("two joint limits are called \"{}\"", name));
+    taken.push_back(name);
+    const Value section(element.node(), "joint_limit." + name, root_.file());
+    JointLimit limit;
+    std::tie(limit.low, limit.high) = bounds(section.require("range"));
+    limit.stiffness = section.require("stiffness").positive();
+    if (const auto damping = section.find("damping")) limit.damping = damping->not_negative();
+    toml::array actuators;
+    for (const Value& actuator : one_or_more(section.require("actuators"))) {
+      const Part& action = find(actuator, "actuator among the actions", action_parts_, actuator.text());
+      const Index joint = driven_joint(m_, action.name);
+      if (action.size != 1 || joint < 0)
+        actuator.fail(fmt::format("actuator \"{}\" does not drive a hinge or a slide joint", action.name));
+      limit.control = task.control_index[static_cast<std::size_t>(action.first)];
+      limit.qpos = m_.jnt_qposadr[joint];
+      limit.qvel = m_.jnt_dofadr[joint];
+      limit.control_low = task.action_low[action.first];
+      limit.control_high = task.action_high[action.first];
+      for (const JointLimit& other : laws)
+        if (other.control == limit.control)
+          actuator.fail(fmt::format("actuator \"{}\" has a joint limit already", action.name));
+      laws.push_back(limit);
+      actuators.push_back(action.name);
+    }
+    law_texts.push_back(fmt::format("{}: {} in [{}, {}], stiffness {}, damping {}", name,
+                                    list(texts(section.require("actuators"))), limit.low, limit.high, limit.stiffness,
+                                    limit.damping));
+    all.push_back(toml::table{{"name", name},
+                              {"actuators", std::move(actuators)},
+                              {"range", toml::array{limit.low, limit.high}},
+                              {"stiffness", limit.stiffness},
+                              {"damping", limit.damping}});
+  }
+  resolved.insert("joint_limit", std::move(all));
 }
 
 void Reader::add_entries(const Value& value, bool states_only, Entries& entries) const {
@@ -534,10 +609,7 @@ void Reader::cost(Task& task, toml::table& resolved) const {
     element.allow({"name", "of", "matrix", "target", "weight", "norm", "width", "steps"});
     const Value name = element.require("name");
     CostTerm term;
-    term.name = name.text();
-    if (!is_identifier(term.name))
-      name.fail(fmt::format("must be a letter, then up to 63 letters, digits, _ or -, but is \"{}\"",
-                            one_line(term.name, 60)));
+    term.name = identifier(name);
     for (const CostTerm& other : task.cost)
       if (other.name == term.name) name.fail(fmt::format("two terms are called \"{}\"", term.name));
 
@@ -619,8 +691,8 @@ TaskFile load_task(const std::string& path, const std::vector<Override>& overrid
   for (const auto& [key, value] : overrides) override_value(document, key, value, "task.");
   const Value root(document, "", path);
 
-  root.allow({"kedge", "name", "summary", "model", "horizon", "control_step", "substeps", "actions", "observation",
-              "start", "cost", "success"});
+  root.allow({"kedge", "name", "summary", "model", "horizon", "control_step", "substeps", "actions", "joint_limit",
+              "observation", "start", "cost", "success"});
   if (const Value format = root.require("kedge"); !format.is_number() || format.number() != kFormat)
     format.fail(fmt::format("this program reads task files of format {}, but this is {}", kFormat, format.describe()));
 
@@ -630,10 +702,7 @@ TaskFile load_task(const std::string& path, const std::vector<Override>& overrid
   std::error_code error;
   const fs::path folder = fs::absolute(path, error).lexically_normal().parent_path();
   const auto name = root.find("name");
-  task.name = name ? name->text() : folder.filename().string();
-  if (name && !is_identifier(task.name))
-    name->fail(
-        fmt::format("must be a letter, then up to 63 letters, digits, _ or -, but is \"{}\"", one_line(task.name, 60)));
+  task.name = name ? identifier(*name) : folder.filename().string();
   const auto summary = root.find("summary");
   task.summary = summary ? summary->text() : "";
 
@@ -651,18 +720,20 @@ TaskFile load_task(const std::string& path, const std::vector<Override>& overrid
   Reader reader(root, *loaded.model);
   reader.clock(task, resolved);
   reader.actions(task, resolved);
+  reader.joint_limits(task, resolved);
   reader.observation(task, resolved);
   reader.start(task, resolved);
   reader.cost(task, resolved);
   reader.success(task, resolved);
   loaded.model->opt.timestep = task.control_step / reader.substeps;
-  task.system = std::make_shared<MujocoSystem>(loaded.model, reader.substeps);
+  task.system = std::make_shared<MujocoSystem>(loaded.model, reader.substeps, reader.laws);
   validate(task);
   if (!first_step_succeeds(task))
     model_key.fail(
         fmt::format("the simulation of {} diverges in the first control step from the mean start, without action",
                     model_key.text()));
 
+  file.joint_limits = reader.law_texts;
   file.files = model_files(file.model_path);
   file.digest = digest(write_toml(resolved), file.files);
   if (!task.success.empty()) resolved["success"].as_table()->insert("text", task.success[0].text);

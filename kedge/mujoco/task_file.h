@@ -21,7 +21,8 @@ struct TaskFile {
   /// 16 hexadecimal digits that change with anything that changes the task: resolved_toml (but for name, texts and the
   /// place of the model) and the contents of `files`.
   std::string digest;
-  std::vector<std::string> warnings;  ///< what MuJoCo warned about when it compiled the model; one line each
+  std::vector<std::string> joint_limits;  ///< the laws of [[joint_limit]], for people; one line each
+  std::vector<std::string> warnings;      ///< what MuJoCo warned about when it compiled the model; one line each
 };
 
 /// `--set task.actions.limit=10` is {"actions.limit", "10"}.

@@ -48,7 +48,8 @@ enum class UpdateStatus {
   infeasible,  ///< no policy within the KL bound has the entropy that is asked for (only if beta0 < 0)
   unbounded,   ///< epsilon is infinite and the maximum is not attained by a density: Q is not strictly concave in
                ///< the action, or beta0 is infinite too
-  imprecise,   ///< the solution, as stored in double precision, misses a bound by more than 1e-9 relative
+  imprecise,  ///< as stored in double precision, the solution misses a bound by more than 1e-9 relative, and so do those
+              ///< for slightly tighter bounds, epsilon / 2 at the tightest
 };
 const char* to_string(UpdateStatus status);
 
@@ -69,6 +70,7 @@ struct MotoUpdate {
 };
 
 /// Solves the problem for one time step: the constraints hold to 1e-9 relative, the KL bound from below up to rounding.
+/// Where rounding of the stored policy costs more than that, the problem is solved for bounds as much tighter.
 /// Which constraints are active (have a multiplier > 0):
 ///   KL             whenever epsilon is finite, except in the next case
 ///   KL, entropy    where the KL step alone would lose more entropy than beta0

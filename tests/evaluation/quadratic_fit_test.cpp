@@ -62,7 +62,7 @@ struct Problem {
   std::deque<Epoch> window;
   std::deque<Transitions> data;
   WeightedSamples samples;
-  Whitening map;
+  Whitening map, next_map;
   Index ds;
 };
 
@@ -84,6 +84,7 @@ Problem random_problem(Index ds, Index da, Index count, int t, std::uint64_t see
   p.samples.weight = random_vector(static_cast<Index>(p.samples.row.size()), random).cwiseAbs();
   p.samples.weight /= p.samples.weight.sum();
   p.map = whitening(p.window.back().rho[static_cast<std::size_t>(t)], p.window.back().policy[t]);
+  p.next_map = whitening(p.window.back().rho[static_cast<std::size_t>((t + 1) % 5)]);
   return p;
 }
 
@@ -105,19 +106,20 @@ TEST(PrepareRegression, RecomputesTheCostForTheStepThatIsFitted) {
   const std::vector<std::vector<int>> now = {{0}, {0, 2}, {0}, {0, 1}, {0, 1}}, at_end = {{}, {}, {}, {}, {2}};
   for (int t = 0; t < 5; ++t) {
     const Problem p = random_problem(2, 1, 130, t, 51);
-    const auto r = prepare_regression(task, t, p.data, p.samples, p.map, {});
+    const auto r = prepare_regression(task, t, p.data, p.samples, p.map, &p.next_map, {});
     ASSERT_TRUE(r);
     for (std::size_t k = 0; k < p.samples.row.size(); ++k) {
       const auto [d, i] = find(p, k);
       double cost = 0.0;
-      for (const int term : now[static_cast<std::size_t>(t)]) cost += d->terms(term, i);
-      for (const int term : at_end[static_cast<std::size_t>(t)]) cost += d->next_terms(term, i);
+      for (const int term : now[static_cast<std::size_t>(t)]) cost += d->terms(i, term);
+      for (const int term : at_end[static_cast<std::size_t>(t)]) cost += d->next_terms(i, term);
       EXPECT_DOUBLE_EQ(r->cost[static_cast<Index>(k)], cost) << "step " << t;
-      EXPECT_EQ(r->next.row(static_cast<Index>(k)).transpose(), d->next.col(i));
-      const VectorXd z = p.map.W * d->x.col(i) - p.map.b;
+      const VectorXd xi = p.next_map.W * d->next.row(i).transpose() - p.next_map.b;
+      EXPECT_LT((r->next.row(static_cast<Index>(k)).transpose() - xi).norm(), 1e-11 * (1 + xi.norm()));
+      const VectorXd z = p.map.W * d->x.row(i).transpose() - p.map.b;
       EXPECT_LT((r->z.row(static_cast<Index>(k)).transpose() - z).norm(), 1e-11 * (1 + z.norm()));
     }
-    const auto monte_carlo = prepare_regression(task, t, p.data, p.samples, p.map, {1e-3, true});
+    const auto monte_carlo = prepare_regression(task, t, p.data, p.samples, p.map, &p.next_map, {1e-3, true});
     for (std::size_t k = 0; k < p.samples.row.size(); ++k) {
       const auto [d, i] = find(p, k);
       EXPECT_EQ(monte_carlo->cost[static_cast<Index>(k)], d->cost_to_go[i]);
@@ -129,7 +131,7 @@ TEST(PrepareRegression, FormsTheGramMatrixOfTheFeatures) {
   const Task task = task_with_terms(5, {{1, 1, 1, 1, 1, 1}});
   for (const Index count : {1, 63, 64, 65, 200}) {  // around the size of a block
     const Problem p = random_problem(3, 2, count, 2, 52);
-    const auto r = prepare_regression(task, 2, p.data, p.samples, p.map, {});
+    const auto r = prepare_regression(task, 2, p.data, p.samples, p.map, &p.next_map, {});
     ASSERT_TRUE(r);
     MatrixXd gram = MatrixXd::Zero(r->gram.rows(), r->gram.cols());
     for (Index k = 0; k < count; ++k) {
@@ -144,7 +146,7 @@ TEST(PrepareRegression, FormsTheGramMatrixOfTheFeatures) {
 TEST(PrepareRegression, IsRefusedWithoutSamples) {
   const Task task = task_with_terms(5, {{1, 1, 1, 1, 1, 1}});
   const Problem p = random_problem(2, 1, 50, 1, 53);
-  EXPECT_FALSE(prepare_regression(task, 1, p.data, WeightedSamples{}, p.map, {}));
+  EXPECT_FALSE(prepare_regression(task, 1, p.data, WeightedSamples{}, p.map, &p.next_map, {}));
 }
 
 // ---- fits ----------------------------------------------------------------------------------------------------------
@@ -156,7 +158,7 @@ TEST(FitQuadratics, IsTheWeightedRidgeRegressionOfQAndOfV) {
       for (const double ridge : {1e-6, 1e-3, 10.0})
         for (const double offset : {0.0, -1e7}) {  // returns of -1e7 with differences of order 1e4
           const Problem p = random_problem(ds, da, count, 3, 54);
-          auto r = prepare_regression(task, 3, p.data, p.samples, p.map, {ridge, false});
+          auto r = prepare_regression(task, 3, p.data, p.samples, p.map, &p.next_map, {ridge, false});
           ASSERT_TRUE(r);
           Stream random(54, 98, 0, 0);
           const VectorXd y = 1e4 * random_vector(r->z.rows(), random) + VectorXd::Constant(r->z.rows(), offset);
@@ -185,7 +187,7 @@ TEST(FitQuadratics, IsTheWeightedRidgeRegressionOfQAndOfV) {
 TEST(FitQuadratics, RecoversAQuadraticFunction) {
   const Task task = task_with_terms(5, {{1, 1, 1, 1, 1, 1}});
   const Problem p = random_problem(3, 2, 250, 0, 55);
-  const auto r = prepare_regression(task, 0, p.data, p.samples, p.map, {1e-13, false});
+  const auto r = prepare_regression(task, 0, p.data, p.samples, p.map, &p.next_map, {1e-13, false});
   ASSERT_TRUE(r);
   Stream random(55, 98, 0, 0);
   const VectorXd theta = random_vector(feature_count(5), random);
@@ -203,7 +205,7 @@ TEST(FitQuadratics, RecoversAQuadraticFunction) {
 TEST(FitQuadratics, OfARewardThatIsShiftedIsShiftedAndOfAScaledOneIsScaled) {
   const Task task = task_with_terms(5, {{1, 1, 1, 1, 1, 1}});
   const Problem p = random_problem(2, 2, 100, 0, 56);
-  const auto r = prepare_regression(task, 0, p.data, p.samples, p.map, {0.1, false});
+  const auto r = prepare_regression(task, 0, p.data, p.samples, p.map, &p.next_map, {0.1, false});
   ASSERT_TRUE(r);
   Stream random(56, 98, 0, 0);
   const VectorXd y = random_vector(r->z.rows(), random);
@@ -222,7 +224,7 @@ TEST(FitQuadratics, OfARewardThatIsShiftedIsShiftedAndOfAScaledOneIsScaled) {
 TEST(FitQuadratics, OfConstantTargetsIsTheirConstant) {
   const Task task = task_with_terms(5, {{1, 1, 1, 1, 1, 1}});
   const Problem p = random_problem(2, 1, 100, 0, 57);
-  const auto r = prepare_regression(task, 0, p.data, p.samples, p.map, {});
+  const auto r = prepare_regression(task, 0, p.data, p.samples, p.map, &p.next_map, {});
   const auto fit = fit_quadratics(*r, VectorXd::Constant(r->z.rows(), 0.0), 2, 1e-3);
   EXPECT_EQ(fit->q.c, 0.0);
   EXPECT_TRUE(fit->q.H.isZero(0) && fit->q.g.isZero(0));
@@ -232,14 +234,14 @@ TEST(FitQuadratics, OfConstantTargetsIsTheirConstant) {
 TEST(FitQuadratics, IsRefusedWhereItsTargetsOrFeaturesAreNotFinite) {
   const Task task = task_with_terms(5, {{1, 1, 1, 1, 1, 1}});
   Problem p = random_problem(2, 1, 100, 0, 58);
-  const auto r = prepare_regression(task, 0, p.data, p.samples, p.map, {});
+  const auto r = prepare_regression(task, 0, p.data, p.samples, p.map, &p.next_map, {});
   VectorXd y = VectorXd::Ones(r->z.rows());
   EXPECT_TRUE(fit_quadratics(*r, y, 2, 1e-3));
   y[3] = std::numeric_limits<double>::quiet_NaN();
   EXPECT_FALSE(fit_quadratics(*r, y, 2, 1e-3));
 
-  p.data[0].x.col(p.samples.row[0]).setConstant(1e200);  // its squares overflow
-  const auto overflown = prepare_regression(task, 0, p.data, p.samples, p.map, {});
+  p.data[0].x.row(p.samples.row[0]).setConstant(1e200);  // its squares overflow
+  const auto overflown = prepare_regression(task, 0, p.data, p.samples, p.map, &p.next_map, {});
   EXPECT_FALSE(overflown && fit_quadratics(*overflown, VectorXd::Ones(100), 2, 1e-3));
 }
 
@@ -277,10 +279,10 @@ LqProblem lq_problem(Index ds, Index da) {
   const Index N = grid.z.rows();
   Transitions d;
   d.per_step = N;
-  d.x.resize(ds + da, N * p.T);
-  d.next.resize(ds, N * p.T);
-  d.terms.resize(4, N * p.T);
-  d.next_terms.resize(4, N * p.T);
+  d.x.resize(N * p.T, ds + da);
+  d.next.resize(N * p.T, ds);
+  d.terms.resize(N * p.T, 4);
+  d.next_terms.resize(N * p.T, 4);
   d.cost_to_go = VectorXd::Zero(N * p.T);
   for (int t = 0; t < p.T; ++t) {
     p.rho.push_back(random_gaussian(ds, 1.0, random));
@@ -292,10 +294,10 @@ LqProblem lq_problem(Index ds, Index da) {
       const VectorXd s = rho.mean + rho.L * grid.z.row(k).head(ds).transpose();
       const VectorXd a = p.policy[t].K * s + p.policy[t].k + p.policy[t].C * grid.z.row(k).tail(da).transpose();
       const VectorXd next = p.A * s + p.B * a;
-      d.x.col(i) << s, a;
-      d.next.col(i) = next;
-      d.terms.col(i) << s.dot(p.Qs * s), p.qs.dot(s), a.dot(p.R * a), s.dot(p.Qf * s);
-      d.next_terms.col(i) << 0, 0, 0, next.dot(p.Qf * next);
+      d.x.row(i) << s.transpose(), a.transpose();
+      d.next.row(i) = next;
+      d.terms.row(i) << s.dot(p.Qs * s), p.qs.dot(s), a.dot(p.R * a), s.dot(p.Qf * s);
+      d.next_terms.row(i) << 0, 0, 0, next.dot(p.Qf * next);
       samples.row.push_back(i);
     }
     p.samples.push_back(samples);
@@ -310,15 +312,16 @@ TEST(FitBackwards, FindsTheExactQOfALinearQuadraticProblem) {
     const RegressionOptions options{1e-14, false};
     std::vector<Regression> regressions;
     std::vector<Whitening> maps;
+    for (const Gaussian& rho : p.rho) maps.push_back(whitening(rho));
     for (int t = 0; t < p.T; ++t) {
       const auto at = static_cast<std::size_t>(t);
-      auto r = prepare_regression(p.task, t, p.data, p.samples[at], whitening(p.rho[at], p.policy[t]), options);
+      auto r = prepare_regression(p.task, t, p.data, p.samples[at], whitening(p.rho[at], p.policy[t]),
+                                  t + 1 < p.T ? &maps[at + 1] : nullptr, options);
       ASSERT_TRUE(r);
       regressions.push_back(std::move(*r));
-      maps.push_back(whitening(p.rho[at]));
     }
     int failed = -1;
-    const auto fits = fit_backwards(regressions, maps, options, failed);
+    const auto fits = fit_backwards(regressions, ds, options, failed);
     ASSERT_TRUE(fits);
     EXPECT_EQ(failed, -1);
 
@@ -362,14 +365,12 @@ TEST(FitBackwards, WithMonteCarloTargetsFitsEveryStepAlone) {
   const Task task = task_with_terms(5, {{1, 1, 1, 1, 1, 1}});
   const RegressionOptions options{1e-3, true};
   std::vector<Regression> regressions;
-  std::vector<Whitening> maps;
   for (int t = 0; t < 5; ++t) {
     const Problem p = random_problem(2, 1, 100, t, 59);
-    regressions.push_back(*prepare_regression(task, t, p.data, p.samples, p.map, options));
-    maps.push_back(whitening(p.window.back().rho[static_cast<std::size_t>(t)]));
+    regressions.push_back(*prepare_regression(task, t, p.data, p.samples, p.map, &p.next_map, options));
   }
   int failed = -1;
-  const auto fits = fit_backwards(regressions, maps, options, failed);
+  const auto fits = fit_backwards(regressions, 2, options, failed);
   ASSERT_TRUE(fits);
   for (std::size_t t = 0; t < 5; ++t) {
     const auto alone = fit_quadratics(regressions[t], -regressions[t].cost, 2, options.ridge);
@@ -380,16 +381,17 @@ TEST(FitBackwards, WithMonteCarloTargetsFitsEveryStepAlone) {
 
 TEST(FitBackwards, NamesTheStepThatFailed) {
   LqProblem p = lq_problem(2, 1);
-  p.data[0].terms.col(p.data[0].per_step * 2 + 3).setConstant(std::numeric_limits<double>::infinity());
+  p.data[0].terms.row(p.data[0].per_step * 2 + 3).setConstant(std::numeric_limits<double>::infinity());
   std::vector<Regression> regressions;
   std::vector<Whitening> maps;
+  for (const Gaussian& rho : p.rho) maps.push_back(whitening(rho));
   for (int t = 0; t < p.T; ++t) {
     const auto at = static_cast<std::size_t>(t);
-    regressions.push_back(*prepare_regression(p.task, t, p.data, p.samples[at], whitening(p.rho[at], p.policy[t]), {}));
-    maps.push_back(whitening(p.rho[at]));
+    regressions.push_back(*prepare_regression(p.task, t, p.data, p.samples[at], whitening(p.rho[at], p.policy[t]),
+                                              t + 1 < p.T ? &maps[at + 1] : nullptr, {}));
   }
   int failed = -1;
-  EXPECT_FALSE(fit_backwards(regressions, maps, {}, failed));
+  EXPECT_FALSE(fit_backwards(regressions, 2, {}, failed));
   EXPECT_EQ(failed, 2);
 }
 

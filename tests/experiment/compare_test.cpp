@@ -7,6 +7,8 @@
 #include <functional>
 #include <regex>
 
+#include "kedge/experiment/plots.h"
+
 namespace kedge {
 namespace {
 
@@ -57,14 +59,14 @@ TEST(ComparisonCsv, HasARowForEachPointAndAsManyEntriesAsTheHeader) {
 }
 
 TEST(GnuplotScript, DrawsNegativeReturnsOnALogarithmicAxis) {
-  const std::string script = gnuplot_script(comparison({-1e7, -1e4, -100}), CurveAxis::rollouts);
+  const std::string script = curves_script(comparison({-1e7, -1e4, -100}), CurveAxis::rollouts);
   EXPECT_THAT(script, HasSubstr("set logscale y"));
   EXPECT_THAT(script, HasSubstr("20 10000000 "));
   EXPECT_THAT(script, HasSubstr("\"moto (3 seeds)\""));
 }
 
 TEST(GnuplotScript, DrawsReturnsOfBothSignsOnASignedLogarithmicAxis) {
-  const std::string script = gnuplot_script(comparison({-999, 0, 99}), CurveAxis::seconds);
+  const std::string script = curves_script(comparison({-999, 0, 99}), CurveAxis::seconds);
   EXPECT_THAT(script, Not(HasSubstr("set logscale")));
   EXPECT_THAT(script, HasSubstr("0.5 -3 "));  // -log10(1 + 999)
   EXPECT_THAT(script, HasSubstr("1 0 "));
@@ -73,7 +75,7 @@ TEST(GnuplotScript, DrawsReturnsOfBothSignsOnASignedLogarithmicAxis) {
 
 TEST(GnuplotScript, LeavesOutWhatIsInfinite) {
   const std::string script =
-      gnuplot_script(comparison({-std::numeric_limits<double>::infinity(), -100}), CurveAxis::rollouts);
+      curves_script(comparison({-std::numeric_limits<double>::infinity(), -100}), CurveAxis::rollouts);
   EXPECT_THAT(script, Not(HasSubstr("inf")));
   EXPECT_THAT(script, HasSubstr("40 100 "));
 }

@@ -22,7 +22,7 @@ namespace {
 using testing::HasSubstr;
 
 const std::string kDoubleLink = KEDGE_SOURCE_DIR "/tasks/double_link/double_link.xml";
-const std::string kQuadLink = KEDGE_SOURCE_DIR "/tests/mujoco/quad_link.xml";
+const std::string kQuadLink = KEDGE_SOURCE_DIR "/tasks/quad_link/quad_link.xml";
 
 MujocoSystem load(const std::string& path, int substeps = 1) {
   LoadedModel loaded = load_mujoco_model(path);
@@ -284,6 +284,46 @@ TEST(MujocoSystem, OneControlStepIsItsSubstepsWithOneControl) {
 const std::string kCoasting =
     R"(<mujoco><option timestep="0.1" gravity="0 0 0"/><worldbody><body><joint name="j" type="slide"/>
   <geom size="0.1"/></body></worldbody><actuator><motor joint="j"/></actuator></mujoco>)";
+
+TEST(JointLimit, ReplacesTheControlOfItsJointAtEverySubstep) {
+  const LoadedModel loaded = load_mujoco_model(kQuadLink);
+  const std::vector<JointLimit> limits = {{1, 1, 1, -1.5, 1.0, 50.0, 5.0, -20.0, 15.0},
+                                          {3, 3, 3, -2.0, 2.0, 8.0, 0.0, -1e3, 1e3}};
+  MujocoSystem limited(loaded.model, 3, limits), plain(loaded.model, 1);
+  const auto law = [&](const JointLimit& limit, const VectorXd& x, VectorXd& u) {
+    const double q = x[limit.qpos], speed = x[4 + limit.qvel];
+    if (q > limit.high)
+      u[limit.control] = std::min(
+          limit.control_high, std::max(limit.control_low, -limit.stiffness * (q - limit.high) - limit.damping * speed));
+    if (q < limit.low)
+      u[limit.control] = std::min(
+          limit.control_high, std::max(limit.control_low, -limit.stiffness * (q - limit.low) - limit.damping * speed));
+  };
+  Stream noise(7, 0, 0, 0);
+  int replaced = 0, free = 0, clamped = 0;
+  for (int k = 0; k < 200; ++k) {
+    const VectorXd x = random_vector(8, 3.0, noise), u = random_vector(4, 10.0, noise);
+    limited.reset(x);
+    plain.reset(x);
+    ASSERT_TRUE(limited.step(u));
+    for (int i = 0; i < 3; ++i) {
+      VectorXd applied = u;
+      const VectorXd now = state(plain);
+      for (const JointLimit& limit : limits) law(limit, now, applied);
+      ASSERT_TRUE(plain.step(applied));
+      (applied == u ? free : replaced) += 1;
+      clamped += applied[1] == -20.0 || applied[1] == 15.0;
+    }
+    EXPECT_LT((state(limited) - state(plain)).norm(), 1e-12 * state(plain).norm());  // a - b c rounds once or twice
+    const auto clone = limited.clone();
+    clone->reset(x);
+    ASSERT_TRUE(clone->step(u));
+    EXPECT_TRUE(same(state(*clone), state(limited)));
+  }
+  EXPECT_GT(free, 50);
+  EXPECT_GT(replaced, 50);
+  EXPECT_GT(clamped, 20);
+}
 
 TEST(MujocoSystem, ReportsDivergenceAtTheStepThatCausesIt) {
   for (const int substeps : {1, 5}) {

@@ -221,6 +221,13 @@ TEST(MotoUpdate, IsANewtonStepIfOnlyTheEntropyBinds) {
   EXPECT_TRUE(equal(unlimited.next, u.next));
 }
 
+TEST(MotoUpdate, FindsASmallEntropyMultiplierBesideALargeKlMultiplier) {
+  const MotoUpdate u = update(scalar_problem(-2, 1, {1e-12, 0}));  // the variance is kept: eta + omega = eta - Qaa
+  ASSERT_EQ(u.status, UpdateStatus::ok) << u.message;
+  EXPECT_GT(u.eta, 1e5);
+  EXPECT_NEAR(u.omega, 2, 1e-13);
+}
+
 TEST(MotoUpdate, HasNoHardCase) {
   // No slope along the direction of largest, positive curvature; the slope elsewhere cannot use up the KL.
   Problem p = scalar_problem(0, 0, {0.1, 0.05});
@@ -249,10 +256,13 @@ TEST(MotoUpdate, KeepsThePolicyIfQDoesNotDependOnTheAction) {
       EXPECT_EQ(u.kl, 0);
       EXPECT_EQ(u.gain, 0);
     }
-  const MotoUpdate u = update(scalar_problem(0, 0, {0.1, -0.05}));  // the nearest policy with the entropy asked for
-  ASSERT_EQ(u.status, UpdateStatus::ok);
-  EXPECT_NEAR(u.next.Sigma(0, 0), std::exp(0.1), 1e-15);
-  EXPECT_EQ(u.next.k[0], 0);
+  for (const double epsilon : {0.1, inf}) {
+    const MotoUpdate u =
+        update(scalar_problem(0, 0, {epsilon, -0.05}));  // the nearest policy with the entropy asked for
+    ASSERT_EQ(u.status, UpdateStatus::ok);
+    EXPECT_NEAR(u.next.Sigma(0, 0), std::exp(0.1), 1e-15);
+    EXPECT_EQ(u.next.k[0], 0);
+  }
 }
 
 // ---- Ranges ---------------------------------------------------------------------------------------------------------
@@ -314,6 +324,53 @@ TEST(MotoUpdate, MeetsLargeKlBounds) {
         EXPECT_NEAR(u.kl / epsilon, 1, 1e-9);
       }
     }
+  }
+}
+
+/// Problem `number` with its states moved to `distance` standard deviations from the origin, in turns with
+///   0 k = -K mu + (as much as before): large terms cancel in the old mean   1 an old mean as large as K mu
+///   2 the same with K larger by 1000: rounding it moves the mean more than rounding k
+Problem far_problem(std::uint32_t number, double distance) {
+  Problem p = random_problem(number);
+  Stream random(31, number, 0, 0);
+  const VectorXd mean = distance * p.rho.L * random_matrix(p.ds(), 1, random).normalized();
+  if (number % 3 == 0) p.pi.k -= p.pi.K * (mean - p.rho.mean);
+  if (number % 3 == 2) p.pi.K *= 1000;
+  p.rho.mean = mean;
+  return p;
+}
+
+TEST(MotoUpdate, StaysWithinTheBoundsFarFromTheOrigin) {
+  for (std::uint32_t i = 0; i < 500; ++i)
+    for (const double distance : {1e3, 1e6, 1e9}) {
+      SCOPED_TRACE(fmt::format("problem {} at {:.0e}", i, distance));
+      const Problem p = far_problem(i, distance);
+      const Problem near = random_problem(i);  // Q is the same in whitened coordinates
+      const MotoUpdate u = moto_update(p.pi, whiten(near.q, near.pi, near.rho), p.rho, p.bounds);
+      expect_bounds_met(p, u);
+      if (u.eta > 0) {
+        EXPECT_GT(u.kl,
+                  p.bounds.epsilon * (1 - 1e-12 * std::max(1e3, distance)));  // no more is lost than by rounding k
+      }
+    }
+}
+
+TEST(MotoUpdate, StaysWithinTheBoundsWhereThePolicyIsNearlySingular) {
+  for (std::uint32_t i = 0; i < 300; ++i) {
+    SCOPED_TRACE(i);
+    Problem p = random_problem(i);
+    const WhitenedQuadratic q = whiten(p.q, p.pi, p.rho);
+    Stream random(37, i, 0, 0);
+    const MatrixXd U = Eigen::HouseholderQR<MatrixXd>(random_matrix(p.da(), p.da(), random)).householderQ();
+    const VectorXd variance = Eigen::pow(10.0, VectorXd::LinSpaced(p.da(), -11, 0).array());  // log det loses digits
+    p.pi = make_linear_gaussian(p.pi.K, p.pi.k, U * variance.asDiagonal() * U.transpose());
+    const MotoUpdate u = moto_update(p.pi, q, p.rho, p.bounds);
+    ASSERT_EQ(u.status, UpdateStatus::ok) << u.message;
+    Real change = 0;  // of the entropy
+    for (Index j = 0; j < p.da(); ++j)
+      change += std::log(static_cast<Real>(u.next.C(j, j))) - std::log(static_cast<Real>(p.pi.C(j, j)));
+    EXPECT_GE(static_cast<double>(change), -p.bounds.beta0 - 1e-9 * std::max(1.0, std::abs(u.beta)));
+    EXPECT_LE(u.kl, p.bounds.epsilon * (1 + 1e-9));
   }
 }
 
@@ -437,6 +494,8 @@ TEST(MotoUpdate, KeepsTheOldPolicyIfItFails) {
   p.pi.K(0, 0) = 1e8;  // its next neighbour is 1.5e-8 away, the step would be 1e-8
   p.q.Qas(0, 0) = 1;
   expect_failure(p, UpdateStatus::imprecise, "for epsilon = 4.99");
+  p.bounds.epsilon = 8e-17;  // a third of that would be met, by no step at all
+  expect_failure(p, UpdateStatus::imprecise, "for epsilon = 8");
 }
 
 TEST(MotoUpdate, NamesTheInputThatIsNotFinite) {

@@ -14,6 +14,24 @@ Real log_determinant(const Matrix& m) { return std::log(m.determinant()); }
 Real quadratic(const Vector& x, const Matrix& m) { return x.dot(m * x); }
 Matrix symmetrised(const Matrix& m) { return (m + m.transpose()) / 2; }
 
+#ifdef __SIZEOF_FLOAT128__
+__extension__ using Quad = __float128;
+#else
+using Quad = long double;  // as precise, where there is no other
+#endif
+
+/// dK s + k_p - k_q with 113 bits: far from the origin large terms cancel.
+Vector mean_difference(const RawPolicy& p, const RawPolicy& q, const VectorXd& s) {
+  Vector d(p.k.size());
+  for (Index i = 0; i < d.size(); ++i) {
+    Quad sum = static_cast<Quad>(p.k[i]) - static_cast<Quad>(q.k[i]);
+    for (Index j = 0; j < s.size(); ++j)
+      sum += (static_cast<Quad>(p.K(i, j)) - static_cast<Quad>(q.K(i, j))) * static_cast<Quad>(s[j]);
+    d[i] = static_cast<Real>(sum);
+  }
+  return d;
+}
+
 }  // namespace
 
 RawPolicy raw(const LinearGaussian& pi) { return {pi.K.cast<Real>(), pi.k.cast<Real>(), pi.Sigma.cast<Real>()}; }
@@ -29,7 +47,7 @@ Real expected_return(const Problem& problem, const RawPolicy& p) {
 
 Real expected_divergence(const Problem& problem, const RawPolicy& p, const RawPolicy& q) {
   const Matrix P = q.Sigma.inverse(), dK = p.K - q.K, S = problem.rho.cov.cast<Real>();
-  const Vector d = dK * problem.rho.mean.cast<Real>() + p.k - q.k;
+  const Vector d = mean_difference(p, q, problem.rho.mean);
   return ((P * p.Sigma).trace() - static_cast<Real>(p.k.size()) + log_determinant(q.Sigma) - log_determinant(p.Sigma) +
           quadratic(d, P) + (dK.transpose() * P * dK * S).trace()) /
          2;

@@ -1,0 +1,73 @@
+// A figure of a paper as a file in experiments/: the runs, what is plotted, and what the paper claims. docs/reproduce.md
+// describes the format.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace kedge {
+
+/// One curve: runs that differ only in their seed.
+struct FigureRun {
+  std::string label;
+  std::string task;
+  std::string algorithm;
+  std::vector<std::string> set;  ///< "epsilon=0.1", "task.actions.limit=10", in order
+};
+
+/// One number for each seed; larger is better.
+struct Measure {
+  enum class Kind {
+    final_return,   ///< median return of the final policy without noise
+    final_success,  ///< share of its rollouts that succeed
+    return_at,      ///< median return of the rollouts of the last iteration with at most `argument` rollouts in all
+    rollouts_to     ///< minus the rollouts until that median reaches `argument` first
+  };
+  Kind kind = Kind::final_return;
+  double argument = 0.0;
+};
+std::string to_string(const Measure& measure);
+
+/// What a paper says of a figure.
+struct Claim {
+  std::string text;
+  std::string source;  ///< "Sec. 7.1, Fig. 1c"
+  enum class Kind {
+    better,    ///< `run` has a larger measure than `than`
+    similar,   ///< neither is better: the probability that one beats the other is within [0.25, 0.75]
+    succeeds,  ///< at least `share` of the seeds end with a policy that succeeds in every rollout
+    fails      ///< at most `share` of them do
+  };
+  Kind kind = Kind::better;
+  std::string run, than;  ///< labels
+  Measure measure;
+  double share = 0.0;
+};
+
+struct Figure {
+  std::string name;   ///< of the file
+  std::string title;  ///< with its source
+  std::filesystem::path file;
+  int seeds = 15;                ///< default number
+  std::uint64_t first_seed = 0;  ///< seeds first_seed, first_seed + 1, ...
+  int quick_seeds = 2;
+  std::vector<std::string> quick_set;  ///< set after each run's own with --quick
+  std::vector<FigureRun> runs;
+  std::vector<Claim> claims;
+};
+
+/// Reads and checks a figure file: tasks, algorithms and options exist.
+/// @throws InputError with file, line and column
+Figure read_figure(const std::filesystem::path& file);
+
+/// The bundled figures by name: experiments/*.toml of $KEDGE_EXPERIMENTS, of the installation, of the source tree.
+std::vector<std::filesystem::path> bundled_figures();
+
+/// The figure file that a user means: a bundled figure's name, or a path.
+/// @throws InputError that names the known figures
+std::filesystem::path find_figure(const std::string& name_or_path);
+
+}  // namespace kedge

@@ -1,0 +1,201 @@
+#include "kedge/experiment/plots.h"
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <limits>
+#include <memory>
+
+#include "kedge/core/errors.h"
+#include "kedge/experiment/atomic_file.h"
+
+extern char** environ;
+
+namespace kedge {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// Colours of Okabe and Ito, told apart by everyone.
+constexpr std::array kColours{"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999"};
+
+/// Returns span many powers of ten. Where all are negative the axis is log10(-return), pointing down; else
+/// sign(r) log10(1 + |r|).
+struct ReturnAxis {
+  bool negative = true;
+
+  [[nodiscard]] double height(double r) const { return negative ? -r : std::copysign(std::log10(1 + std::abs(r)), r); }
+  /// Commands for the axis "x" or "y".
+  [[nodiscard]] std::string setup(const char* axis) const {
+    if (negative) return fmt::format("set logscale {0}\nset {0}range [] reverse\nset format {0} '-10^{{%T}}'\n", axis);
+    std::string text = fmt::format("set {}tics ('0' 0", axis);
+    for (int e = 1; e <= 12; ++e) {
+      const double tick = std::log10(1 + std::pow(10.0, e));
+      text += fmt::format(", '10^{{{}}}' {}, '-10^{{{}}}' {}", e, tick, e, -tick);
+    }
+    return text + ")\n";
+  }
+};
+
+/// Final returns of a group that are finite, falling.
+std::vector<double> final_returns(const ComparisonGroup& group) {
+  std::vector<double> values;
+  for (const ComparedRun& run : group.runs)
+    if (run.final_return && std::isfinite(*run.final_return)) values.push_back(*run.final_return);
+  std::sort(values.begin(), values.end(), std::greater<>());
+  return values;
+}
+
+}  // namespace
+
+std::string curves_script(const Comparison& comparison, CurveAxis axis) {
+  bool negative = true, timed = true;
+  for (const ComparisonGroup& group : comparison.groups) {
+    for (const CurvePoint& p : group.curve) {
+      negative = negative && p.upper_quartile < 0 && p.median.value < 0;
+      timed = timed && std::isfinite(p.seconds);
+    }
+  }
+  if (axis == CurveAxis::seconds && !timed)
+    throw InputError("no curve over seconds: a run has no complete timings.csv");
+
+  const ReturnAxis returns{negative};
+  std::string script =
+      "set style fill transparent solid 0.2 noborder\n"
+      "set key inside bottom right noenhanced\n"
+      "set grid ytics lc rgb '#dddddd' lw 1\n"
+      "set border 3\nset tics nomirror\n";
+  script += fmt::format("set xlabel '{}'\n", axis == CurveAxis::rollouts ? "rollouts" : "wall time, s");
+  script += fmt::format("set title \"{}\" noenhanced\n", comparison.task);
+  script += "set ylabel 'return: median, quartiles (band), mean (dashed) over seeds'\n";
+  script += returns.setup("y");
+  std::string plots;
+  for (std::size_t g = 0; g < comparison.groups.size(); ++g) {
+    const ComparisonGroup& group = comparison.groups[g];
+    script += fmt::format("$curve{} << EOD\n", g);
+    for (const CurvePoint& p : group.curve) {
+      if (!std::isfinite(p.median.value) || !std::isfinite(p.lower_quartile)) continue;
+      const double x = axis == CurveAxis::rollouts ? static_cast<double>(p.rollouts) : p.seconds;
+      script += fmt::format("{} {} {} {} {}\n", x, returns.height(p.median.value), returns.height(p.lower_quartile),
+                            returns.height(p.upper_quartile),
+                            std::isfinite(p.mean.value) ? fmt::format("{}", returns.height(p.mean.value)) : "NaN");
+    }
+    script += "EOD\n";
+    const char* colour = kColours[g % kColours.size()];
+    plots += fmt::format(
+        "{0}$curve{1} using 1:3:4 with filledcurves lc rgb '{2}' notitle, $curve{1} using 1:5 with lines lw 1 dt 2 lc "
+        "rgb "
+        "'{2}' notitle, $curve{1} using 1:2 with lines lw 2 lc rgb '{2}' title \"{3} ({4} seed{5})\"",
+        g == 0 ? "plot " : ", ", g, colour, group.label, group.runs.size(), group.runs.size() == 1 ? "" : "s");
+  }
+  return script + plots + "\n";
+}
+
+std::string profile_script(const Comparison& comparison) {
+  std::vector<double> thresholds;
+  for (const ComparisonGroup& group : comparison.groups)
+    for (const double value : final_returns(group)) thresholds.push_back(value);
+  std::sort(thresholds.begin(), thresholds.end());
+  const ReturnAxis returns{thresholds.empty() || thresholds.back() < 0};
+  std::string script =
+      "set style fill transparent solid 0.2 noborder\nset key inside bottom left noenhanced\n"
+      "set grid ytics lc rgb '#dddddd' lw 1\nset border 3\nset tics nomirror\nset yrange [0:1.02]\n"
+      "set xlabel 'return of the final policy without noise is at least'\nset ylabel 'share of seeds'\n";
+  script += fmt::format("set title \"{}\" noenhanced\n", comparison.task) + returns.setup("x");
+  std::string plots;
+  for (std::size_t g = 0; g < comparison.groups.size(); ++g) {
+    const ComparisonGroup& group = comparison.groups[g];
+    const std::vector<double> values = final_returns(group);
+    script += fmt::format("$profile{} << EOD\n", g);
+    double before = std::numeric_limits<double>::quiet_NaN();
+    for (const double tau : thresholds) {
+      // Runs without a final return are below every threshold.
+      std::vector<double> reached(group.runs.size(), 0.0);
+      const auto count = std::count_if(values.begin(), values.end(), [&](double v) { return v >= tau; });
+      std::fill_n(reached.begin(), count, 1.0);
+      const Interval band = bootstrap_interval(
+          {reached}, [](auto v) { return mean(v); }, 0.95, 500);
+      // The share is constant since the threshold before.
+      for (const double x : {std::isnan(before) ? tau : before, tau})
+        script += fmt::format("{} {} {} {}\n", returns.height(x), mean(reached), band.low, band.high);
+      before = tau;
+    }
+    script += "EOD\n";
+    plots += fmt::format(
+        "{0}$profile{1} using 1:3:4 with filledcurves lc rgb '{2}' notitle, $profile{1} using 1:2 with lines lw 2 lc "
+        "rgb "
+        "'{2}' title \"{3} ({4} seed{5})\"",
+        g == 0 ? "plot " : ", ", g, kColours[g % kColours.size()], group.label, group.runs.size(),
+        group.runs.size() == 1 ? "" : "s");
+  }
+  return script + plots + "\n";
+}
+
+namespace {
+
+using TemporaryFile = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
+
+TemporaryFile temporary_file() {
+  TemporaryFile file(std::tmpfile(), std::fclose);
+  if (!file) throw SystemError(fmt::format("no temporary file can be made: {}", std::strerror(errno)));
+  return file;
+}
+
+std::string contents(std::FILE* file) {
+  std::string text;
+  std::array<char, 4096> buffer;
+  std::rewind(file);
+  while (const std::size_t n = std::fread(buffer.data(), 1, buffer.size(), file)) text.append(buffer.data(), n);
+  return text;
+}
+
+}  // namespace
+
+void draw(const std::string& commands, PlotFormat format, const fs::path& file) {
+  const std::string script =
+      (format == PlotFormat::svg
+           ? "set terminal svg size 900,560 dynamic enhanced background rgb 'white' font 'Helvetica,14'\n"
+           : "set terminal pdfcairo size 18cm,11cm enhanced font 'Helvetica,12'\n") +
+      commands;
+  const TemporaryFile in = temporary_file(), out = temporary_file(), errors = temporary_file();
+  if (std::fwrite(script.data(), 1, script.size(), in.get()) != script.size() || std::fflush(in.get()) != 0)
+    throw SystemError(fmt::format("the script for gnuplot cannot be written: {}", std::strerror(errno)));
+  std::rewind(in.get());
+
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, fileno(in.get()), STDIN_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, fileno(out.get()), STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, fileno(errors.get()), STDERR_FILENO);
+  const std::array<const char*, 2> arguments{"gnuplot", nullptr};
+  pid_t child = 0;
+  const int failed =
+      posix_spawnp(&child, "gnuplot", &actions, nullptr, const_cast<char* const*>(arguments.data()), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  if (failed != 0)
+    throw SystemError(
+        fmt::format("gnuplot, which draws {}, cannot be run: {}; install it (Debian: gnuplot-nox) or use --csv",
+                    file.string(), std::strerror(failed)));
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  const std::string drawing = contents(out.get());
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0 ||
+      drawing.find(format == PlotFormat::svg ? "</svg>" : "%%EOF") == std::string::npos) {
+    std::string reason = contents(errors.get());
+    std::replace(reason.begin(), reason.end(), '\n', ' ');
+    throw SystemError(fmt::format("gnuplot failed to draw {}: {}", file.string(), reason));
+  }
+  write_file(file, drawing, Durability::process);
+}
+
+}  // namespace kedge

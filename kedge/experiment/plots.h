@@ -1,0 +1,26 @@
+// Drawings by gnuplot: each is a script with its data in it, and how to run it.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "kedge/experiment/compare.h"
+
+namespace kedge {
+
+enum class CurveAxis { rollouts, seconds };
+
+/// Learning curves: median (line), quartiles (band) and mean (thin, dashed) over seeds; returns on a logarithmic axis.
+/// @throws InputError for seconds if a run has no complete timings.csv
+std::string curves_script(const Comparison& comparison, CurveAxis axis);
+
+/// Performance profile [Agarwal2021]: the share of seeds whose final policy, without noise, returns at least tau; with
+/// the pointwise 95 % bootstrap interval.
+std::string profile_script(const Comparison& comparison);
+
+enum class PlotFormat { svg, pdf };
+
+/// Runs gnuplot. @throws SystemError if gnuplot is missing or fails, or if the file cannot be written
+void draw(const std::string& script, PlotFormat format, const std::filesystem::path& file);
+
+}  // namespace kedge

@@ -1,0 +1,107 @@
+// reproduce: a figure by one command, that can be stopped and repeated.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <chrono>
+#include <thread>
+
+#include "program.h"
+
+namespace kedge::test {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+std::string figure(int iterations) {
+  return "kedge = 1\ntitle = \"Small\"\ntask = \"double_link\"\nalgorithm = \"moto\"\nfirst_seed = 100\nset = "
+         "[\"rollouts=6\", "
+         "\"window=3\", \"task.horizon=25\", \"iterations=" +
+         std::to_string(iterations) +
+         "\"]\n[[run]]\nlabel = \"with\"\n[[run]]\nlabel = \"without entropy\"\nset = [\"entropy_constraint=false\"]\n"
+         "[[claim]]\ntext = \"it pays\"\nsource = \"here\"\nkind = \"better\"\nrun = \"with\"\nthan = \"without "
+         "entropy\"\n"
+         "measure = \"final_return\"\n";
+}
+
+const std::vector<std::string> kCommand{"reproduce", "small.toml", "--seeds", "2", "--jobs", "2", "--out", "out"};
+
+TEST(Reproduce, MakesAFigureAndKeepsWhatIsThere) {
+  const Scratch scratch;
+  write(scratch.path() / "small.toml", figure(3));
+  const Outcome first = run(kCommand, {.directory = scratch.path()});
+  ASSERT_EQ(first.code, 0) << first.err;
+  EXPECT_THAT(first.out, HasSubstr("4 runs in out, 4 of them to do"));
+  EXPECT_THAT(first.out, HasSubstr("too few seeds   it pays (here)"));
+  for (const char* file :
+       {"README.md", "curves.csv", "curves.svg", "curves.pdf", "curves_seconds.svg", "profile.svg", "profile.pdf",
+        "verdicts.csv", "final.csv", "with/s100/policy.h5", "without_entropy/s101/policy.h5"})
+    EXPECT_TRUE(fs::exists(scratch.path() / "out" / file)) << file;
+  EXPECT_EQ(read(scratch.path() / "out/curves.pdf").substr(0, 5), "%PDF-");
+
+  const std::string curves = read(scratch.path() / "out/curves.csv");
+  const Outcome again = run(kCommand, {.directory = scratch.path()});
+  ASSERT_EQ(again.code, 0) << again.err;
+  EXPECT_THAT(again.out, HasSubstr("4 runs in out, 0 of them to do"));
+  EXPECT_EQ(read(scratch.path() / "out/curves.csv"), curves);
+
+  // More iterations: every run goes on.
+  write(scratch.path() / "small.toml", figure(5));
+  EXPECT_THAT(run(kCommand, {.directory = scratch.path()}).out, HasSubstr("4 of them to do"));
+  EXPECT_THAT(read(scratch.path() / "out/final.csv"), HasSubstr("\"with\",100,finished,5,30,"));
+
+  // Another option: the runs that are there are others.
+  std::string other = figure(5);
+  other.replace(other.find("window=3"), 8, "window=2");
+  write(scratch.path() / "small.toml", other);
+  const Outcome refused = run(kCommand, {.directory = scratch.path()});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("out/with/s100: is another run than the figure says: an option differs"));
+}
+
+TEST(Reproduce, GoesOnAfterAnInterruptionToTheSameResult) {
+  const Scratch scratch;
+  write(scratch.path() / "small.toml", figure(40));
+  Process process(kCommand, {.directory = scratch.path()});
+  const fs::path metrics = scratch.path() / "out/with/s100/metrics.csv";
+  while (process.running() && (!fs::exists(metrics) || fs::file_size(metrics) < 2000))
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  process.signal(SIGTERM);
+  const Outcome stopped = process.wait();
+  ASSERT_EQ(stopped.code, 130) << stopped.out << stopped.err;
+  EXPECT_THAT(stopped.out, HasSubstr("To go on:\n  kedge reproduce small.toml --seeds 2 --jobs 2 --out out"));
+  EXPECT_FALSE(fs::exists(scratch.path() / "out/without_entropy/s101/policy.h5"));
+
+  ASSERT_EQ(run(kCommand, {.directory = scratch.path()}).code, 0);
+  std::vector<std::string> whole = kCommand;
+  whole.back() = "whole";
+  ASSERT_EQ(run(whole, {.directory = scratch.path()}).code, 0);
+  for (const char* file : {"with/s100/metrics.csv", "without_entropy/s101/metrics.csv", "final.csv"})
+    EXPECT_EQ(read(scratch.path() / "out" / file), read(scratch.path() / "whole" / file)) << file;
+}
+
+TEST(Reproduce, NamesFiguresAndClaims) {
+  const Scratch scratch;
+  const Outcome list = run({"reproduce", "--list"}, {.directory = scratch.path()});
+  EXPECT_EQ(list.code, 0);
+  EXPECT_THAT(list.out, HasSubstr("moto-fig1c: "));
+  EXPECT_THAT(list.out, HasSubstr("claim: importance sampling speeds up learning much"));
+}
+
+TEST(Reproduce, RefusesWhatIsWrong) {
+  const Scratch scratch;
+  const auto error = [&](const std::vector<std::string>& arguments) {
+    const Outcome o = run(arguments, {.directory = scratch.path()});
+    EXPECT_EQ(o.code, 2);
+    EXPECT_EQ(o.error_lines().size(), 1U);
+    return o.err;
+  };
+  EXPECT_THAT(error({"reproduce"}), HasSubstr("FIGURE is missing"));
+  EXPECT_THAT(error({"reproduce", "moto-fig1x"}), HasSubstr("did you mean \"moto-fig1c\"?"));
+  EXPECT_THAT(error({"reproduce", "moto-fig1c", "--seeds", "0"}), HasSubstr("--seeds = 0, but must be"));
+  EXPECT_THAT(error({"reproduce", "moto-fig1c", "--jobs", "many"}), HasSubstr("--jobs = many, but must be"));
+}
+
+}  // namespace
+}  // namespace kedge::test

@@ -5,25 +5,6 @@
 
 namespace kedge::test {
 
-VectorXd vec(std::initializer_list<double> values) {
-  VectorXd v(static_cast<Index>(values.size()));
-  Index i = 0;
-  for (const double value : values) v[i++] = value;
-  return v;
-}
-
-VectorXd random_vector(Index n, Stream& random) {
-  VectorXd v(n);
-  random.normal(v);
-  return v;
-}
-
-MatrixXd random_matrix(Index rows, Index cols, Stream& random) {
-  MatrixXd m(rows, cols);
-  for (Index j = 0; j < cols; ++j) random.normal(m.col(j));
-  return m;
-}
-
 Gaussian random_gaussian(Index n, double scale, Stream& random) {
   const MatrixXd m = random_matrix(n, n, random);
   return *make_gaussian(scale * random_vector(n, random),

@@ -2,29 +2,20 @@
 // systems with noise whose state distributions are known exactly.
 #pragma once
 
-#include <cstring>
 #include <deque>
 #include <vector>
 
 #include "kedge/core/random.h"
 #include "kedge/evaluation/epoch.h"
+#include "tests/support/numbers.h"
 
 namespace kedge::test {
-
-VectorXd vec(std::initializer_list<double> values);
-VectorXd random_vector(Index n, Stream& random);
-MatrixXd random_matrix(Index rows, Index cols, Stream& random);
 
 /// Mean and covariance of order 1, times `scale` and its square.
 Gaussian random_gaussian(Index n, double scale, Stream& random);
 LinearGaussian random_step(Index da, Index ds, Stream& random);
 TvLinearGaussian random_policy(int horizon, Index da, Index ds, Stream& random);
 
-template <class A, class B>
-bool same_bits(const A& a, const B& b) {
-  return a.rows() == b.rows() && a.cols() == b.cols() &&
-         std::memcmp(a.data(), b.data(), sizeof(double) * static_cast<std::size_t>(a.size())) == 0;
-}
 bool same_bits(const std::vector<Gaussian>& a, const std::vector<Gaussian>& b);
 
 /// An iteration without a simulator: every number of its batch is random.

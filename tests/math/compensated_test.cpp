@@ -4,22 +4,18 @@
 
 #include <cmath>
 
-#include "kedge/core/random.h"
+#include "tests/support/numbers.h"
 
 namespace kedge {
 namespace {
+
+using test::random_matrix;
 
 #ifdef __SIZEOF_FLOAT128__
 __extension__ using Quad = __float128;
 #else
 using Quad = long double;  // as precise, where there is no other
 #endif
-
-MatrixXd random_matrix(Index rows, Index cols, Stream& random) {
-  MatrixXd m(rows, cols);
-  for (Index j = 0; j < cols; ++j) random.normal(m.col(j));
-  return m;
-}
 
 TEST(AffineDifference, IsRoundedOnce) {
   for (std::uint32_t i = 0; i < 300; ++i) {

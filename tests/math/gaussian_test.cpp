@@ -6,19 +6,15 @@
 #include <limits>
 #include <numbers>
 
-#include "kedge/core/random.h"
+#include "tests/support/numbers.h"
 
 namespace kedge {
 namespace {
 
+using test::random_matrix;
+
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr double inf = std::numeric_limits<double>::infinity();
-
-MatrixXd random_matrix(Index rows, Index cols, Stream& random) {
-  MatrixXd m(rows, cols);
-  for (Index j = 0; j < cols; ++j) random.normal(m.col(j));
-  return m;
-}
 
 Gaussian random_gaussian(Index n, Stream& random) {
   const MatrixXd S = random_matrix(n, n + 2, random);

@@ -5,33 +5,22 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <set>
 
 #include "kedge/core/errors.h"
 #include "kedge/policy/tv_linear_gaussian.h"
+#include "tests/support/numbers.h"
 
 namespace kedge {
 namespace {
 
+using test::same_bits;
+using test::vec;
 using testing::HasSubstr;
 
 constexpr double inf = std::numeric_limits<double>::infinity();
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-
-VectorXd vec(std::initializer_list<double> values) {
-  VectorXd v(static_cast<Index>(values.size()));
-  Index i = 0;
-  for (const double value : values) v[i++] = value;
-  return v;
-}
-
-template <class A, class B>
-bool same_bits(const A& a, const B& b) {
-  return a.rows() == b.rows() && a.cols() == b.cols() &&
-         std::memcmp(a.data(), b.data(), sizeof(double) * static_cast<std::size_t>(a.size())) == 0;
-}
 
 bool same(const Batch& a, const Batch& b) {
   return a.rollouts == b.rollouts && a.horizon == b.horizon && same_bits(a.state, b.state) &&

@@ -13,33 +13,16 @@
 
 #include "kedge/core/errors.h"
 #include "kedge/system/linear_system.h"
+#include "tests/support/numbers.h"
 
 namespace kedge {
 namespace {
 
+using namespace kedge::test;
 using testing::HasSubstr;
 
 constexpr double inf = std::numeric_limits<double>::infinity();
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-
-VectorXd vec(std::initializer_list<double> values) {
-  VectorXd v(static_cast<Index>(values.size()));
-  Index i = 0;
-  for (const double value : values) v[i++] = value;
-  return v;
-}
-
-VectorXd random_vector(Index n, Stream& random) {
-  VectorXd v(n);
-  random.normal(v);
-  return v;
-}
-
-MatrixXd random_matrix(Index rows, Index cols, Stream& random) {
-  MatrixXd m(rows, cols);
-  for (Index j = 0; j < cols; ++j) random.normal(m.col(j));
-  return m;
-}
 
 // ---- cost terms ----------------------------------------------------------------------------------------------------
 

@@ -6,12 +6,6 @@
 
 namespace kedge::test {
 
-MatrixXd random_matrix(Index rows, Index cols, Stream& random) {
-  MatrixXd m(rows, cols);
-  for (Index j = 0; j < cols; ++j) random.normal(m.col(j));
-  return m;
-}
-
 namespace {
 
 double between(double low, double high, Stream& random) { return low + (high - low) * random.uniform(); }

@@ -5,6 +5,7 @@
 
 #include "kedge/core/random.h"
 #include "kedge/update/moto_update.h"
+#include "tests/support/numbers.h"
 
 namespace kedge::test {
 
@@ -18,8 +19,6 @@ struct Problem {
   [[nodiscard]] Index ds() const { return rho.mean.size(); }
   [[nodiscard]] bool q_is_zero() const { return q.Qaa.isZero(0) && q.Qas.isZero(0) && q.qa.isZero(0); }
 };
-
-MatrixXd random_matrix(Index rows, Index cols, Stream& random);
 
 /// An old policy and a state distribution in units of 0.1 to 10, standard deviations over a factor of 25.
 Problem random_setting(Index da, Index ds, Stream& random);

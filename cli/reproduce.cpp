@@ -6,6 +6,8 @@
 #include <memory>
 
 #include "kedge/core/errors.h"
+#include "kedge/experiment/atomic_file.h"
+#include "kedge/experiment/sweep.h"
 #include "print.h"
 #include "signals.h"
 #include "verbs.h"
@@ -37,6 +39,62 @@ std::string command(const Arguments& a, const std::filesystem::path& folder) {
   return text;
 }
 
+/// Runs what is missing, a line for each run that ends. @return runs that failed; nullopt if a signal came
+std::optional<std::size_t> run_all(const Figure& figure, const std::vector<FigureJob>& jobs, int at_once,
+                                   const std::filesystem::path& folder, const SignalStop& signals) {
+  std::size_t missing = 0, done = 0, failed = 0;
+  for (const FigureJob& job : jobs) missing += !job.arguments.empty();
+  fmt::print("{}: {}\n{} runs in {}, {} of them to do\n", figure.name, figure.title, jobs.size(), folder.string(),
+             missing);
+  std::fflush(stdout);
+  const bool all = run_jobs(jobs, "/proc/self/exe", at_once, signals.token(), [&](std::size_t job, int code) {
+    if (code == kInterrupted) return;
+    ++done;
+    failed += code != 0;
+    fmt::print("[{}/{}] {} seed {}{}\n", done, missing, jobs[job].label, jobs[job].seed,
+               code == 0 ? "" : fmt::format(": exit code {}, see {}.log", code, jobs[job].directory.string()));
+    std::fflush(stdout);
+  });
+  if (!all) return std::nullopt;
+  return failed;
+}
+
+int interrupted(const std::string& again) {
+  fmt::print("interrupted; what was done is saved. To go on:\n  {}\n", again);
+  return kInterrupted;
+}
+
+void print_failures(std::size_t failed) {
+  if (failed > 0) fmt::print("{} runs failed; their logs are beside their directories\n", failed);
+}
+
+struct SweepArguments {
+  std::string file, jobs, out;
+};
+
+int sweep(const SweepArguments& a) {
+  const SignalStop signals;
+  const Sweep sweep = read_sweep(a.file);
+  ReproduceOptions options;
+  options.folder = a.out.empty() ? "runs/" + sweep.figure.name : a.out;
+  const int at_once = a.jobs.empty() ? 1 : static_cast<int>(whole_number("--jobs", a.jobs, 1, 1024));
+  const std::vector<FigureJob> jobs = plan_figure(sweep.figure, options);
+  const auto failed = run_all(sweep.figure, jobs, at_once, options.folder, signals);
+  if (!failed) return interrupted(fmt::format("kedge sweep {}", shell_word(a.file)));
+  const FigureResult result = summarise_figure(sweep.figure, jobs, thread_count(""));
+  const std::vector<SweepRow> rows = rank(sweep, result.comparison);
+  const std::filesystem::path table = options.folder / "sweep.csv";
+  write_file(table, sweep_csv(sweep, rows), Durability::process);
+  fmt::print("\n{:>4}  {:>10}  {:>7}  configuration     (score: {})\n", "rank", "score", "solved",
+             to_string(sweep.measure));
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    fmt::print("{:>4}  {:>10.4g}  {:>3}/{:<3}  {}\n", i + 1, rows[i].score, rows[i].solved, rows[i].values.size(),
+               rows[i].label);
+  fmt::print("\nwritten to {}\n", table.string());
+  print_failures(*failed);
+  return kDone;
+}
+
 int reproduce(const Arguments& a) {
   if (a.figure.empty()) throw InputError("FIGURE is missing; kedge reproduce --list names them");
   const SignalStop signals;
@@ -48,23 +106,8 @@ int reproduce(const Arguments& a) {
   const int at_once = a.jobs.empty() ? 1 : static_cast<int>(whole_number("--jobs", a.jobs, 1, 1024));
   const std::vector<FigureJob> jobs = plan_figure(figure, options);
 
-  std::size_t missing = 0, done = 0, failed = 0;
-  for (const FigureJob& job : jobs) missing += !job.arguments.empty();
-  fmt::print("{}: {}\n{} runs in {}, {} of them to do\n", figure.name, figure.title, jobs.size(),
-             options.folder.string(), missing);
-  std::fflush(stdout);
-  const bool all = run_jobs(jobs, "/proc/self/exe", at_once, signals.token(), [&](std::size_t job, int code) {
-    ++done;
-    failed += code != 0;
-    if (code == kInterrupted) return;
-    fmt::print("[{}/{}] {} seed {}{}\n", done, missing, jobs[job].label, jobs[job].seed,
-               code == 0 ? "" : fmt::format(": exit code {}, see {}.log", code, jobs[job].directory.string()));
-    std::fflush(stdout);
-  });
-  if (!all) {
-    fmt::print("interrupted; what was done is saved. To go on:\n  {}\n", command(a, options.folder));
-    return kInterrupted;
-  }
+  const std::optional<std::size_t> failed = run_all(figure, jobs, at_once, options.folder, signals);
+  if (!failed) return interrupted(command(a, options.folder));
   const FigureResult result = summarise_figure(figure, jobs, thread_count(""));
   for (const std::string& note : result.comparison.notes) fmt::print(stderr, "kedge: warning: {}\n", note);
   write_figure(figure, result, command(a, options.folder), options.folder);
@@ -73,7 +116,7 @@ int reproduce(const Arguments& a) {
                reason(verdict));
   fmt::print("\nwritten to {0}: README.md, curves.svg, curves.pdf, profile.svg, verdicts.csv, final.csv, curves.csv\n",
              options.folder.string());
-  if (failed > 0) fmt::print("{} runs failed; their logs are beside their directories\n", failed);
+  print_failures(*failed);
   return kDone;
 }
 
@@ -92,6 +135,14 @@ std::function<int()> add_reproduce(CLI::App& app) {
     list_figures();
     return static_cast<int>(kDone);
   };
+}
+
+std::function<int()> add_sweep(CLI::App& app) {
+  auto a = std::make_shared<SweepArguments>();
+  app.add_option("file", a->file, "sweep file")->type_name("FILE")->required();
+  app.add_option("--jobs", a->jobs, "runs at a time, one thread each (default: 1)")->type_name("N");
+  app.add_option("--out", a->out, "folder of runs and table (default: runs/NAME)")->type_name("DIR");
+  return [a] { return sweep(*a); };
 }
 
 }  // namespace kedge::cli

@@ -37,6 +37,10 @@ const std::vector<Verb>& verbs() {
        "\nExamples:\n  kedge reproduce --list\n  kedge reproduce moto-fig1c --quick\n"
        "  kedge reproduce moto-fig1c --seeds 15 --jobs 2\n",
        add_reproduce},
+      {"sweep", "tunes options: a declared grid or random search, ranked",
+       "\nRuns that are there are kept: the same command again continues.\n"
+       "\nExamples:\n  kedge sweep experiments/tuning/double_link-moto.toml --jobs 2\n",
+       add_sweep},
   };
   return table;
 }

@@ -31,6 +31,7 @@ std::function<int()> add_resume(CLI::App& app);
 std::function<int()> add_evaluate(CLI::App& app);
 std::function<int()> add_compare(CLI::App& app);
 std::function<int()> add_reproduce(CLI::App& app);
+std::function<int()> add_sweep(CLI::App& app);
 
 /// The value of an option as a whole number in [low, high]. @throws InputError "--seed = x, but must be ..."
 std::int64_t whole_number(const char* option, const std::string& text, std::int64_t low,

@@ -34,7 +34,7 @@ Iteration gps_report(const Task& task, const Epoch& epoch, const DynamicsFit& fi
   report.metrics.insert(report.metrics.end(), own.begin(), own.end());
 
   const Index coefficients = task.ds() + task.da() + 1;
-  if (components == 0 && usable < 2 * coefficients)
+  if (components == 0 && usable < coefficients + 2)
     report.warnings.push_back(fmt::format(
         "few rollouts: {} for dynamics with {} coefficients an observation; raise rollouts, or set prior=gmm", usable,
         coefficients));

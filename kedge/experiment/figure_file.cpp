@@ -41,16 +41,6 @@ FigureRun read_run(const Value& section, const Value& root, const Figure& figure
   return run;
 }
 
-Measure read_measure(const Value& section) {
-  const std::array kinds{Measure::Kind::final_return, Measure::Kind::final_success, Measure::Kind::return_at,
-                         Measure::Kind::rollouts_to};
-  const Value name = section.require("measure");
-  Measure measure{kinds[name.choice({"final_return", "final_success", "return_at", "rollouts_to"})], 0.0};
-  if (measure.kind == Measure::Kind::return_at) measure.argument = section.require("rollouts").positive();
-  if (measure.kind == Measure::Kind::rollouts_to) measure.argument = section.require("threshold").number();
-  return measure;
-}
-
 Claim read_claim(const Value& section, const Figure& figure) {
   section.allow({"text", "source", "kind", "run", "than", "measure", "rollouts", "threshold", "share"});
   Claim claim;
@@ -86,20 +76,34 @@ std::string to_string(const Measure& measure) {
   return "";
 }
 
-Figure read_figure(const fs::path& file) {
-  const std::string path = file.string();
-  const toml::table document = read_toml(path);
-  const Value root(document, "", path);
-  root.allow({"kedge", "title", "task", "algorithm", "set", "seeds", "first_seed", "quick", "run", "claim"});
+Measure read_measure(const Value& section) {
+  const std::array kinds{Measure::Kind::final_return, Measure::Kind::final_success, Measure::Kind::return_at,
+                         Measure::Kind::rollouts_to};
+  const Value name = section.require("measure");
+  Measure measure{kinds[name.choice({"final_return", "final_success", "return_at", "rollouts_to"})], 0.0};
+  if (measure.kind == Measure::Kind::return_at) measure.argument = section.require("rollouts").positive();
+  if (measure.kind == Measure::Kind::rollouts_to) measure.argument = section.require("threshold").number();
+  return measure;
+}
+
+void read_figure_head(const Value& root, const fs::path& file, Figure& figure) {
   if (const Value format = root.require("kedge"); !format.is_number() || format.number() != 1)
     format.fail(fmt::format("this program reads figure files of format 1, but this is {}", format.describe()));
-  Figure figure;
   figure.file = file;
   figure.name = file.stem().string();
   figure.title = root.require("title").text();
   if (const auto seeds = root.find("seeds")) figure.seeds = seeds->integer(1, 10000);
   if (const auto first = root.find("first_seed"))
     figure.first_seed = static_cast<std::uint64_t>(first->integer(0, 1000000));
+}
+
+Figure read_figure(const fs::path& file) {
+  const std::string path = file.string();
+  const toml::table document = read_toml(path);
+  const Value root(document, "", path);
+  root.allow({"kedge", "title", "task", "algorithm", "set", "seeds", "first_seed", "quick", "run", "claim"});
+  Figure figure;
+  read_figure_head(root, file, figure);
   if (const auto quick = root.find("quick")) {
     quick->allow({"seeds", "set"});
     if (const auto seeds = quick->find("seeds")) figure.quick_seeds = seeds->integer(1, 10000);

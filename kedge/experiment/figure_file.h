@@ -10,6 +10,8 @@
 
 namespace kedge {
 
+class Value;  // kedge/mujoco/toml_value.h
+
 /// One curve: runs that differ only in their seed.
 struct FigureRun {
   std::string label;
@@ -59,9 +61,14 @@ struct Figure {
   std::vector<Claim> claims;
 };
 
-/// Reads and checks a figure file: tasks, algorithms and options exist.
-/// @throws InputError with file, line and column
+/// Reads and checks a figure file. @throws InputError with file, line and column
 Figure read_figure(const std::filesystem::path& file);
+
+/// What figure files and sweep files begin with: kedge, title, seeds, first_seed. @param root the whole document
+void read_figure_head(const Value& root, const std::filesystem::path& file, Figure& figure);
+
+/// The keys measure, rollouts and threshold of a table.
+Measure read_measure(const Value& section);
 
 /// The bundled figures by name: experiments/*.toml of $KEDGE_EXPERIMENTS, of the installation, of the source tree.
 std::vector<std::filesystem::path> bundled_figures();

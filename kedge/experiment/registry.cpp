@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "kedge/core/errors.h"
+#include "kedge/evaluation/cost_expansion.h"
 #include "kedge/mujoco/toml_value.h"
 
 namespace kedge {
@@ -56,9 +57,11 @@ TrainingEnd train_gps(const Training& t) { return train_with(t, to_gps_options(t
 std::span<const Algorithm> algorithms() {
   static constexpr std::array table{
       Algorithm{"moto", "model-free trajectory optimisation with exact KL and entropy bounds [Akrour2018]",
-                moto_options, [](const Options& options) { to_moto_options(options).validate(); }, train_moto},
+                moto_options, [](const Options& options) { to_moto_options(options).validate(); }, [](const Task&) {},
+                train_moto},
       Algorithm{"gps", "trajectory optimisation of guided policy search: fitted linear dynamics [LevineAbbeel2014]",
-                gps_options, [](const Options& options) { to_gps_options(options).validate(); }, train_gps},
+                gps_options, [](const Options& options) { to_gps_options(options).validate(); }, require_expandable,
+                train_gps},
   };
   return table;
 }

@@ -44,9 +44,10 @@ struct TrainingEnd {
 
 struct Algorithm {
   const char* name;
-  const char* summary;            ///< one line
-  Options (*options)();           ///< all options with their defaults
-  void (*check)(const Options&);  ///< rules that name more than one option; throws InputError
+  const char* summary;              ///< one line
+  Options (*options)();             ///< all options with their defaults
+  void (*check)(const Options&);    ///< rules that name more than one option; throws InputError
+  void (*check_task)(const Task&);  ///< what the algorithm asks of a task; throws InputError
   /// Begins the run, or continues it from its checkpoint, and saves every completed iteration.
   /// @throws InputError, SystemError
   TrainingEnd (*train)(const Training&);

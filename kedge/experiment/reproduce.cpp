@@ -119,27 +119,33 @@ std::string csv_text(const std::string& text) {
 }  // namespace
 
 std::vector<FigureJob> plan_figure(const Figure& figure, const ReproduceOptions& options) {
-  const int seeds = options.seeds.value_or(options.quick ? figure.quick_seeds : figure.seeds);
-  std::vector<FigureJob> jobs;
+  struct Planned {
+    TrainRequest request;
+    RunFile file;
+  };
+  std::vector<Planned> planned;
   for (const FigureRun& run : figure.runs) {
     TrainRequest request;
     request.task = run.task;
     request.algorithm = run.algorithm;
     request.set = run.set;
     if (options.quick) request.set.insert(request.set.end(), figure.quick_set.begin(), figure.quick_set.end());
-    RunFile wanted;
     try {
-      wanted = plan_run(request).file;
+      planned.push_back({request, plan_run(request).file});
     } catch (const InputError& e) {
       throw InputError(fmt::format("{}: run \"{}\": {}", figure.file.string(), run.label, e.what()));
     }
-    for (int i = 0; i < seeds; ++i) {
-      wanted.seed = request.seed = figure.first_seed + static_cast<std::uint64_t>(i);
-      const fs::path directory = options.folder / folder_name(run.label) / fmt::format("s{}", request.seed);
-      request.out = directory;
-      jobs.push_back({run.label, request.seed, directory, arguments_for(request, wanted)});
-    }
   }
+  const int seeds = options.seeds.value_or(options.quick ? figure.quick_seeds : figure.seeds);
+  std::vector<FigureJob> jobs;
+  for (int i = 0; i < seeds; ++i)
+    for (std::size_t r = 0; r < planned.size(); ++r) {
+      auto& [request, file] = planned[r];
+      file.seed = request.seed = figure.first_seed + static_cast<std::uint64_t>(i);
+      const std::string& label = figure.runs[r].label;
+      request.out = options.folder / folder_name(label) / fmt::format("s{}", request.seed);
+      jobs.push_back({label, request.seed, *request.out, arguments_for(request, file)});
+    }
   return jobs;
 }
 

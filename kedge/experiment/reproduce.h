@@ -29,7 +29,8 @@ struct ReproduceOptions {
   std::filesystem::path folder;  ///< of runs and results
 };
 
-/// All runs of the figure, by label and seed. Runs that are there are continued or kept.
+/// All runs of the figure, seed by seed: where one stops early, all curves have the same seeds. Runs that are there are
+/// continued or kept.
 /// @throws InputError if a task, an algorithm or an option is wrong, or if a directory holds another run than the figure
 /// says
 std::vector<FigureJob> plan_figure(const Figure& figure, const ReproduceOptions& options);

@@ -77,6 +77,7 @@ PlannedRun plan_run(const TrainRequest& request) {
   algorithm.check(file.options);
 
   plan.task = load_task(task_file.string(), overrides);
+  algorithm.check_task(plan.task.task);
   file.task = plan.task.task.name;
   file.task_source = fs::absolute(task_file).lexically_normal();
   file.task_digest = plan.task.digest;

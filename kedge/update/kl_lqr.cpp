@@ -161,7 +161,7 @@ class Problem {
   Scratch scratch_;
   ActionValue q_;
   Value value_;
-  MatrixXd Hs_, A_, XG_;
+  MatrixXd Hs_, A_, AC_, XG_;  // [da, ds], [da, da], [da, da], [da, ds]
   VectorXd hs_, xg_;
   Moments state_, joint_;
   Eigen::SelfAdjointEigenSolver<MatrixXd> eigen_;
@@ -180,8 +180,8 @@ bool Problem::backward(double eta) {
     hs_.noalias() += Qaa * pi.k;
 
     Step& p = steps_[t];
-    XG_.noalias() = Qaa * pi.C;
-    A_.noalias() = pi.C.transpose() * XG_;
+    AC_.noalias() = Qaa * pi.C;
+    A_.noalias() = pi.C.transpose() * AC_;
     symmetrise(A_);
     if (!A_.allFinite() || !Hs_.allFinite() || !hs_.allFinite()) return false;
     eigen_.compute(A_);
@@ -205,8 +205,8 @@ bool Problem::backward(double eta) {
     next.k = pi.k;
     next.k.noalias() -= p.W * xg_;
     minimise(eta, p);
-    XG_ = p.W * p.r.asDiagonal();
-    next.Sigma.noalias() = XG_ * p.W.transpose();
+    AC_ = p.W * p.r.asDiagonal();
+    next.Sigma.noalias() = AC_ * p.W.transpose();
   }
   return true;
 }
@@ -221,7 +221,11 @@ void Problem::minimise(double eta, Step& p) {
     if (eta == 0.0) p.omega = std::exp(log_total);
     if (eta > 0.0 && log_total > 0.0) p.omega = eta * std::expm1(log_total);
   }
-  p.r = eta < infinity ? VectorXd((eta + p.omega) * p.x.cwiseInverse()) : VectorXd::Ones(p.x.size());
+  p.r = p.x.cwiseInverse();
+  if (eta < infinity)
+    p.r *= eta + p.omega;
+  else
+    p.r.setOnes();
 }
 
 bool Problem::forward(double eta) {
@@ -352,7 +356,7 @@ bool describe(const LinearGaussian& old, double beta0, const Moments& state, Mot
   return std::isfinite(step.kl + step.entropy);
 }
 
-/// Q of the return at every step, of the policies that `value` describes: walks the recursion once more.
+/// The parts of Q that depend on the action, of the return.
 ActionQuadratic return_quadratic(const ActionValue& q, Index ds) {
   const Index da = q.qz.size() - ds;
   return {-q.Qzz.bottomRightCorner(da, da), -q.Qzz.bottomLeftCorner(da, ds), -q.qz.tail(da)};
@@ -404,6 +408,42 @@ TvLinearGaussian policy_of(const std::vector<MotoUpdate>& steps) {
   std::vector<LinearGaussian> all;
   for (const MotoUpdate& step : steps) all.push_back(step.next);
   return TvLinearGaussian(std::move(all));
+}
+
+/// The solution as its stored parameters say; nothing else is trusted.
+/// @param problem evaluated at eta
+KlLqrUpdate stored(const TvLinearGaussian& policy, const LqModel& model, const TrustRegion& bounds,
+                   const Problem& problem, double eta) {
+  KlLqrUpdate update;
+  update.eta = eta;
+  update.evaluations = problem.evaluations;
+  update.q = soft_quadratics(policy, model, problem);
+  const Index ds = policy.observation_dim();
+  const std::vector<Moments> joint = joint_moments(problem.minimiser(), model);
+  double entropy_residual = 0.0;
+  bool ok = true;
+  for (std::size_t t = 0; ok && t < joint.size(); ++t) {
+    const Step& p = problem.step(t);
+    update.states.push_back({joint[t].mean.head(ds), joint[t].cov.topLeftCorner(ds, ds)});
+    MotoUpdate step;
+    step.next = problem.minimiser()[static_cast<int>(t)];
+    step.eta = eta;
+    step.omega = p.omega;
+    step.gain = problem.gain(t);
+    step.qaa_max = -p.lambda[0];
+    ok = describe(policy[static_cast<int>(t)], bounds.beta0, update.states.back(), step);
+    entropy_residual = std::max(entropy_residual, step.entropy_residual);
+    update.kl += step.kl;
+    update.steps.push_back(std::move(step));
+  }
+  if (bounds.epsilon < infinity) update.kl_residual = std::max(0.0, update.kl - bounds.epsilon) / bounds.epsilon;
+  ok = ok && update.kl_residual <= tolerance && entropy_residual <= tolerance;
+  if (ok) update.cost_new = expected_cost(policy_of(update.steps), model);
+  if (ok && std::isfinite(update.cost_new)) return update;
+  return failed(
+      UpdateStatus::imprecise,
+      fmt::format("KL {:.17g} for a bound of {:.17g}, largest excess over an entropy bound {:.3g}, eta = {:.6g}",
+                  update.kl, bounds.epsilon, entropy_residual, eta));
 }
 
 }  // namespace
@@ -463,7 +503,7 @@ KlLqrUpdate kl_lqr(const TvLinearGaussian& policy, const LqModel& model, const T
   if (!finite || !std::isfinite(bounds.epsilon < infinity ? guess : 0.0))
     return failed(UpdateStatus::infeasible,
                   "no multiplier of the KL bound makes eta Sigma^-1 + Quu positive definite in the range of floating "
-                  "point: the expected cost of the old policy under the model overflows");
+                  "point: costs or dynamics of the model are too large");
   if (guess == 0.0 && bounds.epsilon < infinity) return unchanged(policy, model, bounds, problem);
 
   double eta = 0.0;
@@ -484,39 +524,8 @@ KlLqrUpdate kl_lqr(const TvLinearGaussian& policy, const LqModel& model, const T
     eta = *found;
   }
 
-  // Trust only what the stored parameters say.
-  KlLqrUpdate update;
-  update.eta = eta;
+  KlLqrUpdate update = stored(policy, model, bounds, problem, eta);
   update.cost_old = cost_old;
-  update.evaluations = problem.evaluations;
-  update.q = soft_quadratics(policy, model, problem);
-  const Index ds = policy.observation_dim();
-  const std::vector<Moments> joint = joint_moments(problem.minimiser(), model);
-  double entropy_residual = 0.0;
-  bool ok = true;
-  for (std::size_t t = 0; ok && t < joint.size(); ++t) {
-    const Step& p = problem.step(t);
-    update.states.push_back({joint[t].mean.head(ds), joint[t].cov.topLeftCorner(ds, ds)});
-    MotoUpdate step;
-    step.next = problem.minimiser()[static_cast<int>(t)];
-    step.eta = eta;
-    step.omega = p.omega;
-    step.gain = problem.gain(t);
-    step.qaa_max = -p.lambda[0];
-    ok = describe(policy[static_cast<int>(t)], bounds.beta0, update.states.back(), step);
-    entropy_residual = std::max(entropy_residual, step.entropy_residual);
-    update.kl += step.kl;
-    update.steps.push_back(std::move(step));
-  }
-  update.kl_residual = std::max(0.0, update.kl - bounds.epsilon) / bounds.epsilon;
-  if (bounds.epsilon == infinity) update.kl_residual = 0.0;
-  ok = ok && update.kl_residual <= tolerance && entropy_residual <= tolerance;
-  if (ok) update.cost_new = expected_cost(policy_of(update.steps), model);
-  if (!ok || !std::isfinite(update.cost_new))
-    return failed(
-        UpdateStatus::imprecise,
-        fmt::format("KL {:.17g} for a bound of {:.17g}, largest excess over an entropy bound {:.3g}, eta = {:.6g}",
-                    update.kl, bounds.epsilon, entropy_residual, eta));
   return update;
 }
 

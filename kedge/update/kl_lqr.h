@@ -51,7 +51,7 @@ struct KlLqrPoint {
   double value = 0.0;          ///< cost + eta (kl - bound), for the entropy constraint's own best multipliers
   TvLinearGaussian minimiser;  ///< C is not set
 };
-/// @param eta >= 0; > 0 if beta0 is infinite  @param beta0 >= 0, may be infinite
+/// @param bounds beta0 >= 0, may be infinite  @param eta >= 0; > 0 if beta0 is infinite
 /// @return nullopt if X is not positive definite at some step: the dual function is minus infinity there
 std::optional<KlLqrPoint> kl_lqr_dual(const TvLinearGaussian& policy, const LqModel& model, const TrustRegion& bounds,
                                       double eta);

@@ -246,10 +246,10 @@ TEST(Gps, LeavesOutTheRolloutsThatDivergeAndWarns) {
   ASSERT_EQ(r.result.stop, Stop::max_iterations) << r.result.message;
   EXPECT_GT(metric(r.iterations[0], "diverged"), 0.0);
   EXPECT_THAT(r.iterations[0].warnings, Contains(HasSubstr("of 12 rollouts diverged and were left out")));
-  options.rollouts = 6;
+  options.rollouts = 5;
   const Task safe = DoubleIntegrator().task();
   EXPECT_THAT(record(safe, gps_start(safe, options), options, kedge::Run{1, 1, {}}).iterations[0].warnings,
-              Contains(HasSubstr("few rollouts: 6 for dynamics with 4 coefficients")));
+              Contains(HasSubstr("few rollouts: 5 for dynamics with 4 coefficients")));
 }
 
 // ---- mistakes ------------------------------------------------------------------------------------------------------

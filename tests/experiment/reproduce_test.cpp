@@ -6,9 +6,11 @@
 #include <cmath>
 #include <fstream>
 #include <limits>
+#include <set>
 
 #include "kedge/core/errors.h"
 #include "kedge/core/random.h"
+#include "kedge/experiment/sweep.h"
 
 namespace kedge {
 namespace {
@@ -250,6 +252,92 @@ TEST_F(FigureFile, IsRefusedWithOneLineThatNamesThePlace) {
     EXPECT_EQ(found.find('\n'), std::string::npos);
   }
   EXPECT_EQ(complaint(kFigure), "");
+}
+
+// ---- sweeps --------------------------------------------------------------------------------------------------------
+
+const std::string kSweep = R"(kedge = 1
+title = "A sweep"
+task = "double_link"
+algorithm = "moto"
+set = ["iterations=3"]
+[search]
+method = "grid"
+[search.options]
+epsilon = [0.1, 0.2]
+reuse = ["none", "time"]
+[rank]
+measure = "final_return"
+)";
+
+std::string replaced(std::string text, const std::string& from, const std::string& to) {
+  return text.replace(text.find(from), from.size(), to);
+}
+
+TEST_F(FigureFile, OfASweepIsAGrid) {
+  const Sweep sweep = read_sweep(write(kSweep));
+  std::vector<std::string> labels;
+  for (const FigureRun& run : sweep.figure.runs) labels.push_back(run.label);
+  EXPECT_THAT(labels, testing::UnorderedElementsAre("epsilon=0.1 reuse=none", "epsilon=0.1 reuse=time",
+                                                    "epsilon=0.2 reuse=none", "epsilon=0.2 reuse=time"));
+  EXPECT_EQ(sweep.figure.runs[0].set, (std::vector<std::string>{"iterations=3", "epsilon=0.1", "reuse=none"}));
+  EXPECT_EQ(plan_figure(sweep.figure, {.seeds = {}, .quick = false, .folder = folder_}).size(), 20U);
+}
+
+TEST_F(FigureFile, OfASweepDrawsTheSameConfigurationsWithinTheirRanges) {
+  const std::string text =
+      replaced(replaced(kSweep, "\"grid\"", "\"random\"\nsamples = 200"), "[0.1, 0.2]",
+               "{ low = 0.01, high = 1, scale = \"log\" }\nwindow = { low = 2, high = 4, scale = \"whole\" }");
+  const Sweep sweep = read_sweep(write(text));
+  ASSERT_EQ(sweep.figure.runs.size(), 200U);
+  int below = 0;
+  std::set<std::string> windows;
+  for (const FigureRun& run : sweep.figure.runs) {
+    for (const std::string& set : run.set) {
+      if (set.starts_with("epsilon=")) {
+        const double epsilon = std::stod(set.substr(8));
+        EXPECT_GE(epsilon, 0.01);
+        EXPECT_LE(epsilon, 1);
+        below += epsilon < 0.1;  // half of them on a logarithmic scale
+      }
+      if (set.starts_with("window=")) windows.insert(set);
+    }
+  }
+  EXPECT_NEAR(below, 100, 40);
+  EXPECT_EQ(windows, (std::set<std::string>{"window=2", "window=3", "window=4"}));
+  const Sweep again = read_sweep(write(text));
+  for (std::size_t i = 0; i < 200; ++i) EXPECT_EQ(again.figure.runs[i].set, sweep.figure.runs[i].set);
+}
+
+TEST_F(FigureFile, OfASweepIsRefusedWithThePlace) {
+  const auto complaint_of = [&](const std::string& from, const std::string& to) {
+    try {
+      (void)read_sweep(write(replaced(kSweep, from, to)));
+    } catch (const InputError& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  EXPECT_THAT(complaint_of("\"grid\"", "\"gird\""), HasSubstr("figure.toml:7:"));
+  EXPECT_THAT(complaint_of("\"grid\"", "\"random\""), HasSubstr("search.samples: this key is missing"));
+  EXPECT_THAT(complaint_of("[0.1, 0.2]", "[]"), HasSubstr("search.options.epsilon: must not be empty"));
+  EXPECT_THAT(complaint_of("[0.1, 0.2]", "{ low = 1, high = 2 }"),
+              HasSubstr("a grid needs a list of values for epsilon"));
+  EXPECT_THAT(complaint_of("[0.1, 0.2]", "{ low = 2, high = 1 }"), HasSubstr("must be > low, but is 1"));
+  EXPECT_THAT(complaint_of("[0.1, 0.2]", "{ low = 0, high = 1, scale = \"log\" }"),
+              HasSubstr("must be > 0 for a logarithmic"));
+  EXPECT_THAT(complaint_of("final_return", "return_at"), HasSubstr("rank.rollouts: this key is missing"));
+}
+
+TEST(RankSweep, PutsTheBestFirst) {
+  Sweep sweep;
+  sweep.figure.title = "A sweep";
+  const auto rows = rank(sweep, comparison({-5, -6, -7}, {-1, -2, -3}));
+  ASSERT_EQ(rows.size(), 2U);
+  EXPECT_EQ(rows[0].label, "b");
+  EXPECT_DOUBLE_EQ(rows[0].score, -2);
+  EXPECT_EQ(rows[0].solved, 3U);
+  EXPECT_THAT(sweep_csv(sweep, rows), HasSubstr("1,b,-2,3,3,-1 -2 -3\n2,a,-6,3,3,-5 -6 -7\n"));
 }
 
 TEST(BundledFigures, AreRightAndFoundByName) {

@@ -60,7 +60,7 @@ TEST_P(Kill, AtTenRandomMomentsAndResumedEqualsTheWholeRun) {
 
 INSTANTIATE_TEST_SUITE_P(Algorithms, Kill,
                          testing::Values(Arguments{}, Arguments{"--algorithm", "gps", "--set", "rollouts=8"}),
-                         [](const auto& info) { return info.index == 0 ? "moto" : "gps"; });
+                         [](const auto& instance) { return instance.index == 0 ? "moto" : "gps"; });
 
 }  // namespace
 }  // namespace kedge::test

@@ -155,7 +155,7 @@ TEST_F(Mistakes, RunDirectories) {
   replace(copy("edited_model") / "task/model/double_link.xml", "0.025", "0.026");
   fs::remove_all(copy("no_task") / "task");
   replace(copy("edited_seed") / "run.toml", "seed = 1", "seed = 2");
-  replace(copy("edited_options") / "run.toml", "gamma = 0.7", "gamma = 0.8");
+  replace(copy("edited_options") / "run.toml", "gamma = 0.4", "gamma = 0.8");
   replace(copy("bad_toml") / "run.toml", "seed = 1", "seed = [");
   replace(copy("future") / "run.toml", "format = 1", "format = 99");
   fs::copy_file(path("other/checkpoint.h5"), copy("swapped") / "checkpoint.h5", fs::copy_options::overwrite_existing);

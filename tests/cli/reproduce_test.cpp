@@ -98,7 +98,7 @@ TEST(Reproduce, RefusesWhatIsWrong) {
     return o.err;
   };
   EXPECT_THAT(error({"reproduce"}), HasSubstr("FIGURE is missing"));
-  EXPECT_THAT(error({"reproduce", "moto-fig1x"}), HasSubstr("did you mean \"moto-fig1c\"?"));
+  EXPECT_THAT(error({"reproduce", "moto-fig1"}), HasSubstr("did you mean \"moto-fig1b\"?"));
   EXPECT_THAT(error({"reproduce", "moto-fig1c", "--seeds", "0"}), HasSubstr("--seeds = 0, but must be"));
   EXPECT_THAT(error({"reproduce", "moto-fig1c", "--jobs", "many"}), HasSubstr("--jobs = many, but must be"));
 }

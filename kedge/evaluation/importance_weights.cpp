@@ -102,8 +102,12 @@ WeightedSamples select_from_chunks(VectorIn log_weight, const std::vector<Index>
   // Half of the allowance goes to whatever is below (cutoff / 2n) of the largest weight: no exponential is taken of those.
   const auto n = static_cast<double>(log_weight.size());
   const double floor = cutoff > 0 ? top + std::log(0.5 * cutoff / n) : top - 700.0;
-  std::vector<Index> row(chunk_first.empty() ? 0 : static_cast<std::size_t>(chunk_first.back()));
-  Eigen::ArrayXd w(static_cast<Index>(row.size()));  // weights relative to the largest; first their logarithms
+  Index candidates = 0;
+  for (Index c = 0; c < chunk_top.size(); ++c)
+    if (!(chunk_top[c] < floor))
+      candidates += chunk_first[static_cast<std::size_t>(c) + 1] - chunk_first[static_cast<std::size_t>(c)];
+  std::vector<Index> row(static_cast<std::size_t>(candidates));
+  Eigen::ArrayXd w(candidates);  // weights relative to the largest; first their logarithms
   Index count = 0;
   for (Index c = 0; c < chunk_top.size(); ++c) {
     if (chunk_top[c] < floor) continue;

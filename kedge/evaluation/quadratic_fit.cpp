@@ -59,7 +59,8 @@ VectorXd weighted_feature_sum(const MatrixXd& z, const VectorXd& c) {
     auto weighted = cz.topRows(count);
     weighted = block.array().colwise() * c.segment(k, count).array();
     first += weighted.colwise().sum().transpose();
-    second += block.transpose().lazyProduct(weighted);
+    for (Index i = 0; i < n; ++i)
+      for (Index j = 0; j <= i; ++j) second(i, j) += block.col(i).dot(weighted.col(j));
   }
   VectorXd sum(feature_count(n));
   sum[0] = c.sum();

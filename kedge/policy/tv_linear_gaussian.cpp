@@ -27,8 +27,9 @@ TvLinearGaussian TvLinearGaussian::constant(int horizon, Index ds, VectorIn mean
 
 void TvLinearGaussian::mean(int t, VectorIn s, VectorOut a) const {
   const LinearGaussian& pi = (*this)[t];
-  a = pi.k;
-  a.noalias() += pi.K * s;
+  a.setZero();
+  for (Index j = 0; j < s.size(); ++j) a += pi.K.col(j) * s[j];  // a general product costs more than it computes here
+  a += pi.k;
 }
 
 void TvLinearGaussian::sample(int t, VectorIn s, Stream& noise, VectorOut a) const {

@@ -88,23 +88,20 @@ VectorXd sample_start(const StartDistribution& start, Stream& noise) {
 }
 
 void residual(const Residual& spec, VectorIn x, VectorIn a, VectorIn u, VectorIn y, VectorOut r) {
-  const auto entry = [&](std::size_t j) {
-    const Index i = spec.index[j];
-    switch (spec.source) {
-      case Source::state: return x[i];
-      case Source::action: return a[i];
-      case Source::control: return u[i];
-      case Source::sensor: return y[i];
-    }
-    return 0.0;
-  };
-  r = -spec.target;
-  for (std::size_t j = 0; j < spec.index.size(); ++j) {
-    if (spec.matrix.size() > 0)
-      r += spec.matrix.col(static_cast<Index>(j)) * entry(j);
-    else
-      r[static_cast<Index>(j)] += entry(j);
+  const double* from = nullptr;
+  switch (spec.source) {
+    case Source::state: from = x.data(); break;
+    case Source::action: from = a.data(); break;
+    case Source::control: from = u.data(); break;
+    case Source::sensor: from = y.data(); break;
   }
+  const auto n = static_cast<Index>(spec.index.size());
+  if (spec.matrix.size() == 0) {
+    for (Index j = 0; j < n; ++j) r[j] = from[spec.index[static_cast<std::size_t>(j)]] - spec.target[j];
+    return;
+  }
+  r = -spec.target;
+  for (Index j = 0; j < n; ++j) r += spec.matrix.col(j) * from[spec.index[static_cast<std::size_t>(j)]];
 }
 
 double term_value(const CostTerm& term, VectorIn x, VectorIn a, VectorIn u, VectorIn y) {

@@ -12,8 +12,7 @@ namespace kedge::cli {
 
 namespace {
 
-/// "always", "1-80", "81-100, end": steps counted from 1, "end" for the final state.
-/// Steps as a task file names them.
+/// Steps as a task file names them: "0..79", "80..99, final".
 std::string steps_text(const std::vector<char>& active) {
   const auto T = active.size() - 1;
   std::vector<std::string> parts;

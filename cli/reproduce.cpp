@@ -72,6 +72,13 @@ struct SweepArguments {
   std::string file, jobs, out;
 };
 
+std::string command(const SweepArguments& a) {
+  std::string text = fmt::format("kedge sweep {}", shell_word(a.file));
+  if (!a.jobs.empty()) text += fmt::format(" --jobs {}", a.jobs);
+  if (!a.out.empty()) text += fmt::format(" --out {}", shell_word(a.out));
+  return text;
+}
+
 int sweep(const SweepArguments& a) {
   const SignalStop signals;
   const Sweep sweep = read_sweep(a.file);
@@ -80,7 +87,7 @@ int sweep(const SweepArguments& a) {
   const int at_once = a.jobs.empty() ? 1 : static_cast<int>(whole_number("--jobs", a.jobs, 1, 1024));
   const std::vector<FigureJob> jobs = plan_figure(sweep.figure, options);
   const auto failed = run_all(sweep.figure, jobs, at_once, options.folder, signals);
-  if (!failed) return interrupted(fmt::format("kedge sweep {}", shell_word(a.file)));
+  if (!failed) return interrupted(command(a));
   const FigureResult result = summarise_figure(sweep.figure, jobs, thread_count(""));
   const std::vector<SweepRow> rows = rank(sweep, result.comparison);
   const std::filesystem::path table = options.folder / "sweep.csv";

@@ -57,15 +57,19 @@ std::vector<double> final_returns(const ComparisonGroup& group) {
 
 }  // namespace
 
+bool has_seconds(const Comparison& comparison) {
+  for (const ComparisonGroup& group : comparison.groups)
+    for (const CurvePoint& p : group.curve)
+      if (!std::isfinite(p.seconds)) return false;
+  return true;
+}
+
 std::string curves_script(const Comparison& comparison, CurveAxis axis) {
-  bool negative = true, timed = true;
+  bool negative = true;
   for (const ComparisonGroup& group : comparison.groups) {
-    for (const CurvePoint& p : group.curve) {
-      negative = negative && p.upper_quartile < 0 && p.median.value < 0;
-      timed = timed && std::isfinite(p.seconds);
-    }
+    for (const CurvePoint& p : group.curve) negative = negative && p.upper_quartile < 0 && p.median.value < 0;
   }
-  if (axis == CurveAxis::seconds && !timed)
+  if (axis == CurveAxis::seconds && !has_seconds(comparison))
     throw InputError("no curve over seconds: a run has no complete timings.csv");
 
   const ReturnAxis returns{negative};
@@ -93,8 +97,7 @@ std::string curves_script(const Comparison& comparison, CurveAxis axis) {
     const char* colour = kColours[g % kColours.size()];
     plots += fmt::format(
         "{0}$curve{1} using 1:3:4 with filledcurves lc rgb '{2}' notitle, $curve{1} using 1:5 with lines lw 1 dt 2 lc "
-        "rgb "
-        "'{2}' notitle, $curve{1} using 1:2 with lines lw 2 lc rgb '{2}' title \"{3} ({4} seed{5})\"",
+        "rgb '{2}' notitle, $curve{1} using 1:2 with lines lw 2 lc rgb '{2}' title \"{3} ({4} seed{5})\"",
         g == 0 ? "plot " : ", ", g, colour, group.label, group.runs.size(), group.runs.size() == 1 ? "" : "s");
   }
   return script + plots + "\n";
@@ -132,8 +135,7 @@ std::string profile_script(const Comparison& comparison) {
     script += "EOD\n";
     plots += fmt::format(
         "{0}$profile{1} using 1:3:4 with filledcurves lc rgb '{2}' notitle, $profile{1} using 1:2 with lines lw 2 lc "
-        "rgb "
-        "'{2}' title \"{3} ({4} seed{5})\"",
+        "rgb '{2}' title \"{3} ({4} seed{5})\"",
         g == 0 ? "plot " : ", ", g, kColours[g % kColours.size()], group.label, group.runs.size(),
         group.runs.size() == 1 ? "" : "s");
   }

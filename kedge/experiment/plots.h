@@ -10,8 +10,11 @@ namespace kedge {
 
 enum class CurveAxis { rollouts, seconds };
 
+/// Has every run a complete timings.csv? A loss of power can cost the last times of a run.
+bool has_seconds(const Comparison& comparison);
+
 /// Learning curves: median (line), quartiles (band) and mean (thin, dashed) over seeds; returns on a logarithmic axis.
-/// @throws InputError for seconds if a run has no complete timings.csv
+/// @throws InputError for seconds if not has_seconds
 std::string curves_script(const Comparison& comparison, CurveAxis axis);
 
 /// Performance profile [Agarwal2021]: the share of seeds whose final policy, without noise, returns at least tau; with

@@ -248,8 +248,8 @@ std::vector<double> measure_values(const ComparisonGroup& group, const Measure& 
       case Measure::Kind::final_success: value = run.final_success.value_or(0.0); break;
       case Measure::Kind::return_at:
         // The run must have got there: one that ended early has no return at this point.
-        for (std::size_t i = 0; i < run.rollouts.size() && !run.rollouts.empty(); ++i)
-          if (run.rollouts[i] <= measure.argument && (run.rollouts.back() >= measure.argument))
+        for (std::size_t i = 0; i < run.rollouts.size(); ++i)
+          if (run.rollouts[i] <= measure.argument && run.rollouts.back() >= measure.argument)
             value = run.median_returns[i];
         break;
       case Measure::Kind::rollouts_to:
@@ -360,7 +360,8 @@ void write_figure(const Figure& figure, const FigureResult& result, const std::s
   write_file(folder / "README.md", figure_page(figure, result, command), Durability::process);
   for (const auto& [format, extension] : {std::pair{PlotFormat::svg, "svg"}, {PlotFormat::pdf, "pdf"}}) {
     draw(curves_script(comparison, CurveAxis::rollouts), format, folder / fmt::format("curves.{}", extension));
-    draw(curves_script(comparison, CurveAxis::seconds), format, folder / fmt::format("curves_seconds.{}", extension));
+    if (has_seconds(comparison))
+      draw(curves_script(comparison, CurveAxis::seconds), format, folder / fmt::format("curves_seconds.{}", extension));
     draw(profile_script(comparison), format, folder / fmt::format("profile.{}", extension));
   }
 }

@@ -86,7 +86,7 @@ std::string final_csv(const Comparison& comparison);
 std::string figure_page(const Figure& figure, const FigureResult& result, const std::string& command);
 
 /// Writes curves.csv, final.csv, verdicts.csv, README.md and, as SVG and PDF, the curves over rollouts and over seconds
-/// and the performance profile. @throws SystemError
+/// and the performance profile; no curves over seconds if not has_seconds. @throws SystemError
 void write_figure(const Figure& figure, const FigureResult& result, const std::string& command,
                   const std::filesystem::path& folder);
 

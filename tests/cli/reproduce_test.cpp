@@ -81,6 +81,36 @@ TEST(Reproduce, GoesOnAfterAnInterruptionToTheSameResult) {
     EXPECT_EQ(read(scratch.path() / "out" / file), read(scratch.path() / "whole" / file)) << file;
 }
 
+TEST(Reproduce, LeavesOutTheCurvesOverSecondsWhereTimesAreLost) {
+  const Scratch scratch;
+  write(scratch.path() / "small.toml", figure(3));
+  ASSERT_EQ(run(kCommand, {.directory = scratch.path()}).code, 0);
+  const fs::path timings = scratch.path() / "out/with/s100/timings.csv", drawing = scratch.path() / "out/profile.pdf";
+  write(timings, read(timings).substr(0, read(timings).find('\n') + 1));
+  fs::remove(drawing);
+  const Outcome o = run(kCommand, {.directory = scratch.path()});
+  EXPECT_EQ(o.code, 0) << o.err;
+  EXPECT_TRUE(fs::exists(drawing));
+}
+
+TEST(Sweep, RanksTheConfigurations) {
+  const Scratch scratch;
+  write(scratch.path() / "tune.toml",
+        "kedge = 1\ntitle = \"Tiny\"\ntask = \"double_link\"\nalgorithm = \"moto\"\nseeds = 2\nset = [\"rollouts=6\", "
+        "\"task.horizon=25\", \"iterations=3\"]\n[search]\nmethod = \"grid\"\n[search.options]\nepsilon = [0.05, 0.1]\n"
+        "[rank]\nmeasure = \"final_return\"\n");
+  const std::vector<std::string> command{"sweep", "tune.toml", "--jobs", "2", "--out", "tuned"};
+  const Outcome o = run(command, {.directory = scratch.path()});
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_THAT(o.out, HasSubstr("4 runs in tuned, 4 of them to do"));
+  const std::string table = read(scratch.path() / "tuned/sweep.csv");
+  EXPECT_THAT(table, HasSubstr("1,epsilon="));
+  EXPECT_THAT(table, HasSubstr("2,epsilon="));
+  EXPECT_THAT(run(command, {.directory = scratch.path()}).out, HasSubstr("0 of them to do"));
+  EXPECT_EQ(read(scratch.path() / "tuned/sweep.csv"), table);
+  EXPECT_EQ(run({"sweep", "none.toml"}, {.directory = scratch.path()}).code, 2);
+}
+
 TEST(Reproduce, NamesFiguresAndClaims) {
   const Scratch scratch;
   const Outcome list = run({"reproduce", "--list"}, {.directory = scratch.path()});

@@ -81,10 +81,10 @@ void rollouts(const Task& task, const MotoState& state, int repetitions, std::ve
   mjData* data = mj_makeData(model);
   const RolloutOptions options{40, 0, true};
   const Run one, two{0, 2, {}};
-  const Batch batch = *rollout(task, state.policy, options, one);
+  const Batch batch = *rollout(task, as_policy(state.policy), options, one);
   const auto time = fastest(repetitions, {[&] { bare_steps(model, data, system.substeps(), task, batch); },
-                                          [&] { (void)rollout(task, state.policy, options, one); },
-                                          [&] { (void)rollout(task, state.policy, options, two); }});
+                                          [&] { (void)rollout(task, as_policy(state.policy), options, one); },
+                                          [&] { (void)rollout(task, as_policy(state.policy), options, two); }});
   mj_deleteData(data);
   const double steps = options.rollouts * task.horizon;
   rows.push_back({"rollouts, one thread: control steps/s against bare mj_step", time[0] / time[1], "x", 0.95});
@@ -93,7 +93,7 @@ void rollouts(const Task& task, const MotoState& state, int repetitions, std::ve
 
   const auto count = [&](int n) {
     const long before = allocations;
-    (void)rollout(task, state.policy, {n, 0, true}, one);
+    (void)rollout(task, as_policy(state.policy), {n, 0, true}, one);
     return allocations - before;
   };
   count(1);
@@ -103,7 +103,7 @@ void rollouts(const Task& task, const MotoState& state, int repetitions, std::ve
   for (Success& success : longer.success) success.active.pop_back();
   const long base = count(20);
   const long before = allocations;
-  (void)rollout(longer, state.policy, {20, 0, true}, one);
+  (void)rollout(longer, as_policy(state.policy), {20, 0, true}, one);
   const long shorter = allocations - before;
   rows.push_back({"allocations per control step", static_cast<double>(base - shorter) / 20.0, "", std::nan("")});
 }

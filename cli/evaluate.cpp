@@ -52,7 +52,8 @@ int evaluate_and_print(const Arguments& a) {
   const TaskFile task = task_of(a, is_run ? what : what.parent_path());
   const PolicyFile file = load_policy(is_run ? what / "policy.h5" : what);
 
-  const auto result = evaluate(task.task, file.policy, {.rollouts = rollouts, .deterministic = a.deterministic}, run);
+  const auto result =
+      evaluate(task.task, as_policy(file.policy), {.rollouts = rollouts, .deterministic = a.deterministic}, run);
   if (!a.trajectories.empty()) save_trajectories(a.trajectories, result->batch, task.task.name, task.task.control_step);
   if (a.json) {
     fmt::print("{}", evaluation_json(task.task, *result, run.seed, a.deterministic));

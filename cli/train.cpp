@@ -42,7 +42,8 @@ void print_result(const OpenRun& run, int threads) {
   Run how;
   how.seed = run.file.seed;
   how.threads = threads;
-  const auto result = evaluate(run.task.task, file.policy, {.rollouts = kFinalRollouts, .deterministic = true}, how);
+  const auto result =
+      evaluate(run.task.task, as_policy(file.policy), {.rollouts = kFinalRollouts, .deterministic = true}, how);
   fmt::print("\nreached, without exploration noise, {} rollouts:\n{}", kFinalRollouts,
              evaluation_text(run.task.task, *result));
 }

@@ -124,10 +124,10 @@ TrainingResult gps(const Task& task, TrainingState state, const GpsOptions& opti
     const int i = state.iteration;
 
     // Sample M trajectories from p_i
-    auto sampled = rollout(task, state.policy, {options.rollouts, static_cast<std::uint32_t>(i), true}, run);
+    auto sampled = rollout(task, time_varying(state), {options.rollouts, static_cast<std::uint32_t>(i), true}, run);
     if (!sampled) return finish(Stop::cancelled, fmt::format("cancelled after {} iterations", i));
     std::deque<Epoch> window = state.window;
-    window.push_back({i, state.policy, {}, std::move(*sampled)});
+    window.push_back({i, time_varying(state), {}, std::move(*sampled)});
     while (window.size() > window_size) window.pop_front();
     Epoch& epoch = window.back();
     clock.lap("rollouts");
@@ -163,7 +163,7 @@ TrainingResult gps(const Task& task, TrainingState state, const GpsOptions& opti
     KlLqrUpdate update = optimise(epoch, model, options, step_size);
     if (update.status != UpdateStatus::ok)
       return failure(fmt::format("{} ({})", update.message, to_string(update.status)));
-    TvLinearGaussian next = state.policy;
+    TvLinearGaussian next = epoch.policy;
     for (std::size_t t = 0; t < update.steps.size(); ++t) next[static_cast<int>(t)] = update.steps[t].next;
     clock.lap("updates");
 
@@ -179,7 +179,7 @@ TrainingResult gps(const Task& task, TrainingState state, const GpsOptions& opti
     report.seconds = std::move(clock.seconds);
     if (!observe) continue;
     if (options.record_updates) {
-      const UpdateRecord record = to_record(state.window.back(), state.policy, std::move(update), step_size);
+      const UpdateRecord record = to_record(state.window.back(), time_varying(state), std::move(update), step_size);
       observe(report, state, &record);
     } else {
       observe(report, state, nullptr);

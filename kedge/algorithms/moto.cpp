@@ -106,12 +106,12 @@ MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, c
     const int i = state.iteration;
 
     // Sample M trajectories from pi^i
-    auto sampled = rollout(task, state.policy, {options.rollouts, static_cast<std::uint32_t>(i), true}, run);
+    auto sampled = rollout(task, time_varying(state), {options.rollouts, static_cast<std::uint32_t>(i), true}, run);
     if (!sampled) return finish(Stop::cancelled, fmt::format("cancelled after {} iterations", i));
     clock.lap("rollouts");
     const std::vector<Gaussian> previous_rho = state.window.empty() ? std::vector<Gaussian>{} : state.window.back().rho;
     std::deque<Epoch> window = state.window;
-    window.push_back({i, state.policy, {}, std::move(*sampled)});
+    window.push_back({i, time_varying(state), {}, std::move(*sampled)});
     while (static_cast<int>(window.size()) > options.window) window.pop_front();
     Epoch& epoch = window.back();
 
@@ -146,7 +146,7 @@ MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, c
       updates[t] =
           moto_update(epoch.policy[static_cast<int>(step)], action_part((*fits)[t].q, task.ds()), epoch.rho[t], bounds);
     });
-    TvLinearGaussian next = state.policy;
+    TvLinearGaussian next = epoch.policy;
     for (std::size_t t = 0; t < T; ++t) {
       if (updates[t].status != UpdateStatus::ok)
         return failure(fmt::format("step {}: {} ({})", t, updates[t].message, to_string(updates[t].status)));
@@ -167,7 +167,7 @@ MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, c
     if (!observe) continue;
     if (options.record_updates) {
       const Epoch& recorded = state.window.back();
-      MotoRecord record{recorded.policy, state.policy, recorded.rho, {}, std::move(updates), options.epsilon};
+      MotoRecord record{recorded.policy, time_varying(state), recorded.rho, {}, std::move(updates), options.epsilon};
       for (std::size_t t = 0; t < T; ++t)
         record.q.push_back(
             unwhiten(action_part((*fits)[t].q, task.ds()), recorded.policy[static_cast<int>(t)], recorded.rho[t]));

@@ -24,7 +24,8 @@ void require_fit(const Task& task, const TrainingState& state, const std::vector
     return policy.horizon() == task.horizon && policy.observation_dim() == task.ds() &&
            policy.action_dim() == task.da();
   };
-  bool ok = fits(state.policy);
+  const auto* policy = std::get_if<TvLinearGaussian>(&state.policy);
+  bool ok = policy && fits(*policy);
   for (const Epoch& epoch : state.window) {
     const Batch& batch = epoch.batch;
     ok = ok && fits(epoch.policy) && batch.horizon == task.horizon && batch.observation.rows() == task.ds() &&
@@ -41,6 +42,12 @@ void require_fit(const Task& task, const TrainingState& state, const std::vector
   if (!known)
     throw InputError(fmt::format("the state has {} numbers of its algorithm, but must have: {}", state.numbers.size(),
                                  numbers.empty() ? "none" : fmt::format("{}", fmt::join(numbers, ", "))));
+}
+
+const MatrixXd& matrix(const TrainingState& state, const std::string& name) {
+  for (const NamedMatrix& m : state.matrices)
+    if (m.name == name) return m.value;
+  throw InputError(fmt::format("the state has no matrix {}: it belongs to another algorithm", name));
 }
 
 }  // namespace kedge

@@ -1,5 +1,5 @@
-// What the loops that train a time-varying linear-Gaussian policy have in common: what they carry from iteration to
-// iteration, what they hand to whoever watches, how they end.
+// What the training loops have in common: what they carry from iteration to iteration, what they hand to whoever watches,
+// how they end.
 #pragma once
 
 #include <chrono>
@@ -12,22 +12,29 @@
 #include "kedge/core/types.h"
 #include "kedge/evaluation/epoch.h"
 #include "kedge/math/gaussian.h"
-#include "kedge/policy/tv_linear_gaussian.h"
+#include "kedge/policy/any_policy.h"
 #include "kedge/system/task.h"
 #include "kedge/update/moto_update.h"
 
 namespace kedge {
+
+/// A matrix that an algorithm carries from one iteration to the next: a trajectory, parameters, stored samples.
+struct NamedMatrix {
+  std::string name;
+  MatrixXd value;
+};
 
 /// All that an algorithm carries from one iteration to the next: continuing from a saved state gives the same numbers as
 /// never having stopped.
 struct TrainingState {
   int iteration = 0;  ///< iterations completed
   std::int64_t rollouts_total = 0;
-  std::int64_t steps_total = 0;   ///< control steps simulated
-  TvLinearGaussian policy;        ///< last accepted policy
-  std::deque<Epoch> window;       ///< the last iterations, as many as the algorithm keeps, oldest first
-  double last_return_mean = 0.0;  ///< of the last completed iteration (for the realised improvement)
-  std::vector<Metric> numbers;    ///< the algorithm's own, in its order; finite
+  std::int64_t steps_total = 0;       ///< control steps simulated
+  AnyPolicy policy;                   ///< last accepted policy
+  std::deque<Epoch> window;           ///< the last iterations, as many as the algorithm keeps, oldest first
+  double last_return_mean = 0.0;      ///< of the last completed iteration (for the realised improvement)
+  std::vector<Metric> numbers;        ///< the algorithm's own, in its order; finite
+  std::vector<NamedMatrix> matrices;  ///< the algorithm's own, in its order; finite
 };
 
 /// Inputs and outputs of the updates of one iteration, for `--record-updates`.
@@ -52,8 +59,17 @@ using TrainingObserver = std::function<void(const Iteration&, const TrainingStat
 /// @throws InputError if the task is not valid
 TrainingState training_start(const Task& task, double initial_std);
 
+/// For algorithms that learn a time-varying linear-Gaussian policy.
 /// @throws InputError if policy or stored rollouts do not fit the task, or `numbers` are not those that the algorithm names
 void require_fit(const Task& task, const TrainingState& state, const std::vector<std::string>& numbers);
+
+/// The time-varying policy of a state whose algorithm learns one.
+inline const TvLinearGaussian& time_varying(const TrainingState& state) {
+  return std::get<TvLinearGaussian>(state.policy);
+}
+
+/// The matrix of this name. @throws InputError if the state has none: it belongs to another algorithm
+const MatrixXd& matrix(const TrainingState& state, const std::string& name);
 
 /// Wall time by phase.
 class PhaseClock {

@@ -17,7 +17,7 @@ namespace kedge {
 namespace {
 
 constexpr const char* kind = "checkpoint";
-constexpr std::uint64_t format = 2;    ///< of the layout below; raised with every change
+constexpr std::uint64_t format = 3;    ///< of the layout below; raised with every change
 constexpr double factor_error = 1e-6;  ///< |Sigma - C C'| relative to the largest entry: not the same matrix
 constexpr std::uint64_t max_count = 1u << 30;
 
@@ -71,6 +71,8 @@ void write_policies(hdf5::GroupWriter& group, const Policies& policies) {
   group.dataset("Sigma", all(&LinearGaussian::Sigma, da), {E, T, da, da});
   group.dataset("C", all(&LinearGaussian::C, da), {E, T, da, da});
 }
+
+void write_all(hdf5::GroupWriter& group, const TvLinearGaussian& policy) { write_policies(group, {&policy}); }
 
 std::vector<TvLinearGaussian> read_policies(const hdf5::GroupReader& group, Index E) {
   const hdf5::Shape shape = group.shape("K");
@@ -217,7 +219,8 @@ std::deque<Epoch> read_window(const hdf5::GroupReader& group, const TrainingStat
       group.fail(
           fmt::format("dataset iteration: found {}, expected rising numbers below {}", iteration[e], state.iteration));
   std::vector<TvLinearGaussian> policies = read_policies(group, static_cast<Index>(window.size()));
-  if (!same_sizes(policies.front(), state.policy))
+  const auto* policy = std::get_if<TvLinearGaussian>(&state.policy);
+  if (!policy || !same_sizes(policies.front(), *policy))
     group.fail("dataset K: has other sizes than the policy outside the window");
   for (std::size_t e = 0; e < window.size(); ++e) {
     window[e].iteration = iteration[e];
@@ -252,13 +255,54 @@ std::vector<Metric> read_numbers(const hdf5::GroupReader& group) {
   return numbers;
 }
 
+void write_policy(hdf5::GroupWriter group, const AnyPolicy& policy) {
+  group.attribute("kind", policy_kind(policy));
+  std::visit([&](const auto& p) { write_all(group, p); }, policy);
+}
+
+AnyPolicy read_any_policy(const hdf5::GroupReader& group) {
+  const std::string found = group.text("kind");
+  if (found == policy_kind(TvLinearGaussian())) return std::move(read_policies(group, 1).front());
+  group.fail(fmt::format("attribute kind: found {}, which is no policy of this program", hdf5::quoted(found)));
+}
+
+// Columns lie behind each other, so the shape in the file is [columns, rows].
+void write_matrices(hdf5::GroupWriter group, const std::vector<NamedMatrix>& matrices) {
+  std::vector<std::string> names;
+  std::vector<double> sizes;  ///< rows, columns of each: a part that was cut is noticed
+  for (const auto& [name, value] : matrices) {
+    names.push_back(name);
+    sizes.push_back(static_cast<double>(value.rows()));
+    sizes.push_back(static_cast<double>(value.cols()));
+    group.dataset(name, columns(value), {value.cols(), value.rows()});
+  }
+  group.attribute("names", names);
+  group.attribute("sizes", sizes);
+}
+
+std::vector<NamedMatrix> read_matrices(const hdf5::GroupReader& group) {
+  std::vector<NamedMatrix> matrices;
+  const std::vector<std::string> names = group.texts("names");
+  const std::vector<double> sizes = group.reals("sizes");
+  if (sizes.size() != 2 * names.size())
+    group.fail(fmt::format("attribute sizes: found {} for {} names", sizes.size(), names.size()));
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (!(sizes[2 * i] >= 0 && sizes[2 * i + 1] >= 0 && sizes[2 * i] * sizes[2 * i + 1] <= max_count))
+      group.fail(fmt::format("attribute sizes: found {} x {}", sizes[2 * i], sizes[2 * i + 1]));
+    const auto rows = static_cast<Index>(sizes[2 * i]), cols = static_cast<Index>(sizes[2 * i + 1]);
+    matrices.push_back({names[i], from_columns(group.doubles(names[i], {cols, rows}), rows, cols)});
+  }
+  return matrices;
+}
+
 void write_state(hdf5::GroupWriter group, const TrainingState& state) {
   group.attribute("iteration", static_cast<std::uint64_t>(state.iteration));
   group.attribute("rollouts_total", static_cast<std::uint64_t>(state.rollouts_total));
   group.attribute("steps_total", static_cast<std::uint64_t>(state.steps_total));
   group.attribute("last_return_mean", state.last_return_mean);
   write_numbers(group, state.numbers);
-  write_policies(group, {&state.policy});
+  write_policy(group.group("policy"), state.policy);
+  write_matrices(group.group("matrices"), state.matrices);
   write_window(group.group("window"), state.window);
 }
 
@@ -269,7 +313,8 @@ TrainingState read_state(const hdf5::GroupReader& group) {
   state.steps_total = static_cast<std::int64_t>(group.natural("steps_total"));
   state.last_return_mean = group.real("last_return_mean");
   state.numbers = read_numbers(group);
-  state.policy = std::move(read_policies(group, 1).front());
+  state.policy = read_any_policy(group.group("policy"));
+  state.matrices = read_matrices(group.group("matrices"));
   state.window = read_window(group.group("window"), state);
   return state;
 }

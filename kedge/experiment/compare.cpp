@@ -135,7 +135,7 @@ void evaluate_final(const RunData& run, const CompareOptions& options, ComparedR
   how.seed = run.file.seed;
   how.threads = options.threads;
   const auto evaluation =
-      evaluate(loaded.task, file.policy, {.rollouts = options.final_rollouts, .deterministic = true}, how);
+      evaluate(loaded.task, as_policy(file.policy), {.rollouts = options.final_rollouts, .deterministic = true}, how);
   if (evaluation->returns.empty()) {
     result.final_return = -std::numeric_limits<double>::infinity();
   } else {

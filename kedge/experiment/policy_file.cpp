@@ -1,5 +1,6 @@
 #include "kedge/experiment/policy_file.h"
 
+#include <array>
 #include <cmath>
 
 #include "kedge/core/errors.h"
@@ -10,7 +11,6 @@ namespace kedge {
 
 namespace {
 
-constexpr const char* kind = "tv_linear_gaussian";
 constexpr Index max_steps = 1'000'000;
 constexpr double symmetry = 1e-9;  ///< |Sigma - Sigma'| relative to the largest entry: rounding of another program
 
@@ -55,6 +55,11 @@ PolicyInfo policy_info(const Task& task) {
   return {task.name, task.observation_names, task.action_names, task.action_low, task.action_high};
 }
 
+const char* policy_kind(const AnyPolicy& policy) {
+  static constexpr std::array<const char*, std::variant_size_v<AnyPolicy>> names{"tv_linear_gaussian"};
+  return names[policy.index()];
+}
+
 void write_policy(hdf5::GroupWriter& group, const TvLinearGaussian& policy) {
   const Index T = policy.horizon(), ds = policy.observation_dim(), da = policy.action_dim();
   group.dataset("K", stack(T, da, ds, [&](int t) -> const MatrixXd& { return policy[t].K; }), {T, da, ds});
@@ -86,21 +91,21 @@ TvLinearGaussian read_policy(const hdf5::GroupReader& group) {
   return TvLinearGaussian(std::move(steps));
 }
 
-std::string policy_bytes(const TvLinearGaussian& policy, const PolicyInfo& info) {
+std::string policy_bytes(const AnyPolicy& policy, const PolicyInfo& info) {
   hdf5::Writer file;
   hdf5::GroupWriter root = file.root();
-  root.attribute("kind", kind);
+  root.attribute("kind", policy_kind(policy));
   root.attribute("kedge_version", KEDGE_VERSION);
   if (!info.task.empty()) root.attribute("task", info.task);
   if (!info.observation_names.empty()) root.attribute("observation_names", info.observation_names);
   if (!info.action_names.empty()) root.attribute("action_names", info.action_names);
   if (info.action_low.size() > 0) root.attribute("action_low", entries(info.action_low));
   if (info.action_high.size() > 0) root.attribute("action_high", entries(info.action_high));
-  write_policy(root, policy);
+  std::visit([&](const auto& p) { write_policy(root, p); }, policy);
   return hdf5::seal(file.image());
 }
 
-void save_policy(const std::filesystem::path& path, const TvLinearGaussian& policy, const PolicyInfo& info,
+void save_policy(const std::filesystem::path& path, const AnyPolicy& policy, const PolicyInfo& info,
                  Durability durability) {
   write_file(path, policy_bytes(policy, info), durability);
 }
@@ -109,11 +114,12 @@ PolicyFile load_policy(const std::filesystem::path& path) {
   const std::string image = hdf5::read_sealed(path, hdf5::Trailer::optional);
   const hdf5::Reader file(image, path.string());
   const hdf5::GroupReader root = file.root();
+  const char* kind = policy_kind(TvLinearGaussian());
   if (const std::string found = root.text("kind"); found != kind)
     root.fail(fmt::format("attribute kind: found {}, expected \"{}\"", hdf5::quoted(found), kind));
   PolicyFile result;
   result.policy = read_policy(root);
-  result.info = read_info(root, result.policy.observation_dim(), result.policy.action_dim());
+  result.info = read_info(root, as_policy(result.policy).observation_dim(), as_policy(result.policy).action_dim());
   return result;
 }
 

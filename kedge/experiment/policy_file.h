@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "kedge/experiment/atomic_file.h"
-#include "kedge/policy/tv_linear_gaussian.h"
+#include "kedge/policy/any_policy.h"
 #include "kedge/system/task.h"
 
 namespace kedge {
@@ -31,16 +31,19 @@ struct PolicyInfo {
 };
 PolicyInfo policy_info(const Task& task);
 
+/// The name of a policy's kind, as in the attribute `kind`.
+const char* policy_kind(const AnyPolicy& policy);
+
 struct PolicyFile {
-  TvLinearGaussian policy;
+  AnyPolicy policy;
   PolicyInfo info;
 };
 
 /// Contents of policy.h5.
-std::string policy_bytes(const TvLinearGaussian& policy, const PolicyInfo& info);
+std::string policy_bytes(const AnyPolicy& policy, const PolicyInfo& info);
 
 /// @throws SystemError if the file cannot be written; then the old one, if any, is untouched
-void save_policy(const std::filesystem::path& path, const TvLinearGaussian& policy, const PolicyInfo& info,
+void save_policy(const std::filesystem::path& path, const AnyPolicy& policy, const PolicyInfo& info,
                  Durability durability = Durability::power);
 
 /// @throws InputError naming file, dataset, what was found and what is allowed: a damaged or foreign file, wrong

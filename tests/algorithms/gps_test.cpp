@@ -68,7 +68,8 @@ TEST(Gps, ReachesTheOptimumOfALinearQuadraticTask) {
     const TrainingState start = gps_start(model.task(), longer);
     const Recording r = record(model.task(), start, longer, kedge::Run{1, 2, {}});
     ASSERT_EQ(r.result.stop, Stop::max_iterations) << r.result.message;
-    const double before = model.expected_cost(start.policy), after = model.expected_cost(r.result.state.policy);
+    const double before = model.expected_cost(time_varying(start)),
+                 after = model.expected_cost(time_varying(r.result.state));
     EXPECT_GT(before, 3 * model.least_cost());
     EXPECT_GE(after, model.least_cost() * (1 - 1e-12));
     EXPECT_LT(after, (name == "prior" ? 1.02 : 1 + 1e-6) * model.least_cost());
@@ -204,7 +205,7 @@ TEST(Gps, StopsWithTheLastPolicyAndSaysWhy) {
     const Recording r = record(task, start, options, kedge::Run{1, 2, {}});
     EXPECT_EQ(r.result.stop, Stop::numerical_failure);
     EXPECT_TRUE(r.iterations.empty());
-    EXPECT_TRUE(same_bits(r.result.state.policy, start.policy));
+    EXPECT_TRUE(same_bits(time_varying(r.result.state), time_varying(start)));
     EXPECT_THAT(r.result.message, HasSubstr("iteration 0: "));
     EXPECT_THAT(r.result.message, HasSubstr("the policy of the last iteration is kept"));
     return r.result.message;
@@ -234,7 +235,7 @@ TEST(Gps, ToldToStopKeepsTheLastPolicy) {
   EXPECT_EQ(result.message, "cancelled after 3 iterations");
   const Recording rest = record(task, result.state, options, kedge::Run{1, 1, {}}),
                   whole = record(task, gps_start(task, options), options, kedge::Run{1, 1, {}});
-  EXPECT_TRUE(same_bits(rest.result.state.policy, whole.result.state.policy));
+  EXPECT_TRUE(same_bits(time_varying(rest.result.state), time_varying(whole.result.state)));
 }
 
 TEST(Gps, LeavesOutTheRolloutsThatDivergeAndWarns) {

@@ -123,8 +123,8 @@ TEST(Moto, NeedsNobodyToWatch) {
   MotoOptions options = small_options();
   options.iterations = 3;
   const MotoState start = moto_start(task, options);
-  EXPECT_TRUE(same_bits(moto(task, start, options, {1, 1, {}}).state.policy,
-                        record(task, start, options, kedge::Run{1, 1, {}}).result.state.policy));
+  EXPECT_TRUE(same_bits(time_varying(moto(task, start, options, {1, 1, {}}).state),
+                        time_varying(record(task, start, options, kedge::Run{1, 1, {}}).result.state)));
 }
 
 TEST(Moto, OfNoIterationsReturnsTheStart) {
@@ -135,7 +135,7 @@ TEST(Moto, OfNoIterationsReturnsTheStart) {
   const Recording r = record(task, start, options, kedge::Run{1, 1, {}});
   EXPECT_EQ(r.result.stop, Stop::max_iterations);
   EXPECT_TRUE(r.iterations.empty());
-  EXPECT_TRUE(same_bits(r.result.state.policy, start.policy));
+  EXPECT_TRUE(same_bits(time_varying(r.result.state), time_varying(start)));
 }
 
 TEST(MotoStart, IsTheMiddleOfTheLimitsWithoutFeedback) {
@@ -149,13 +149,13 @@ TEST(MotoStart, IsTheMiddleOfTheLimitsWithoutFeedback) {
   options.initial_std = 0.5;
   const MotoState start = moto_start(task, options);
   EXPECT_EQ(start.iteration, 0);
-  EXPECT_EQ(start.policy.horizon(), 15);
+  EXPECT_EQ(time_varying(start).horizon(), 15);
   EXPECT_TRUE(start.window.empty());
   for (int t = 0; t < 15; ++t) {
-    EXPECT_TRUE(start.policy[t].K.isZero(0));
-    EXPECT_EQ(start.policy[t].K.cols(), 2);
-    EXPECT_EQ(start.policy[t].k, (Eigen::Vector4d(1, 0, 0, 0)));
-    EXPECT_EQ(start.policy[t].Sigma, (0.25 * MatrixXd::Identity(4, 4)));
+    EXPECT_TRUE(time_varying(start)[t].K.isZero(0));
+    EXPECT_EQ(time_varying(start)[t].K.cols(), 2);
+    EXPECT_EQ(time_varying(start)[t].k, (Eigen::Vector4d(1, 0, 0, 0)));
+    EXPECT_EQ(time_varying(start)[t].Sigma, (0.25 * MatrixXd::Identity(4, 4)));
   }
 }
 
@@ -171,7 +171,7 @@ TEST(Moto, StopsWithTheOldPolicyWhenAllRolloutsDiverge) {
   EXPECT_THAT(r.result.message, HasSubstr("0 of 20 rollouts are usable"));
   EXPECT_TRUE(r.iterations.empty());
   EXPECT_EQ(r.result.state.iteration, 0);
-  EXPECT_TRUE(same_bits(r.result.state.policy, start.policy));
+  EXPECT_TRUE(same_bits(time_varying(r.result.state), time_varying(start)));
 }
 
 TEST(Moto, ThatFailsLaterKeepsTheLastGoodPolicyAndCanGoOn) {
@@ -183,12 +183,12 @@ TEST(Moto, ThatFailsLaterKeepsTheLastGoodPolicyAndCanGoOn) {
   const Recording bad = record(model.task(0.01), good.result.state, options, kedge::Run{1, 1, {}});
   EXPECT_EQ(bad.result.stop, Stop::numerical_failure);
   EXPECT_THAT(bad.result.message, HasSubstr("iteration 4"));
-  EXPECT_TRUE(same_bits(bad.result.state.policy, good.result.state.policy));
+  EXPECT_TRUE(same_bits(time_varying(bad.result.state), time_varying(good.result.state)));
   EXPECT_EQ(bad.result.state.window.size(), good.result.state.window.size());
   // nothing of the failed iteration is left: going on gives what an undisturbed run gives
   const Recording on = record(model.task(), bad.result.state, options, kedge::Run{1, 1, {}});
   const Recording whole = record(model.task(), moto_start(model.task(), options), options, kedge::Run{1, 1, {}});
-  EXPECT_TRUE(same_bits(on.result.state.policy, whole.result.state.policy));
+  EXPECT_TRUE(same_bits(time_varying(on.result.state), time_varying(whole.result.state)));
 }
 
 TEST(Moto, LeavesOutTheRolloutsThatDivergeAndCountsThem) {
@@ -218,21 +218,21 @@ TEST(Moto, ToldToStopKeepsTheLastPolicy) {
   TvLinearGaussian last;
   const MotoResult result = moto(task, start, options, {1, 2, source.get_token()},
                                  [&](const Iteration& i, const MotoState& state, const MotoRecord*) {
-                                   last = state.policy;
+                                   last = time_varying(state);
                                    if (i.number == 2) source.request_stop();
                                  });
   EXPECT_EQ(result.stop, Stop::cancelled);
   EXPECT_EQ(result.message, "cancelled after 3 iterations");
   EXPECT_EQ(result.state.iteration, 3);
-  EXPECT_TRUE(same_bits(result.state.policy, last));
+  EXPECT_TRUE(same_bits(time_varying(result.state), last));
   // and goes on as if it had not been stopped
   const Recording rest = record(task, result.state, options, kedge::Run{1, 1, {}}),
                   whole = record(task, start, options, kedge::Run{1, 1, {}});
-  EXPECT_TRUE(same_bits(rest.result.state.policy, whole.result.state.policy));
+  EXPECT_TRUE(same_bits(time_varying(rest.result.state), time_varying(whole.result.state)));
 
   const MotoResult at_once = moto(task, start, options, {1, 2, source.get_token()});
   EXPECT_EQ(at_once.stop, Stop::cancelled);
-  EXPECT_TRUE(same_bits(at_once.state.policy, start.policy));
+  EXPECT_TRUE(same_bits(time_varying(at_once.state), time_varying(start)));
 }
 
 // ---- mistakes ------------------------------------------------------------------------------------------------------

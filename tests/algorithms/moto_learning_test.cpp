@@ -28,8 +28,8 @@ TEST(Moto, ComesNearTheOptimumOfALinearQuadraticTask) {
   for (const std::uint64_t seed : {1, 2, 3}) {
     const Recording r = record(model.task(), start, options, kedge::Run{seed, 2, {}});
     ASSERT_EQ(r.result.stop, Stop::max_iterations) << r.result.message;
-    const double before = model.expected_cost(start.policy), after = model.expected_cost(r.result.state.policy),
-                 least = model.least_cost();
+    const double before = model.expected_cost(time_varying(start)),
+                 after = model.expected_cost(time_varying(r.result.state)), least = model.least_cost();
     EXPECT_GT(before, 3 * least);
     EXPECT_GE(after, least * (1 - 1e-12));
     EXPECT_LT(after, 1.03 * least) << "seed " << seed;
@@ -261,7 +261,7 @@ TEST(Moto, LearnsWithEveryOptionOfThePaper) {
       EXPECT_LE(metric(iteration, "kl_max"), options.epsilon * (1 + 1e-9));
       EXPECT_LE(metric(iteration, "weight_left_out_max"), options.weight_cutoff);
     }
-    EXPECT_LT(model.expected_cost(r.result.state.policy), 0.6 * model.expected_cost(start.policy));
+    EXPECT_LT(model.expected_cost(time_varying(r.result.state)), 0.6 * model.expected_cost(time_varying(start)));
     EXPECT_LE(static_cast<int>(r.result.state.window.size()), options.window);
   }
 }

@@ -110,7 +110,7 @@ namespace {
 TrainingObserver recorder(Recording& r) {
   return [&r](const Iteration& iteration, const TrainingState& now, const UpdateRecord* updates) {
     r.iterations.push_back(iteration);
-    r.policies.push_back(now.policy);
+    r.policies.push_back(time_varying(now));
     if (updates) r.records.push_back(*updates);
   };
 }

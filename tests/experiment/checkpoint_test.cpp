@@ -269,12 +269,12 @@ TEST(Checkpoint, OfAnotherFormatIsRefused) {
   Tampered tampered;
   const std::string message = tampered.refusal([](hid_t file) {
     const hid_t attribute = H5Aopen(file, "format", H5P_DEFAULT);
-    const std::uint64_t next = 3;
+    const std::uint64_t next = 4;
     H5Awrite(attribute, H5T_NATIVE_UINT64, &next);
     H5Aclose(attribute);
   });
-  EXPECT_THAT(message, HasSubstr("in format 3, but kedge "));
-  EXPECT_THAT(message, EndsWith(" reads format 2"));
+  EXPECT_THAT(message, HasSubstr("in format 4, but kedge "));
+  EXPECT_THAT(message, EndsWith(" reads format 3"));
 }
 
 /// Deterministic, bounded in time: whatever happens to the bytes, the file is refused, by one line.

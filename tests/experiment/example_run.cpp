@@ -130,6 +130,7 @@ MotoState state(const Sizes& sizes, int completed) {
     state.window.push_back({i, policy(sizes, number), state_distribution(sizes, number), batch(sizes, number)});
   }
   state.last_return_mean = completed == 0 ? 0.0 : report(completed - 1).metrics[2].second;
+  state.matrices = {{"trajectory", MatrixXd::Constant(3, 2, completed + 0.1)}, {"samples", MatrixXd::Identity(2, 4)}};
   state.numbers = {{"step", 0.1 * completed + 1.0 / 3}, {"a number, \"quoted\"", -1e-300}};
   return state;
 }
@@ -166,10 +167,15 @@ bool same(const TvLinearGaussian& a, const TvLinearGaussian& b) {
   return true;
 }
 
+bool same(const std::vector<NamedMatrix>& a, const std::vector<NamedMatrix>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const auto& x, const auto& y) { return x.name == y.name && same(x.value, y.value); });
+}
+
 bool same(const MotoState& a, const MotoState& b) {
   if (a.iteration != b.iteration || a.rollouts_total != b.rollouts_total || a.steps_total != b.steps_total ||
-      !same(a.last_return_mean, b.last_return_mean) || a.numbers != b.numbers || !same(a.policy, b.policy) ||
-      a.window.size() != b.window.size())
+      !same(a.last_return_mean, b.last_return_mean) || a.numbers != b.numbers ||
+      !same(time_varying(a), time_varying(b)) || !same(a.matrices, b.matrices) || a.window.size() != b.window.size())
     return false;
   for (std::size_t e = 0; e < a.window.size(); ++e)
     if (a.window[e].iteration != b.window[e].iteration || !same(a.window[e].policy, b.window[e].policy) ||

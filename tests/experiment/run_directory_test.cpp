@@ -77,7 +77,7 @@ TEST(RunDirectory, HoldsTheFilesOfTheDesign) {
   EXPECT_THAT(table.columns, testing::ElementsAre("iteration", "rollouts_total", "return_mean", "kl_max", "r2"));
   EXPECT_EQ(table.rows.size(), 2u);
   EXPECT_THAT(read_metrics(run / "timings.csv").columns, testing::ElementsAre("iteration", "rollout", "update"));
-  EXPECT_TRUE(same(load_policy(run / "policy.h5").policy, example::policy({}, iterations)));
+  EXPECT_TRUE(same(std::get<TvLinearGaussian>(load_policy(run / "policy.h5").policy), example::policy({}, iterations)));
   const Checkpoint checkpoint = load_checkpoint(run / "checkpoint.h5");
   EXPECT_TRUE(same(checkpoint.state, example::state({}, iterations)));
   EXPECT_EQ(checkpoint.header.metrics, bytes_of(run / "metrics.csv"));

@@ -13,6 +13,7 @@ using Eigen::VectorXd;
 using VectorIn = const Eigen::Ref<const VectorXd>&;
 using VectorOut = Eigen::Ref<VectorXd>;
 using MatrixIn = const Eigen::Ref<const MatrixXd>&;
+using MatrixOut = Eigen::Ref<MatrixXd>;
 
 /// N rollouts of one policy on one task, all of T steps. Column `at(n, t)` of the state-like matrices holds
 /// rollout n at time t = 0 ... T (T is the final state), column `step(n, t)` of `action` holds t = 0 ... T-1.

@@ -38,6 +38,10 @@ bool has_plugins(const Model& m) {
     return false;
 }
 
+/// Does a step change nothing that a later step reads but state, warm start, time and warnings? So it is up to 2.x, where
+/// MuJoCo's own reset clears megabytes. Later versions have more (sleeping bodies, delayed controls), and a quick reset.
+constexpr bool kStepsLeaveNoTrace = mjVERSION_HEADER < 300;
+
 /// Number of actuators: since 3.x an actuator can have several controls.
 template <class Model>
 Index actuators(const Model& m) {
@@ -96,7 +100,7 @@ MujocoSystem::MujocoSystem(std::shared_ptr<const mjModel_> model, int substeps, 
       substeps_(substeps),
       joint_limits_(std::move(joint_limits)),
       sensors_(VectorXd::Zero(static_cast<Index>(model_->nsensordata))),
-      scratch_(static_cast<Index>(model_->nq + model_->nv)) {
+      scratch_(static_cast<Index>(model_->nq)) {
   install_mujoco_handlers();
   mjData* data = nullptr;
   if (!call_mujoco([&] { data = mj_makeData(model_.get()); }) || !data)
@@ -112,9 +116,50 @@ std::unique_ptr<System> MujocoSystem::clone() const {
   return std::make_unique<MujocoSystem>(model_, substeps_, joint_limits_);
 }
 
+Index MujocoSystem::ndx() const { return static_cast<Index>(2 * model_->nv + model_->na); }
+
+void MujocoSystem::difference(VectorIn from, VectorIn to, VectorOut dx) const {
+  const Index nq = static_cast<Index>(model_->nq), nv = static_cast<Index>(model_->nv);
+  mj_differentiatePos(model_.get(), dx.data(), 1.0, from.data(), to.data());
+  dx.tail(ndx() - nv) = to.tail(nx() - nq) - from.tail(nx() - nq);
+}
+
+void MujocoSystem::integrate(VectorIn x, VectorIn dx, VectorOut moved) const {
+  const Index nq = static_cast<Index>(model_->nq), nv = static_cast<Index>(model_->nv);
+  moved.head(nq) = x.head(nq);
+  mj_integratePos(model_.get(), moved.data(), dx.data(), 1.0);
+  moved.tail(nx() - nq) = x.tail(nx() - nq) + dx.tail(ndx() - nv);
+}
+
+void MujocoSystem::tangent(VectorIn x, MatrixOut G) const {
+  const Index nq = static_cast<Index>(model_->nq), nv = static_cast<Index>(model_->nv);
+  G.setZero();
+  G.bottomRightCorner(nx() - nq, ndx() - nv).setIdentity();
+  for (Index j = 0; j < static_cast<Index>(model_->njnt); ++j) {
+    Index q = static_cast<Index>(model_->jnt_qposadr[j]), v = static_cast<Index>(model_->jnt_dofadr[j]);
+    const int type = model_->jnt_type[j];
+    if (type == mjJNT_SLIDE || type == mjJNT_HINGE) {
+      G(q, v) = 1.0;
+      continue;
+    }
+    if (type == mjJNT_FREE) {
+      G.block(q, v, 3, 3).setIdentity();
+      q += 3;
+      v += 3;
+    }
+    // Angular velocity w in the body's frame: d(quaternion)/dt = quaternion * (0, w) / 2.
+    for (Index i = 0; i < 3; ++i) {
+      const Eigen::Vector3d half_axis = 0.5 * Eigen::Vector3d::Unit(i);
+      mju_mulQuatAxis(&G(q, v + i), x.data() + q, half_axis.data());
+    }
+  }
+}
+
 void MujocoSystem::reset(VectorIn x) {
   mjData& d = *data_;
-  mj_resetData(model_.get(), &d);
+  if (!clean_ || !kStepsLeaveNoTrace) mj_resetData(model_.get(), &d);
+  clean_ = true;
+  d.time = 0.0;
   const double* from = x.data();
   std::copy_n(from, model_->nq, d.qpos);
   std::copy_n(from + model_->nq, model_->nv, d.qvel);
@@ -137,6 +182,7 @@ void MujocoSystem::apply_control(VectorIn u) {
 bool MujocoSystem::step(VectorIn u) {
   mjData& d = *data_;
   const bool returned = call_mujoco([&] {
+    mju_zero(d.qacc_warmstart, model_->nv);
     apply_control(u);
     mj_step(model_.get(), &d);
     // The first sub-step evaluates the sensors at the state and control of the control step; with RK4 only its first
@@ -147,7 +193,8 @@ bool MujocoSystem::step(VectorIn u) {
       mj_step(model_.get(), &d);
     }
   });
-  return returned && healthy();
+  clean_ = returned && healthy();
+  return clean_;
 }
 
 bool MujocoSystem::healthy() const {
@@ -161,12 +208,15 @@ bool MujocoSystem::healthy() const {
 void MujocoSystem::settle() {
   mjData& d = *data_;
   std::fill_n(d.ctrl, model_->nu, 0.0);
-  // mj_forward normalises quaternions in qpos and moves the solver's warm start: put both back.
-  std::copy_n(d.qacc_warmstart, model_->nv, std::copy_n(d.qpos, model_->nq, scratch_.data()));
-  const bool returned = call_mujoco([&] { mj_forward(model_.get(), &d); });
+  // mj_forward normalises quaternions in qpos: put them back.
+  std::copy_n(d.qpos, model_->nq, scratch_.data());
+  const bool returned = call_mujoco([&] {
+    mju_zero(d.qacc_warmstart, model_->nv);
+    mj_forward(model_.get(), &d);
+  });
   std::copy_n(scratch_.data(), model_->nq, d.qpos);
-  std::copy_n(scratch_.data() + model_->nq, model_->nv, d.qacc_warmstart);
-  if (returned && healthy())
+  clean_ = clean_ && returned && healthy();
+  if (clean_)
     std::copy_n(d.sensordata, sensors_.size(), sensors_.data());
   else
     sensors_.setConstant(std::numeric_limits<double>::quiet_NaN());
@@ -185,8 +235,12 @@ VectorXd MujocoSystem::acceleration(VectorIn x, VectorIn u) {
   reset(x);
   mjData& d = *data_;
   std::copy_n(u.data(), model_->nu, d.ctrl);
-  if (!call_mujoco([&] { mj_forward(model_.get(), &d); }))
-    return VectorXd::Constant(static_cast<Index>(model_->nv), std::numeric_limits<double>::quiet_NaN());
+  clean_ = call_mujoco([&] {
+             mju_zero(d.qacc_warmstart, model_->nv);
+             mj_forward(model_.get(), &d);
+           }) &&
+           healthy();
+  if (!clean_) return VectorXd::Constant(static_cast<Index>(model_->nv), std::numeric_limits<double>::quiet_NaN());
   return Eigen::Map<const VectorXd>(d.qacc, static_cast<Index>(model_->nv));
 }
 

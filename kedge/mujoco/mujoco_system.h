@@ -1,5 +1,6 @@
-// MuJoCo as a System. The full state is x = [qpos, qvel, act]; everything else that MuJoCo carries from one step to the
-// next (warm start of the constraint solver, applied forces, mocap poses, time) is set by `reset` to the same values.
+// MuJoCo as a System. The full state is x = [qpos, qvel, act]. What else MuJoCo carries from one step to the next does not
+// change (applied forces, mocap poses), or reaches nothing but sensors (time), or is cut off: the warm start of the
+// constraint solver is zero at the beginning of every control step, so that the next state is a function of x and u.
 #pragma once
 
 #include <memory>
@@ -50,6 +51,10 @@ class MujocoSystem final : public System {
   [[nodiscard]] Index nu() const override;
   [[nodiscard]] Index nsensor() const override;
   [[nodiscard]] std::unique_ptr<System> clone() const override;
+  [[nodiscard]] Index ndx() const override;
+  void difference(VectorIn from, VectorIn to, VectorOut dx) const override;
+  void integrate(VectorIn x, VectorIn dx, VectorOut moved) const override;
+  void tangent(VectorIn x, MatrixOut G) const override;
   void reset(VectorIn x) override;
   /// Diverged: MuJoCo warned (a bad number anywhere, which makes it reset the simulation by itself; a singular inertia;
   /// contacts or constraints that found no room) or failed, or the new state is not finite or beyond 1e10.
@@ -77,8 +82,9 @@ class MujocoSystem final : public System {
   std::unique_ptr<mjData_, DeleteData> data_;
   int substeps_;
   std::vector<JointLimit> joint_limits_;
-  VectorXd sensors_;  ///< [nsensor] as `sensors` reports them
-  VectorXd scratch_;  ///< [nq + nv] of `settle`
+  VectorXd sensors_;   ///< [nsensor] as `sensors` reports them
+  VectorXd scratch_;   ///< [nq] of `settle`
+  bool clean_ = true;  ///< no failure since MuJoCo's own reset: what `reset` leaves alone is as that reset left it
 };
 
 }  // namespace kedge

@@ -7,14 +7,27 @@
 
 namespace kedge {
 
-/// Discrete-time dynamics, one control step at a time. An object holds one simulation; each thread owns a clone.
-/// After `reset(x)` nothing of earlier use remains: the same x and the same controls give the same numbers, bit for bit.
+/// Discrete-time dynamics x' = f(x, u), one control step at a time. An object holds one simulation; each thread owns a
+/// clone. x is the whole state: after `reset(x)` nothing of earlier use remains, and a simulation that came to x goes on
+/// as one that was reset to x, bit for bit.
+///
+/// Where entries of x are no numbers of their own (the four of a quaternion), small moves dx live in a tangent space of
+/// ndx <= nx dimensions: x (+) dx = `integrate`, y (-) x = `difference`. Gains, gradients and derivatives are in dx.
 struct System {
   virtual ~System() = default;
   [[nodiscard]] virtual Index nx() const = 0;       ///< size of the full state x
   [[nodiscard]] virtual Index nu() const = 0;       ///< number of controls u
   [[nodiscard]] virtual Index nsensor() const = 0;  ///< size of the sensor vector y, may be 0
   [[nodiscard]] virtual std::unique_ptr<System> clone() const = 0;
+
+  /// Size of the tangent space; a quaternion counts 3.
+  [[nodiscard]] virtual Index ndx() const { return nx(); }
+  /// dx = to (-) from: integrate(from, dx) is `to`. @param from, to [nx]  @param dx [ndx], out
+  virtual void difference(VectorIn from, VectorIn to, VectorOut dx) const { dx = to - from; }
+  /// moved = x (+) dx. @param x [nx]  @param dx [ndx]  @param moved [nx], out; not the memory of x
+  virtual void integrate(VectorIn x, VectorIn dx, VectorOut moved) const { moved = x + dx; }
+  /// G = d(x (+) dx) / d(dx) at dx = 0. @param x [nx]  @param G [nx, ndx], out
+  virtual void tangent(VectorIn, MatrixOut G) const { G.setIdentity(); }
 
   /// Sets the whole state. @param x [nx], finite
   virtual void reset(VectorIn x) = 0;

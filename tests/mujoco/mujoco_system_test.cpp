@@ -157,13 +157,13 @@ const std::string kMessy = R"(
   <sensor><touch site="hand"/><framepos objtype="site" objname="hand"/><clock/></sensor>
 </mujoco>)";
 
-/// States and sensors of 60 control steps from x under controls named by `seed`, one column a step.
-MatrixXd simulate(System& system, const VectorXd& x, std::uint32_t seed) {
+/// States and sensors of some control steps from x under controls named by `seed`, one column a step.
+MatrixXd simulate(System& system, const VectorXd& x, std::uint32_t seed, int steps = 60) {
   Stream noise(seed, 0, 0, 0);
   system.reset(x);
-  MatrixXd path(system.nx() + system.nsensor(), 61);
+  MatrixXd path(system.nx() + system.nsensor(), steps + 1);
   path.col(0) << state(system), sensors(system);
-  for (int t = 1; t <= 60; ++t) {
+  for (int t = 1; t <= steps; ++t) {
     EXPECT_TRUE(system.step(random_vector(system.nu(), 2.0, noise)));
     path.col(t) << state(system), sensors(system);
   }
@@ -231,6 +231,137 @@ TEST(MujocoSystem, ResetSetsTheWholeState) {
   x.segment(3, 4).normalize();
   system.reset(x);
   EXPECT_TRUE(same(x, state(system)));
+}
+
+/// kMessy with another integrator, solver and friction cone.
+std::string messy(const std::string& integrator, const std::string& solver, const std::string& cone) {
+  return std::string(kMessy).replace(
+      std::string(kMessy).find("iterations=\"3\""), 14,
+      fmt::format(R"(iterations="3" integrator="{}" solver="{}" cone="{}")", integrator, solver, cone));
+}
+const std::vector<std::string> kIntegrators = {"Euler", "RK4", "implicit"};
+
+TEST(MujocoSystem, NextStateIsAFunctionOfStateAndControlBitForBit) {
+  for (const std::string& integrator : kIntegrators)
+    for (const std::string solver : {"Newton", "CG", "PGS"})
+      for (const std::string cone : {"pyramidal", "elliptic"}) {
+        const std::string xml = messy(integrator, solver, cone);
+        MujocoSystem going = compile(xml, 2), restarted = compile(xml, 2);
+        const Index clock = going.nsensor() - 1;  // sees the time since the reset, which is not of the state
+        going.reset(messy_start(0.11));
+        Stream noise(6, 0, 0, 0);
+        for (int t = 0; t < 60; ++t) {
+          const VectorXd u = random_vector(1, 2.0, noise);
+          simulate(restarted, messy_start(0.12), 7, 3);  // leaves another warm start behind
+          restarted.reset(state(going));
+          ASSERT_TRUE(going.step(u));
+          ASSERT_TRUE(restarted.step(u));
+          ASSERT_TRUE(same(state(going), state(restarted))) << integrator << ' ' << solver << ' ' << cone << ' ' << t;
+          EXPECT_TRUE(same(sensors(going).head(clock), sensors(restarted).head(clock)));
+          if (t % 7 == 0) {
+            restarted.reset(state(going));
+            going.settle();
+            restarted.settle();
+            EXPECT_TRUE(same(sensors(going).head(clock), sensors(restarted).head(clock)));
+          }
+        }
+        EXPECT_GT(sensors(going)[clock], 0.1);
+      }
+}
+
+TEST(MujocoSystem, ForgetsAnythingThatHappenedBeforeAReset) {
+  for (const std::string& integrator : kIntegrators) {
+    MujocoSystem used = compile(messy(integrator, "Newton", "elliptic"), 2);
+    VectorXd bad = messy_start(0.3);
+    bad[8] = 9.99e9;
+    Stream choice(8, 0, 0, 0);
+    for (int round = 0; round < 20; ++round) {
+      for (int i = 0; i < 5; ++i) switch (choice.bits() % 5) {
+          case 0: simulate(used, messy_start(0.1 + 0.2 * choice.uniform()), 10); break;
+          case 1: used.settle(); break;
+          case 2: (void)used.acceleration(messy_start(0.1), VectorXd::Constant(1, 2.0)); break;
+          case 3:
+            used.reset(bad);
+            for (int t = 0; t < 1000 && used.step(VectorXd::Zero(1)); ++t) {
+            }
+            break;
+          case 4:
+            used.reset(messy_start(0.1));
+            EXPECT_FALSE(used.step(VectorXd::Constant(1, std::numeric_limits<double>::quiet_NaN())));
+            break;
+        }
+      const auto fresh = used.clone();
+      const double height = 0.1 + 0.2 * choice.uniform();
+      EXPECT_TRUE(
+          same(simulate(*fresh, messy_start(height), 1).reshaped(), simulate(used, messy_start(height), 1).reshaped()));
+    }
+  }
+}
+
+// ---- tangent space -----------------------------------------------------------------------------------------------------
+
+/// Free, ball, hinge and slide joints, and an activation.
+const std::string kJoints = R"(
+<mujoco><worldbody>
+    <body><joint type="slide" axis="1 0 0"/><geom size="0.1"/>
+      <body><joint type="ball"/><geom size="0.1"/>
+        <body><joint name="h"/><geom size="0.1"/></body></body></body>
+    <body><freejoint/><geom size="0.1"/></body></worldbody>
+  <actuator><general joint="h" dyntype="integrator"/></actuator></mujoco>)";
+
+VectorXd random_joints(Stream& noise) {
+  VectorXd x = random_vector(13 + 11 + 1, 1.0, noise);
+  x.segment(1, 4).normalize();
+  x.segment(9, 4).normalize();
+  return x;
+}
+
+TEST(MujocoSystem, DifferenceUndoesIntegrate) {
+  const MujocoSystem system = compile(kJoints);
+  ASSERT_EQ(system.nx(), 25);
+  ASSERT_EQ(system.ndx(), 23);
+  Stream noise(9, 0, 0, 0);
+  for (int i = 0; i < 50; ++i) {
+    const VectorXd x = random_joints(noise), dx = random_vector(23, 1.0, noise), to = random_joints(noise);
+    VectorXd moved(25), back(23), there(25);
+    system.integrate(x, dx, moved);
+    system.difference(x, moved, back);
+    EXPECT_LT((back - dx).norm(), 1e-12);
+    system.difference(x, to, back);
+    system.integrate(x, back, there);
+    if (there.segment(1, 4).dot(to.segment(1, 4)) < 0) there.segment(1, 4) *= -1.0;  // the same rotation
+    if (there.segment(9, 4).dot(to.segment(9, 4)) < 0) there.segment(9, 4) *= -1.0;
+    EXPECT_LT((there - to).norm(), 1e-12);
+    system.difference(x, x, back);
+    EXPECT_LT(back.norm(), 1e-15);
+  }
+}
+
+TEST(MujocoSystem, TangentIsTheDerivativeOfIntegrate) {
+  const MujocoSystem system = compile(kJoints);
+  Stream noise(10, 0, 0, 0);
+  const VectorXd x = random_joints(noise);
+  MatrixXd G(25, 23), differences(25, 23);
+  system.tangent(x, G);
+  VectorXd plus(25), minus(25);
+  const double h = 1e-5;
+  for (Index j = 0; j < 23; ++j) {
+    system.integrate(x, h * VectorXd::Unit(23, j), plus);
+    system.integrate(x, -h * VectorXd::Unit(23, j), minus);
+    differences.col(j) = (plus - minus) / (2.0 * h);
+  }
+  EXPECT_LT((G - differences).norm(), 1e-9);
+  EXPECT_GT((G - differences).norm(), 0.0);
+}
+
+TEST(MujocoSystem, TangentSpaceOfHingesIsTheStateItself) {
+  const MujocoSystem system = load(kDoubleLink);
+  MatrixXd G(4, 4);
+  system.tangent(VectorXd::Ones(4), G);
+  EXPECT_EQ(G, MatrixXd(MatrixXd::Identity(4, 4)));
+  VectorXd dx(4);
+  system.difference(VectorXd::Ones(4), VectorXd::Constant(4, 7.0), dx);  // angles are not wrapped
+  EXPECT_EQ(dx, VectorXd::Constant(4, 6.0));
 }
 
 // ---- sensors ---------------------------------------------------------------------------------------------------------

@@ -33,6 +33,10 @@ Iteration gps_report(const Task& task, const Epoch& epoch, const DynamicsFit& fi
   };
   report.metrics.insert(report.metrics.end(), own.begin(), own.end());
 
+  report.steps = update_steps(update.steps);
+  report.steps.emplace_back("ess", std::vector<double>(fit.r2.size(), usable));
+  report.steps.emplace_back("r2", fit.r2);
+
   const Index coefficients = task.ds() + task.da() + 1;
   if (components == 0 && usable < coefficients + 2)
     report.warnings.push_back(fmt::format(

@@ -80,6 +80,10 @@ Iteration moto_report(const Task& task, const Epoch& epoch, const std::vector<Ga
   };
   report.metrics.insert(report.metrics.end(), own.begin(), own.end());
 
+  report.steps = update_steps(updates);
+  report.steps.emplace_back("ess", effective);
+  report.steps.emplace_back("r2", r2);
+
   const auto features = static_cast<double>(feature_count(task.ds() + task.da()));
   if (median_of(effective) < features)
     report.warnings.push_back(

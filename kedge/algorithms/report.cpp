@@ -74,6 +74,17 @@ std::vector<Metric> common_metrics(const Epoch& epoch, const std::vector<MotoUpd
   };
 }
 
+std::vector<StepMetric> update_steps(const std::vector<MotoUpdate>& updates) {
+  const auto of = [&](double MotoUpdate::*field) {
+    return collect<MotoUpdate>(updates, [=](const MotoUpdate& u) { return u.*field; });
+  };
+  return {{"kl", of(&MotoUpdate::kl)},
+          {"entropy", of(&MotoUpdate::entropy)},
+          {"beta", of(&MotoUpdate::beta)},
+          {"eta", of(&MotoUpdate::eta)},
+          {"omega", of(&MotoUpdate::omega)}};
+}
+
 double improvement_realised(const Batch& batch, const TrainingState& before) {
   return before.iteration == 0 ? 0.0 : return_mean(batch) - before.last_return_mean;
 }

@@ -44,6 +44,9 @@ struct CommonNumbers {
 std::vector<Metric> common_metrics(const Epoch& epoch, const std::vector<MotoUpdate>& updates,
                                    const CommonNumbers& numbers, const TrainingState& before);
 
+/// What the update did at each time step: kl, entropy, beta, eta, omega, each [T]. @param updates [T]
+std::vector<StepMetric> update_steps(const std::vector<MotoUpdate>& updates);
+
 /// Mean return minus that of the iteration before: what the previous update brought; 0 in iteration 0.
 double improvement_realised(const Batch& batch, const TrainingState& before);
 

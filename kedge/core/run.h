@@ -13,10 +13,14 @@ namespace kedge {
 /// A named number. Order is meaning: metrics are written as CSV columns in the order in which they are reported.
 using Metric = std::pair<std::string, double>;
 
+/// A named number for each time step: [T].
+using StepMetric = std::pair<std::string, std::vector<double>>;
+
 /// What one completed iteration reports.
 struct Iteration {
   int number = 0;                     ///< 0, 1, ...
   std::vector<Metric> metrics;        ///< reproducible numbers (no times), the same names in every iteration
+  std::vector<StepMetric> steps;      ///< of the update, by time step; all of one length
   std::vector<Metric> seconds;        ///< wall time by phase
   std::vector<std::string> warnings;  ///< plain words, one sentence each
 };

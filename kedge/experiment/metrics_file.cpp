@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <utility>
 
 #include "kedge/core/errors.h"
+#include "kedge/core/text.h"
 #include "kedge/experiment/atomic_file.h"
 #include "kedge/experiment/hdf5.h"
 
@@ -38,15 +40,15 @@ struct Line {
   throw InputError(fmt::format("{}: {}", line.place, what));
 }
 
-std::vector<std::string> parse_header(const Line& line) {
+std::vector<std::string> parse_header(const Line& line, std::string_view first) {
   std::vector<std::string> columns;
   for (const std::string_view name : split(line.text)) {
     if (name.empty() || std::ranges::find(columns, name) != columns.end())
       refuse(line, fmt::format("found column name {}, expected names that differ", hdf5::quoted(std::string(name))));
     columns.emplace_back(name);
   }
-  if (columns.front() != "iteration")
-    refuse(line, fmt::format("found first column {}, expected \"iteration\"", hdf5::quoted(columns.front())));
+  if (columns.front() != first)
+    refuse(line, fmt::format("found first column {}, expected \"{}\"", hdf5::quoted(columns.front()), first));
   return columns;
 }
 
@@ -64,6 +66,38 @@ std::vector<double> parse_row(const Line& line, std::size_t columns) {
   return row;
 }
 
+/// Calls visit(line) for every line that ends.
+template <class Visit>
+void for_each_line(const std::filesystem::path& path, Visit&& visit) {
+  const std::string all = read_file(path, max_bytes);
+  std::string_view rest = all;
+  for (int number = 1;; ++number) {
+    const std::size_t end = rest.find('\n');
+    if (end == std::string_view::npos) return;
+    visit(Line{rest.substr(0, end), fmt::format("{}:{}", path.string(), number)});
+    rest.remove_prefix(end + 1);
+  }
+}
+
+/// A table whose first column, of that name, holds whole numbers that rise.
+MetricsTable read_table(const std::filesystem::path& path, std::string_view first) {
+  MetricsTable table;
+  for_each_line(path, [&](const Line& line) {
+    if (table.columns.empty()) {
+      table.columns = parse_header(line, first);
+      return;
+    }
+    table.rows.push_back(parse_row(line, table.columns.size()));
+    const double number = table.rows.back().front();
+    const double before = table.rows.size() > 1 ? table.rows[table.rows.size() - 2].front() : -1.0;
+    if (!(number > before) || number != std::floor(number))
+      refuse(line, fmt::format("found {} {} behind {}, expected whole numbers that rise", first, number, before));
+  });
+  return table;
+}
+
+std::string number_text(double value) { return std::isnan(value) ? "nan" : fmt::format("{}", value); }  // NaN: no sign
+
 }  // namespace
 
 std::string csv_header(std::span<const Metric> metrics) {
@@ -74,10 +108,26 @@ std::string csv_header(std::span<const Metric> metrics) {
 
 std::string csv_row(int iteration, std::span<const Metric> metrics) {
   std::string line = begins_with_iteration(metrics) ? "" : fmt::format("{}", iteration);
-  for (const auto& [name, value] : metrics)
-    (line += line.empty() ? "" : ",") +=
-        std::isnan(value) ? "nan" : fmt::format("{}", value);  // a NaN has no sign to show
+  for (const auto& [name, value] : metrics) (line += line.empty() ? "" : ",") += number_text(value);
   return line + '\n';
+}
+
+std::string steps_csv(int iteration, std::span<const StepMetric> steps) {
+  std::string text = "step,iteration";
+  for (const auto& [name, values] : steps) text += fmt::format(",{}", name);
+  text += '\n';
+  for (std::size_t t = 0; !steps.empty() && t < steps.front().second.size(); ++t) {
+    text += fmt::format("{},{}", t, iteration);
+    for (const auto& [name, values] : steps) text += fmt::format(",{}", number_text(values[t]));
+    text += '\n';
+  }
+  return text;
+}
+
+std::string warning_row(int iteration, std::string_view warning) {
+  std::string quoted;
+  for (const char c : one_line(warning, warning.size())) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return fmt::format("{},\"{}\"\n", iteration, quoted);
 }
 
 std::size_t csv_prefix(std::string_view text, int iterations) {
@@ -98,25 +148,34 @@ int MetricsTable::column(std::string_view name) const {
   return found == columns.end() ? -1 : static_cast<int>(found - columns.begin());
 }
 
-MetricsTable read_metrics(const std::filesystem::path& path) {
-  const std::string all = read_file(path, max_bytes);
-  MetricsTable table;
-  std::string_view rest = all;
-  for (int number = 1;; ++number) {
-    const std::size_t end = rest.find('\n');
-    if (end == std::string_view::npos) return table;
-    const Line line{rest.substr(0, end), fmt::format("{}:{}", path.string(), number)};
-    rest.remove_prefix(end + 1);
-    if (number == 1) {
-      table.columns = parse_header(line);
-      continue;
+MetricsTable read_metrics(const std::filesystem::path& path) { return read_table(path, "iteration"); }
+
+MetricsTable read_steps(const std::filesystem::path& path) { return read_table(path, "step"); }
+
+std::vector<Warning> read_warnings(const std::filesystem::path& path) {
+  std::vector<Warning> warnings;
+  bool header = true;
+  for_each_line(path, [&](const Line& line) {
+    if (std::exchange(header, false)) {
+      if (fmt::format("{}\n", line.text) != warnings_header)
+        refuse(line,
+               fmt::format("found {}, expected the columns iteration,warning", hdf5::quoted(std::string(line.text))));
+      return;
     }
-    table.rows.push_back(parse_row(line, table.columns.size()));
-    const double iteration = table.rows.back().front();
-    const double before = table.rows.size() > 1 ? table.rows[table.rows.size() - 2].front() : -1.0;
-    if (!(iteration > before) || iteration != std::floor(iteration))
-      refuse(line, fmt::format("found iteration {} behind {}, expected whole numbers that rise", iteration, before));
-  }
+    Warning warning;
+    const char* end = line.text.data() + line.text.size();
+    const auto [rest, error] = std::from_chars(line.text.data(), end, warning.iteration);
+    const std::string_view text = line.text.substr(static_cast<std::size_t>(rest - line.text.data()));
+    if (error != std::errc() || text.size() < 3 || !text.starts_with(",\"") || !text.ends_with('"'))
+      refuse(line,
+             fmt::format("found {}, expected a number and a text in quotes", hdf5::quoted(std::string(line.text))));
+    for (std::size_t i = 2; i + 1 < text.size(); ++i) {
+      warning.text += text[i];
+      if (text[i] == '"') ++i;  // doubled
+    }
+    warnings.push_back(std::move(warning));
+  });
+  return warnings;
 }
 
 }  // namespace kedge

@@ -1,4 +1,5 @@
-// metrics.csv and timings.csv: a header, then one row an iteration. Numbers are written as the shortest text that reads
+// Tables of a run: metrics.csv and timings.csv have one row an iteration, steps.csv one row a time step of the last
+// update, warnings.csv one row a warning. Each begins with a header. Numbers are written as the shortest text that reads
 // back to the same bits, so that equal runs give equal files.
 #pragma once
 
@@ -18,13 +19,20 @@ namespace kedge {
 std::string csv_header(std::span<const Metric> metrics);
 std::string csv_row(int iteration, std::span<const Metric> metrics);
 
+/// steps.csv: "step,iteration,kl,...\n", then a row for each step. @param steps all of one length
+std::string steps_csv(int iteration, std::span<const StepMetric> steps);
+
+/// A row of warnings.csv, `3,"few effective samples"\n`; its header is warnings_header.
+inline constexpr std::string_view warnings_header = "iteration,warning\n";
+std::string warning_row(int iteration, std::string_view warning);
+
 /// Length of the part of such a text to keep when a run goes on after `iterations` iterations: header and whole rows
 /// up to the first of a later iteration.
 std::size_t csv_prefix(std::string_view text, int iterations);
 
 /// A table that was read back.
 struct MetricsTable {
-  std::vector<std::string> columns;       ///< names, "iteration" first; none if no iteration was completed
+  std::vector<std::string> columns;       ///< names, "iteration" or "step" first; none if the file is empty
   std::vector<std::vector<double>> rows;  ///< each as long as columns
 
   /// @return -1 if there is no such column
@@ -36,5 +44,15 @@ struct MetricsTable {
 /// @throws InputError "<path>:<line>: found ..., expected ...": a row with other than the header's number of entries,
 ///         an entry that is not a number, a name that occurs twice, iterations that do not rise
 MetricsTable read_metrics(const std::filesystem::path& path);
+
+/// Reads steps.csv: first column "step", rising. @throws InputError as read_metrics
+MetricsTable read_steps(const std::filesystem::path& path);
+
+struct Warning {
+  int iteration = 0;
+  std::string text;
+};
+/// Reads warnings.csv; a last line that does not end is left out. @throws InputError "<path>:<line>: ..."
+std::vector<Warning> read_warnings(const std::filesystem::path& path);
 
 }  // namespace kedge

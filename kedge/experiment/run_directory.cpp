@@ -23,14 +23,16 @@ constexpr const char* run_toml_file = "run.toml";
 constexpr const char* metrics_file = "metrics.csv";
 constexpr const char* timings_file = "timings.csv";
 constexpr const char* events_file = "events.out.tfevents.0.kedge";
+constexpr const char* steps_file = "steps.csv";
+constexpr const char* warnings_file = "warnings.csv";
 constexpr const char* updates_file = "updates.h5";
 constexpr const char* policy_file = "policy.h5";
 constexpr const char* checkpoint_file = "checkpoint.h5";
 constexpr const char* task_folder = "task";  ///< copy of the task (tasks.h)
 constexpr const char* lock_file = ".lock";
 /// In the order in which --force deletes them: without run.toml it is no run any more.
-constexpr std::array written_files = {run_toml_file, checkpoint_file, policy_file, updates_file,
-                                      metrics_file,  timings_file,    events_file};
+constexpr std::array written_files = {run_toml_file, checkpoint_file, policy_file, updates_file, metrics_file,
+                                      timings_file,  events_file,     steps_file,  warnings_file};
 
 constexpr std::uint64_t max_text_bytes = 1u << 30;
 constexpr std::chrono::seconds sync_interval{1};
@@ -225,6 +227,7 @@ void RunDirectory::open_appended(const std::string& metrics, int iterations) {
   metrics_ = AppendFile(path_ / metrics_file, metrics.size());
   timings_ = AppendFile(path_ / timings_file,
                         iterations == 0 ? 0 : csv_prefix(read_if_exists(path_ / timings_file), iterations));
+  warnings_ = AppendFile(path_ / warnings_file, csv_prefix(read_if_exists(path_ / warnings_file), iterations));
   events_ = AppendFile(path_ / events_file, event_prefix(read_if_exists(path_ / events_file), iterations));
   if (events_.length() == 0) events_.append(event_file_start(wall_time()));
 }
@@ -232,6 +235,7 @@ void RunDirectory::open_appended(const std::string& metrics, int iterations) {
 void RunDirectory::sync_appended() {
   metrics_.sync();
   timings_.sync();
+  warnings_.sync();
   events_.sync();
 }
 
@@ -242,18 +246,23 @@ void RunDirectory::commit(const Iteration& iteration, const TrainingState& state
   const std::string row =
       (metrics_.length() == 0 ? csv_header(iteration.metrics) : "") + csv_row(iteration.number, iteration.metrics);
   const std::string time_row = (timings_.length() == 0 ? csv_header(seconds) : "") + csv_row(iteration.number, seconds);
+  std::string warnings;
+  for (const std::string& warning : iteration.warnings) warnings += warning_row(iteration.number, warning);
+  if (!warnings.empty() && warnings_.length() == 0) warnings.insert(0, warnings_header);
 
   CheckpointHeader header = header_;
   header.stop.reset();
   header.message.clear();
   header.metrics += row;
 
-  const auto before = std::array{metrics_.length(), timings_.length(), events_.length()};
+  const auto before = std::array{metrics_.length(), timings_.length(), events_.length(), warnings_.length()};
   const int updates_before = updates_ ? updates_->iterations() : 0;
   try {
     metrics_.append(row);
     timings_.append(time_row);
+    if (!warnings.empty()) warnings_.append(warnings);
     events_.append(scalar_event(iteration.number, wall_time(), scalars(iteration)));
+    write_file(path_ / steps_file, steps_csv(iteration.number, iteration.steps), Durability::process);
     if (durability == Durability::power) sync_appended();
     if (updates_ && record != nullptr) updates_->append(*record, durability);
     save_policy(path_ / policy_file, state.policy, info_, durability);
@@ -264,6 +273,7 @@ void RunDirectory::commit(const Iteration& iteration, const TrainingState& state
       metrics_.truncate(before[0]);
       timings_.truncate(before[1]);
       events_.truncate(before[2]);
+      warnings_.truncate(before[3]);
     } catch (const SystemError&) {
     }
     if (updates_ && updates_->iterations() > updates_before) updates_->take_back();

@@ -2,6 +2,8 @@
 //
 //   run.toml                    everything needed to repeat the run; written once
 //   metrics.csv, timings.csv    one row an iteration
+//   steps.csv                   one row a time step of the last update
+//   warnings.csv                what was warned of, by iteration
 //   events.out.tfevents.0.kedge the same scalars for TensorBoard
 //   updates.h5                  if updates are recorded
 //   policy.h5                   the last accepted policy
@@ -95,7 +97,7 @@ class RunDirectory {
   std::string run_toml_;
   PolicyInfo info_;
   CheckpointHeader header_;  ///< of checkpoint.h5 as it is on the disk
-  AppendFile metrics_, timings_, events_;
+  AppendFile metrics_, timings_, warnings_, events_;
   std::optional<UpdatesFile> updates_;
   std::chrono::steady_clock::time_point synced_;  ///< when everything was last on the disk
 };

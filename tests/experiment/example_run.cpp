@@ -116,6 +116,8 @@ Iteration report(int i) {
                        {"kl_max", std::exp(-30.0 * stream.uniform())},
                        {"r2", i == 1 ? std::numeric_limits<double>::quiet_NaN() : stream.uniform()}};
   iteration.seconds = {{"rollout", 0.01 * i}, {"update", 1e-4}};
+  iteration.steps = {{"kl", {0.1 * i, stream.uniform()}}, {"ess", {1.0 / 3, -0.0}}};
+  iteration.warnings = {fmt::format("iteration {}: \"few\", too few", i), "lags"};
   return iteration;
 }
 

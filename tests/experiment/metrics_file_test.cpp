@@ -71,6 +71,48 @@ TEST(CsvPrefix, KeepsWholeRowsOfEarlierIterations) {
   EXPECT_EQ(csv_prefix("", 9), 0u);
 }
 
+TEST(Steps, AreWrittenByStepAndReadBack) {
+  const Folder folder;
+  const std::vector<StepMetric> steps = {{"kl", {0.05, 1e-17}}, {"r2", {infinity, 0.25}}};
+  EXPECT_EQ(steps_csv(7, steps), "step,iteration,kl,r2\n0,7,0.05,inf\n1,7,1e-17,0.25\n");
+  EXPECT_EQ(steps_csv(7, {}), "step,iteration\n");
+  write_bytes(folder / "s.csv", steps_csv(7, steps));
+  const MetricsTable table = read_steps(folder / "s.csv");
+  EXPECT_THAT(table.columns, ElementsAre("step", "iteration", "kl", "r2"));
+  EXPECT_THAT(table.rows, ElementsAre(ElementsAre(0, 7, 0.05, infinity), ElementsAre(1, 7, 1e-17, 0.25)));
+  EXPECT_THAT(message_of<InputError>([&] { static_cast<void>(read_metrics(folder / "s.csv")); }),
+              EndsWith("s.csv:1: found first column \"step\", expected \"iteration\""));
+}
+
+TEST(Warnings, AreReadBackWhateverTheySay) {
+  const Folder folder;
+  const std::vector<std::string> texts = {"plain", "", "\"", "a,\"b\"\"", "60 % of \xc3\xa9\xe2\x82\xac"};
+  std::string file(warnings_header);
+  for (std::size_t i = 0; i < texts.size(); ++i) file += warning_row(static_cast<int>(i / 2), texts[i]);
+  write_bytes(folder / "w.csv", file + "9,\"being writ");
+  const std::vector<Warning> read = read_warnings(folder / "w.csv");
+  ASSERT_EQ(read.size(), texts.size());
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    EXPECT_EQ(read[i].iteration, static_cast<int>(i / 2));
+    EXPECT_EQ(read[i].text, texts[i]);
+  }
+  EXPECT_EQ(warning_row(1, "two\nlines"), "1,\"two lines\"\n");
+  write_bytes(folder / "w.csv", "");
+  EXPECT_TRUE(read_warnings(folder / "w.csv").empty());
+}
+
+TEST(Warnings, NameTheDamagedLine) {
+  const Folder folder;
+  const auto message = [&](const std::string& text) {
+    write_bytes(folder / "w.csv", text);
+    return message_of<InputError>([&] { static_cast<void>(read_warnings(folder / "w.csv")); });
+  };
+  EXPECT_THAT(message("other\n"), EndsWith("w.csv:1: found \"other\", expected the columns iteration,warning"));
+  for (const std::string row : {"x,\"a\"", "1", "1,a", "1,\"", "1,\"a", ""})
+    EXPECT_THAT(message(std::string(warnings_header) + row + "\n"),
+                EndsWith(", expected a number and a text in quotes"));
+}
+
 TEST(ReadMetrics, GivesColumnsByName) {
   const Folder folder;
   write_bytes(folder / "m.csv", "iteration,return_mean,kl\n0,-3,nan\n1,-2.5,1e-3\n");

@@ -32,7 +32,8 @@ using testing::EndsWith;
 using testing::HasSubstr;
 using testing::StartsWith;
 
-constexpr std::array compared = {"run.toml", "metrics.csv", "policy.h5", "checkpoint.h5", "updates.h5"};
+constexpr std::array compared = {"run.toml",   "metrics.csv", "policy.h5",   "checkpoint.h5",
+                                 "updates.h5", "steps.csv",   "warnings.csv"};
 constexpr int iterations = 2;
 
 /// The files of a run that was never disturbed.
@@ -77,6 +78,12 @@ TEST(RunDirectory, HoldsTheFilesOfTheDesign) {
   EXPECT_THAT(table.columns, testing::ElementsAre("iteration", "rollouts_total", "return_mean", "kl_max", "r2"));
   EXPECT_EQ(table.rows.size(), 2u);
   EXPECT_THAT(read_metrics(run / "timings.csv").columns, testing::ElementsAre("iteration", "rollout", "update"));
+  EXPECT_THAT(read_steps(run / "steps.csv").columns, testing::ElementsAre("step", "iteration", "kl", "ess"));
+  EXPECT_EQ(read_steps(run / "steps.csv").rows.at(1).at(1), iterations - 1);
+  const std::vector<Warning> warnings = read_warnings(run / "warnings.csv");
+  ASSERT_EQ(warnings.size(), 2u * iterations);
+  EXPECT_EQ(warnings[2].iteration, 1);
+  EXPECT_EQ(warnings[2].text, "iteration 1: \"few\", too few");
   EXPECT_TRUE(same(std::get<TvLinearGaussian>(load_policy(run / "policy.h5").policy), example::policy({}, iterations)));
   const Checkpoint checkpoint = load_checkpoint(run / "checkpoint.h5");
   EXPECT_TRUE(same(checkpoint.state, example::state({}, iterations)));

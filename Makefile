@@ -22,7 +22,7 @@ help: ## list these commands
 	@echo 'JOBS=$(JOBS) processes at a time. After a build the program is $(BUILD)/kedge.'
 
 build: ## build the library and the program, optimised for this machine
-	@scripts/setup.sh build
+	@scripts/setup.sh build pages
 	@test -e $(BUILD)/build.ninja || cmake --preset release -DKEDGE_TESTS=OFF
 	$(call say,building in $(BUILD))
 	@cmake --build $(BUILD) --parallel $(JOBS)
@@ -34,7 +34,7 @@ demo: build ## train the double-link swing-up with MOTO; ends with what it reach
 	$(call say,the run is in $(RUN))
 
 test: ## build and run every test
-	@scripts/setup.sh build test
+	@scripts/setup.sh build pages test
 	$(call configure,KEDGE_TESTS,ON)
 	$(call say,building with tests in $(BUILD))
 	@cmake --build $(BUILD) --parallel $(JOBS)
@@ -42,7 +42,7 @@ test: ## build and run every test
 	@ctest --preset release --parallel $(JOBS)
 
 bench: ## measure speed as ratios: a table, and JSON beside it
-	@scripts/setup.sh build bench
+	@scripts/setup.sh build pages bench
 	$(call configure,KEDGE_BENCH,ON)
 	$(call say,building the benchmarks in $(BUILD))
 	@cmake --build $(BUILD) --parallel $(JOBS)

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <vector>
 
+#include "kedge/experiment/json.h"
 #include "progress.h"
 
 namespace kedge::cli {
@@ -55,21 +56,6 @@ std::string vector_text(const VectorXd& v) {
 }
 
 /// Numbers of JSON; there is none for what is not finite.
-std::string json_number(double value) { return std::isfinite(value) ? fmt::format("{}", value) : "null"; }
-
-std::string json_text(const std::string& text) {
-  std::string quoted = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\')
-      quoted += fmt::format("\\{}", c);
-    else if (static_cast<unsigned char>(c) < 0x20)
-      quoted += fmt::format("\\u{:04x}", static_cast<int>(c));
-    else
-      quoted += c;
-  }
-  return quoted + "\"";
-}
-
 std::string estimate_text(const Estimate& e) {
   return fmt::format("{:>10} {:<26}", number_text(e.value),
                      fmt::format("[{}, {}]", number_text(e.interval.low), number_text(e.interval.high)));
@@ -127,7 +113,7 @@ std::string evaluation_json(const Task& task, const Evaluation& e, std::uint64_t
   std::string text = fmt::format(
       "{{\n  \"task\": {},\n  \"rollouts\": {},\n  \"seed\": {},\n  \"deterministic\": {},\n"
       "  \"return\": {{\"mean\": {}, \"std\": {}, \"median\": {}, \"min\": {}, \"max\": {}}},\n",
-      json_text(task.name), e.rollouts, seed, deterministic, statistic(r, mean), statistic(r, standard_deviation),
+      json_string(task.name), e.rollouts, seed, deterministic, statistic(r, mean), statistic(r, standard_deviation),
       statistic(r, median), statistic(r, at(0)), statistic(r, at(1)));
   if (task.success.empty()) {
     text += "  \"success\": null,\n";
@@ -136,7 +122,7 @@ std::string evaluation_json(const Task& task, const Evaluation& e, std::uint64_t
     text += fmt::format(
         "  \"success\": {{\"rate\": {}, \"count\": {}, \"measure\": {}, \"below\": {},\n"
         "    \"value\": {{\"min\": {}, \"q25\": {}, \"median\": {}, \"q75\": {}, \"q95\": {}, \"max\": {}}}}},\n",
-        json_number(e.success_rate()), e.succeeded, json_text(task.success.front().text),
+        json_number(e.success_rate()), e.succeeded, json_string(task.success.front().text),
         json_number(task.success.front().below), statistic(v, at(0)), statistic(v, at(0.25)), statistic(v, at(0.5)),
         statistic(v, at(0.75)), statistic(v, at(0.95)), statistic(v, at(1)));
   }

@@ -3,10 +3,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-groups=(build test bench plot docs dev)
+groups=(build pages test bench plot docs dev)
 declare -A packages_of=(
   [build]="g++ cmake ninja-build make libeigen3-dev libtbb-dev libhdf5-dev libtomlplusplus-dev libcli11-dev libfmt-dev"
-  [test]="libgtest-dev libgmock-dev python3 python3-numpy python3-h5py"
+  [pages]="nodejs npm"
+  [test]="libgtest-dev libgmock-dev python3 python3-numpy python3-h5py chromium ffmpeg"
   [bench]="libbenchmark-dev libopenblas-dev"
   [plot]="gnuplot-nox"
   [docs]="doxygen"
@@ -40,6 +41,8 @@ TEXT
     printf '  %-6s %s\n' "$group" "${packages_of[$group]}"
   done
   echo "  build also needs MuJoCo: libmujoco-dev, or the wheel where there is no such package"
+  echo "  pages: Node.js 18 or newer with npm, whoever installed it; then the npm packages of viewer/package-lock.json."
+  echo "         Where they cannot be had, kedge is built without its browser pages"
 }
 
 say() { echo "setup: $*"; }
@@ -71,6 +74,35 @@ has_candidate() {
 mujoco_is_there() {
   [[ -n ${MUJOCO_ROOT:-} || -e $mujoco_folder/include/mujoco/mujoco.h ]] && return 0
   [[ $mujoco_wheel == no && -z $(missing_of libmujoco-dev) ]]
+}
+
+# Node.js and npm by themselves: they may come from elsewhere than Debian.
+node_is_there() {
+  local version
+  version=$(node --version 2>/dev/null) && command -v npm >/dev/null || return 1
+  version=${version#v}
+  ((${version%%.*} >= 18))
+}
+
+# npm leaves a copy of what it installed.
+npm_packages_are_there() {
+  local installed=viewer/node_modules/.package-lock.json
+  [[ -e $installed && ! viewer/package-lock.json -nt $installed ]]
+}
+
+# The pages are the only part that kedge can be built without, so a failure is said and no more.
+fetch_npm_packages() {
+  say "fetching the npm packages of viewer/ into viewer/node_modules"
+  if [[ $mode == dry-run ]]; then
+    echo "  would run: npm ci (in viewer/)"
+  elif ! node_is_there; then
+    say "Node.js $(node --version 2>/dev/null || echo "") is too old or has no npm; kedge is built without its browser pages"
+  elif ! (cd viewer && npm ci --no-progress >"$log" 2>&1); then
+    tail -n 3 "$log" >&2
+    say "could not fetch them; kedge is built without its browser pages"
+  else
+    touch viewer/node_modules/.package-lock.json
+  fi
 }
 
 # Downloads the wheel, checks its checksum and unpacks library and headers into $mujoco_folder.
@@ -126,21 +158,34 @@ done
 
 packages=()
 for group in "${wanted[@]}"; do
+  [[ $group == pages ]] && continue
   read -ra of_group <<<"${packages_of[$group]}"
   packages+=("${of_group[@]}")
 done
 needs_mujoco=no
+needs_pages=no
+[[ " ${wanted[*]} " == *" pages "* ]] && needs_pages=yes
 [[ " ${wanted[*]} " == *" build "* ]] && needs_mujoco=yes
 
+log=$(mktemp)
+work=
+trap 'rm -rf "$log" "$work"' EXIT
+
+if [[ $needs_pages == yes ]] && ! node_is_there; then packages+=(nodejs npm); fi
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
   say "this is not Debian or Ubuntu, so nothing is installed; kedge needs the equivalents of: ${packages[*]} libmujoco-dev"
+  if [[ $mode != check && $needs_pages == yes ]] && node_is_there && ! npm_packages_are_there; then fetch_npm_packages; fi
   exit 0
 fi
+# Ubuntu's Chromium is no package; without it the browser tests are left out.
+grep -qs '^ID=ubuntu' /etc/os-release && packages=($(printf '%s\n' "${packages[@]}" | grep -vx chromium))
 
 mapfile -t missing < <(missing_of "${packages[@]}")
 mujoco=there
+npm=there
+if [[ $needs_pages == yes ]] && ! npm_packages_are_there; then npm=missing; fi
 if [[ $needs_mujoco == yes ]] && ! mujoco_is_there; then mujoco=missing; fi
-if ((${#missing[@]} == 0)) && [[ $mujoco == there ]]; then
+if ((${#missing[@]} == 0)) && [[ $mujoco == there && $npm == there ]]; then
   [[ $mode == check ]] && say "nothing is missing"
   exit 0
 fi
@@ -151,9 +196,16 @@ if [[ $mujoco == missing && $mujoco_wheel == yes ]]; then
 elif [[ $mujoco == missing ]]; then
   names+=(libmujoco-dev)
 fi
+if [[ $npm == missing ]]; then names+=("npm packages of viewer/"); fi
 if [[ $mode == check ]]; then
   say "missing: ${names[*]}"
   exit 1
+fi
+
+if ((${#missing[@]} == 0)) && [[ $mujoco == there ]]; then  # nothing for root to do
+  fetch_npm_packages
+  say "done"
+  exit 0
 fi
 
 as_root=()
@@ -165,9 +217,6 @@ fi
 
 say "missing: ${names[*]}"
 say "reading the package lists (apt-get update)"
-apt_log=$(mktemp)
-work=
-trap 'rm -rf "$apt_log" "$work"' EXIT
 run "${as_root[@]}" apt-get update -qq || say "apt-get update failed; trying with the lists that are there"
 if [[ $mode == install ]] && ! has_candidate cmake; then
   fail "there are no package lists (is there a network?), so these cannot be installed: ${names[*]}"
@@ -188,11 +237,12 @@ if ((${#missing[@]})); then
     -o DPkg::Lock::Timeout=120 "${missing[@]}")
   if [[ $mode == dry-run ]]; then
     echo "  would run: ${install[*]}"
-  elif ! "${install[@]}" >"$apt_log" 2>&1; then
-    tail -n 5 "$apt_log" >&2
+  elif ! "${install[@]}" >"$log" 2>&1; then
+    tail -n 5 "$log" >&2
     fail "could not install: $(missing_of "${missing[@]}" | tr '\n' ' ')(is there a network? is this Debian 12 or" \
       "newer, or Ubuntu 24.04 or newer?)"
   fi
 fi
 [[ $mujoco == missing ]] && fetch_mujoco_wheel
+[[ $npm == missing ]] && fetch_npm_packages
 say "done"

@@ -1,0 +1,2 @@
+// The page of a comparison: kedge compare --html.
+import './theme';

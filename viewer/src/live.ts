@@ -1,0 +1,2 @@
+// The page of a run under way: kedge view.
+import './theme';

@@ -1,0 +1,257 @@
+// Line plots with bands, limits and a marked place, on uPlot; the same look on every page.
+import uPlot from 'uplot';
+import 'uplot/dist/uPlot.min.css';
+import { make, short } from './dom';
+import { colour, onTheme } from './theme';
+
+type Values = ArrayLike<number | null>;
+
+export interface Line {
+  label: string;
+  y: Values; // as long as x; null or NaN: a gap
+  colour: string; // name of a colour in theme.css, "--c1"
+  width?: number;
+  dash?: number[];
+  faint?: boolean; // one of many: thin, pale, not in the legend
+}
+
+export interface Band {
+  label: string;
+  low: Values;
+  high: Values;
+  colour: string;
+}
+
+export interface PlotOptions {
+  title: string;
+  x: Values;
+  lines: Line[];
+  bands?: Band[];
+  levels?: number[]; // horizontal lines: limits, bounds
+  xLabel?: string;
+  yLabel?: string;
+  yScale?: 'linear' | 'log' | 'asinh'; // asinh: logarithmic on both sides of 0
+  xScale?: 'linear' | 'log';
+  yRange?: [number | null, number | null]; // fixed ends; null: by the data
+  height?: number;
+  sync?: string; // plots with the same name share their cursor
+  onPick?: (x: number) => void; // the reader clicked or dragged to this place
+}
+
+const gap = (value: number | null): number | null => (value === null || Number.isNaN(value) ? null : value);
+
+export class Plot {
+  readonly element: HTMLElement;
+  private options: PlotOptions;
+  private chart: uPlot | null = null;
+  private readonly legend: HTMLElement;
+  private readonly box: HTMLElement;
+  private values: HTMLElement[] = [];
+  private markLine: HTMLElement | null = null;
+  private marked: number | null = null;
+  private readonly resize: ResizeObserver;
+
+  constructor(parent: HTMLElement, options: PlotOptions) {
+    this.options = options;
+    this.legend = make('div', { class: 'legend' });
+    this.box = make('div');
+    this.element = make('div', { class: 'plot', role: 'figure', 'aria-label': options.title }, this.legend, this.box);
+    parent.append(this.element);
+    this.resize = new ResizeObserver(() => {
+      const width = this.box.clientWidth;
+      if (this.chart && width > 0 && width !== this.chart.width) this.chart.setSize({ width, height: this.chart.height });
+      else if (!this.chart && width > 0) this.draw();
+    });
+    this.resize.observe(this.box);
+    onTheme(() => this.draw());
+    this.draw();
+  }
+
+  /** Shows other data; what is not named stays. */
+  set(options: Partial<PlotOptions>): void {
+    this.options = { ...this.options, ...options };
+    this.draw();
+  }
+
+  /** Marks a place on the x axis and shows the values there. */
+  mark(x: number | null): void {
+    this.marked = x;
+    if (!this.chart) return;
+    if (this.markLine) {
+      const { min, max } = this.chart.scales.x!;
+      const inside = x !== null && min !== undefined && max !== undefined && x >= min && x <= max;
+      this.markLine.style.display = inside ? '' : 'none';
+      if (inside) this.markLine.style.left = `${this.chart.valToPos(x, 'x')}px`;
+    }
+    if (this.chart.cursor.idx === null || this.chart.cursor.idx === undefined || !this.hovered()) this.showValues(this.nearest(x));
+  }
+
+  /** The values of the lines at the marked place, by label: what the legend says. */
+  readings(): Record<string, string> {
+    return Object.fromEntries(this.named().map((line, i) => [line.label, this.values[i]?.textContent ?? '']));
+  }
+
+  destroy(): void {
+    this.resize.disconnect();
+    this.chart?.destroy();
+    this.chart = null;
+    this.element.remove();
+  }
+
+  private hovered(): boolean {
+    return (this.chart?.cursor.left ?? -1) >= 0;
+  }
+
+  private named(): Line[] {
+    return this.options.lines.filter((line) => !line.faint);
+  }
+
+  private nearest(x: number | null): number | null {
+    if (x === null) return null;
+    let best: number | null = null;
+    for (let i = 0; i < this.options.x.length; ++i)
+      if (best === null || Math.abs(this.options.x[i]! - x) < Math.abs(this.options.x[best]! - x)) best = i;
+    return best;
+  }
+
+  private showValues(index: number | null): void {
+    this.named().forEach((line, i) => {
+      const cell = this.values[i];
+      if (cell) cell.textContent = index === null ? '' : short(gap(line.y[index] ?? null));
+    });
+  }
+
+  private drawLegend(): void {
+    const { title, bands = [] } = this.options;
+    this.values = this.named().map(() => make('b'));
+    const key = (name: string, label: string, kind: string, value?: HTMLElement) =>
+      make('span', { class: 'key' }, make('span', { class: `swatch ${kind}`, style: `background: var(${name})` }), label, value);
+    this.legend.replaceChildren(
+      make('span', { class: 'title' }, title),
+      ...this.named().map((line, i) => key(line.colour, line.label, '', this.values[i])),
+      ...bands.map((band) => key(band.colour, band.label, 'band')),
+    );
+  }
+
+  private draw(): void {
+    this.drawLegend();
+    this.chart?.destroy();
+    this.chart = null;
+    const width = this.box.clientWidth;
+    if (width === 0) return; // not on the page yet: drawn when it gets a size
+    const { x, lines, bands = [], levels = [] } = this.options;
+    const muted = colour('--muted');
+    const grid = { stroke: colour('--line'), width: 1 };
+    const data: (number | null)[][] = [Array.from(x as ArrayLike<number>)];
+    const series: uPlot.Series[] = [{}];
+    const areas: uPlot.Band[] = [];
+    for (const band of bands) {
+      const hidden = { stroke: 'transparent', width: 0, points: { show: false } };
+      data.push(Array.from(band.high, gap), Array.from(band.low, gap));
+      series.push({ ...hidden, label: `${band.label} high` }, { ...hidden, label: `${band.label} low` });
+      areas.push({ series: [series.length - 2, series.length - 1], fill: `color-mix(in srgb, ${colour(band.colour)} 22%, transparent)` });
+    }
+    for (const line of lines) {
+      data.push(Array.from(line.y, gap));
+      series.push({
+        label: line.label,
+        stroke: line.faint ? `color-mix(in srgb, ${colour(line.colour)} 40%, transparent)` : colour(line.colour),
+        width: line.width ?? (line.faint ? 1 : 2),
+        dash: line.dash,
+        points: { show: x.length <= 1 },
+      });
+    }
+    const distribution = { linear: 1, log: 3, asinh: 4 } as const;
+    const [low = null, high = null] = this.options.yRange ?? [];
+    const axis = (label?: string): uPlot.Axis => ({
+      stroke: muted,
+      grid,
+      ticks: { ...grid, size: 4 },
+      font: '11px system-ui, sans-serif',
+      labelFont: '11px system-ui, sans-serif',
+      label,
+      labelSize: label ? 16 : 0,
+    });
+    const yScale = this.options.yScale ?? 'linear';
+    this.chart = new uPlot(
+      {
+        width,
+        height: this.options.height ?? 130,
+        legend: { show: false },
+        padding: [6, 10, 0, 0],
+        cursor: {
+          y: false,
+          drag: { x: false, y: false },
+          points: { size: 6 },
+          ...(this.options.sync ? { sync: { key: this.options.sync, scales: ['x', null] as [string, null] } } : {}),
+        },
+        scales: {
+          x: { time: false, distr: distribution[this.options.xScale ?? 'linear'] },
+          y: {
+            distr: distribution[yScale],
+            ...(yScale === 'linear'
+              ? {
+                  range: (_: uPlot, min: number | null, max: number | null): uPlot.Range.MinMax => {
+                    const ends = [min ?? 0, max ?? 1, ...levels.filter(Number.isFinite)];
+                    const a = Math.min(...ends);
+                    const b = Math.max(...ends);
+                    const pad = b > a ? 0.06 * (b - a) : 0.5;
+                    return [low ?? a - pad, high ?? b + pad];
+                  },
+                }
+              : {}),
+          },
+        },
+        axes: [
+          { ...axis(this.options.xLabel), size: 26 },
+          { ...axis(this.options.yLabel), size: 52, values: (_, ticks) => ticks.map((v) => (v === null ? '' : short(v))) },
+        ],
+        series,
+        bands: areas,
+        hooks: {
+          draw: [(u) => this.drawLevels(u, levels, muted)],
+          setCursor: [(u) => this.showValues(this.hovered() ? (u.cursor.idx ?? null) : this.nearest(this.marked))],
+        },
+      },
+      data as uPlot.AlignedData,
+      this.box,
+    );
+    this.markLine = make('div', { class: 'mark' });
+    this.chart.over.append(this.markLine);
+    this.listen(this.chart);
+    this.mark(this.marked);
+  }
+
+  private drawLevels(u: uPlot, levels: number[], stroke: string): void {
+    const context = u.ctx;
+    context.save();
+    context.strokeStyle = stroke;
+    context.setLineDash([4 * devicePixelRatio, 4 * devicePixelRatio]);
+    for (const level of levels) {
+      const y = Math.round(u.valToPos(level, 'y', true));
+      if (!Number.isFinite(y)) continue;
+      context.beginPath();
+      context.moveTo(u.bbox.left, y);
+      context.lineTo(u.bbox.left + u.bbox.width, y);
+      context.stroke();
+    }
+    context.restore();
+  }
+
+  private listen(u: uPlot): void {
+    const pick = (event: PointerEvent) => {
+      const left = event.clientX - u.over.getBoundingClientRect().left;
+      this.options.onPick?.(u.posToVal(Math.min(Math.max(left, 0), u.over.clientWidth), 'x'));
+    };
+    if (!this.options.onPick) return;
+    u.over.style.cursor = 'ew-resize';
+    u.over.style.touchAction = 'pan-y';
+    u.over.addEventListener('pointerdown', (event) => {
+      u.over.setPointerCapture(event.pointerId);
+      pick(event);
+    });
+    u.over.addEventListener('pointermove', (event) => {
+      if (event.buttons) pick(event);
+    });
+  }
+}

@@ -21,7 +21,7 @@ double metric(const Iteration& iteration, std::string_view name) {
 /// @param start makes the first state  @param loop continues a state, as `moto` does
 template <class AlgorithmOptions, class Start, class Loop>
 TrainingEnd train_with(const Training& t, AlgorithmOptions options, Start start, Loop loop) {
-  options.record_updates = t.record_updates;
+  if constexpr (requires { options.record_updates; }) options.record_updates = t.record_updates;
   options.validate();
 
   TrainingState state;
@@ -58,10 +58,10 @@ std::span<const Algorithm> algorithms() {
   static constexpr std::array table{
       Algorithm{"moto", "model-free trajectory optimisation with exact KL and entropy bounds [Akrour2018]",
                 moto_options, [](const Options& options) { to_moto_options(options).validate(); }, [](const Task&) {},
-                train_moto},
+                false, true, train_moto},
       Algorithm{"gps", "trajectory optimisation of guided policy search: fitted linear dynamics [LevineAbbeel2014]",
                 gps_options, [](const Options& options) { to_gps_options(options).validate(); }, require_expandable,
-                train_gps},
+                false, true, train_gps},
   };
   return table;
 }

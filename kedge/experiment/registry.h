@@ -48,6 +48,8 @@ struct Algorithm {
   Options (*options)();             ///< all options with their defaults
   void (*check)(const Options&);    ///< rules that name more than one option; throws InputError
   void (*check_task)(const Task&);  ///< what the algorithm asks of a task; throws InputError
+  bool full_state;                  ///< it feeds back the whole state: the task's observation is replaced by that
+  bool records_updates;             ///< --record-updates means something
   /// Begins the run, or continues it from its checkpoint, and saves every completed iteration.
   /// @throws InputError, SystemError
   TrainingEnd (*train)(const Training&);

@@ -47,6 +47,22 @@ std::vector<std::string> version_warnings(const Versions& then) {
   return warnings;
 }
 
+/// Loads the task again with the whole state as its observation, if that is not what it has.
+void observe_everything(const std::string& file, TaskFile& task, std::vector<Override>& overrides) {
+  const auto sees_all = [&] {
+    for (Index i = 0; i < task.task.ds(); ++i)
+      if (task.task.observation[static_cast<std::size_t>(i)] != i) return false;
+    return task.task.ds() == task.task.nx();
+  };
+  for (const char* parts : {R"(["qpos", "qvel"])", R"(["qpos", "qvel", "act"])"}) {
+    if (sees_all()) return;
+    std::vector<Override> with_parts = overrides;
+    with_parts.emplace_back("observation.parts", parts);
+    task = load_task(file, with_parts);
+    if (sees_all()) overrides = std::move(with_parts);
+  }
+}
+
 }  // namespace
 
 PlannedRun plan_run(const TrainRequest& request) {
@@ -75,8 +91,11 @@ PlannedRun plan_run(const TrainRequest& request) {
   if (request.iterations) assign_option(file.options, "iterations", std::to_string(*request.iterations));
 
   algorithm.check(file.options);
+  if (request.record_updates && !algorithm.records_updates)
+    throw InputError(fmt::format("--record-updates: {} has no updates within trust regions to record", algorithm.name));
 
   plan.task = load_task(task_file.string(), overrides);
+  if (algorithm.full_state) observe_everything(task_file.string(), plan.task, overrides);
   algorithm.check_task(plan.task.task);
   file.task = plan.task.task.name;
   file.task_source = fs::absolute(task_file).lexically_normal();

@@ -7,6 +7,7 @@ list(PREPEND CMAKE_MODULE_PATH "${CMAKE_CURRENT_LIST_DIR}")
 find_dependency(Threads)
 find_dependency(fmt)
 find_dependency(TBB)
+find_dependency(NLopt)                         # NLopt::nlopt
 find_dependency(MuJoCo 2.2.2)                 # FindMuJoCo.cmake: mujoco::mujoco
 enable_language(C)                            # CMake's search for HDF5 compiles C
 find_dependency(HDF5 COMPONENTS C)            # hdf5::hdf5

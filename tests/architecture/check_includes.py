@@ -32,6 +32,7 @@ CONFINED = {
     "mujoco/": {"mujoco", "experiment"},  # experiment: the version, for run.toml
     "tbb/": {"core"},
     "oneapi/": {"core"},
+    "nlopt": {"math"},
     "CLI/": {"cli"},
 }
 

@@ -1,15 +1,20 @@
 // What a rollout needs to know of a policy.
 #pragma once
 
+#include <limits>
+
 #include "kedge/core/random.h"
 #include "kedge/core/types.h"
 
 namespace kedge {
 
+/// Horizon of a policy that is defined for every t >= 0.
+inline constexpr int kEndless = std::numeric_limits<int>::max();
+
 /// a ~ pi_t(. | s). Const and thread-safe: no hidden scratch.
 struct Policy {
   virtual ~Policy() = default;
-  [[nodiscard]] virtual int horizon() const = 0;            ///< T: defined for t = 0 ... T-1
+  [[nodiscard]] virtual int horizon() const = 0;            ///< T: defined for t = 0 ... T-1; or kEndless
   [[nodiscard]] virtual Index observation_dim() const = 0;  ///< ds
   [[nodiscard]] virtual Index action_dim() const = 0;       ///< da
   /// @param s [ds]  @param a [da], out

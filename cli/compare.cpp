@@ -17,6 +17,7 @@ std::function<int()> add_compare(CLI::App& app) {
   struct Arguments {
     std::vector<std::string> directories;
     std::string csv, svg, x = "rollouts", threads;
+    bool partial = false;
   };
   auto a = std::make_shared<Arguments>();
   app.add_option("directories", a->directories, "of the runs")->type_name("DIR")->required();
@@ -26,12 +27,14 @@ std::function<int()> add_compare(CLI::App& app) {
   app.add_option("--x", a->x, "axis of the drawing: rollouts or seconds")->type_name("AXIS")->capture_default_str();
   app.add_option("--threads", a->threads, "worker threads for running the final policies (default: all cores)")
       ->type_name("N");
+  app.add_flag("--partial", a->partial, "leave out damaged runs, and let groups have different seeds");
   return [a] {
     if (a->x != "rollouts" && a->x != "seconds")
       throw InputError(fmt::format("--x = {}, but must be rollouts or seconds", a->x));
     const CurveAxis axis = a->x == "rollouts" ? CurveAxis::rollouts : CurveAxis::seconds;
     CompareOptions options;
     options.threads = thread_count(a->threads);
+    options.partial = a->partial;
     const Comparison comparison = compare({a->directories.begin(), a->directories.end()}, options);
     for (const std::string& note : comparison.notes) fmt::print(stderr, "kedge: warning: {}\n", note);
     fmt::print("{}", comparison_text(comparison));

@@ -88,7 +88,7 @@ int sweep(const SweepArguments& a) {
   const std::vector<FigureJob> jobs = plan_figure(sweep.figure, options);
   const auto failed = run_all(sweep.figure, jobs, at_once, options.folder, signals);
   if (!failed) return interrupted(command(a));
-  const FigureResult result = summarise_figure(sweep.figure, jobs, thread_count(""));
+  const FigureResult result = summarise_figure(sweep.figure, plan_figure(sweep.figure, options), thread_count(""));
   const std::vector<SweepRow> rows = rank(sweep, result.comparison);
   const std::filesystem::path table = options.folder / "sweep.csv";
   write_file(table, sweep_csv(sweep, rows), Durability::process);
@@ -115,7 +115,7 @@ int reproduce(const Arguments& a) {
 
   const std::optional<std::size_t> failed = run_all(figure, jobs, at_once, options.folder, signals);
   if (!failed) return interrupted(command(a, options.folder));
-  const FigureResult result = summarise_figure(figure, jobs, thread_count(""));
+  const FigureResult result = summarise_figure(figure, plan_figure(figure, options), thread_count(""));
   for (const std::string& note : result.comparison.notes) fmt::print(stderr, "kedge: warning: {}\n", note);
   write_figure(figure, result, command(a, options.folder), options.folder);
   for (const Verdict& verdict : result.verdicts)

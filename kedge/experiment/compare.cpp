@@ -59,6 +59,9 @@ RunData read_run(const fs::path& directory) {
   const fs::path metrics_file = directory / "metrics.csv";
   if (run.status.iterations == 0) return run;
   const MetricsTable metrics = read_metrics(metrics_file);
+  if (metrics.rows.size() < static_cast<std::size_t>(run.status.iterations))
+    throw InputError(fmt::format("{}: is damaged: it has {} of {} iterations", metrics_file.string(),
+                                 metrics.rows.size(), run.status.iterations));
   run.rollouts = column(metrics, "rollouts_total", metrics_file);
   run.returns = column(metrics, "return_mean", metrics_file);
   run.median_returns = column(metrics, "return_median", metrics_file);
@@ -100,7 +103,9 @@ Estimate estimate(const std::vector<double>& values, const Statistic& statistic)
   return {statistic(values), bootstrap_interval({values}, statistic)};
 }
 
-std::vector<CurvePoint> group_curve(const std::vector<const RunData*>& runs) {
+std::vector<CurvePoint> group_curve(std::vector<const RunData*> runs) {
+  std::erase_if(runs, [](const RunData* run) { return run->returns.empty(); });
+  if (runs.empty()) return {};
   std::size_t length = std::numeric_limits<std::size_t>::max();
   bool timed = true;
   for (const RunData* run : runs) {
@@ -144,6 +149,19 @@ void evaluate_final(const RunData& run, const CompareOptions& options, ComparedR
   if (!loaded.task.success.empty()) result.final_success = evaluation->success_rate();
 }
 
+/// @throws InputError if a group lacks a seed that another has
+void require_equal_seeds(const std::vector<ComparisonGroup>& groups) {
+  const auto has = [](const ComparisonGroup& group, std::uint64_t seed) {
+    return std::any_of(group.runs.begin(), group.runs.end(), [&](const ComparedRun& r) { return r.seed == seed; });
+  };
+  for (const ComparisonGroup& some : groups)
+    for (const ComparedRun& run : some.runs)
+      for (const ComparisonGroup& other : groups)
+        if (!has(other, run.seed))
+          throw InputError(fmt::format("'{}' has no run of seed {}, but '{}' has; --partial compares what is there",
+                                       other.label, run.seed, some.label));
+}
+
 std::string number(double value) { return fmt::format("{}", value); }
 
 }  // namespace
@@ -157,15 +175,16 @@ Comparison compare(const std::vector<fs::path>& directories, const CompareOption
     const fs::path canonical = fs::canonical(directory);
     if (std::find(seen.begin(), seen.end(), canonical) != seen.end()) continue;
     seen.push_back(canonical);
+    if (!fs::exists(directory / "run.toml"))
+      throw InputError(fmt::format("{}: is not a run directory: it has no run.toml", directory.string()));
     try {
       runs.push_back(read_run(directory));
     } catch (const InputError& e) {
-      if (!fs::exists(directory / "run.toml"))
-        throw InputError(fmt::format("{}: is not a run directory: it has no run.toml", directory.string()));
+      if (!options.partial) throw;
       result.notes.push_back(fmt::format("left out: {}", e.what()));
       continue;
     }
-    if (runs.back().returns.empty()) {
+    if (runs.back().returns.empty() && runs.back().status.state != RunState::failed) {
       result.notes.push_back(fmt::format("left out: {}: no iteration is completed", directory.string()));
       runs.pop_back();
     }
@@ -232,6 +251,7 @@ Comparison compare(const std::vector<fs::path>& directories, const CompareOption
         try {
           evaluate_final(*run, options, compared);
         } catch (const InputError& e) {
+          if (!options.partial) throw;
           result.notes.push_back(fmt::format("final policy not evaluated: {}", e.what()));
         }
       }
@@ -243,6 +263,7 @@ Comparison compare(const std::vector<fs::path>& directories, const CompareOption
     }
     result.groups.push_back(std::move(group));
   }
+  if (!options.partial) require_equal_seeds(result.groups);
   return result;
 }
 

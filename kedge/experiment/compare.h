@@ -45,23 +45,25 @@ struct ComparedRun {
 struct ComparisonGroup {
   std::string label;              ///< algorithm, and the options in which the groups differ
   std::vector<ComparedRun> runs;  ///< by seed
-  std::vector<CurvePoint> curve;  ///< the iterations that every run of the group has completed
+  std::vector<CurvePoint> curve;  ///< the iterations that every run of the group has completed, if any
 };
 
 struct Comparison {
   std::string task;
   std::vector<ComparisonGroup> groups;  ///< in the order in which the directories were given
-  std::vector<std::string> notes;       ///< one line each: runs that are left out, damaged, or not finished
+  std::vector<std::string> notes;       ///< one line each: runs that are left out, or not finished
 };
 
 struct CompareOptions {
   bool evaluate_final = true;  ///< run the final policies
   int final_rollouts = 20;
   int threads = 1;
+  bool partial = false;  ///< leave out what is damaged, with a note, and let groups have different seeds
 };
 
-/// Reads and summarises runs. Damaged runs are named in `notes` and left out.
-/// @throws InputError if no run is left, if the runs learned different tasks, or if a directory is not a run
+/// Reads and summarises runs. A run that failed before it completed an iteration has no part in the curve of its group.
+/// @throws InputError if the runs learned different tasks, if a directory is not a run or nothing is left, and, unless
+/// `partial`, if a run is damaged or a group lacks a seed that another has
 Comparison compare(const std::vector<std::filesystem::path>& directories, const CompareOptions& options);
 
 /// Points of a curve that a table shows: the first, the last, and those between at equal distances.

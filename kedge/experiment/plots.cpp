@@ -85,6 +85,7 @@ std::string curves_script(const Comparison& comparison, CurveAxis axis) {
   std::string plots;
   for (std::size_t g = 0; g < comparison.groups.size(); ++g) {
     const ComparisonGroup& group = comparison.groups[g];
+    if (group.curve.empty()) continue;  // every run failed at once
     script += fmt::format("$curve{} << EOD\n", g);
     for (const CurvePoint& p : group.curve) {
       if (!std::isfinite(p.median.value) || !std::isfinite(p.lower_quartile)) continue;
@@ -98,7 +99,7 @@ std::string curves_script(const Comparison& comparison, CurveAxis axis) {
     plots += fmt::format(
         "{0}$curve{1} using 1:3:4 with filledcurves lc rgb '{2}' notitle, $curve{1} using 1:5 with lines lw 1 dt 2 lc "
         "rgb '{2}' notitle, $curve{1} using 1:2 with lines lw 2 lc rgb '{2}' title \"{3} ({4} seed{5})\"",
-        g == 0 ? "plot " : ", ", g, colour, group.label, group.runs.size(), group.runs.size() == 1 ? "" : "s");
+        plots.empty() ? "plot " : ", ", g, colour, group.label, group.runs.size(), group.runs.size() == 1 ? "" : "s");
   }
   return script + plots + "\n";
 }

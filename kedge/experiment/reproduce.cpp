@@ -68,6 +68,9 @@ std::vector<std::string> arguments_for(const TrainRequest& request, const RunFil
     throw InputError(fmt::format("{}: another process is training it", directory.string()));
   if (status.state == RunState::damaged)
     throw InputError(fmt::format("{}: {}; remove it to run it again", directory.string(), status.detail));
+  if (status.iterations > iterations_of(wanted))
+    throw InputError(fmt::format("{}: has {} iterations, the figure says {}; remove it, or choose another --out",
+                                 directory.string(), status.iterations, iterations_of(wanted)));
   if (status.state == RunState::failed || status.iterations >= iterations_of(wanted)) return {};
   return {"resume", directory.string(), "--iterations", std::to_string(iterations_of(wanted))};
 }
@@ -217,24 +220,33 @@ Verdict judge(const Claim& claim, const Comparison& comparison) {
 }
 
 FigureResult summarise_figure(const Figure& figure, const std::vector<FigureJob>& jobs, int threads) {
+  std::size_t missing = 0;
+  const FigureJob* first = nullptr;
+  for (const FigureJob& job : jobs)
+    if (!job.arguments.empty() && missing++ == 0) first = &job;
+  if (first)
+    throw SystemError(
+        fmt::format("{} of {} runs are not there, the first '{}' seed {} (see {}.log); the same command "
+                    "again goes on",
+                    missing, jobs.size(), first->label, first->seed, first->directory.string()));
   FigureResult result;
   result.comparison.task = figure.title;
+  bool any = false;
   for (const FigureRun& run : figure.runs) {
     std::vector<fs::path> directories;
     for (const FigureJob& job : jobs)
-      if (job.label == run.label && fs::exists(job.directory / "run.toml")) directories.push_back(job.directory);
-    if (directories.empty()) {
-      result.comparison.notes.push_back(fmt::format("{}: no runs", run.label));
-      continue;
-    }
+      if (job.label == run.label) directories.push_back(job.directory);
     CompareOptions options;
     options.threads = threads;
     Comparison of_run = compare(directories, options);
     for (std::string& note : of_run.notes) result.comparison.notes.push_back(std::move(note));
     of_run.groups.front().label = run.label;
+    any = any || !of_run.groups.front().curve.empty();
     result.comparison.groups.push_back(std::move(of_run.groups.front()));
   }
-  if (result.comparison.groups.empty()) throw InputError(fmt::format("{}: no run has begun", figure.name));
+  if (!any)
+    throw SystemError(
+        fmt::format("{}: no run has completed an iteration; see {}.log", figure.name, jobs.front().directory.string()));
   for (const Claim& claim : figure.claims) result.verdicts.push_back(judge(claim, result.comparison));
   return result;
 }

@@ -32,7 +32,7 @@ struct ReproduceOptions {
 /// All runs of the figure, seed by seed: where one stops early, all curves have the same seeds. Runs that are there are
 /// continued or kept.
 /// @throws InputError if a task, an algorithm or an option is wrong, or if a directory holds another run than the figure
-/// says
+/// says, or a longer one
 std::vector<FigureJob> plan_figure(const Figure& figure, const ReproduceOptions& options);
 
 /// Told of each job that has ended: its place in `jobs`, and the exit code.
@@ -63,7 +63,10 @@ struct FigureResult {
 /// Holds a claim against the runs.
 Verdict judge(const Claim& claim, const Comparison& comparison);
 
-/// Reads the runs that have completed iterations. @throws InputError if there are none
+/// Reads the runs.
+/// @param jobs as planned after they were run
+/// @throws SystemError if one is still to be done, or if none completed an iteration
+/// @throws InputError if one is damaged
 FigureResult summarise_figure(const Figure& figure, const std::vector<FigureJob>& jobs, int threads);
 
 /// The measure for each run of a group; a run that did not get there counts as minus infinity.

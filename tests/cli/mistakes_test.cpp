@@ -185,7 +185,8 @@ TEST_F(Mistakes, RunDirectories) {
       {{"evaluate", "text.h5", "--task", "double_link"}, "text.h5"},
       {{"evaluate", "good/checkpoint.h5"}, "checkpoint.h5"},
       {{"evaluate", "good/policy.h5", "--set", "task.horizon=31"}, "the policy has 30 steps"},
-      {{"compare", "truncated"}, "no run to compare; left out: truncated"},
+      {{"compare", "truncated"}, "truncated/checkpoint.h5: is damaged"},
+      {{"compare", "truncated", "--partial"}, "no run to compare; left out: truncated"},
       {{"compare", "bad_toml"}, "bad_toml"},
   });
 }

@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <chrono>
+#include <regex>
 #include <thread>
 
 #include "program.h"
@@ -79,6 +80,64 @@ TEST(Reproduce, GoesOnAfterAnInterruptionToTheSameResult) {
   ASSERT_EQ(run(whole, {.directory = scratch.path()}).code, 0);
   for (const char* file : {"with/s100/metrics.csv", "without_entropy/s101/metrics.csv", "final.csv"})
     EXPECT_EQ(read(scratch.path() / "out" / file), read(scratch.path() / "whole" / file)) << file;
+}
+
+TEST(Reproduce, RefusesRunsThatAreDamagedOrLonger) {
+  const Scratch scratch;
+  write(scratch.path() / "small.toml", figure(3));
+  ASSERT_EQ(run(kCommand, {.directory = scratch.path()}).code, 0);
+  const std::string page = read(scratch.path() / "out/README.md");
+  const auto refused = [&](const std::string& why) {
+    const Outcome o = run(kCommand, {.directory = scratch.path()});
+    EXPECT_EQ(o.code, 2);
+    EXPECT_EQ(o.error_lines().size(), 1U) << o.err;
+    EXPECT_THAT(o.err, HasSubstr(why));
+    EXPECT_EQ(read(scratch.path() / "out/README.md"), page);
+  };
+  const fs::path of_run = scratch.path() / "out/with/s101";
+  const auto metrics = read(of_run / "metrics.csv"), task = read(of_run / "task/task.toml"),
+             checkpoint = read(of_run / "checkpoint.h5"), policy = read(of_run / "policy.h5");
+
+  write(scratch.path() / "small.toml", figure(2));
+  refused("out/with/s100: has 3 iterations, the figure says 2; remove it");
+  write(scratch.path() / "small.toml", figure(3));
+
+  fs::remove(of_run / "metrics.csv");
+  refused("out/with/s101/metrics.csv: cannot be read");
+  write(of_run / "metrics.csv", metrics);
+  write(of_run / "task/task.toml", std::regex_replace(task, std::regex("horizon = 25"), "horizon = 24"));
+  refused("out/with/s101/task: the run's copy of its task was changed");
+  write(of_run / "task/task.toml", task);
+  fs::remove(of_run / "policy.h5");
+  refused("out/with/s101/policy.h5: cannot be read");
+  write(of_run / "policy.h5", policy);
+  write(of_run / "checkpoint.h5", checkpoint.substr(0, 1000));
+  refused("out/with/s101/checkpoint.h5: is damaged");
+  write(of_run / "checkpoint.h5", checkpoint);
+
+  ASSERT_EQ(run(kCommand, {.directory = scratch.path()}).code, 0);
+  EXPECT_EQ(read(scratch.path() / "out/README.md"), page);
+}
+
+TEST(Reproduce, CountsARunThatFailsAtOnceAsTheWorst) {
+  const Scratch scratch;
+  // Fitting the dynamics of 4 observations and 2 actions needs 7 rollouts.
+  const std::string text =
+      "kedge = 1\ntitle = \"Small\"\ntask = \"double_link\"\nalgorithm = \"gps\"\nset = [\"task.horizon=25\", "
+      "\"iterations=2\", \"ridge=0\"]\n[[run]]\nlabel = \"few\"\nset = [\"rollouts=5\"]\n";
+  write(scratch.path() / "small.toml", text + "[[run]]\nlabel = \"enough\"\nset = [\"rollouts=10\"]\n");
+  const Outcome o = run(kCommand, {.directory = scratch.path()});
+  EXPECT_EQ(o.code, 0) << o.err;
+  EXPECT_THAT(o.out, HasSubstr("2 runs failed"));
+  EXPECT_THAT(read(scratch.path() / "out/README.md"), HasSubstr("| few | 2 | -inf [-inf, -inf], -inf | 0 of 2 |"));
+  EXPECT_THAT(read(scratch.path() / "out/final.csv"), HasSubstr("\"few\",1,failed,0,0,,"));
+  EXPECT_THAT(read(scratch.path() / "out/curves.svg"), HasSubstr("enough (2 seeds)"));
+
+  write(scratch.path() / "small.toml", text);
+  fs::remove_all(scratch.path() / "out");
+  const Outcome nothing = run(kCommand, {.directory = scratch.path()});
+  EXPECT_EQ(nothing.code, 3);
+  EXPECT_THAT(nothing.err, HasSubstr("no run has completed an iteration; see out/few/s0.log"));
 }
 
 TEST(Reproduce, LeavesOutTheCurvesOverSecondsWhereTimesAreLost) {

@@ -140,7 +140,7 @@ TEST_F(Verbs, EvaluateWritesTrajectories) {
 }
 
 TEST_F(Verbs, CompareGroupsSeedsAndSeparatesOptions) {
-  const Outcome o = kedge({"compare", "a", "b", "c", "a", "--csv", "curves.csv", "--svg", "curves.svg"});
+  const Outcome o = kedge({"compare", "a", "b", "c", "a", "--partial", "--csv", "curves.csv", "--svg", "curves.svg"});
   EXPECT_EQ(o.code, 0) << o.err;
   EXPECT_THAT(o.out, HasSubstr("3 runs in 2 groups"));
   EXPECT_THAT(o.out, HasSubstr("moto epsilon=0.05  (2 seeds: 1, 2)"));
@@ -159,14 +159,36 @@ TEST_F(Verbs, CompareGroupsSeedsAndSeparatesOptions) {
   EXPECT_THAT(read(path("seconds.svg")), HasSubstr("wall time, s"));
 }
 
-TEST_F(Verbs, CompareNamesDamagedRunsAndGoesOn) {
-  fs::copy(path("b"), path("damaged"), fs::copy_options::recursive);
-  fs::resize_file(path("damaged/checkpoint.h5"), 1000);
-  const Outcome o = kedge({"compare", "a", "damaged"});
+TEST_F(Verbs, CompareRefusesDamagedRunsOrLeavesThemOut) {
+  const auto refused = [&](const std::string& run, const std::string& why) {
+    const Outcome o = kedge({"compare", "a", run, "--svg", "refused.svg"});
+    EXPECT_EQ(o.code, 2) << run;
+    EXPECT_EQ(o.error_lines().size(), 1U) << o.err;
+    EXPECT_THAT(o.err, HasSubstr(why));
+    EXPECT_FALSE(fs::exists(path("refused.svg")));
+  };
+  for (const char* name : {"cut", "lost_rows", "no_policy"})
+    fs::copy(path("b"), path(name), fs::copy_options::recursive);
+  fs::resize_file(path("cut/checkpoint.h5"), 1000);
+  refused("cut", "cut/checkpoint.h5: is damaged");
+  const std::string rows = read(path("lost_rows/metrics.csv"));
+  write(path("lost_rows/metrics.csv"), rows.substr(0, rows.find('\n', rows.find('\n') + 1) + 1));
+  refused("lost_rows", "lost_rows/metrics.csv: is damaged: it has 1 of 6 iterations");
+  fs::remove(path("no_policy/policy.h5"));
+  refused("no_policy", "no_policy/policy.h5: cannot be read");
+
+  const Outcome o = kedge({"compare", "a", "cut", "--partial"});
   EXPECT_EQ(o.code, 0) << o.err;
   EXPECT_THAT(o.out, HasSubstr("1 run in 1 group"));
-  EXPECT_THAT(o.err, HasSubstr("left out: damaged"));
+  EXPECT_THAT(o.err, HasSubstr("left out: cut"));
   EXPECT_EQ(o.error_lines().size(), 1U);
+}
+
+TEST_F(Verbs, CompareRefusesGroupsOfDifferentSeeds) {
+  const Outcome o = kedge({"compare", "a", "c", "b"});
+  EXPECT_EQ(o.code, 2);
+  EXPECT_EQ(o.error_lines().size(), 1U);
+  EXPECT_THAT(o.err, HasSubstr("'moto epsilon=0.1' has no run of seed 2, but 'moto epsilon=0.05' has"));
 }
 
 TEST_F(Verbs, CompareCountsEqualRunsOnce) {

@@ -215,6 +215,12 @@ TEST_F(FigureFile, SaysWhatToRun) {
   EXPECT_THAT(jobs[5].arguments,
               testing::ElementsAre("train", "double_link", "--algorithm", "moto", "--seed", "102", "--out",
                                    jobs[5].directory.string(), "--set", "iterations=2", "--set", "epsilon=0.1"));
+  try {
+    (void)summarise_figure(figure, jobs, 1);
+    ADD_FAILURE() << "summarised without runs";
+  } catch (const SystemError& e) {
+    EXPECT_THAT(e.what(), HasSubstr("6 of 6 runs are not there, the first 'A' seed 100"));
+  }
   const auto quick = plan_figure(figure, {.seeds = {}, .quick = true, .folder = folder_ / "runs"});
   ASSERT_EQ(quick.size(), 2U);
   EXPECT_EQ(quick[0].arguments.back(), "iterations=1");

@@ -16,13 +16,6 @@ Index observed_at(const Task& task, Index i) {
   return found == task.observation.end() ? -1 : found - task.observation.begin();
 }
 
-/// The action that drives control i; -1: none, it stays 0.
-Index driver_of(const Task& task, Index i) {
-  for (Index action = task.da() - 1; action >= 0; --action)
-    if (task.control_index[static_cast<std::size_t>(action)] == i) return action;
-  return -1;
-}
-
 /// Residuals at z and their derivative, r(z) = r + J (z - mean).
 struct Linearised {
   VectorXd r;  ///< [residuals]
@@ -58,13 +51,15 @@ Linearised linearise(const Task& task, const Residual& spec, const VectorXd& z) 
   return {spec.matrix * value - spec.target, spec.matrix * derivative};
 }
 
-/// A norm as value + slope d + curvature d^2 / 2, d the distance from r.
-struct Parabola {
-  double value, slope, curvature;
-};
+}  // namespace
 
-/// @param variance of r >= 0; only the absolute value asks for it
-Parabola expand(const CostTerm& term, double r, double variance) {
+Index driver_of(const Task& task, Index i) {
+  for (Index action = task.da() - 1; action >= 0; --action)
+    if (task.control_index[static_cast<std::size_t>(action)] == i) return action;
+  return -1;
+}
+
+NormExpansion expand_norm(const CostTerm& term, double r, double variance) {
   switch (term.norm) {
     case Norm::quadratic: return {r * r, 2.0 * r, 2.0};
     case Norm::smooth: {
@@ -79,8 +74,6 @@ Parabola expand(const CostTerm& term, double r, double variance) {
   const double slope = std::erf(u / std::numbers::sqrt2), curvature = 2.0 * density / std;
   return {r * slope + 2.0 * std * density - 0.5 * curvature * variance, slope, curvature};
 }
-
-}  // namespace
 
 void require_expandable(const Task& task) {
   for (const CostTerm& term : task.cost) {
@@ -106,7 +99,7 @@ Quadratic cost_expansion(const Task& task, int t, const Moments& z) {
     for (Index j = 0; j < r.size(); ++j) {
       const VectorXd direction = J.row(j).transpose();
       const double variance = std::max(0.0, direction.dot(z.cov * direction)), at = direction.dot(z.mean);
-      const Parabola p = expand(term, r[j], variance);
+      const NormExpansion p = expand_norm(term, r[j], variance);
       const double w = term.weight[j];
       q.c += w * (p.value - p.slope * at + 0.5 * p.curvature * at * at);
       q.g += w * (p.slope - p.curvature * at) * direction;

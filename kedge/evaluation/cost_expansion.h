@@ -21,4 +21,14 @@ void require_expandable(const Task& task);
 /// @param z mean and covariance of z at this step
 Quadratic cost_expansion(const Task& task, int t, const Moments& z);
 
+/// A norm around r as value + slope d + curvature d^2 / 2, d the distance from r.
+struct NormExpansion {
+  double value, slope, curvature;
+};
+/// @param variance of r >= 0; only the absolute value asks for it
+NormExpansion expand_norm(const CostTerm& term, double r, double variance);
+
+/// The action that drives control i: the last one that names it; -1: none, it stays 0.
+Index driver_of(const Task& task, Index i);
+
 }  // namespace kedge

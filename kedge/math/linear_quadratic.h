@@ -1,4 +1,5 @@
-// Local models of a trajectory: linear-Gaussian dynamics and the moments that they carry on. Costs are `Quadratic` (hermite.h).
+// Local models of a trajectory: linear-Gaussian dynamics and the moments that they carry on, with costs as `Quadratic`
+// (hermite.h); costs as deviations from a nominal state and action.
 #pragma once
 
 #include "kedge/core/types.h"
@@ -16,6 +17,26 @@ struct LinearDynamics {
 struct Moments {
   VectorXd mean;  ///< [n]
   MatrixXd cov;   ///< [n, n] symmetric, positive semidefinite
+};
+
+/// Cost of one step around a nominal state and action, minimised:
+///   q(dx, du) = c + x'dx + u'du + dx'xx dx / 2 + du'ux dx + du'uu du / 2
+struct StageCost {
+  double c = 0.0;
+  VectorXd x;   ///< [ndx]
+  VectorXd u;   ///< [da]
+  MatrixXd xx;  ///< [ndx, ndx] symmetric
+  MatrixXd ux;  ///< [da, ndx]
+  MatrixXd uu;  ///< [da, da] symmetric
+
+  static StageCost zero(Index ndx, Index da) {
+    return {0.0,
+            VectorXd::Zero(ndx),
+            VectorXd::Zero(da),
+            MatrixXd::Zero(ndx, ndx),
+            MatrixXd::Zero(da, ndx),
+            MatrixXd::Zero(da, da)};
+  }
 };
 
 }  // namespace kedge

@@ -7,6 +7,7 @@
 
 #include "kedge/core/errors.h"
 #include "kedge/core/parallel.h"
+#include "kedge/rollout/success_meter.h"
 
 namespace kedge {
 
@@ -16,31 +17,6 @@ namespace {
 struct Worker {
   std::unique_ptr<System> system;
   VectorXd x, u, y;
-};
-
-/// Reads the task's success measure off a rollout while it runs.
-class SuccessMeter {
- public:
-  explicit SuccessMeter(const Task& task) : spec_(task.success.empty() ? nullptr : &task.success[0]) {
-    if (spec_) r_.resize(spec_->residual.target.size());
-  }
-  void add(int t, VectorIn x, VectorIn a, VectorIn u, VectorIn y) {
-    if (!spec_ || !spec_->active[static_cast<std::size_t>(t)]) return;
-    residual(spec_->residual, x, a, u, y, r_);
-    sum_ += r_.lpNorm<1>();
-    largest_ = std::max(largest_, r_.lpNorm<Eigen::Infinity>());
-    count_ += r_.size();
-  }
-  [[nodiscard]] double value() const {
-    if (count_ == 0) return std::numeric_limits<double>::quiet_NaN();
-    return spec_->statistic == Success::Statistic::max_abs ? largest_ : sum_ / static_cast<double>(count_);
-  }
-
- private:
-  const Success* spec_;
-  VectorXd r_;
-  double sum_ = 0.0, largest_ = 0.0;
-  Index count_ = 0;
 };
 
 /// Index of the stream of step t; step 0 draws the initial state, step t + 1 the noise of action t.

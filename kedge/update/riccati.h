@@ -1,0 +1,86 @@
+// The backward pass of iLQR: linear-quadratic control around a trajectory [Tassa2014; Levine2013, Sec. 4]. With V' the
+// value at t+1,
+//
+//   Q_x = q.x + A'V'_x        Q_xx = q.xx + A'V'_xx A
+//   Q_u = q.u + B'V'_x        Q_ux = q.ux + B'V'_xx A        Q_uu = q.uu + B'V'_xx B
+//   k = argmin Q_u'k + k'H k / 2  (within bounds)            H = Q_uu + lambda diag(R)
+//   K = -H^-1 Q_ux            rows of actions that a bound holds: 0
+//   V_x  = Q_x  + Q_ux'k + K'(Q_uu k + Q_u)
+//   V_xx = Q_xx + K'Q_uu K + K'Q_ux + Q_ux'K
+//
+// V is the value of exactly these gains, whatever lambda. Without second derivatives of the dynamics: iLQR, not DDP.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "kedge/math/box_qp.h"
+#include "kedge/math/linear_quadratic.h"
+
+namespace kedge {
+
+enum class RiccatiStatus {
+  ok,
+  not_positive_definite,  ///< H is not, at `step`
+  not_finite,             ///< a number of Q is not finite, at `step`
+  undecided_bounds,       ///< which bounds hold cannot be decided in double precision, at `step`
+};
+const char* to_string(RiccatiStatus status);
+
+struct RiccatiOptions {
+  double lambda = 0.0;  ///< regularisation, >= 0
+  VectorXd R;           ///< [da] > 0, its units: curvature of the cost by each action
+  MatrixXd low, high;   ///< [da, T] bounds on k_t, low <= high; empty: none
+  bool soft = false;    ///< value of the maximum-entropy problem; asks for lambda = 0 and no bounds
+};
+
+/// Gains, value and what decided. Reused from call to call, nothing is allocated for a problem of the same size.
+struct Riccati {
+  RiccatiStatus status = RiccatiStatus::ok;
+  int step = -1;            ///< where it failed
+  double eigenvalue = 0.0;  ///< smallest one of H there
+
+  MatrixXd k;                 ///< [da, T]
+  std::vector<MatrixXd> K;    ///< [T] [da, ndx]
+  std::vector<MatrixXd> Quu;  ///< [T] [da, da] without regularisation
+  /// V_t(dx) = value_t + V_x'dx + dx'V_xx dx / 2, [T+1]. Soft (costs minimised; [Levine2013] with its sign turned, see
+  /// docs/algorithms/ilqr.md): V = -log of the integral of exp(-Q) over actions = min Q - da log(2 pi) / 2 + log|Quu| / 2.
+  VectorXd value;
+  std::vector<VectorXd> Vx;
+  std::vector<MatrixXd> Vxx;
+  /// The model's change of the total cost if k is taken times `a`, exactly, whatever lambda and bounds:
+  /// a linear + a^2 quadratic, with linear <= 0 <= quadratic where the cost is convex.
+  double linear = 0.0, quadratic = 0.0;
+
+  struct Scratch {
+    VectorXd Qx, Qu, QuuK_k, p, p_x, p_u;
+    MatrixXd Qxx, Qux, H, VA, VB, QuuK;
+    Eigen::LLT<MatrixXd> factor;
+    BoxQp qp;
+  } scratch;
+};
+
+/// @param A [T] [ndx, ndx]  @param B [T] [ndx, da]  @param cost [T+1]
+/// @return solution.status == ok; if not, only status, step and eigenvalue count
+[[nodiscard]] bool riccati(const std::vector<MatrixXd>& A, const std::vector<MatrixXd>& B,
+                           const std::vector<StageCost>& cost, const RiccatiOptions& options, Riccati& solution);
+
+/// One sentence with the numbers that decided.
+std::string describe_failure(const Riccati& solution, double lambda);
+
+/// Quu^-1 of every step: the covariance of the soft-optimal policy. @param Quu [T] positive definite
+std::vector<MatrixXd> policy_covariances(const std::vector<MatrixXd>& Quu);
+
+/// The gradient of the total cost by the actions of an open-loop trajectory, by the adjoint recursion
+///   p_T = q_T.x,  p_t = q_t.x + A'p_{t+1},  g_t = q_t.u + B'p_{t+1}.   @return [da, T]
+MatrixXd action_gradient(const std::vector<MatrixXd>& A, const std::vector<MatrixXd>& B,
+                         const std::vector<StageCost>& cost);
+
+/// Covariances of the states under N(K dx, Sigma) and the linear dynamics, in tangent coordinates; their mean is 0:
+///   S_{t+1} = (A + B K) S_t (A + B K)' + B Sigma B' + Sf                  [Levine2013, Sec. 4]
+/// @param S0, Sf [ndx, ndx] of the start, and of the noise that each step adds  @return [T+1]
+std::vector<MatrixXd> state_marginals(const std::vector<MatrixXd>& A, const std::vector<MatrixXd>& B,
+                                      const std::vector<MatrixXd>& K, const std::vector<MatrixXd>& Sigma, MatrixIn S0,
+                                      MatrixIn Sf);
+
+}  // namespace kedge

@@ -30,12 +30,12 @@ TaskFile task_of(const Arguments& a, const fs::path& run_directory) {
     const Assignment set = parse_assignment(text);
     overrides.emplace_back(set.key.starts_with("task.") ? set.key.substr(5) : set.key, set.value);
   }
-  if (!a.task.empty()) return load_task(find_task(a.task).string(), overrides);
+  if (!a.task.empty()) return open_task(find_task(a.task), overrides);
   if (!fs::exists(run_directory / "run.toml"))
     throw InputError(fmt::format("{}: lies in no run directory; name its task with --task", a.what));
   TaskFile task = load_run_task(run_directory, read_run_file(run_directory));
   // The policy is tried on a changed task: another torque limit, another start.
-  return overrides.empty() ? std::move(task) : load_task((run_directory / "task" / "task.toml").string(), overrides);
+  return overrides.empty() ? std::move(task) : open_task(run_directory / "task" / "task.toml", overrides);
 }
 
 int evaluate_and_print(const Arguments& a) {

@@ -158,6 +158,33 @@ std::string task_text(const Task& task) {
   return text;
 }
 
+std::string demonstration_text(const TaskFile& file, const DemonstrationReport& report) {
+  const Task& task = file.task;
+  const int steps = report.batch.horizon;
+  std::string text =
+      fmt::format("{}: {} steps of {} s = {} s by {}\n", task.name, steps, number_text(task.control_step),
+                  number_text(steps * task.control_step), file.demonstration_text);
+  for (const DemonstratedTerm& term : report.terms) {
+    text += fmt::format("  {:<12} cost {}", term.name, number_text(term.cost));
+    if (term.mean.size() == 1)
+      text += fmt::format("  mean {}, target {}", number_text(term.mean[0]), number_text(term.target[0]));
+    else if (term.mean.size() > 1)
+      text += fmt::format("  rms {}", vector_text(term.rms));
+    text += "\n";
+  }
+  text += fmt::format("  return       {}\n", number_text(-report.batch.cost.sum()));
+  if (!task.success.empty() && report.batch.usable(0)) {
+    const double value = report.batch.success[0], limit = task.success.front().below;
+    text += fmt::format("  success      {}   {} (value {}, limit {})\n", value < limit ? "yes" : "no",
+                        task.success.front().text, number_text(value), number_text(limit));
+  }
+  text += report.replay_error == 0.0
+              ? "  replay       the simulation repeats every step exactly\n"
+              : fmt::format("  replay       the simulation differs from the recorded steps by up to {}\n",
+                            number_text(report.replay_error));
+  return text;
+}
+
 std::string comparison_text(const Comparison& comparison) {
   std::size_t runs = 0;
   for (const ComparisonGroup& group : comparison.groups) runs += group.runs.size();

@@ -4,7 +4,9 @@
 #include <string>
 
 #include "kedge/experiment/compare.h"
+#include "kedge/experiment/demonstrate.h"
 #include "kedge/experiment/evaluate.h"
+#include "kedge/experiment/tasks.h"
 
 namespace kedge::cli {
 
@@ -13,6 +15,9 @@ std::string evaluation_json(const Task& task, const Evaluation& evaluation, std:
 
 /// Sizes, limits, start, cost terms with their steps, success.
 std::string task_text(const Task& task);
+
+/// What a demonstration reaches, term by term.
+std::string demonstration_text(const TaskFile& file, const DemonstrationReport& report);
 
 std::string comparison_text(const Comparison& comparison);
 

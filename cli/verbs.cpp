@@ -30,6 +30,10 @@ const std::vector<Verb>& verbs() {
        "\nExamples:\n  kedge evaluate runs/double_link-moto-s1 --deterministic\n"
        "  kedge evaluate policy.h5 --task double_link --rollouts 1000 --json\n",
        add_evaluate},
+      {"demonstrate", "runs a task's hand-made controller, or plays its recording, and writes the trajectory",
+       "\nExamples:\n  kedge demonstrate walker -o walk.h5\n"
+       "  kedge demonstrate walker --set task.demonstration.gait=high_step -o high.h5\n",
+       add_demonstrate},
       {"compare", "shows learning curves and statistics over runs; runs that differ only in their seed form a group",
        "\nExamples:\n  kedge compare runs/*\n  kedge compare runs/* --csv curves.csv --svg curves.svg\n", add_compare},
       {"reproduce", "a figure of a paper: its runs, its curves, verdicts on its claims",

@@ -10,6 +10,7 @@
 
 #include "kedge/core/errors.h"
 #include "kedge/experiment/atomic_file.h"
+#include "kedge/experiment/trajectory_file.h"
 #include "kedge/mujoco/toml_value.h"
 
 namespace kedge {
@@ -96,6 +97,10 @@ fs::path find_task(const std::string& name_or_path) {
                                hint(name_or_path, names)));
 }
 
+TaskFile open_task(const fs::path& file, const std::vector<Override>& overrides) {
+  return load_task(file.string(), overrides, load_demonstration);
+}
+
 void copy_task(const TaskFile& task, const fs::path& directory) {
   const fs::path copy = directory / kCopy, common = common_folder(task.files);
   on_disk([&] {
@@ -107,8 +112,12 @@ void copy_task(const TaskFile& task, const fs::path& directory) {
     }
   });
   toml::table resolved = toml::parse(task.resolved_toml);
-  resolved.insert_or_assign("model",
-                            (fs::path(kModel) / fs::path(task.model_path).lexically_relative(common)).generic_string());
+  const auto copied = [&](const std::string& file) {
+    return (fs::path(kModel) / fs::path(file).lexically_relative(common)).generic_string();
+  };
+  resolved.insert_or_assign("model", copied(task.model_path));
+  if (!task.demonstration_path.empty())
+    resolved["demonstration"].as_table()->insert_or_assign("file", copied(task.demonstration_path));
   write_file(copy / kTaskFile,
              "# The task of this run with every default written out; kedge refuses the run if it is changed.\n" +
                  write_toml(resolved),
@@ -117,7 +126,7 @@ void copy_task(const TaskFile& task, const fs::path& directory) {
 
 TaskFile load_run_task(const fs::path& directory, const RunFile& run) {
   const fs::path file = directory / kCopy / kTaskFile;
-  TaskFile task = load_task(file.string());
+  TaskFile task = open_task(file);
   if (task.digest != run.task_digest)
     throw InputError(fmt::format("{}: the run's copy of its task was changed: digest {}, but the run began with {}",
                                  file.parent_path().string(), task.digest, run.task_digest));

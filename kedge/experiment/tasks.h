@@ -26,7 +26,10 @@ std::vector<BundledTask> bundled_tasks();
 /// @throws InputError that names the known tasks
 std::filesystem::path find_task(const std::string& name_or_path);
 
-/// Copies the task into DIR/task: its resolved file, its model and all that the model reads, so that a run can go on and
+/// `load_task` that reads recordings, for [demonstration] with a `file`.
+TaskFile open_task(const std::filesystem::path& file, const std::vector<Override>& overrides = {});
+
+/// Copies the task into DIR/task: its resolved file, its model and all that the model reads, its recording, so that a run can go on and
 /// be evaluated when the original has moved or changed. What was there is replaced.
 /// @throws SystemError
 void copy_task(const TaskFile& task, const std::filesystem::path& directory);

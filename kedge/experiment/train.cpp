@@ -58,7 +58,7 @@ void observe_everything(const std::string& file, TaskFile& task, std::vector<Ove
     if (sees_all()) return;
     std::vector<Override> with_parts = overrides;
     with_parts.emplace_back("observation.parts", parts);
-    task = load_task(file, with_parts);
+    task = open_task(file, with_parts);
     if (sees_all()) overrides = std::move(with_parts);
   }
 }
@@ -94,7 +94,7 @@ PlannedRun plan_run(const TrainRequest& request) {
   if (request.record_updates && !algorithm.records_updates)
     throw InputError(fmt::format("--record-updates: {} has no updates within trust regions to record", algorithm.name));
 
-  plan.task = load_task(task_file.string(), overrides);
+  plan.task = open_task(task_file, overrides);
   if (algorithm.full_state) observe_everything(task_file.string(), plan.task, overrides);
   algorithm.check_task(plan.task.task);
   file.task = plan.task.task.name;
@@ -143,7 +143,7 @@ OpenRun open_run(const fs::path& path, std::optional<int> iterations) {
       const Assignment override = parse_assignment(text);
       overrides.emplace_back(override.key, override.value);
     }
-    const TaskFile original = load_task(file.task_source.string(), overrides);
+    const TaskFile original = open_task(file.task_source, overrides);
     if (original.digest != file.task_digest)
       throw InputError(
           fmt::format("{}: was killed before it began, and {} has changed since; begin again with kedge train", name,

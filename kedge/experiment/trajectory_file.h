@@ -12,6 +12,7 @@
 
 #include "kedge/core/types.h"
 #include "kedge/experiment/atomic_file.h"
+#include "kedge/system/task.h"
 
 namespace kedge {
 
@@ -19,5 +20,10 @@ namespace kedge {
 /// @throws SystemError
 void save_trajectories(const std::filesystem::path& path, const Batch& batch, const std::string& task,
                        double control_step, Durability durability = Durability::power);
+
+/// The first trajectory of such a file, or of a recording made with other tools: datasets `state` [N, T+1, nx] and `action`
+/// [N, T, da], or [T+1, nx] and [T, da] of one; any number type, finite. Of a rollout that diverged, the steps before.
+/// @throws InputError naming file, dataset, what was found and what is allowed
+Demonstration load_demonstration(const std::filesystem::path& path);
 
 }  // namespace kedge

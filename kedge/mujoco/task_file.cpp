@@ -11,7 +11,9 @@
 #include <tuple>
 
 #include "kedge/core/errors.h"
+#include "kedge/mujoco/demonstration_table.h"
 #include "kedge/mujoco/model_files.h"
+#include "kedge/mujoco/model_parts.h"
 #include "kedge/mujoco/mujoco_system.h"
 #include "kedge/mujoco/toml_value.h"
 
@@ -22,98 +24,6 @@ namespace {
 constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr int kFormat = 1;
 constexpr int kLongestHorizon = 100000;
-
-// ---- the model's parts by name -------------------------------------------------------------------------------------
-
-/// A named piece of one of the model's vectors: entries first ... first + size - 1.
-struct Part {
-  std::string name;  ///< an object without a name goes by its number
-  Index first = 0;
-  Index size = 0;
-};
-
-std::string object_name(const mjModel& m, mjtObj type, Index i) {
-  const char* name = mj_id2name(&m, type, static_cast<int>(i));
-  return name && *name ? name : std::to_string(i);
-}
-
-/// Since 3.x an actuator can have several controls.
-template <class Model>
-std::vector<Part> actuators(const Model& m) {
-  std::vector<Part> parts;
-  if constexpr (requires { m.actuator_ctrladr; }) {
-    for (Index i = 0; i < static_cast<Index>(m.nactuator); ++i)
-      parts.push_back({object_name(m, mjOBJ_ACTUATOR, i), m.actuator_ctrladr[i], m.actuator_ctrlnum[i]});
-  } else {
-    for (Index i = 0; i < static_cast<Index>(m.nu); ++i) parts.push_back({object_name(m, mjOBJ_ACTUATOR, i), i, 1});
-  }
-  return parts;
-}
-
-std::vector<Part> positions(const mjModel& m) {
-  std::vector<Part> parts;
-  for (Index i = 0; i < static_cast<Index>(m.njnt); ++i) {
-    const int type = m.jnt_type[i];
-    parts.push_back({object_name(m, mjOBJ_JOINT, i), m.jnt_qposadr[i],
-                     type == mjJNT_FREE   ? 7
-                     : type == mjJNT_BALL ? 4
-                                          : 1});
-  }
-  return parts;
-}
-
-std::vector<Part> velocities(const mjModel& m) {
-  std::vector<Part> parts;
-  for (Index i = 0; i < static_cast<Index>(m.njnt); ++i) {
-    const int type = m.jnt_type[i];
-    parts.push_back({object_name(m, mjOBJ_JOINT, i), m.jnt_dofadr[i],
-                     type == mjJNT_FREE   ? 6
-                     : type == mjJNT_BALL ? 3
-                                          : 1});
-  }
-  return parts;
-}
-
-std::vector<Part> sensors(const mjModel& m) {
-  std::vector<Part> parts;
-  for (Index i = 0; i < static_cast<Index>(m.nsensor); ++i)
-    parts.push_back({object_name(m, mjOBJ_SENSOR, i), m.sensor_adr[i], m.sensor_dim[i]});
-  return parts;
-}
-
-/// Activations by actuator. Before 2.3.1 they belong to the last actuators, one each.
-template <class Model>
-std::vector<Part> activations(const Model& m) {
-  std::vector<Part> parts;
-  if constexpr (requires { m.actuator_actadr; }) {
-    const Index n = static_cast<Index>(actuators(m).size());
-    for (Index i = 0; i < n; ++i)
-      if (m.actuator_actadr[i] >= 0)
-        parts.push_back({object_name(m, mjOBJ_ACTUATOR, i), m.actuator_actadr[i], m.actuator_actnum[i]});
-  } else {
-    for (Index i = 0; i < m.na; ++i) parts.push_back({object_name(m, mjOBJ_ACTUATOR, m.nu - m.na + i), i, 1});
-  }
-  return parts;
-}
-
-/// The joints' quaternions, as pieces of qpos.
-std::vector<Part> quaternions(const mjModel& m) {
-  std::vector<Part> parts;
-  for (const Part& joint : positions(m))
-    if (joint.size > 1) parts.push_back({joint.name, joint.first + joint.size - 4, 4});
-  return parts;
-}
-
-const Part* find(const std::vector<Part>& parts, const std::string& name) {
-  const auto found = std::find_if(parts.begin(), parts.end(), [&](const Part& part) { return part.name == name; });
-  return found == parts.end() ? nullptr : &*found;
-}
-
-std::vector<std::string> names(const std::vector<Part>& parts) {
-  std::vector<std::string> all;
-  for (const Part& part : parts) all.push_back(part.name);
-  return all;
-}
 
 const Part& find(const Value& where, const std::string& what, const std::vector<Part>& parts, const std::string& name) {
   const Part* part = find(parts, name);
@@ -151,12 +61,11 @@ std::string identifier(const Value& value) {
   return name;
 }
 
-/// The hinge or slide joint that an actuator drives; -1: none.
-Index driven_joint(const mjModel& m, const std::string& actuator) {
-  const std::vector<std::string> all = names(actuators(m));
-  const Index i = std::find(all.begin(), all.end(), actuator) - all.begin();
-  const Index joint = m.actuator_trntype[i] == mjTRN_JOINT ? m.actuator_trnid[2 * i] : -1;
-  return joint >= 0 && (m.jnt_type[joint] == mjJNT_HINGE || m.jnt_type[joint] == mjJNT_SLIDE) ? joint : -1;
+/// The norm of a quaternion.
+bool is_one(double norm) { return std::abs(norm - 1.0) <= 1e-6; }
+
+std::string quaternion_text(const Part& joint, double norm) {
+  return fmt::format("the quaternion of joint \"{}\" must have norm 1, but has {}", joint.name, norm);
 }
 
 /// One text or an array of texts.
@@ -270,6 +179,7 @@ class Reader {
   void joint_limits(const Task& task, toml::table& resolved);
   void observation(Task& task, toml::table& resolved) const;
   void start(Task& task, toml::table& resolved) const;
+  void start_from_demonstration(Task& task) const;
   void cost(Task& task, toml::table& resolved) const;
   void success(Task& task, toml::table& resolved) const;
 
@@ -529,9 +439,16 @@ void Reader::start(Task& task, toml::table& resolved) const {
   const Index nq = static_cast<Index>(m_.nq), nv = static_cast<Index>(m_.nv), na = static_cast<Index>(m_.na);
   const auto given = root_.find("start");
   const Value* section = given ? &*given : nullptr;
-  if (section) section->allow({"distribution", "qpos", "qvel", "act", "qpos_spread", "qvel_spread", "act_spread"});
+  const auto from = section ? section->find("from") : std::nullopt;
+  const bool shown = from && from->choice({"model", "demonstration"}) == 1;
+  if (shown && !root_.find("demonstration")) from->fail("this task has no [demonstration]");
+  if (shown)
+    section->allow({"distribution", "qpos_spread", "qvel_spread", "act_spread", "from"});
+  else if (section)
+    section->allow({"distribution", "qpos", "qvel", "act", "qpos_spread", "qvel_spread", "act_spread", "from"});
 
   toml::table out;
+  if (shown) out.insert("from", from->text());
   const std::vector<std::string> kinds = {"gaussian", "uniform"};
   const auto kind = section ? section->find("distribution") : std::nullopt;
   const std::size_t which = kind ? kind->choice(kinds) : 0;
@@ -541,18 +458,19 @@ void Reader::start(Task& task, toml::table& resolved) const {
   const VectorXd qpos0 = Eigen::Map<const VectorXd>(m_.qpos0, nq);
   const std::vector<Part> q = positions(m_), v = velocities(m_), a = activations(m_);
   VectorXd mean(nq + nv + na), spread(nq + nv + na);
-  mean.head(nq) = state_part(section, "qpos", q, qpos0, &Value::number, out);
-  mean.segment(nq, nv) = state_part(section, "qvel", v, VectorXd::Zero(nv), &Value::number, out);
-  mean.tail(na) = state_part(section, "act", a, VectorXd::Zero(na), &Value::number, out);
+  mean << qpos0, VectorXd::Zero(nv + na);
+  if (!shown) {
+    mean.head(nq) = state_part(section, "qpos", q, mean.head(nq), &Value::number, out);
+    mean.segment(nq, nv) = state_part(section, "qvel", v, mean.segment(nq, nv), &Value::number, out);
+    mean.tail(na) = state_part(section, "act", a, mean.tail(na), &Value::number, out);
+  }
   spread.head(nq) = state_part(section, "qpos_spread", q, VectorXd::Zero(nq), &Value::not_negative, out);
   spread.segment(nq, nv) = state_part(section, "qvel_spread", v, VectorXd::Zero(nv), &Value::not_negative, out);
   spread.tail(na) = state_part(section, "act_spread", a, VectorXd::Zero(na), &Value::not_negative, out);
 
   for (const Part& joint : quaternions(m_)) {
-    const double norm = mean.segment(joint.first, 4).norm();
-    if (!(std::abs(norm - 1.0) <= 1e-6))
-      section->require("qpos").fail(
-          fmt::format("the quaternion of joint \"{}\" must have norm 1, but has {}", joint.name, norm));
+    if (const double norm = mean.segment(joint.first, 4).norm(); !is_one(norm))
+      section->require("qpos").fail(quaternion_text(joint, norm));
     if (!spread.segment(joint.first, 4).isZero(0.0))
       section->require("qpos_spread")
           .fail(fmt::format(
@@ -562,6 +480,16 @@ void Reader::start(Task& task, toml::table& resolved) const {
   task.start.mean = mean;
   task.start.spread = spread;
   resolved.insert("start", std::move(out));
+}
+
+void Reader::start_from_demonstration(Task& task) const {
+  const auto section = root_.find("start");
+  const auto from = section ? section->find("from") : std::nullopt;
+  if (!from || from->text() != "demonstration") return;
+  task.start.mean = task.demonstration->state.col(0);
+  for (const Part& joint : quaternions(m_))
+    if (const double norm = task.start.mean.segment(joint.first, 4).norm(); !is_one(norm))
+      from->fail(quaternion_text(joint, norm));
 }
 
 Residual Reader::residual(const Value& section, toml::table& resolved) const {
@@ -685,14 +613,14 @@ bool first_step_succeeds(const Task& task) {
 
 }  // namespace
 
-TaskFile load_task(const std::string& path, const std::vector<Override>& overrides) {
+TaskFile load_task(const std::string& path, const std::vector<Override>& overrides, const DemonstrationReader& read) {
   namespace fs = std::filesystem;
   toml::table document = read_toml(path);
   for (const auto& [key, value] : overrides) override_value(document, key, value, "task.");
   const Value root(document, "", path);
 
   root.allow({"kedge", "name", "summary", "model", "horizon", "control_step", "substeps", "actions", "joint_limit",
-              "observation", "start", "cost", "success"});
+              "observation", "start", "demonstration", "cost", "success"});
   if (const Value format = root.require("kedge"); !format.is_number() || format.number() != kFormat)
     format.fail(fmt::format("this program reads task files of format {}, but this is {}", kFormat, format.describe()));
 
@@ -727,6 +655,14 @@ TaskFile load_task(const std::string& path, const std::vector<Override>& overrid
   reader.success(task, resolved);
   loaded.model->opt.timestep = task.control_step / reader.substeps;
   task.system = std::make_shared<MujocoSystem>(loaded.model, reader.substeps, reader.laws);
+  if (const auto section = root.find("demonstration")) {
+    DemonstrationTable table = read_demonstration(*section, task, loaded.model, folder.string(), read);
+    task.demonstration = std::make_shared<const Demonstration>(std::move(table.demonstration));
+    file.demonstration_path = std::move(table.file);
+    file.demonstration_text = std::move(table.text);
+    resolved.insert("demonstration", std::move(table.resolved));
+  }
+  reader.start_from_demonstration(task);
   validate(task);
   if (!first_step_succeeds(task))
     model_key.fail(
@@ -735,11 +671,13 @@ TaskFile load_task(const std::string& path, const std::vector<Override>& overrid
 
   file.joint_limits = reader.law_texts;
   file.files = model_files(file.model_path);
+  if (!file.demonstration_path.empty()) file.files.push_back(file.demonstration_path);
   file.digest = digest(write_toml(resolved), file.files);
   if (!task.success.empty()) resolved["success"].as_table()->insert("text", task.success[0].text);
   resolved.insert("name", task.name);
   if (summary) resolved.insert("summary", task.summary);
   resolved.insert("model", file.model_path);
+  if (!file.demonstration_path.empty()) resolved["demonstration"].as_table()->insert("file", file.demonstration_path);
   file.resolved_toml = write_toml(resolved);
   return file;
 }

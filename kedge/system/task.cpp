@@ -36,6 +36,17 @@ void validate(const Task& task, const Residual& r, const std::vector<char>& acti
   if (r.needs_action) require(active.back() == 0, (where + ".active").c_str(), "final", "a step with an action");
 }
 
+void validate(const Task& task, const Demonstration& shown) {
+  require(shown.steps() >= 1 && shown.steps() <= task.horizon, "task.demonstration steps", shown.steps(),
+          fmt::format("in [1, {}]", task.horizon).c_str());
+  require(shown.state.rows() == task.nx() && shown.state.cols() == shown.action.cols() + 1,
+          "task.demonstration.state shape", fmt::format("[{}, {}]", shown.state.rows(), shown.state.cols()),
+          fmt::format("[{}, {}]", task.nx(), shown.action.cols() + 1).c_str());
+  require(shown.action.rows() == task.da(), "task.demonstration.action rows", shown.action.rows(),
+          fmt::format("{}", task.da()).c_str());
+  require(shown.state.allFinite() && shown.action.allFinite(), "task.demonstration", "not finite", "finite");
+}
+
 }  // namespace
 
 void validate(const Task& task) {
@@ -76,6 +87,7 @@ void validate(const Task& task) {
     validate(task, success.residual, success.active, "task.success");
     require(success.below > 0, "task.success.below", success.below, "> 0");
   }
+  if (task.demonstration) validate(task, *task.demonstration);
 }
 
 VectorXd sample_start(const StartDistribution& start, Stream& noise) {

@@ -65,6 +65,15 @@ struct StartDistribution {
   VectorXd spread;  ///< [nx] >= 0: standard deviation or half-width
 };
 
+/// A trajectory that shows how the task can be done, for algorithms that begin with one. Where it was made with the
+/// task's own system, its states follow from its actions step by step (`replay_error`); a recording's need not.
+struct Demonstration {
+  MatrixXd state;   ///< [nx, T'+1], 1 <= T' <= T
+  MatrixXd action;  ///< [da, T'], within the limits if it was made with the task's own system
+
+  [[nodiscard]] int steps() const { return static_cast<int>(action.cols()); }  ///< T'
+};
+
 struct Task {
   std::string name;
   std::string summary;                         ///< one line
@@ -77,8 +86,9 @@ struct Task {
   std::vector<std::string> action_names;  ///< [da]
   VectorXd action_low, action_high;       ///< [da] limits, low < high, may be infinite
   StartDistribution start;
-  std::vector<CostTerm> cost;    ///< at least one
-  std::vector<Success> success;  ///< empty, or one
+  std::vector<CostTerm> cost;                          ///< at least one
+  std::vector<Success> success;                        ///< empty, or one
+  std::shared_ptr<const Demonstration> demonstration;  ///< null: none
 
   [[nodiscard]] Index nx() const { return system->nx(); }
   [[nodiscard]] Index ds() const { return static_cast<Index>(observation.size()); }

@@ -83,7 +83,7 @@ TEST_F(Tasks, OfOneNameAreTakenFromTheFirstFolder) {
 }
 
 TEST_F(Tasks, BundledAllLoad) {
-  for (const BundledTask& task : bundled_tasks()) EXPECT_NO_THROW(load_task(task.file.string())) << task.name;
+  for (const BundledTask& task : bundled_tasks()) EXPECT_NO_THROW(open_task(task.file)) << task.name;
 }
 
 TEST_F(Tasks, CopyIsTheSameTaskAndNeedsNothingOfTheOriginal) {

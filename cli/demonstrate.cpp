@@ -1,0 +1,70 @@
+#include "kedge/experiment/demonstrate.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstdio>
+#include <memory>
+
+#include "kedge/core/errors.h"
+#include "kedge/experiment/options.h"
+#include "kedge/experiment/tasks.h"
+#include "kedge/experiment/trajectory_file.h"
+#include "print.h"
+#include "verbs.h"
+
+namespace kedge::cli {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Arguments {
+  std::string task, out, controller;
+  std::vector<std::string> set;
+  bool force = false;
+};
+
+int demonstrate_and_print(const Arguments& a) {
+  if (fs::exists(a.out) && !a.force) throw InputError(fmt::format("{}: is there already; --force replaces it", a.out));
+  std::vector<Override> overrides;
+  // The controller with its own defaults, instead of what the task file says.
+  if (!a.controller.empty())
+    overrides.emplace_back("demonstration", fmt::format("{{ controller = \"{}\" }}", a.controller));
+  for (const std::string& text : a.set) {
+    const Assignment set = parse_assignment(text);
+    overrides.emplace_back(set.key.starts_with("task.") ? set.key.substr(5) : set.key, set.value);
+  }
+  const TaskFile file = open_task(find_task(a.task), overrides);
+  const Task& task = file.task;
+  if (!task.demonstration)
+    throw InputError(fmt::format("{}: has no [demonstration]; --controller simbicon or wave makes one", task.name));
+
+  const DemonstrationReport report = demonstrate(task);
+  save_trajectories(a.out, report.batch, task.name, task.control_step);
+  fmt::print("{}", demonstration_text(file, report));
+  fmt::print("  written to   {}\n", a.out);
+  if (!report.batch.usable(0))
+    throw SystemError(
+        fmt::format("numerical failure: the demonstration's actions diverge at step {}", report.batch.diverged_at[0]));
+  return kDone;
+}
+
+}  // namespace
+
+std::function<int()> add_demonstrate(CLI::App& app) {
+  auto a = std::make_shared<Arguments>();
+  app.add_option("task", a->task, "name of a bundled task, or path of a task file or its folder")
+      ->type_name("TASK")
+      ->required();
+  app.add_option("-o,--out", a->out, "write the trajectory to this HDF5 file")->type_name("FILE.h5")->required();
+  app.add_option("--controller", a->controller, "simbicon or wave, with its own defaults (default: what the task says)")
+      ->type_name("NAME");
+  app.add_option("--set", a->set, "change the task, e.g. --set task.demonstration.velocity_feedback=0.2")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  app.add_flag("--force", a->force, "replace a file that is already there");
+  return [a] { return demonstrate_and_print(*a); };
+}
+
+}  // namespace kedge::cli

@@ -29,6 +29,8 @@ int demonstrate_and_print(const Arguments& a) {
   if (fs::exists(a.out) && !a.force) throw InputError(fmt::format("{}: is there already; --force replaces it", a.out));
   std::vector<Override> overrides;
   // The controller with its own defaults, instead of what the task file says.
+  if (a.controller.find_first_of("\"\\") != std::string::npos)
+    throw InputError(fmt::format("--controller = {}, but must be simbicon or wave", a.controller));
   if (!a.controller.empty())
     overrides.emplace_back("demonstration", fmt::format("{{ controller = \"{}\" }}", a.controller));
   for (const std::string& text : a.set) {

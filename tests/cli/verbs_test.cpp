@@ -51,7 +51,7 @@ TEST_F(Verbs, VersionNamesWhatTheProgramIsMadeOf) {
 
 TEST_F(Verbs, HelpHasExamples) {
   EXPECT_THAT(kedge({"--help"}).out, HasSubstr("kedge train double_link"));
-  for (const char* verb : {"list", "validate", "train", "resume", "evaluate", "compare"}) {
+  for (const char* verb : {"list", "validate", "train", "resume", "evaluate", "demonstrate", "compare"}) {
     const Outcome o = kedge({verb, "--help"});
     EXPECT_EQ(o.code, 0) << verb;
     EXPECT_THAT(o.out, HasSubstr(std::string("kedge ") + verb)) << verb;
@@ -63,7 +63,7 @@ TEST_F(Verbs, HelpHasExamples) {
 TEST_F(Verbs, ListShowsTasksAlgorithmsAndPolicies) {
   const Outcome o = kedge({"list"});
   EXPECT_EQ(o.code, 0);
-  for (const char* expected : {"double_link", "moto", "gps", "tv_linear_gaussian"})
+  for (const char* expected : {"double_link", "swimmer", "walker", "moto", "gps", "tv_linear_gaussian"})
     EXPECT_THAT(o.out, HasSubstr(expected));
   EXPECT_THAT(o.err, IsEmpty());
 }
@@ -137,6 +137,43 @@ TEST_F(Verbs, EvaluateWritesTrajectories) {
   const Outcome o = kedge({"evaluate", "a", "--rollouts", "5", "--trajectories", "t.h5"});
   EXPECT_EQ(o.code, 0) << o.err;
   EXPECT_THAT(read(path("t.h5")), HasSubstr("observation"));
+}
+
+TEST_F(Verbs, DemonstrateWritesAWalkThatATaskCanRead) {
+  const Outcome o = kedge({"demonstrate", "walker", "-o", "walk.h5"});
+  EXPECT_EQ(o.code, 0) << o.err;
+  for (const char* expected :
+       {"walker: 300 steps of 0.01 s = 3 s by the controller simbicon, gait walk\n", "  speed ", "target 1.3",
+        "  height ", "  return ", "success      yes   no fall", "  replay ", "written to   walk.h5\n"})
+    EXPECT_THAT(o.out, HasSubstr(expected));
+  const Outcome again = kedge({"demonstrate", "walker", "--set",
+                               "task.demonstration={ file = \"" + path("walk.h5").string() + "\" }", "-o", "again.h5"});
+  EXPECT_EQ(again.code, 0) << again.err;
+  EXPECT_THAT(again.out, HasSubstr("by the recording " + path("walk.h5").string()));
+  EXPECT_EQ(read(path("again.h5")), read(path("walk.h5")));
+  const Outcome shown = kedge({"validate", "walker"});
+  EXPECT_THAT(shown.out, HasSubstr("  shown        300 steps by the controller simbicon, gait walk\n"));
+}
+
+TEST_F(Verbs, DemonstrateReplacesAFileOnlyByForce) {
+  write(path("there.h5"), "mine");
+  const Outcome o = kedge({"demonstrate", "swimmer", "-o", "there.h5"});
+  EXPECT_EQ(o.code, 2);
+  EXPECT_THAT(o.err, HasSubstr("there.h5: is there already; --force replaces it"));
+  EXPECT_EQ(read(path("there.h5")), "mine");
+  EXPECT_EQ(kedge({"demonstrate", "swimmer", "-o", "there.h5", "--force"}).code, 0);
+  EXPECT_THAT(read(path("there.h5")), HasSubstr("trajectories"));
+}
+
+TEST_F(Verbs, DemonstrateTakesAnotherControllerAndOtherNumbers) {
+  const Outcome o =
+      kedge({"demonstrate", "swimmer", "--controller", "wave", "--set", "demonstration.lag=-1.5", "-o", "back.h5"});
+  EXPECT_EQ(o.code, 0) << o.err;
+  EXPECT_THAT(o.out, HasSubstr("by the controller wave"));
+  EXPECT_THAT(o.out, ContainsRegex("speed .*mean -0\\.[0-9]+, target 0.6"));
+  EXPECT_THAT(o.out, HasSubstr("success      no"));
+  const Outcome link = kedge({"demonstrate", "double_link", "--controller", "wave", "-o", "link.h5"});
+  EXPECT_EQ(link.code, 0) << link.err;
 }
 
 TEST_F(Verbs, CompareGroupsSeedsAndSeparatesOptions) {

@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "kedge/core/errors.h"
+#include "kedge/experiment/trajectory_file.h"
 
 namespace kedge {
 namespace {
@@ -56,6 +57,10 @@ of = "qpos"
     fs::create_directories((folder_ / name).parent_path());
     std::ofstream(folder_ / name) << text;
   }
+  [[nodiscard]] std::string read(const std::string& name) const {
+    std::ifstream in(folder_ / name);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
   [[nodiscard]] RunFile run_of(const TaskFile& task) const {
     RunFile run;
     run.task_digest = task.digest;
@@ -98,6 +103,33 @@ TEST_F(Tasks, CopyIsTheSameTaskAndNeedsNothingOfTheOriginal) {
   EXPECT_EQ(copy.digest, original.digest);
   EXPECT_EQ(copy.task.name, "rod");
   EXPECT_EQ(copy.task.action_high[0], 2.5);
+}
+
+TEST_F(Tasks, CopyHasTheRecording) {
+  write("tasks/rod/task.toml", read("tasks/rod/task.toml") + "[demonstration]\nfile = '../../shown/rod.h5'\n");
+  Batch batch;
+  batch.rollouts = 1;
+  batch.horizon = 3;
+  batch.state = MatrixXd::Random(2, 4);
+  batch.observation = batch.state;
+  batch.action = MatrixXd::Random(1, 3);
+  batch.cost = MatrixXd::Zero(4, 1);
+  batch.diverged_at = {-1};
+  fs::create_directories(folder_ / "shown");
+  save_trajectories(folder_ / "shown/rod.h5", batch, "rod", 0.02);
+
+  const TaskFile original = open_task(folder_ / "tasks/rod/task.toml");
+  EXPECT_EQ(original.task.demonstration->state, batch.state);
+  fs::create_directories(folder_ / "run");
+  copy_task(original, folder_ / "run");
+  for (const char* gone : {"parts", "meshes", "tasks", "shown"}) fs::remove_all(folder_ / gone);
+  const TaskFile copy = load_run_task(folder_ / "run", run_of(original));
+  EXPECT_EQ(copy.digest, original.digest);
+  EXPECT_EQ(copy.task.demonstration->state, batch.state);
+  EXPECT_EQ(copy.task.demonstration->action, batch.action);
+
+  save_trajectories(folder_ / "run/task/model/shown/rod.h5", batch, "another", 0.02);
+  EXPECT_THROW(load_run_task(folder_ / "run", run_of(original)), InputError) << "the recording was changed";
 }
 
 TEST_F(Tasks, CopyReplacesWhatWasThere) {

@@ -127,7 +127,18 @@ struct Mistake {
   const char* message;
 };
 
-TEST(ValidateTask, AcceptsATaskThatFitsTogether) { EXPECT_NO_THROW(validate(small_task())); }
+/// Gives the task a demonstration of this size.
+void demonstrate(Task& task, Index nx, Index da, Index steps, double value = 0.0) {
+  task.demonstration = std::make_shared<const Demonstration>(
+      Demonstration{MatrixXd::Zero(nx, steps + 1), MatrixXd::Constant(da, steps, value)});
+}
+
+TEST(ValidateTask, AcceptsATaskThatFitsTogether) {
+  Task task = small_task();
+  EXPECT_NO_THROW(validate(task));
+  demonstrate(task, 2, 1, 3);
+  EXPECT_NO_THROW(validate(task));
+}
 
 TEST(ValidateTask, RefusesEveryMistakeAndNamesIt) {
   const std::vector<Mistake> mistakes = {
@@ -214,6 +225,15 @@ TEST(ValidateTask, RefusesEveryMistakeAndNamesIt) {
       {"success beyond the state", [](Task& t) { t.success[0].residual.index = {5}; }, "task.success.index = 5"},
       {"success below 0", [](Task& t) { t.success[0].below = 0; }, "task.success.below = 0, but must be > 0"},
       {"success at no step", [](Task& t) { t.success[0].active = {}; }, "task.success.active size = 0"},
+      {"demonstration of no step", [](Task& t) { demonstrate(t, 2, 1, 0); },
+       "task.demonstration steps = 0, but must be in [1, 3]"},
+      {"demonstration beyond the horizon", [](Task& t) { demonstrate(t, 2, 1, 4); }, "task.demonstration steps = 4"},
+      {"demonstration of other states", [](Task& t) { demonstrate(t, 3, 1, 3); },
+       "task.demonstration.state shape = [3, 4], but must be [2, 4]"},
+      {"demonstration of other actions", [](Task& t) { demonstrate(t, 2, 2, 3); },
+       "task.demonstration.action rows = 2, but must be 1"},
+      {"demonstration NaN", [](Task& t) { demonstrate(t, 2, 1, 3, nan); },
+       "task.demonstration = not finite, but must be finite"},
   };
   for (const Mistake& mistake : mistakes) {
     SCOPED_TRACE(mistake.name);

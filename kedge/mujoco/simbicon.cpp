@@ -10,8 +10,8 @@ namespace kedge {
 
 namespace {
 
-/// Steps that are waited for a strike, before a walk counts as ended.
-constexpr int kPatience = 1000;
+constexpr int kPatience = 1000;  ///< control steps that are waited for a strike of the left foot
+constexpr double kFallen = 0.5;  ///< of the standing height of the hips: a body below has fallen
 
 /// What the controller sees of a state besides the joints.
 struct Balance {
@@ -205,32 +205,32 @@ SimbiconBody simbicon_body(const mjModel& model, const std::vector<Motor>& motor
 Demonstration simbicon_walk(const Task& task, std::shared_ptr<const mjModel> model, const SimbiconBody& body,
                             const SimbiconOptions& options, int steps) {
   Walk walk(std::move(model), body, options, task.control_step);
-  const auto settled = [&] { return walk.phase() == 0 && walk.time() >= options.after_strike - 1e-9; };
-  bool found = false;
-  const Controller warm_up = [&](int t, VectorIn x, VectorOut a) {
+  const VectorXd standing = walk.begin(task);
+  int walked = 0;  // control steps, warm-up included
+  const auto walk_on = [&](int t, VectorIn x, VectorOut a) {
     if (t > 0) walk.advance(x);
-    found = t >= options.skip && settled();
-    if (found) return false;
+    if (x[body.z] < kFallen * standing[body.z])
+      throw InputError(fmt::format("the body falls after {} control steps", walked));
+    ++walked;
     a.setZero();
     walk.command(x, a);
+  };
+
+  bool found = false;
+  const Controller warm_up = [&](int t, VectorIn x, VectorOut a) {
+    walk_on(t, x, a);
+    found = t >= options.skip && walk.phase() == 0 && walk.time() >= options.after_strike - 1e-9;
+    return !found;
+  };
+  VectorXd start = record(task, warm_up, standing, options.skip + kPatience).state.rightCols(1);
+  if (!found) throw InputError(fmt::format("no foot strikes any more after {} control steps", options.skip));
+
+  start[body.x] = 0.0;
+  const Controller go_on = [&](int t, VectorIn x, VectorOut a) {
+    walk_on(t, x, a);
     return true;
   };
-  const Demonstration before = record(task, warm_up, walk.begin(task), options.skip + kPatience);
-  if (!found)
-    throw InputError(fmt::format(
-        "the walk ends before the demonstration begins: after {} control steps no foot strikes", before.steps()));
-
-  VectorXd start = before.state.rightCols(1);
-  start[body.x] = 0.0;
-  return record(
-      task,
-      [&](int t, VectorIn x, VectorOut a) {
-        if (t > 0) walk.advance(x);
-        a.setZero();
-        walk.command(x, a);
-        return true;
-      },
-      start, steps);
+  return record(task, go_on, start, steps);
 }
 
 }  // namespace kedge

@@ -76,7 +76,7 @@ SimbiconBody simbicon_body(const mjModel& model, const std::vector<Motor>& motor
 
 /// A walk of T steps that begins `after_strike` seconds after a strike of the left foot, with root_x = 0.
 /// @param task    of `body`'s model: system, control step, actions and limits are read
-/// @throws InputError if the body takes no step any more before the demonstration begins
+/// @throws InputError if the body falls, or takes no step any more
 Demonstration simbicon_walk(const Task& task, std::shared_ptr<const mjModel> model, const SimbiconBody& body,
                             const SimbiconOptions& options, int steps);
 

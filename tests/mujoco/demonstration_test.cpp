@@ -27,7 +27,10 @@ const std::string kPushed =
 
 class DemonstrationTest : public testing::Test {
  protected:
-  DemonstrationTest() { folder.write("arm.xml", kModel); }
+  DemonstrationTest() {
+    folder.write("arm.xml", kModel);
+    folder.write("shown/x.h5", "bytes");
+  }
   TaskFile load(const std::string& more, const std::vector<Override>& overrides = {}) {
     return load_task(folder.write("task.toml", kPushed + more), overrides, read);
   }
@@ -104,11 +107,11 @@ TEST_F(DemonstrationTest, TheStartIsItsFirstState) {
 
 TEST_F(DemonstrationTest, AQuaternionOfTheStartHasNormOne) {
   folder.write("arm.xml",
-               R"(<mujoco><worldbody><body><joint name="b" type="ball"/><joint name="h"/><geom size="0.1"/></body>
+               R"(<mujoco><worldbody><body><joint name="b" type="ball"/><geom size="0.1"/></body>
+    <body><joint name="h"/><geom size="0.1"/></body>
     </worldbody><actuator><motor name="push" joint="h"/></actuator></mujoco>)");
   recording = {MatrixXd::Zero(9, 2), MatrixXd::Zero(1, 1)};
   recording.state.row(0).setConstant(2.0);
-  const std::string text = "substeps = 1\n";
   const std::string from = "[start]\nfrom = \"demonstration\"\n" + kFile;
   const auto complain = [&] { return complaint(from, {{"substeps", "1"}}); };
   EXPECT_THAT(complain(), HasSubstr(":11:8: start.from: the quaternion of joint \"b\" must have norm 1, but has 2"));
@@ -118,7 +121,6 @@ TEST_F(DemonstrationTest, AQuaternionOfTheStartHasNormOne) {
 
 TEST_F(DemonstrationTest, TheResolvedTextIsTheSameTask) {
   for (const std::string& text : {kWave, kFile, kWave + "steps = 4\n[start]\nfrom = \"demonstration\"\n"}) {
-    folder.write("shown/x.h5", "bytes");
     const TaskFile first = load(text);
     const TemporaryFolder elsewhere;
     const TaskFile second = load_task(elsewhere.write("other.toml", first.resolved_toml), {}, read);
@@ -136,7 +138,6 @@ TEST_F(DemonstrationTest, DigestChangesWithWhatMatters) {
   EXPECT_EQ(load(kWave + "lag = 1.5\n").digest, wave);
   EXPECT_NE(load(kWave + "steps = 5\n").digest, wave);
   EXPECT_NE(load(kWave + "[start]\nfrom = \"demonstration\"\n").digest, wave);
-  folder.write("shown/x.h5", "bytes");
   const std::string file = load(kFile).digest;
   folder.write("shown/y.h5", "bytes");
   EXPECT_EQ(load(replaced(kFile, "x.h5", "y.h5")).digest, file);
@@ -171,7 +172,7 @@ TEST_F(DemonstrationTest, WhatIsWrongIsRefusedWithItsPlaceOnOneLine) {
        ":12:8: ", "\"run\" is not known; known: walk, crouch, high_step"},
       {"[demonstration]\ncontroller = \"simbicon\"\nskip = -1\n", ":12:8: ", "must be in [0, 100000], but is -1"},
       {"[start]\nfrom = \"demonstration\"\n", ":11:8: ", "start.from: this task has no [demonstration]"},
-      {"[start]\nfrom = \"demo\"\n", ":11:8: ", "\"demo\" is not known; did you mean"},
+      {"[start]\nfrom = \"demo\"\n", ":11:8: ", "\"demo\" is not known; known: model, demonstration"},
       {kWave + "[start]\nfrom = \"demonstration\"\nqpos = 1\n", ":14:1: ", "start.qpos: this key is unknown"},
   };
   for (const auto& [text, place, expected] : wrong) {
@@ -200,10 +201,12 @@ TEST_F(DemonstrationTest, ControllersNeedMotors) {
               HasSubstr("needs actions that are motors of hinges and slides, but \"twist\" is not"));
 }
 
-TEST_F(DemonstrationTest, AWalkerThatFallsBeforeItsDemonstrationIsRefused) {
+TEST_F(DemonstrationTest, AWalkerThatFallsIsRefused) {
   const std::string walker = KEDGE_SOURCE_DIR "/tasks/walker/task.toml";
   for (const auto& [set, expected] : std::vector<std::pair<Override, std::string>>{
-           {{"demonstration.stiffness", "1"}, "\"simbicon\": the walk ends before the demonstration begins"},
+           {{"demonstration.stiffness", "1"}, "\"simbicon\": the body falls after "},
+           {{"demonstration.gait", "high_step"}, "\"simbicon\": the body falls after "},
+           {{"demonstration.after_strike", "0.5"}, "\"simbicon\": no foot strikes any more after 300 control steps"},
            {{"actions.actuators", "[\"left_hip\"]"}, "no action drives a joint \"left_knee\""}}) {
     try {
       load_task(walker, {set});

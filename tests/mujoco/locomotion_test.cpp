@@ -118,14 +118,14 @@ TEST(Swimmer, SwimsByAWaveFromHeadToTailAndBackwardsByTheOpposite) {
 
 TEST(Swimmer, AtRestStaysAndCostsTheWholeSpeed) {
   const Task task = load("swimmer", {{"start.qpos_spread", "0"}, {"start.qvel_spread", "0"}});
-  const auto batch = rollout(task, Noise(task, 0), {.explore = false}, Run{});
+  const auto batch = rollout(task, Noise(task, 0), {.explore = false}, kedge::Run{});
   EXPECT_NEAR(-rollout_return(*batch, 0), 150 * 0.36, 1e-9);
   EXPECT_GT(batch->success[0], task.success[0].below);
 }
 
 TEST(Swimmer, SurvivesLargeRandomTorques) {
   const Task task = load("swimmer");
-  const auto batch = rollout(task, Noise(task, 100), {.rollouts = 20}, Run{});
+  const auto batch = rollout(task, Noise(task, 100), {.rollouts = 20}, kedge::Run{});
   for (int n = 0; n < 20; ++n) EXPECT_TRUE(batch->usable(n)) << n;
 }
 
@@ -249,7 +249,7 @@ TEST(Walker, OtherGaitsWalkToo) {
 TEST(Walker, AFallCostsAFiniteAmount) {
   const Task task = load("walker", {{"cost.torque.weight", "0"}});
   for (const double deviation : {0.0, 10.0, 60.0}) {
-    const auto batch = rollout(task, Noise(task, deviation), {.rollouts = 20}, Run{});
+    const auto batch = rollout(task, Noise(task, deviation), {.rollouts = 20}, kedge::Run{});
     for (int n = 0; n < 20; ++n) {
       ASSERT_TRUE(batch->usable(n)) << deviation;
       EXPECT_GT(batch->success[n], task.success[0].below) << deviation;

@@ -18,10 +18,12 @@
 #include <limits>
 
 #include "kedge/algorithms/moto.h"
+#include "kedge/evaluation/linearisation.h"
 #include "kedge/evaluation/quadratic_fit.h"
 #include "kedge/mujoco/mujoco_system.h"
 #include "kedge/mujoco/task_file.h"
 #include "kedge/rollout/rollout.h"
+#include "kedge/rollout/trajectory.h"
 
 extern "C" void* __libc_malloc(std::size_t);
 
@@ -167,6 +169,37 @@ void learning(const Task& task, MotoState state, const MotoOptions& options, int
   rows.push_back({"  weighted regressions", flops / time[0] / 1e9, "Gflop/s", std::nan("")});
 }
 
+/// The simulations that central differences need and nothing else: reset to x_t, the sub-steps of one control step.
+void bare_differences(const mjModel* model, mjData* data, int substeps, const Trajectory& path, int simulations) {
+  for (Index t = 0; t < path.a.cols(); ++t)
+    for (int i = 0; i < simulations; ++i) {
+      mju_copy(data->qpos, path.x.col(t).data(), model->nq);
+      mju_copy(data->qvel, path.x.col(t).data() + model->nq, model->nv);
+      mju_zero(data->qacc_warmstart, model->nv);
+      for (int k = 0; k < substeps; ++k) mj_step(model, data);
+    }
+}
+
+/// The derivative pass along the trajectory without actions; the walker falls there, with contacts.
+void derivatives(const Task& task, int repetitions, std::vector<Row>& rows) {
+  const auto& system = dynamic_cast<const MujocoSystem&>(*task.system);
+  const mjModel* model = &system.model();
+  mjData* data = mj_makeData(model);
+  const Trajectory path =
+      simulate(task, *task.system->clone(), task.start.mean, [](int, VectorIn, VectorOut a) { a.setZero(); });
+  const int simulations = static_cast<int>(2 * (system.ndx() + task.da()));
+  SystemClones one(*task.system, 1), two(*task.system, 2);
+  const auto time = fastest(repetitions, {[&] { bare_differences(model, data, system.substeps(), path, simulations); },
+                                          [&] { (void)linearise(task, path.x, path.a, {}, one); },
+                                          [&] { (void)linearise(task, path.x, path.a, {}, two); }});
+  mj_deleteData(data);
+  const std::string name = fmt::format("derivative pass of the {}", task.name);
+  rows.push_back({name + ", one thread: bare mj_step over it", time[0] / time[1], "x", 1.0 / 1.15});
+  rows.push_back({name + ": two threads against one", time[1] / time[2], "x", 1.9});
+  rows.push_back({fmt::format("  {} steps, {} simulations each, one thread", task.horizon, simulations), 1e3 * time[1],
+                  "ms", std::nan("")});
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -187,6 +220,9 @@ int main(int argc, char** argv) {
     state = moto(task, std::move(state), options, Run{1, 2, {}}).state;
     learning(task, state, options, repetitions, rows);
   }
+
+  derivatives(task, repetitions, rows);
+  derivatives(load_task(KEDGE_SOURCE_DIR "/tasks/walker/task.toml").task, repetitions, rows);
 
   bool kept = true;
   for (const Row& row : rows) {

@@ -1,5 +1,5 @@
-// One policy update of MOTO: microseconds and heap allocations, by action and observation dimension.
-// The goal is < 20 us for da = 2 ... 9 on one core.
+// Updates in microseconds and heap allocations, by their dimensions: one policy update of MOTO (the goal is < 20 us for
+// da = 2 ... 9 on one core), the backward pass of iLQR (the goal is no allocation).
 #include <benchmark/benchmark.h>
 
 #include <atomic>
@@ -8,6 +8,7 @@
 
 #include "kedge/core/random.h"
 #include "kedge/update/moto_update.h"
+#include "kedge/update/riccati.h"
 
 // Counts heap allocations, Eigen's included, by standing before the C library's malloc.
 extern "C" void* __libc_malloc(std::size_t);
@@ -64,6 +65,59 @@ void BM_moto_update(benchmark::State& state) {
       benchmark::Counter(static_cast<double>(allocations - before), benchmark::Counter::kAvgIterations);
 }
 BENCHMARK(BM_moto_update)->Args({2, 4})->Args({4, 8})->Args({9, 21})->Unit(benchmark::kMicrosecond);
+
+/// A chain of integrators with random couplings.
+struct LqTrajectory {
+  std::vector<MatrixXd> A, B;
+  std::vector<StageCost> cost;
+};
+LqTrajectory random_trajectory(int T, Index ndx, Index da) {
+  Stream random(2, 0, static_cast<std::uint32_t>(ndx), static_cast<std::uint32_t>(da));
+  LqTrajectory p;
+  for (int t = 0; t <= T; ++t) {
+    StageCost q = StageCost::zero(ndx, da);
+    random.normal(q.x);
+    random.normal(q.u);
+    q.xx.setIdentity();
+    q.uu.setIdentity();
+    p.cost.push_back(q);
+    if (t == T) break;
+    p.A.push_back(MatrixXd::Identity(ndx, ndx) + 0.02 * random_matrix(ndx, ndx, random));
+    p.B.push_back(0.1 * random_matrix(ndx, da, random));
+  }
+  return p;
+}
+
+/// Arguments: ndx, da, bounds on the actions. Reported by step of a trajectory of 300.
+void BM_riccati(benchmark::State& state) {
+  const int T = 300;
+  const Index ndx = state.range(0), da = state.range(1);
+  const LqTrajectory p = random_trajectory(T, ndx, da);
+  RiccatiOptions options{1e-3, VectorXd::Ones(da), {}, {}, false};
+  if (state.range(2)) {
+    options.low = MatrixXd::Constant(da, T, -0.5);
+    options.high = MatrixXd::Constant(da, T, 0.5);
+  }
+  Riccati solution;
+  (void)riccati(p.A, p.B, p.cost, options, solution);
+  const long before = allocations;
+  for (auto _ : state) {
+    if (!riccati(p.A, p.B, p.cost, options, solution)) state.SkipWithError(to_string(solution.status));
+    benchmark::DoNotOptimize(solution.linear);
+  }
+  state.counters["allocations"] =
+      benchmark::Counter(static_cast<double>(allocations - before), benchmark::Counter::kAvgIterations);
+  state.counters["per_step"] =
+      benchmark::Counter(T, benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
+}
+BENCHMARK(BM_riccati)
+    ->Args({4, 2, 0})
+    ->Args({10, 2, 0})
+    ->Args({18, 6, 0})
+    ->Args({36, 12, 0})
+    ->Args({4, 2, 1})
+    ->Args({18, 6, 1})
+    ->Unit(benchmark::kMicrosecond);
 
 }  // namespace
 }  // namespace kedge

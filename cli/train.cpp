@@ -78,7 +78,8 @@ int train_and_report(OpenRun& run, const Common& common, int threads, const Sign
     case Stop::numerical_failure:
       throw SystemError(fmt::format("numerical failure after {} iterations: {}; the last good policy is {}",
                                     end.iterations, end.message, (run.directory.path() / "policy.h5").string()));
-    case Stop::max_iterations: break;
+    case Stop::max_iterations:
+    case Stop::converged: break;
   }
   if (!common.quiet) {
     print_result(run, threads);

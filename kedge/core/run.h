@@ -33,6 +33,11 @@ struct Run {
 };
 
 /// Why a loop ended.
-enum class Stop { max_iterations, cancelled, numerical_failure };
+enum class Stop {
+  max_iterations,
+  converged,  ///< nothing is left to gain
+  cancelled,
+  numerical_failure,
+};
 
 }  // namespace kedge

@@ -21,7 +21,8 @@ constexpr std::uint64_t format = 3;    ///< of the layout below; raised with eve
 constexpr double factor_error = 1e-6;  ///< |Sigma - C C'| relative to the largest entry: not the same matrix
 constexpr std::uint64_t max_count = 1u << 30;
 
-constexpr std::array<std::pair<Stop, const char*>, 3> stop_names = {{{Stop::max_iterations, "max_iterations"},
+constexpr std::array<std::pair<Stop, const char*>, 4> stop_names = {{{Stop::max_iterations, "max_iterations"},
+                                                                     {Stop::converged, "converged"},
                                                                      {Stop::cancelled, "cancelled"},
                                                                      {Stop::numerical_failure, "numerical_failure"}}};
 

@@ -85,6 +85,28 @@ void for_each_option(GpsOptions& o, Visit&& visit) {
   visit("adapt_step", o.adapt_step, Names{}, "scale epsilon by predicted against realised improvement (supplement)");
 }
 
+/// The table of iLQR.
+template <class Visit>
+void for_each_option(IlqrOptions& o, Visit&& visit) {
+  visit("iterations", o.iterations, at_least(0),
+        "derivative passes at most, each with one step; 0: nothing is learned");
+  visit("tolerance", o.tolerance, between(1e-12, 1),
+        "converged if a step improves the cost by less than this share of it");
+  visit("improvement", o.improvement, at_least(0), "or by less than this, units of the cost");
+  visit("lambda", o.lambda, between(0, 1e10),
+        "regularisation of the first step, in units of the mean curvature of the cost by each action");
+  visit("backtracks", o.backtracks, between(0, 40), "step sizes that the line search tries: 1, 1/2, ... 2^-backtracks");
+  visit("box", o.box, Names{}, "keep the actions within their limits (Box-DDP); false: the simulation cuts them off");
+  visit("centred", o.differences.centred, Names{},
+        "differences of second order; false: one-sided ones, half the simulations, steps of 1e-7 and 1e-5 suit them");
+  visit("state_step", o.differences.state_step, above(0), "step of the finite differences by entries of the state");
+  visit("action_step", o.differences.action_step, above(0), "and by entries of the action, units of the action");
+  visit("cost_scale", o.cost_scale, above(0),
+        "factor on the cost: the covariance of the policy is the inverse of Quu of the scaled cost");
+  visit("initial_noise", o.initial_noise, at_least(0),
+        "standard deviation of noise on the first actions, units of the action: leaves a symmetric start");
+}
+
 template <class AlgorithmOptions>
 Options describe(AlgorithmOptions defaults) {
   Options options;
@@ -166,6 +188,9 @@ MotoOptions to_moto_options(const Options& options) { return read_back<MotoOptio
 
 Options gps_options() { return describe(GpsOptions{}); }
 GpsOptions to_gps_options(const Options& options) { return read_back<GpsOptions>(options); }
+
+Options ilqr_options() { return describe(IlqrOptions{}); }
+IlqrOptions to_ilqr_options(const Options& options) { return read_back<IlqrOptions>(options); }
 
 std::string allowed_text(const Option& option) {
   if (std::holds_alternative<bool>(option.value)) return "true or false";

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "kedge/algorithms/gps.h"
+#include "kedge/algorithms/ilqr.h"
 #include "kedge/algorithms/moto.h"
 
 namespace kedge {
@@ -67,5 +68,7 @@ Options moto_options();
 MotoOptions to_moto_options(const Options& options);
 Options gps_options();
 GpsOptions to_gps_options(const Options& options);
+Options ilqr_options();
+IlqrOptions to_ilqr_options(const Options& options);
 
 }  // namespace kedge

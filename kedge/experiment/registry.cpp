@@ -51,6 +51,7 @@ TrainingEnd train_with(const Training& t, AlgorithmOptions options, Start start,
 
 TrainingEnd train_moto(const Training& t) { return train_with(t, to_moto_options(t.options), moto_start, moto); }
 TrainingEnd train_gps(const Training& t) { return train_with(t, to_gps_options(t.options), gps_start, gps); }
+TrainingEnd train_ilqr(const Training& t) { return train_with(t, to_ilqr_options(t.options), ilqr_start, ilqr); }
 
 }  // namespace
 
@@ -62,6 +63,10 @@ std::span<const Algorithm> algorithms() {
       Algorithm{"gps", "trajectory optimisation of guided policy search: fitted linear dynamics [LevineAbbeel2014]",
                 gps_options, [](const Options& options) { to_gps_options(options).validate(); }, require_expandable,
                 false, true, train_gps},
+      Algorithm{"ilqr",
+                "iterative linear-quadratic regulator: the model itself, its derivatives [LiTodorov2004; Tassa2014]",
+                ilqr_options, [](const Options& options) { to_ilqr_options(options).validate(); }, require_full_state,
+                true, false, train_ilqr},
   };
   return table;
 }

@@ -326,7 +326,8 @@ RunStatus run_status(const fs::path& path) {
     const Checkpoint checkpoint = load_checkpoint(path / checkpoint_file);
     status.iterations = checkpoint.state.iteration;
     if (training) return status;
-    if (checkpoint.header.stop == Stop::max_iterations) status.state = RunState::finished;
+    if (checkpoint.header.stop == Stop::max_iterations || checkpoint.header.stop == Stop::converged)
+      status.state = RunState::finished;
     if (checkpoint.header.stop == Stop::numerical_failure) {
       status.state = RunState::failed;
       status.detail = checkpoint.header.message;

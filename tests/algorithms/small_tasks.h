@@ -2,12 +2,12 @@
 // the simulation diverges.
 #pragma once
 
-#include <cstring>
 #include <string>
 #include <vector>
 
 #include "kedge/algorithms/gps.h"
 #include "kedge/algorithms/moto.h"
+#include "tests/support/numbers.h"
 
 namespace kedge::test {
 
@@ -40,11 +40,6 @@ Recording record(const Task& task, TrainingState state, const GpsOptions& option
 
 double metric(const Iteration& iteration, const std::string& name);
 
-template <class A, class B>
-bool same_bits(const A& a, const B& b) {
-  return a.rows() == b.rows() && a.cols() == b.cols() &&
-         std::memcmp(a.data(), b.data(), sizeof(double) * static_cast<std::size_t>(a.size())) == 0;
-}
 bool same_bits(const TvLinearGaussian& a, const TvLinearGaussian& b);
 
 /// Equal numbers, names and warnings; times may differ.

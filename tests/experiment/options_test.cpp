@@ -79,6 +79,9 @@ TEST(Options, NameEveryFieldOfTheStruct) {
   static_assert(made_from<GpsOptions>(std::make_index_sequence<14>{}));
   static_assert(!made_from<GpsOptions>(std::make_index_sequence<15>{}));
   EXPECT_EQ(gps_options().size(), 13U);
+  static_assert(made_from<IlqrOptions>(std::make_index_sequence<9>{}));  // one of them, `differences`, has three
+  static_assert(!made_from<IlqrOptions>(std::make_index_sequence<10>{}));
+  EXPECT_EQ(ilqr_options().size(), 11U);
 }
 
 TEST(Options, AreSetByText) {

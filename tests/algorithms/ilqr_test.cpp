@@ -1,0 +1,464 @@
+#include "kedge/algorithms/ilqr.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "kedge/core/errors.h"
+#include "kedge/mujoco/task_file.h"
+#include "small_tasks.h"
+#include "tests/evaluation/wave.h"
+#include "tests/support/numbers.h"
+
+namespace kedge {
+namespace {
+
+using test::DoubleIntegrator;
+using test::random_matrix;
+using test::vec;
+using testing::HasSubstr;
+
+Trajectory roll_out(const Task& task, const MatrixXd& a, const VectorXd& x0) {
+  return simulate(task, *task.system->clone(), x0, open_loop(a));
+}
+
+/// The derivative of the task's total cost by every action, by central differences of whole rollouts.
+MatrixXd true_gradient(const Task& task, const MatrixXd& a, const VectorXd& x0, double h = 1e-5) {
+  MatrixXd g(a.rows(), a.cols());
+  for (Index t = 0; t < a.cols(); ++t)
+    for (Index i = 0; i < a.rows(); ++i) {
+      MatrixXd plus = a, minus = a;
+      plus(i, t) += h;
+      minus(i, t) -= h;
+      g(i, t) = (roll_out(task, plus, x0).cost.sum() - roll_out(task, minus, x0).cost.sum()) / (2.0 * h);
+    }
+  return g;
+}
+
+/// The wave with costs of every source and curvature, within limits of [-L, L].
+Task wave(double limit, int horizon = 20) {
+  Task task = test::wave_task(horizon);
+  task.action_low = VectorXd::Constant(2, -limit);
+  task.action_high = VectorXd::Constant(2, limit);
+  task.start.mean = vec({1.0, -0.5});
+  task.cost = {test::term("state", Source::state, {0, 1}, horizon),
+               test::term("action", Source::action, {0, 1}, horizon),
+               test::term("sensor", Source::sensor, {1}, horizon)};
+  task.cost[0].norm = Norm::smooth;
+  task.cost[0].width = 0.5;
+  task.cost[0].residual.target = vec({2.0, 0.0});
+  task.cost[1].weight = vec({0.1, 0.2});
+  task.cost[2].weight = vec({0.05});
+  return task;
+}
+
+IlqrOptions precise() {
+  IlqrOptions options;
+  options.tolerance = 1e-12;
+  return options;
+}
+
+IlqrSolution optimise(const Task& task, const IlqrOptions& options, const Run& run = {}) {
+  const IlqrProblem problem{task, 1.0, nullptr, task.start.mean};
+  return ilqr_optimise(problem, open_loop(MatrixXd::Zero(task.da(), task.horizon)), options, run);
+}
+
+// ---- optima that are known ---------------------------------------------------------------------------------------------
+
+TEST(Ilqr, SolvesALinearQuadraticProblemByOneFullStep) {
+  const DoubleIntegrator di;
+  const Task task = di.task();
+  IlqrOptions options = precise();
+  options.lambda = 0.0;
+  const IlqrSolution s = optimise(task, options);
+  ASSERT_EQ(s.stop, IlqrStop::converged) << s.message;
+  ASSERT_EQ(s.history.size(), 1u);
+  EXPECT_EQ(s.history[0].step, 1.0);
+  EXPECT_NEAR(s.history[0].realised, s.history[0].predicted, 1e-8);
+
+  MatrixXd P = di.Qf;
+  for (int t = di.T - 1; t >= 0; --t) {
+    const auto i = static_cast<std::size_t>(t);
+    const MatrixXd H = di.R + di.B.transpose() * P * di.B, K = -H.inverse() * di.B.transpose() * P * di.A;
+    EXPECT_LT((s.q.K[i] - K).norm(), 1e-7);
+    EXPECT_LT((s.q.Sigma[i] - 0.5 * H.inverse()).norm(), 1e-7 * H.inverse().norm());
+    EXPECT_LT((s.q.a.col(t) - K * s.q.x.col(t)).norm(), 1e-7);
+    P = (di.Q + di.A.transpose() * P * (di.A + di.B * K)).eval();
+  }
+  EXPECT_NEAR(s.cost, task.start.mean.dot(P * task.start.mean), 1e-9);
+}
+
+TEST(Ilqr, ArrivesWhereTheTrueCostIsStationary) {
+  const Task task = wave(100.0);
+  const IlqrSolution s = optimise(task, precise());
+  ASSERT_EQ(s.stop, IlqrStop::converged) << s.message;
+  EXPECT_LT(true_gradient(task, s.q.a, task.start.mean).lpNorm<Eigen::Infinity>(), 1e-5);
+  EXPECT_NEAR(s.cost, roll_out(task, s.q.a, task.start.mean).cost.sum(), 1e-12);
+  EXPECT_LT(s.cost, 0.9 * roll_out(task, MatrixXd::Zero(2, 20), task.start.mean).cost.sum());
+}
+
+TEST(Ilqr, ReportsTheGradientOfTheTrueCost) {
+  const Task task = wave(100.0);
+  IlqrOptions options;
+  options.iterations = 1;
+  const IlqrSolution s = optimise(task, options);
+  const MatrixXd g = true_gradient(task, MatrixXd::Zero(2, 20), task.start.mean);
+  EXPECT_NEAR(s.history.at(0).gradient, g.lpNorm<Eigen::Infinity>(), 1e-6);
+}
+
+TEST(Ilqr, KeepsLimitsAndMeetsTheirOptimalityConditions) {
+  const Task task = wave(0.8);
+  IlqrOptions options = precise();
+  options.box = true;
+  const IlqrSolution s = optimise(task, options);
+  ASSERT_EQ(s.stop, IlqrStop::converged) << s.message;
+  const MatrixXd g = true_gradient(wave(100.0), s.q.a, task.start.mean);
+  int low = 0, high = 0, free = 0;
+  for (Index t = 0; t < 20; ++t)
+    for (Index i = 0; i < 2; ++i) {
+      const double a = s.q.a(i, t);
+      EXPECT_LE(std::abs(a), 0.8);
+      if (a == -0.8) {
+        EXPECT_GE(g(i, t), -1e-5);
+        ++low;
+      } else if (a == 0.8) {
+        EXPECT_LE(g(i, t), 1e-5);
+        ++high;
+      } else {
+        EXPECT_NEAR(g(i, t), 0.0, 1e-5);
+        ++free;
+      }
+    }
+  EXPECT_GT(low + high, 2);
+  EXPECT_GT(free, 5);
+}
+
+/// The least cost within limits, by trying every set of limits that may hold.
+double brute_force(const Task& task, double limit) {
+  const Index T = task.horizon;
+  const auto f = [&](const VectorXd& a) { return roll_out(task, a.transpose(), task.start.mean).cost.sum(); };
+  const double f0 = f(VectorXd::Zero(T));
+  VectorXd g(T);
+  MatrixXd H(T, T);
+  for (Index i = 0; i < T; ++i) g[i] = 0.5 * (f(VectorXd::Unit(T, i)) - f(-VectorXd::Unit(T, i)));
+  for (Index i = 0; i < T; ++i)
+    for (Index j = 0; j < T; ++j)
+      H(i, j) = f(VectorXd::Unit(T, i) + VectorXd::Unit(T, j)) - f(VectorXd::Unit(T, i)) - f(VectorXd::Unit(T, j)) + f0;
+  double least = std::numeric_limits<double>::infinity();
+  for (int set = 0; set < static_cast<int>(std::pow(3, T)); ++set) {
+    VectorXd a = VectorXd::Zero(T);
+    std::vector<Index> free;
+    for (Index i = 0, digits = set; i < T; ++i, digits /= 3) {
+      if (digits % 3 == 0) free.push_back(i);
+      if (digits % 3 != 0) a[i] = digits % 3 == 1 ? limit : -limit;
+    }
+    const VectorXd rest = g + H * a;
+    if (!free.empty()) a(free) = -H(free, free).llt().solve(rest(free));
+    if (a.lpNorm<Eigen::Infinity>() <= limit + 1e-12) least = std::min(least, f(a));
+  }
+  return least;
+}
+
+TEST(Ilqr, FindsTheBestOfAllSetsOfLimits) {
+  DoubleIntegrator di;
+  di.T = 6;
+  di.start.mean << 1.0, 0.3;
+  const double limit = 2.0;
+  const double least = brute_force(di.task(), limit);
+  IlqrOptions options = precise();
+  options.box = true;
+  const IlqrSolution s = optimise(di.task(1e100, limit), options);
+  ASSERT_EQ(s.stop, IlqrStop::converged) << s.message;
+  EXPECT_NEAR(s.cost, least, 1e-9);
+  EXPECT_EQ(s.q.a.lpNorm<Eigen::Infinity>(), limit);
+}
+
+/// b |a|^2, as a cost of the task would be; or with a slope that it does not have; or concave.
+struct ActionCost final : ExtraCost {
+  double weight, told_slope, told_curvature;
+  explicit ActionCost(double w) : weight(w), told_slope(2.0 * w), told_curvature(2.0 * w) {}
+  [[nodiscard]] double value(int, VectorIn, VectorIn a) const override { return weight * a.squaredNorm(); }
+  void add_expansion(int, VectorIn, VectorIn a, StageCost& q) const override {
+    q.c += weight * a.squaredNorm();
+    q.u += told_slope * a;
+    q.uu.diagonal().array() += told_curvature;
+  }
+};
+
+TEST(Ilqr, AnExtraCostIsACostOfTheTask) {
+  Task heavy = wave(100.0);
+  heavy.cost[1].weight += VectorXd::Constant(2, 0.3);
+  const ActionCost extra(0.3);
+  const Task task = wave(100.0);
+  const auto start = open_loop(MatrixXd::Zero(2, 20));
+  const IlqrSolution one = ilqr_optimise({task, 1.0, &extra, task.start.mean}, start, precise(), {});
+  const IlqrSolution other = optimise(heavy, precise());
+  EXPECT_NEAR(one.cost, other.cost, 1e-9);
+  EXPECT_LT((one.q.a - other.q.a).norm(), 1e-5);
+  EXPECT_LT((one.q.Sigma[3] - other.q.Sigma[3]).norm(), 1e-5);
+}
+
+TEST(Ilqr, ScaleDividesTheCovariance) {
+  const Task task = wave(100.0);
+  const auto start = open_loop(MatrixXd::Zero(2, 20));
+  const IlqrSolution one = optimise(task, precise());
+  const IlqrSolution ten = ilqr_optimise({task, 10.0, nullptr, task.start.mean}, start, precise(), {});
+  EXPECT_NEAR(ten.cost, 10.0 * one.cost, 1e-8);
+  EXPECT_LT((ten.q.a - one.q.a).norm(), 1e-5);
+  EXPECT_LT((10.0 * ten.q.Sigma[3] - one.q.Sigma[3]).norm(), 1e-5);
+}
+
+TEST(Ilqr, GoesOnFromAFeedbackLaw) {
+  const Task task = wave(100.0);
+  const IlqrSolution s = optimise(task, precise());
+  const Trajectory again = simulate(task, *task.system->clone(), task.start.mean, mean_of(s.q, *task.system));
+  EXPECT_TRUE(test::same_bits(again.a, s.q.a));
+  const VectorXd x0 = task.start.mean + vec({0.1, -0.1});
+  const IlqrSolution near = ilqr_optimise({task, 1.0, nullptr, x0}, mean_of(s.q, *task.system), precise(), {});
+  EXPECT_EQ(near.stop, IlqrStop::converged);
+  EXPECT_LT(true_gradient(task, near.q.a, x0).lpNorm<Eigen::Infinity>(), 1e-5);
+}
+
+TEST(Ilqr, IsTheSameForAnyNumberOfThreads) {
+  Task task = wave(0.8);
+  IlqrOptions options;
+  options.box = true;
+  const IlqrSolution one = optimise(task, options);
+  for (const int threads : {2, 8}) {
+    const IlqrSolution many = optimise(task, options, {0, threads, {}});
+    EXPECT_TRUE(test::same_bits(one.q.a, many.q.a));
+    EXPECT_TRUE(test::same_bits(one.q.x, many.q.x));
+    for (std::size_t t = 0; t < 20; ++t) {
+      EXPECT_TRUE(test::same_bits(one.q.K[t], many.q.K[t]));
+      EXPECT_TRUE(test::same_bits(one.q.Sigma[t], many.q.Sigma[t]));
+    }
+    EXPECT_EQ(one.history.size(), many.history.size());
+  }
+}
+
+// ---- failures, each typed ----------------------------------------------------------------------------------------------
+
+TEST(Ilqr, ActionsWithoutAnyCostHaveNoQuu) {
+  Task task = DoubleIntegrator().task();
+  task.cost.resize(2);
+  task.cost[0].weight.setZero();
+  task.cost[1].weight.setZero();
+  const IlqrSolution s = optimise(task, {});
+  EXPECT_EQ(s.stop, IlqrStop::not_positive_definite);
+  EXPECT_THAT(s.message, HasSubstr("step 14"));
+  EXPECT_TRUE(s.q.K.empty());
+}
+
+TEST(Ilqr, RegularisationCannotRepairEveryQuu) {
+  const Task task = DoubleIntegrator().task();
+  ActionCost concave(0.0);
+  concave.told_curvature = -1e30;
+  const auto start = open_loop(MatrixXd::Zero(1, 15));
+  const IlqrSolution s = ilqr_optimise({task, 1.0, &concave, task.start.mean}, start, {}, {});
+  EXPECT_EQ(s.stop, IlqrStop::not_positive_definite);
+  EXPECT_THAT(s.message, HasSubstr("-1e+30"));
+}
+
+TEST(Ilqr, StopsWhereNoStepIsAcceptable) {
+  const Task task = DoubleIntegrator().task();
+  ActionCost lie(1.0);
+  lie.told_slope = -200.0;  // promises to gain by what costs
+  const auto start = open_loop(MatrixXd::Ones(1, 15));
+  const IlqrSolution s = ilqr_optimise({task, 1.0, &lie, task.start.mean}, start, {}, {});
+  EXPECT_EQ(s.stop, IlqrStop::no_step);
+  EXPECT_THAT(s.message, HasSubstr("no acceptable step"));
+  EXPECT_EQ(s.q.K.size(), 15u);  // the last trajectory and its gains are there
+}
+
+TEST(Ilqr, ReportsAFirstTrajectoryThatDiverges) {
+  Task task = DoubleIntegrator().task(1.55);
+  const IlqrProblem problem{task, 1.0, nullptr, vec({1.0, 1.0})};
+  const IlqrSolution s = ilqr_optimise(problem, open_loop(MatrixXd::Zero(1, 15)), {}, {});
+  EXPECT_EQ(s.stop, IlqrStop::diverged);
+  EXPECT_THAT(s.message, HasSubstr("first trajectory diverged at step 5"));
+}
+
+TEST(Ilqr, ReportsANeighbourThatDiverges) {
+  Task task = DoubleIntegrator().task(1.0 + 1e-6);
+  const IlqrProblem problem{task, 1.0, nullptr, vec({1.0, 0.0})};
+  const IlqrSolution s = ilqr_optimise(problem, open_loop(MatrixXd::Zero(1, 15)), {}, {});
+  EXPECT_EQ(s.stop, IlqrStop::diverged);
+  EXPECT_THAT(s.message, HasSubstr("neighbourhood of step 0"));
+}
+
+TEST(Ilqr, ARolloutThatDivergesIsAnInfiniteCost) {
+  Task task = DoubleIntegrator().task(2.0);
+  for (CostTerm& term : task.cost)
+    if (term.residual.source == Source::state) term.residual.target[0] = 3.0;  // beyond the edge
+  const IlqrSolution s = optimise(task, {});
+  EXPECT_GE(s.history.size(), 1u);
+  EXPECT_LT(s.cost, roll_out(task, MatrixXd::Zero(1, 15), task.start.mean).cost.sum());
+  EXPECT_LE(s.q.x.row(0).maxCoeff(), 2.0);
+  bool shortened = false;
+  for (const IlqrIteration& it : s.history) shortened = shortened || it.rollouts > 1;
+  EXPECT_TRUE(shortened);
+}
+
+TEST(Ilqr, StopsWhenAsked) {
+  std::stop_source stop;
+  stop.request_stop();
+  const IlqrSolution s = optimise(wave(100.0), {}, {0, 1, stop.get_token()});
+  EXPECT_EQ(s.stop, IlqrStop::cancelled);
+  EXPECT_EQ(s.q.K.size(), 20u);
+}
+
+TEST(Ilqr, RefusesOptionsOutOfRange) {
+  const auto refused = [](auto change) {
+    IlqrOptions options;
+    change(options);
+    EXPECT_THROW(options.validate(), InputError);
+  };
+  refused([](IlqrOptions& o) { o.iterations = -1; });
+  refused([](IlqrOptions& o) { o.tolerance = 0.0; });
+  refused([](IlqrOptions& o) { o.improvement = -1.0; });
+  refused([](IlqrOptions& o) { o.lambda = -1.0; });
+  refused([](IlqrOptions& o) { o.backtracks = -1; });
+  refused([](IlqrOptions& o) { o.differences.state_step = 0.0; });
+  refused([](IlqrOptions& o) { o.differences.action_step = 0.0; });
+  refused([](IlqrOptions& o) { o.cost_scale = 0.0; });
+  refused([](IlqrOptions& o) { o.initial_noise = -1.0; });
+  const Task task = wave(1.0);
+  EXPECT_THROW((void)ilqr_optimise({task, 1.0, nullptr, VectorXd::Zero(3)}, open_loop(MatrixXd::Zero(2, 20)), {}, {}),
+               InputError);
+}
+
+// ---- the training loop -------------------------------------------------------------------------------------------------
+
+struct Recorded {
+  std::vector<Iteration> iterations;
+  std::vector<TrainingState> states;
+  TrainingResult result;
+};
+Recorded train(const Task& task, TrainingState state, const IlqrOptions& options, const Run& run = {}) {
+  Recorded r;
+  r.result = ilqr(task, std::move(state), options, run, [&](const Iteration& it, const TrainingState& s, auto*) {
+    r.iterations.push_back(it);
+    r.states.push_back(s);
+  });
+  return r;
+}
+
+TEST(IlqrTraining, FindsWhatOptimisationFinds) {
+  const Task task = wave(0.8);
+  IlqrOptions options = precise();
+  options.box = true;
+  const IlqrSolution s = optimise(task, options);
+  const Recorded r = train(task, ilqr_start(task, options), options);
+  EXPECT_EQ(r.result.stop, Stop::converged) << r.result.message;
+  ASSERT_EQ(r.iterations.size(), s.history.size());
+  EXPECT_EQ(test::metric(r.iterations.back(), "return_mean"), -s.cost);
+  const TvLinearGaussian& policy = time_varying(r.result.state);
+  VectorXd a(2);
+  for (int t = 0; t < 20; ++t) {
+    policy.mean(t, s.q.x.col(t), a);
+    EXPECT_LT((a - s.q.a.col(t)).norm(), 1e-12);
+    EXPECT_LT((policy[t].K - s.q.K[static_cast<std::size_t>(t)]).norm(), 1e-12);
+    EXPECT_TRUE(test::same_bits(policy[t].Sigma, s.q.Sigma[static_cast<std::size_t>(t)]));
+  }
+}
+
+TEST(IlqrTraining, AResumedRunEqualsAnUninterruptedOne) {
+  const Task task = wave(0.8);
+  IlqrOptions options;
+  options.initial_noise = 0.1;
+  for (const bool box : {false, true}) {
+    options.box = box;
+    const Recorded whole = train(task, ilqr_start(task, options), options, {5, 1, {}});
+    ASSERT_GE(whole.iterations.size(), 4u);
+    for (std::size_t stop = 1; stop < whole.iterations.size(); ++stop) {
+      const Recorded rest = train(task, whole.states[stop - 1], options, {5, 2, {}});
+      ASSERT_EQ(stop + rest.iterations.size(), whole.iterations.size());
+      for (std::size_t i = 0; i < rest.iterations.size(); ++i)
+        EXPECT_TRUE(test::same(rest.iterations[i], whole.iterations[stop + i]));
+      EXPECT_TRUE(test::same_bits(time_varying(rest.result.state), time_varying(whole.result.state)));
+      EXPECT_EQ(rest.result.message, whole.result.message);
+    }
+  }
+}
+
+TEST(IlqrTraining, NoiseOfTheFirstActionsComesFromTheSeed) {
+  const Task task = wave(100.0);
+  IlqrOptions options;
+  options.iterations = 1;
+  const auto first_return = [&](double noise, std::uint64_t seed) {
+    options.initial_noise = noise;
+    return test::metric(train(task, ilqr_start(task, options), options, {seed, 1, {}}).iterations.at(0), "return_mean");
+  };
+  EXPECT_EQ(first_return(0.0, 1), first_return(0.0, 2));
+  EXPECT_EQ(first_return(0.1, 1), first_return(0.1, 1));
+  EXPECT_NE(first_return(0.1, 1), first_return(0.1, 2));
+}
+
+TEST(IlqrTraining, KeepsTheLastPolicyWhenItFails) {
+  Task task = DoubleIntegrator().task(1.0 + 1e-6);
+  task.start.mean = vec({1.0, 0.0});
+  const TrainingState start = ilqr_start(task, {});
+  const Recorded r = train(task, start, {});
+  EXPECT_EQ(r.result.stop, Stop::numerical_failure);
+  EXPECT_THAT(r.result.message, HasSubstr("iteration 0: a simulation from the neighbourhood of step 0 diverged"));
+  EXPECT_TRUE(test::same_bits(time_varying(r.result.state), time_varying(start)));
+}
+
+TEST(IlqrTraining, StopsAtItsNumberOfIterationsAndWhenAsked) {
+  const Task task = wave(100.0);
+  IlqrOptions options;
+  options.iterations = 2;
+  const Recorded r = train(task, ilqr_start(task, options), options);
+  EXPECT_EQ(r.result.stop, Stop::max_iterations);
+  EXPECT_EQ(r.iterations.size(), 2u);
+  std::stop_source stop;
+  stop.request_stop();
+  EXPECT_EQ(train(task, ilqr_start(task, options), options, {0, 1, stop.get_token()}).result.stop, Stop::cancelled);
+  options.iterations = 0;
+  EXPECT_EQ(train(task, ilqr_start(task, options), options).result.stop, Stop::max_iterations);
+}
+
+TEST(IlqrTraining, AsksForTheWholeState) {
+  Task task = DoubleIntegrator().task();
+  for (const std::vector<Index>& seen : {std::vector<Index>{0}, std::vector<Index>{1, 0}}) {
+    task.observation = seen;
+    EXPECT_THROW((void)ilqr_start(task, {}), InputError);
+  }
+}
+
+TEST(IlqrTraining, BeginsWithTheDemonstration) {
+  Task task = wave(0.8);
+  task.action_low[0] = 0.2;
+  EXPECT_EQ(first_actions(task).col(7), vec({0.5, 0.0}));
+  Demonstration shown;
+  shown.state = MatrixXd::Zero(2, 6);
+  shown.action = MatrixXd::Constant(2, 5, 0.3);
+  task.demonstration = std::make_shared<Demonstration>(shown);
+  const TrainingState state = ilqr_start(task, {});
+  EXPECT_EQ(state.matrices.at(0).value.leftCols(5), shown.action);
+  EXPECT_EQ(state.matrices.at(0).value.col(7), vec({0.5, 0.0}));
+  VectorXd a(2);
+  time_varying(state).mean(2, vec({4.0, 5.0}), a);
+  EXPECT_EQ(a, vec({0.3, 0.3}));
+}
+
+// ---- MuJoCo --------------------------------------------------------------------------------------------------------------
+
+TEST(IlqrTraining, SwingsTheDoubleLinkUp) {
+  for (const double limit : {25.0, 10.0}) {
+    const Task task =
+        load_task(KEDGE_SOURCE_DIR "/tasks/double_link/task.toml", {{"actions.limit", fmt::format("{}", limit)}}).task;
+    IlqrOptions options;
+    options.box = true;
+    options.initial_noise = 0.1;
+    const Recorded r = train(task, ilqr_start(task, options), options, {1, 2, {}});
+    EXPECT_NE(r.result.stop, Stop::numerical_failure) << r.result.message;
+    EXPECT_EQ(test::metric(r.iterations.back(), "success_rate"), 1.0);
+    EXPECT_LE(r.result.state.matrices.at(0).value.lpNorm<Eigen::Infinity>(), limit);
+  }
+}
+
+}  // namespace
+}  // namespace kedge

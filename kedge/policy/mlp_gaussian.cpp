@@ -12,7 +12,7 @@
 namespace kedge {
 namespace {
 
-constexpr Index kBlock = 64;                // states of a block
+constexpr Index kBlock = MlpGaussian::kBlock;
 constexpr Index kGroups = kBlock / kLanes;  // vectors of a block
 constexpr Index kChunk = 32;                // blocks whose gradients are summed together, by one thread
 constexpr Index kOnStack = 64;              // widest layer without an allocation in `mean`
@@ -142,6 +142,18 @@ Index parameter_count(const Network& network) {
   return count + network.da() * (in + (network.output_bias ? 1 : 0));
 }
 
+VectorXd weight_mask(const Network& network) {
+  VectorXd mask = VectorXd::Zero(parameter_count(network));
+  Index next = 0, in = network.ds();
+  for (const Index units : network.hidden) {
+    mask.segment(next, units * in).setOnes();
+    next += units * (in + 1);
+    in = units;
+  }
+  mask.segment(next, network.da() * in).setOnes();
+  return mask;
+}
+
 VectorXd random_theta(const Network& network, VectorIn log_std, Stream& random, double hidden, double output) {
   check(network);
   require(log_std.size() == network.da(), "network log_std entries", log_std.size(), "da");
@@ -156,11 +168,11 @@ VectorXd random_theta(const Network& network, VectorIn log_std, Stream& random, 
   return theta;
 }
 
-/// A block on its way through the network: x[0] the inputs, x[l] the outputs of layer l, each [64, width].
+/// A block on its way through the network.
 struct MlpGaussian::Block {
-  std::vector<MatrixXd> x, slope, delta;
+  const double* inputs = nullptr;         // [64, ds]
+  std::vector<MatrixXd> x, slope, delta;  // of each layer [64, out]: outputs, their slopes, d(sum of losses)/d(outputs)
   Block(const std::vector<Layer>& layers, bool backward) {
-    x.emplace_back(kBlock, layers[0].in);
     for (const Layer& layer : layers) {
       x.emplace_back(kBlock, layer.out);
       if (backward) {
@@ -169,6 +181,7 @@ struct MlpGaussian::Block {
       }
     }
   }
+  [[nodiscard]] const double* inputs_of(std::size_t layer) const { return layer == 0 ? inputs : x[layer - 1].data(); }
 };
 
 MlpGaussian::MlpGaussian(Network network, VectorXd theta) : network_(std::move(network)) {
@@ -293,8 +306,8 @@ template <bool slopes>
 void MlpGaussian::forward(Block& block) const {
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     const Layer& layer = layers_[l];
-    MatrixXd& z = block.x[l + 1];
-    product(layer.W.data(), 1, layer.W.rows(), layer.out, layer.in, layer.b.data(), block.x[l].data(), z.data());
+    MatrixXd& z = block.x[l];
+    product(layer.W.data(), 1, layer.W.rows(), layer.out, layer.in, layer.b.data(), block.inputs_of(l), z.data());
     if (l + 1 < layers_.size())
       activate<slopes>(network_.activation, z.size() / kLanes, z.data(), slopes ? block.slope[l].data() : nullptr);
   }
@@ -309,7 +322,7 @@ MatrixXd MlpGaussian::means(const NetworkInputs& s, int threads) const {
   parallel_for((blocks + kChunk - 1) / kChunk, threads, [&](Index chunk) {
     Block block(layers_, false);
     for (Index b = chunk * kChunk; b < std::min(blocks, (chunk + 1) * kChunk); ++b) {
-      block.x[0] = s.x.middleCols(b * observation_dim(), observation_dim());
+      block.inputs = s.x.col(b * observation_dim()).data();
       forward<false>(block);
       const Index count = std::min(kBlock, s.count - b * kBlock);
       mu.middleCols(b * kBlock, count) = block.x.back().topRows(count).transpose();
@@ -318,7 +331,9 @@ MatrixXd MlpGaussian::means(const NetworkInputs& s, int threads) const {
   return mu;
 }
 
-VectorXd MlpGaussian::log_probs(MatrixIn s, MatrixIn a, int threads) const {
+VectorXd MlpGaussian::log_probs(MatrixIn s, MatrixIn a, int threads) const { return log_probs(prepare(s), a, threads); }
+
+VectorXd MlpGaussian::log_probs(const NetworkInputs& s, MatrixIn a, int threads) const {
   const MatrixXd mu = means(s, threads);
   if (a.rows() != mu.rows() || a.cols() != mu.cols())
     throw InputError(fmt::format("network: actions are {}x{}, but da = {} and there are {} states", a.rows(), a.cols(),
@@ -336,18 +351,18 @@ VectorXd MlpGaussian::gradient(const NetworkInputs& s, const OutputGradient& out
     Block block(layers_, true);
     std::vector<Lanes> sums(static_cast<std::size_t>(P - action_dim()), Lanes{});  // in theta's order
     for (Index b = chunk * kChunk; b < std::min(blocks, (chunk + 1) * kChunk); ++b) {
-      block.x[0] = s.x.middleCols(b * observation_dim(), observation_dim());
+      block.inputs = s.x.col(b * observation_dim()).data();
       forward<true>(block);
       const Index count = std::min(kBlock, s.count - b * kBlock);
       MatrixXd& g = block.delta[L - 1];
-      output_gradient(b * kBlock, block.x[L].topRows(count), g.topRows(count));
+      output_gradient(b * kBlock, block.x.back().topRows(count), g.topRows(count));
       for (Index i = 0; i < action_dim(); ++i) g.col(i).head(count) *= network_.output_scale[i];
       g.bottomRows(kBlock - count).setZero();
       Lanes* end = sums.data() + sums.size();
       for (std::size_t l = L; l-- > 0;) {
         const Layer& layer = layers_[l];
         Lanes *bias = layer.bias ? end - layer.out : nullptr, *weights = (bias ? bias : end) - layer.out * layer.in;
-        add_outer_products(block.delta[l].data(), block.x[l].data(), layer.out, layer.in, weights, bias);
+        add_outer_products(block.delta[l].data(), block.inputs_of(l), layer.out, layer.in, weights, bias);
         end = weights;
         if (l == 0) break;
         product(layer.W.data(), layer.W.rows(), 1, layer.in, layer.out, nullptr, block.delta[l].data(),
@@ -375,14 +390,18 @@ VectorXd MlpGaussian::backward(MatrixIn s, MatrixIn g, int threads) const {
 }
 
 VectorXd MlpGaussian::log_prob_gradient(MatrixIn s, MatrixIn a, VectorIn w, int threads) const {
-  const Index da = action_dim(), N = s.cols();
+  return log_prob_gradient(prepare(s), a, w, threads);
+}
+
+VectorXd MlpGaussian::log_prob_gradient(const NetworkInputs& s, MatrixIn a, VectorIn w, int threads) const {
+  const Index da = action_dim(), N = s.count;
   if (a.rows() != da || a.cols() != N || w.size() != N)
     throw InputError(fmt::format("network: actions are {}x{}, weights {}, but da = {} and there are {} states",
                                  a.rows(), a.cols(), w.size(), da, N));
   const Eigen::ArrayXXd precision = std_.array().square().inverse();
   MatrixXd log_std_gradient(da, blocks_of(N));
   VectorXd total = gradient(
-      prepare(s),
+      s,
       [&](Index first, const Eigen::Ref<const MatrixXd>& mu, Eigen::Ref<MatrixXd> g) {
         for (Index i = 0; i < da; ++i) {
           double sum = 0.0;

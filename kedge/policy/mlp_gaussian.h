@@ -36,6 +36,9 @@ struct Network {
 /// P, the length of theta, log_std included.
 Index parameter_count(const Network& network);
 
+/// @return [P] 1 where theta holds an entry of a W_l, 0 at biases and log_std: what weight decay acts on
+VectorXd weight_mask(const Network& network);
+
 /// W_l, b_l ~ hidden N(0, 1) in hidden layers, W_L ~ output N(0, 1), b_L = 0.
 /// @param log_std [da]  @return theta [P]
 VectorXd random_theta(const Network& network, VectorIn log_std, Stream& random, double hidden = 0.3,
@@ -49,6 +52,8 @@ struct NetworkInputs {
 
 class MlpGaussian final : public Policy {
  public:
+  static constexpr Index kBlock = 64;  ///< states of a block
+
   MlpGaussian() = default;
   /// @param theta [P]
   /// @throws InputError if a size, scale or number is impossible
@@ -81,6 +86,7 @@ class MlpGaussian final : public Policy {
   [[nodiscard]] MatrixXd means(const NetworkInputs& s, int threads = 1) const;
   /// @param s [ds, N]  @param a [da, N]  @return log pi(a_n | s_n) [N], nats
   [[nodiscard]] VectorXd log_probs(MatrixIn s, MatrixIn a, int threads = 1) const;
+  [[nodiscard]] VectorXd log_probs(const NetworkInputs& s, MatrixIn a, int threads = 1) const;
 
   /// d/dtheta sum_n loss_n(mu(s_n)) in one pass; the entries of log_std are zero.
   /// @param output_gradient (first, mu, g): given mu of the states first ... first + count - 1, sets g = dloss/dmu; both
@@ -93,6 +99,7 @@ class MlpGaussian final : public Policy {
   [[nodiscard]] VectorXd backward(MatrixIn s, MatrixIn g, int threads = 1) const;
   /// d/dtheta sum_n w_n log pi(a_n | s_n), log_std included. @param s [ds, N]  @param a [da, N]  @param w [N]  @return [P]
   [[nodiscard]] VectorXd log_prob_gradient(MatrixIn s, MatrixIn a, VectorIn w, int threads = 1) const;
+  [[nodiscard]] VectorXd log_prob_gradient(const NetworkInputs& s, MatrixIn a, VectorIn w, int threads = 1) const;
 
  private:
   struct Layer {

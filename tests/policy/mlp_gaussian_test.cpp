@@ -122,6 +122,14 @@ TEST(MlpGaussian, HasThePapersNumberOfParameters) {
   EXPECT_EQ(parameter_count(network(3, {4, 5}, 2, Activation::tanh, true)), 16 + 25 + 12 + 2);
 }
 
+TEST(MlpGaussian, WeightMaskLeavesOutBiasesAndLogStd) {
+  const Network n = network(2, {3, 2}, 2, Activation::tanh, true);
+  EXPECT_EQ(weight_mask(n), (VectorXd(6 + 3 + 6 + 2 + 4 + 2 + 2) << VectorXd::Ones(6), VectorXd::Zero(3),
+                             VectorXd::Ones(6), VectorXd::Zero(2), VectorXd::Ones(4), VectorXd::Zero(4))
+                                .finished());
+  EXPECT_EQ(weight_mask(network(17, {10}, 6)).sum(), 230);
+}
+
 TEST(MlpGaussian, MeanIsTheFormula) {
   Stream random(5, 0, 0, 0);
   for (const MlpGaussian& pi : policies())

@@ -22,6 +22,7 @@
 #include "kedge/evaluation/quadratic_fit.h"
 #include "kedge/mujoco/mujoco_system.h"
 #include "kedge/mujoco/task_file.h"
+#include "kedge/policy/mlp_gaussian.h"
 #include "kedge/rollout/rollout.h"
 #include "kedge/rollout/trajectory.h"
 
@@ -200,6 +201,57 @@ void derivatives(const Task& task, int repetitions, std::vector<Row>& rows) {
                   "ms", std::nan("")});
 }
 
+/// The walker's network policy: one evaluation, and its batched gradient against the matrix products it consists of.
+void network(int repetitions, std::vector<Row>& rows) {
+  const Index ds = 17, h = 10, da = 6, N = 6000;  // VGPS: 300 steps, 20 states each
+  Stream random(1, 0, 0, 0);
+  const Network shape{{h}, Activation::softplus, false, VectorXd::Zero(ds), VectorXd::Ones(ds), VectorXd::Ones(da)};
+  const MlpGaussian pi(shape, random_theta(shape, VectorXd::Zero(da), random));
+  MatrixXd s(ds, N), g(da, N);
+  for (Index n = 0; n < N; ++n) {
+    random.normal(s.col(n));
+    random.normal(g.col(n));
+  }
+  const NetworkInputs inputs = pi.prepare(s);
+  VectorXd a(da), gradient(pi.theta().size());
+  const MatrixXd W1 = MatrixXd::Random(h, ds), W2 = MatrixXd::Random(da, h);
+  MatrixXd z = MatrixXd::Random(h, N), d(h, N), mu(da, N), g1(h, ds), g2(da, h);
+  const auto dgemm = [](CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, const MatrixXd& A, const MatrixXd& B, MatrixXd& C) {
+    cblas_dgemm(CblasColMajor, ta, tb, static_cast<int>(C.rows()), static_cast<int>(C.cols()),
+                static_cast<int>(ta == CblasNoTrans ? A.cols() : A.rows()), 1.0, A.data(), static_cast<int>(A.rows()),
+                B.data(), static_cast<int>(B.rows()), 0.0, C.data(), static_cast<int>(C.rows()));
+  };
+  MatrixXd P = MatrixXd::Random(128, 128), Q = P, R(128, 128);
+  const auto time = fastest(
+      repetitions, {[&] {
+                      for (Index n = 0; n < N; ++n) pi.mean(0, s.col(n), a);
+                    },
+                    [&] {
+                      gradient = pi.gradient(
+                          inputs, [&](Index first, const Eigen::Ref<const MatrixXd>& m, Eigen::Ref<MatrixXd> out) {
+                            out = m - g.middleCols(first, m.rows()).transpose();
+                          });
+                    },
+                    [&] {
+                      dgemm(CblasNoTrans, CblasNoTrans, W1, s, z);
+                      dgemm(CblasNoTrans, CblasNoTrans, W2, z, mu);
+                      dgemm(CblasNoTrans, CblasTrans, g, z, g2);
+                      dgemm(CblasTrans, CblasNoTrans, W2, g, d);
+                      dgemm(CblasNoTrans, CblasTrans, d, s, g1);
+                    },
+                    [&] { dgemm(CblasNoTrans, CblasNoTrans, P, Q, R); }, [&] { (void)pi.means(inputs); }});
+  const double flops = 2.0 * static_cast<double>(N * (2 * h * ds + 3 * da * h));
+  rows.push_back(
+      {"network policy, 17-10-6: evaluations", 1e-6 * static_cast<double>(N) / time[0], "evaluations/us", 1.0});
+  rows.push_back(
+      {"network policy, gradient of 6000 states against dgemm of its products", time[2] / time[1], "x", 0.75});
+  rows.push_back(
+      {"  gradient, activation functions left out of the count", flops / time[1] / 1e9, "Gflop/s", std::nan("")});
+  rows.push_back(
+      {"  share of a large dgemm's speed", flops / time[1] / (2.0 * 128 * 128 * 128 / time[3]), "x", std::nan("")});
+  rows.push_back({"  means alone: share of the gradient's time", time[4] / time[1], "x", std::nan("")});
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -215,6 +267,7 @@ int main(int argc, char** argv) {
   std::vector<Row> rows;
   MotoState state = moto_start(task, options);
   rollouts(task, state, repetitions, rows);
+  network(repetitions, rows);
   for (const int iteration : {10, 40}) {
     options.iterations = iteration;
     state = moto(task, std::move(state), options, Run{1, 2, {}}).state;

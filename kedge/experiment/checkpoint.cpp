@@ -73,7 +73,9 @@ void write_policies(hdf5::GroupWriter& group, const Policies& policies) {
   group.dataset("C", all(&LinearGaussian::C, da), {E, T, da, da});
 }
 
+/// Every bit of a policy.
 void write_all(hdf5::GroupWriter& group, const TvLinearGaussian& policy) { write_policies(group, {&policy}); }
+void write_all(hdf5::GroupWriter& group, const MlpGaussian& policy) { write_policy(group, policy); }
 
 std::vector<TvLinearGaussian> read_policies(const hdf5::GroupReader& group, Index E) {
   const hdf5::Shape shape = group.shape("K");
@@ -256,7 +258,7 @@ std::vector<Metric> read_numbers(const hdf5::GroupReader& group) {
   return numbers;
 }
 
-void write_policy(hdf5::GroupWriter group, const AnyPolicy& policy) {
+void write_any_policy(hdf5::GroupWriter group, const AnyPolicy& policy) {
   group.attribute("kind", policy_kind(policy));
   std::visit([&](const auto& p) { write_all(group, p); }, policy);
 }
@@ -264,7 +266,7 @@ void write_policy(hdf5::GroupWriter group, const AnyPolicy& policy) {
 AnyPolicy read_any_policy(const hdf5::GroupReader& group) {
   const std::string found = group.text("kind");
   if (found == policy_kind(TvLinearGaussian())) return std::move(read_policies(group, 1).front());
-  group.fail(fmt::format("attribute kind: found {}, which is no policy of this program", hdf5::quoted(found)));
+  return read_policy(group);
 }
 
 // Columns lie behind each other, so the shape in the file is [columns, rows].
@@ -302,7 +304,7 @@ void write_state(hdf5::GroupWriter group, const TrainingState& state) {
   group.attribute("steps_total", static_cast<std::uint64_t>(state.steps_total));
   group.attribute("last_return_mean", state.last_return_mean);
   write_numbers(group, state.numbers);
-  write_policy(group.group("policy"), state.policy);
+  write_any_policy(group.group("policy"), state.policy);
   write_matrices(group.group("matrices"), state.matrices);
   write_window(group.group("window"), state.window);
 }

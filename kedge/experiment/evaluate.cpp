@@ -13,8 +13,8 @@ namespace {
 constexpr std::uint32_t evaluation_iteration = std::numeric_limits<std::uint32_t>::max();
 
 void check_fit(const Task& task, const Policy& policy) {
-  if (policy.horizon() == task.horizon && policy.observation_dim() == task.ds() && policy.action_dim() == task.da())
-    return;
+  const bool lasts = policy.horizon() == task.horizon || policy.horizon() == kEndless;
+  if (lasts && policy.observation_dim() == task.ds() && policy.action_dim() == task.da()) return;
   throw InputError(fmt::format(
       "the policy has {} steps, {} observations and {} actions, but must have those of task '{}': {}, {} and {}",
       policy.horizon(), policy.observation_dim(), policy.action_dim(), task.name, task.horizon, task.ds(), task.da()));

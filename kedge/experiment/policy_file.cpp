@@ -12,7 +12,8 @@ namespace kedge {
 namespace {
 
 constexpr Index max_steps = 1'000'000;
-constexpr double symmetry = 1e-9;  ///< |Sigma - Sigma'| relative to the largest entry: rounding of another program
+constexpr Index max_units = 100'000;  ///< of a layer
+constexpr double symmetry = 1e-9;     ///< |Sigma - Sigma'| relative to the largest entry: rounding of another program
 
 std::span<const double> entries(const VectorXd& v) { return {v.data(), static_cast<std::size_t>(v.size())}; }
 
@@ -56,7 +57,7 @@ PolicyInfo policy_info(const Task& task) {
 }
 
 const char* policy_kind(const AnyPolicy& policy) {
-  static constexpr std::array<const char*, std::variant_size_v<AnyPolicy>> names{"tv_linear_gaussian"};
+  static constexpr std::array<const char*, std::variant_size_v<AnyPolicy>> names{"tv_linear_gaussian", "mlp_gaussian"};
   return names[policy.index()];
 }
 
@@ -67,7 +68,7 @@ void write_policy(hdf5::GroupWriter& group, const TvLinearGaussian& policy) {
   group.dataset("Sigma", stack(T, da, da, [&](int t) -> const MatrixXd& { return policy[t].Sigma; }), {T, da, da});
 }
 
-TvLinearGaussian read_policy(const hdf5::GroupReader& group) {
+TvLinearGaussian read_tv_linear_gaussian(const hdf5::GroupReader& group) {
   const hdf5::Shape shape = group.shape("K");
   if (shape.size() != 3 || shape[0] < 1 || shape[0] > max_steps || shape[1] < 1 || shape[2] < 1)
     group.fail(fmt::format("dataset K: found {}, expected [T, da, ds], all at least 1", hdf5::to_string(shape)));
@@ -89,6 +90,85 @@ TvLinearGaussian read_policy(const hdf5::GroupReader& group) {
     }
   }
   return TvLinearGaussian(std::move(steps));
+}
+
+void write_policy(hdf5::GroupWriter& group, const MlpGaussian& policy) {
+  const Network& network = policy.network();
+  const auto vector = [&](const std::string& name, const VectorXd& v) {
+    group.dataset(name, entries(v), {static_cast<Index>(v.size())});
+  };
+  group.attribute("activation", to_string(network.activation));
+  vector("input_mean", network.input_mean);
+  vector("input_scale", network.input_scale);
+  vector("output_scale", network.output_scale);
+  const VectorXd& theta = policy.theta();
+  Index at = 0, in = network.ds();
+  const std::size_t layers = network.hidden.size() + 1;
+  for (std::size_t l = 1; l <= layers; ++l) {
+    const Index out = l < layers ? network.hidden[l - 1] : network.da();
+    const MatrixXd W = Eigen::Map<const MatrixXd>(theta.data() + at, out, in);
+    group.dataset(fmt::format("W{}", l), stack(1, out, in, [&](int) -> const MatrixXd& { return W; }), {out, in});
+    at += out * in;
+    if (l < layers || network.output_bias) {
+      vector(fmt::format("b{}", l), theta.segment(at, out));
+      at += out;
+    }
+    in = out;
+  }
+  vector("log_std", policy.log_std());
+}
+
+MlpGaussian read_mlp_gaussian(const hdf5::GroupReader& group) {
+  const auto vector = [&](const std::string& name, Index size) -> VectorXd {
+    const std::vector<double> values = group.doubles(name, {size});
+    return Eigen::Map<const VectorXd>(values.data(), size);
+  };
+  const auto size_of = [&](const std::string& name) {
+    const hdf5::Shape shape = group.shape(name);
+    if (shape.size() != 1 || shape[0] < 1 || shape[0] > max_units)
+      group.fail(
+          fmt::format("dataset {}: found {}, expected [n], 1 <= n <= {}", name, hdf5::to_string(shape), max_units));
+    return shape[0];
+  };
+  Network network;
+  const std::string activation = group.text("activation");
+  if (activation == to_string(Activation::tanh))
+    network.activation = Activation::tanh;
+  else if (activation != to_string(Activation::softplus))
+    group.fail(
+        fmt::format("attribute activation: found {}, expected \"softplus\" or \"tanh\"", hdf5::quoted(activation)));
+  network.input_mean = vector("input_mean", size_of("input_mean"));
+  network.input_scale = vector("input_scale", network.ds());
+  network.output_scale = vector("output_scale", size_of("output_scale"));
+  network.hidden.clear();
+  while (group.has(fmt::format("W{}", network.hidden.size() + 2)))
+    network.hidden.push_back(size_of(fmt::format("b{}", network.hidden.size() + 1)));
+  network.output_bias = group.has(fmt::format("b{}", network.hidden.size() + 1));
+
+  std::vector<double> theta;
+  const auto append = [&](const MatrixXd& m) { theta.insert(theta.end(), m.data(), m.data() + m.size()); };
+  Index in = network.ds();
+  for (std::size_t l = 0; l <= network.hidden.size(); ++l) {
+    const bool last = l == network.hidden.size();
+    const Index out = last ? network.da() : network.hidden[l];
+    append(slice(group.doubles(fmt::format("W{}", l + 1), {out, in}), 0, out, in));
+    if (!last || network.output_bias) append(vector(fmt::format("b{}", l + 1), out));
+    in = out;
+  }
+  append(vector("log_std", network.da()));
+  try {
+    return MlpGaussian(std::move(network), Eigen::Map<const VectorXd>(theta.data(), static_cast<Index>(theta.size())));
+  } catch (const InputError& error) {
+    group.fail(error.what());
+  }
+}
+
+AnyPolicy read_policy(const hdf5::GroupReader& group) {
+  const std::string kind = group.text("kind");
+  if (kind == policy_kind(TvLinearGaussian())) return read_tv_linear_gaussian(group);
+  if (kind == policy_kind(MlpGaussian())) return read_mlp_gaussian(group);
+  group.fail(fmt::format("attribute kind: found {}, expected \"{}\" or \"{}\"", hdf5::quoted(kind),
+                         policy_kind(TvLinearGaussian()), policy_kind(MlpGaussian())));
 }
 
 std::string policy_bytes(const AnyPolicy& policy, const PolicyInfo& info) {
@@ -114,9 +194,6 @@ PolicyFile load_policy(const std::filesystem::path& path) {
   const std::string image = hdf5::read_sealed(path, hdf5::Trailer::optional);
   const hdf5::Reader file(image, path.string());
   const hdf5::GroupReader root = file.root();
-  const char* kind = policy_kind(TvLinearGaussian());
-  if (const std::string found = root.text("kind"); found != kind)
-    root.fail(fmt::format("attribute kind: found {}, expected \"{}\"", hdf5::quoted(found), kind));
   PolicyFile result;
   result.policy = read_policy(root);
   result.info = read_info(root, as_policy(result.policy).observation_dim(), as_policy(result.policy).action_dim());

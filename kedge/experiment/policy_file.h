@@ -4,7 +4,12 @@
 //               action_low, action_high [da]
 //   datasets    K [T, da, ds], k [T, da], Sigma [T, da, da], C order; mean action = K s + k, covariance Sigma
 //
-// A file with `kind` and the three datasets that another program made (h5py, MATLAB) is accepted.
+//   attributes  kind = "mlp_gaussian", activation ("softplus" or "tanh"), kedge_version; optional: the same
+//   datasets    input_mean, input_scale [ds], output_scale, log_std [da]; W1 [h, ds], b1 [h], ..., the last pair W [da, h]
+//               and, with an output bias, b [da]; x = (s - input_mean) / input_scale, x = activation(W x + b) in each
+//               hidden layer, mean action = output_scale * (W x [+ b]), covariance diag(exp(2 log_std)), at every step
+//
+// A file with `kind` and the datasets that another program made (h5py, MATLAB) is accepted.
 #pragma once
 
 #include <filesystem>
@@ -50,8 +55,12 @@ void save_policy(const std::filesystem::path& path, const AnyPolicy& policy, con
 ///         shapes, numbers that are not finite, Sigma not symmetric positive definite
 PolicyFile load_policy(const std::filesystem::path& path);
 
-/// K, k, Sigma as datasets of a group, and back, with the checks of `load_policy`.
+/// The datasets of a policy in a group, and back, with the checks of `load_policy`.
 void write_policy(hdf5::GroupWriter& group, const TvLinearGaussian& policy);
-TvLinearGaussian read_policy(const hdf5::GroupReader& group);
+void write_policy(hdf5::GroupWriter& group, const MlpGaussian& policy);
+/// By the attribute `kind`.
+AnyPolicy read_policy(const hdf5::GroupReader& group);
+TvLinearGaussian read_tv_linear_gaussian(const hdf5::GroupReader& group);
+MlpGaussian read_mlp_gaussian(const hdf5::GroupReader& group);
 
 }  // namespace kedge

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <cstdlib>
+#include <functional>
 #include <map>
 
 #include "example_run.h"
@@ -78,6 +79,85 @@ TEST(PolicyFile, ReadsBackTheSameBits) {
   EXPECT_TRUE(load_policy(folder / "policy.h5").info.task.empty());
 }
 
+MlpGaussian network_policy(std::vector<Index> hidden, Activation activation, bool output_bias) {
+  Stream random(7, 0, 0, 0);
+  Network network{.hidden = std::move(hidden),
+                  .activation = activation,
+                  .output_bias = output_bias,
+                  .input_mean = VectorXd::LinSpaced(3, -1.0, 1.0),
+                  .input_scale = VectorXd::Constant(3, 0.7),
+                  .output_scale = VectorXd::Constant(2, 5.0)};
+  VectorXd theta = random_theta(network, VectorXd::Constant(2, -0.3), random);
+  return MlpGaussian(std::move(network), std::move(theta));
+}
+
+TEST(PolicyFile, OfANetworkReadsBackTheSameBits) {
+  const Folder folder;
+  for (const auto& policy :
+       {network_policy({4}, Activation::softplus, false), network_policy({4, 3}, Activation::tanh, true),
+        network_policy({}, Activation::softplus, false), network_policy({}, Activation::softplus, true)}) {
+    save_policy(folder / "policy.h5", policy, {});
+    const auto read = std::get<MlpGaussian>(load_policy(folder / "policy.h5").policy);
+    EXPECT_EQ(read.theta(), policy.theta());
+    EXPECT_EQ(read.network().hidden, policy.network().hidden);
+    EXPECT_EQ(read.network().activation, policy.network().activation);
+    EXPECT_EQ(read.network().output_bias, policy.network().output_bias);
+    EXPECT_EQ(read.network().input_mean, policy.network().input_mean);
+    EXPECT_EQ(read.network().input_scale, policy.network().input_scale);
+    EXPECT_EQ(read.network().output_scale, policy.network().output_scale);
+    EXPECT_EQ(bytes_of(folder / "policy.h5"), policy_bytes(policy, {})) << "equal contents are equal bytes";
+  }
+}
+
+/// Parts are written by hand: one is left out, or has another shape, or a number that cannot be.
+TEST(PolicyFile, OfANetworkIsRefusedWhereItDoesNotFit) {
+  const Folder folder;
+  struct Part {
+    std::string name;
+    hdf5::Shape shape;
+  };
+  const std::vector<Part> parts = {{"input_mean", {3}}, {"input_scale", {3}}, {"output_scale", {2}}, {"W1", {4, 3}},
+                                   {"b1", {4}},         {"W2", {2, 4}},       {"log_std", {2}}};
+  const auto outcome = [&](const std::string& activation,
+                           const std::function<void(Part&, std::vector<double>&)>& change) {
+    hdf5::Writer file;
+    hdf5::GroupWriter root = file.root();
+    root.attribute("kind", "mlp_gaussian");
+    root.attribute("activation", activation);
+    for (Part part : parts) {
+      Index size = 1;
+      for (const Index n : part.shape) size *= n;
+      std::vector<double> values(static_cast<std::size_t>(size), 0.5);
+      change(part, values);
+      if (!part.name.empty()) root.dataset(part.name, values, part.shape);
+    }
+    write_bytes(folder / "policy.h5", hdf5::seal(file.image()));
+    return message_of<InputError>([&] { static_cast<void>(load_policy(folder / "policy.h5")); });
+  };
+  EXPECT_EQ(outcome("tanh", [](Part&, auto&) {}), "nothing was thrown");
+  EXPECT_THAT(outcome("relu", [](Part&, auto&) {}), HasSubstr("attribute activation: found \"relu\""));
+  for (const Part& missing : parts)
+    EXPECT_THAT(outcome("tanh",
+                        [&](Part& p, auto&) {
+                          if (p.name == missing.name) p.name.clear();
+                        }),
+                HasSubstr("dataset"))
+        << missing.name;
+  for (const char* name : {"input_scale", "W1", "W2", "log_std"})
+    EXPECT_THAT(outcome("tanh",
+                        [&](Part& p, std::vector<double>& values) {
+                          if (p.name != name) return;
+                          p.shape = {7};
+                          values.assign(7, 0.5);
+                        }),
+                HasSubstr(fmt::format("dataset {}", name)));
+  EXPECT_THAT(outcome("tanh",
+                      [](Part& p, auto& values) {
+                        if (p.name == "output_scale") values[1] = 0.0;
+                      }),
+              HasSubstr("policy.h5: "));
+}
+
 TEST(PolicyFile, IsReadByH5py) {
   const Folder folder;
   const Sizes sizes;
@@ -109,7 +189,7 @@ TEST(PolicyFile, AcceptsWhatOthersWriteAndRefusesWhatDoesNotFit) {
   EXPECT_EQ(std::get<TvLinearGaussian>(load_policy(folder / "edited.h5").policy)[1].k, Eigen::Vector2d(7.0, 7.0));
 
   const std::map<std::string, std::string> refusals = {
-      {"bad_kind", "attribute kind: found \"mlp?gaussian\", expected \"tv_linear_gaussian\""},
+      {"bad_kind", "attribute kind: found \"mlp?gaussian\", expected \"tv_linear_gaussian\" or \"mlp_gaussian\""},
       {"bad_no_kind", "attribute kind: missing"},
       {"bad_kind_number", "attribute kind: found other than text, expected text"},
       {"bad_kind_two", "attribute kind: found 2 texts, expected one"},
@@ -183,8 +263,9 @@ TEST(PolicyFile, OfAnotherKindIsRefused) {
   CheckpointHeader header;
   header.identity = example::identity();
   save_checkpoint(folder / "file.h5", header, example::state({}, 2), Durability::process);
-  EXPECT_THAT(message_of<InputError>([&] { static_cast<void>(load_policy(folder / "file.h5")); }),
-              EndsWith("file.h5: attribute kind: found \"checkpoint\", expected \"tv_linear_gaussian\""));
+  EXPECT_THAT(
+      message_of<InputError>([&] { static_cast<void>(load_policy(folder / "file.h5")); }),
+      EndsWith("file.h5: attribute kind: found \"checkpoint\", expected \"tv_linear_gaussian\" or \"mlp_gaussian\""));
 }
 
 TEST(TrajectoryFile, IsReadByH5py) {

@@ -23,7 +23,9 @@ struct RunData {
   RunStatus status;
   RunFile file;
   std::vector<double> rollouts, returns, median_returns;  ///< by iteration
+  std::vector<double> deterministic;                      ///< by iteration; empty where it is not reported
   std::vector<double> seconds;                            ///< by iteration, cumulative; empty without timings.csv
+  std::optional<double> noisy_success, reference;         ///< as in ComparedRun, ComparisonGroup
 };
 
 std::vector<double> column(const MetricsTable& table, const char* name, const fs::path& file) {
@@ -52,7 +54,10 @@ RunData read_run(const fs::path& directory) {
               .rollouts = {},
               .returns = {},
               .median_returns = {},
-              .seconds = {}};
+              .deterministic = {},
+              .seconds = {},
+              .noisy_success = {},
+              .reference = {}};
   if (run.status.state == RunState::damaged)
     throw InputError(fmt::format("{}: {}", directory.string(), run.status.detail));
   run.file = read_run_file(directory);
@@ -65,6 +70,10 @@ RunData read_run(const fs::path& directory) {
   run.rollouts = column(metrics, "rollouts_total", metrics_file);
   run.returns = column(metrics, "return_mean", metrics_file);
   run.median_returns = column(metrics, "return_median", metrics_file);
+  if (metrics.column("return_deterministic") >= 0)
+    run.deterministic = column(metrics, "return_deterministic", metrics_file);
+  if (metrics.column("success_rate") >= 0) run.noisy_success = column(metrics, "success_rate", metrics_file).back();
+  if (metrics.column("initial_cost") >= 0) run.reference = -column(metrics, "initial_cost", metrics_file).back();
   // An iteration in which every rollout diverged is worse than any return.
   for (std::vector<double>* values : {&run.returns, &run.median_returns})
     for (double& value : *values)
@@ -128,9 +137,20 @@ std::vector<CurvePoint> group_curve(std::vector<const RunData*> runs) {
     point.mean = estimate(values, [](auto v) { return mean(v); });
     point.lower_quartile = quantile(values, 0.25);
     point.upper_quartile = quantile(values, 0.75);
+    for (std::size_t r = 0; r < runs.size(); ++r)
+      values[r] = i < runs[r]->deterministic.size() ? runs[r]->deterministic[i] : nan;
+    point.deterministic =
+        std::none_of(values.begin(), values.end(), [](double v) { return std::isnan(v); }) ? median(values) : nan;
     curve.push_back(point);
   }
   return curve;
+}
+
+std::optional<double> group_reference(const std::vector<const RunData*>& runs) {
+  std::vector<double> values;
+  for (const RunData* run : runs)
+    if (run->reference) values.push_back(*run->reference);
+  return values.empty() ? std::nullopt : std::optional(median(values));
 }
 
 void evaluate_final(const RunData& run, const CompareOptions& options, ComparedRun& result) {
@@ -234,7 +254,11 @@ Comparison compare(const std::vector<fs::path>& directories, const CompareOption
   for (std::size_t g = 0; g < grouped.size(); ++g) {
     auto& members = grouped[g];
     std::sort(members.begin(), members.end(), [](auto* a, auto* b) { return a->file.seed < b->file.seed; });
-    ComparisonGroup group{.label = labels[g], .runs = {}, .curve = group_curve(members)};
+    ComparisonGroup group{.label = labels[g],
+                          .runs = {},
+                          .curve = group_curve(members),
+                          .panel = "",
+                          .reference = group_reference(members)};
     for (const RunData* run : members) {
       ComparedRun compared{.directory = run->directory,
                            .seed = run->file.seed,
@@ -243,7 +267,8 @@ Comparison compare(const std::vector<fs::path>& directories, const CompareOption
                            .final_return = {},
                            .final_success = {},
                            .rollouts = run->rollouts,
-                           .median_returns = run->median_returns};
+                           .median_returns = run->median_returns,
+                           .noisy_success = run->noisy_success};
       if (compared.state != RunState::finished)
         result.notes.push_back(fmt::format("{}: {} after {} iterations", run->directory.string(),
                                            to_string(compared.state), compared.iterations));

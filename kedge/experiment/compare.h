@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,6 +29,8 @@ struct CurvePoint {
   double seconds = 0.0;       ///< wall time so far, median over the runs; NaN without timings.csv
   Estimate median, iqm, mean;
   double lower_quartile = 0.0, upper_quartile = 0.0;
+  /// Median of `return_deterministic` over the seeds; NaN where the algorithm does not report it.
+  double deterministic = std::numeric_limits<double>::quiet_NaN();
 };
 
 struct ComparedRun {
@@ -40,12 +43,17 @@ struct ComparedRun {
   std::optional<double> final_success;  ///< fraction of the rollouts; nullopt too where the task has no success measure
   std::vector<double> rollouts;         ///< [iterations] simulated so far
   std::vector<double> median_returns;   ///< [iterations] of an iteration's rollouts
+  std::optional<double> noisy_success =
+      std::nullopt;  ///< success rate of the last iteration's rollouts, if the algorithm reports it
 };
 
 struct ComparisonGroup {
   std::string label;              ///< algorithm, and the options in which the groups differ
   std::vector<ComparedRun> runs;  ///< by seed
   std::vector<CurvePoint> curve;  ///< the iterations that every run of the group has completed, if any
+  std::string panel = "";         ///< of a figure, where the curve is drawn; empty: there is one panel
+  /// Return of the trajectory that learning started from, median over seeds; nullopt where there is none.
+  std::optional<double> reference = std::nullopt;
 };
 
 struct Comparison {

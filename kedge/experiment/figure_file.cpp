@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <optional>
 
 #include "kedge/core/errors.h"
 #include "kedge/experiment/tasks.h"
@@ -23,19 +24,48 @@ std::vector<std::string> texts(const Value& value) {
   return all;
 }
 
-FigureRun read_run(const Value& section, const Value& root, const Figure& figure) {
+/// One panel of a figure, or all of it: what its runs have in common.
+struct Panel {
+  std::string title;  ///< empty: the figure has one panel
+  std::optional<std::string> task;
+  std::vector<std::string> set;
+};
+
+std::vector<Panel> read_panels(const Value& root) {
+  const auto sections = root.find("panel");
+  if (!sections) return {Panel{}};
+  std::vector<Panel> panels;
+  for (const Value& section : sections->elements()) {
+    section.allow({"title", "task", "set"});
+    Panel panel{section.require("title").text(), {}, {}};
+    for (const Panel& other : panels)
+      if (other.title == panel.title)
+        section.require("title").fail(fmt::format("two panels are called \"{}\"", panel.title));
+    if (const auto task = section.find("task")) panel.task = task->text();
+    if (const auto set = section.find("set")) panel.set = texts(*set);
+    panels.push_back(std::move(panel));
+  }
+  if (panels.empty()) sections->fail("must have at least one element");
+  return panels;
+}
+
+/// `set` of the figure, of the panel and of the run, the last word the run's.
+FigureRun read_run(const Value& section, const Value& root, const Panel& panel, const Figure& figure) {
   section.allow({"label", "task", "algorithm", "set"});
   FigureRun run;
-  run.label = section.require("label").text();
+  const std::string label = section.require("label").text();
+  run.label = panel.title.empty() ? label : fmt::format("{}: {}", panel.title, label);
+  run.panel = panel.title;
   for (const FigureRun& other : figure.runs)
-    if (other.label == run.label) section.require("label").fail(fmt::format("two runs are called \"{}\"", run.label));
+    if (other.label == run.label) section.require("label").fail(fmt::format("two runs are called \"{}\"", label));
   const auto own_or_common = [&](const char* key) {
     const auto own = section.find(key);
     return own ? own->text() : root.require(key).text();
   };
-  run.task = own_or_common("task");
+  run.task = panel.task && !section.find("task") ? *panel.task : own_or_common("task");
   run.algorithm = own_or_common("algorithm");
   if (const auto set = root.find("set")) run.set = texts(*set);
+  run.set.insert(run.set.end(), panel.set.begin(), panel.set.end());
   if (const auto set = section.find("set"))
     for (const std::string& text : texts(*set)) run.set.push_back(text);
   return run;
@@ -60,6 +90,11 @@ Claim read_claim(const Value& section, const Figure& figure) {
     const Value share = section.require("share");
     claim.share = share.not_negative();
     if (claim.share > 1) share.fail(fmt::format("must be in [0, 1], but is {}", claim.share));
+    if (section.find("measure")) {
+      claim.measure = read_measure(section);
+      if (claim.measure.kind != Measure::Kind::final_success && claim.measure.kind != Measure::Kind::noisy_success)
+        section.require("measure").fail("must be final_success or noisy_success");
+    }
   }
   return claim;
 }
@@ -72,15 +107,19 @@ std::string to_string(const Measure& measure) {
     case Measure::Kind::final_success: return "success of the final policy without noise";
     case Measure::Kind::return_at: return fmt::format("return after {} rollouts", measure.argument);
     case Measure::Kind::rollouts_to: return fmt::format("rollouts until the return reaches {}", measure.argument);
+    case Measure::Kind::noisy_return: return "return of the last iteration's rollouts";
+    case Measure::Kind::noisy_success: return "success of the last iteration's rollouts";
   }
   return "";
 }
 
 Measure read_measure(const Value& section) {
   const std::array kinds{Measure::Kind::final_return, Measure::Kind::final_success, Measure::Kind::return_at,
-                         Measure::Kind::rollouts_to};
+                         Measure::Kind::rollouts_to,  Measure::Kind::noisy_return,  Measure::Kind::noisy_success};
   const Value name = section.require("measure");
-  Measure measure{kinds[name.choice({"final_return", "final_success", "return_at", "rollouts_to"})], 0.0};
+  Measure measure{kinds[name.choice(
+                      {"final_return", "final_success", "return_at", "rollouts_to", "noisy_return", "noisy_success"})],
+                  0.0};
   if (measure.kind == Measure::Kind::return_at) measure.argument = section.require("rollouts").positive();
   if (measure.kind == Measure::Kind::rollouts_to) measure.argument = section.require("threshold").number();
   return measure;
@@ -101,7 +140,8 @@ Figure read_figure(const fs::path& file) {
   const std::string path = file.string();
   const toml::table document = read_toml(path);
   const Value root(document, "", path);
-  root.allow({"kedge", "title", "task", "algorithm", "set", "seeds", "first_seed", "quick", "run", "claim"});
+  root.allow(
+      {"kedge", "title", "task", "algorithm", "set", "seeds", "first_seed", "x", "quick", "panel", "run", "claim"});
   Figure figure;
   read_figure_head(root, file, figure);
   if (const auto quick = root.find("quick")) {
@@ -109,7 +149,10 @@ Figure read_figure(const fs::path& file) {
     if (const auto seeds = quick->find("seeds")) figure.quick_seeds = seeds->integer(1, 10000);
     if (const auto set = quick->find("set")) figure.quick_set = texts(*set);
   }
-  for (const Value& section : root.require("run").elements()) figure.runs.push_back(read_run(section, root, figure));
+  if (const auto x = root.find("x")) figure.over_iterations = x->choice({"rollouts", "iterations"}) == 1;
+  for (const Panel& panel : read_panels(root))
+    for (const Value& section : root.require("run").elements())
+      figure.runs.push_back(read_run(section, root, panel, figure));
   if (figure.runs.empty()) root.require("run").fail("must have at least one element");
   if (const auto claims = root.find("claim"))
     for (const Value& section : claims->elements()) figure.claims.push_back(read_claim(section, figure));

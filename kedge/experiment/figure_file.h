@@ -18,6 +18,7 @@ struct FigureRun {
   std::string task;
   std::string algorithm;
   std::vector<std::string> set;  ///< "epsilon=0.1", "task.actions.limit=10", in order
+  std::string panel = "";        ///< where it is drawn; empty: the figure has one panel
 };
 
 /// One number for each seed; larger is better.
@@ -26,7 +27,9 @@ struct Measure {
     final_return,   ///< median return of the final policy without noise
     final_success,  ///< share of its rollouts that succeed
     return_at,      ///< median return of the rollouts of the last iteration with at most `argument` rollouts in all
-    rollouts_to     ///< minus the rollouts until that median reaches `argument` first
+    rollouts_to,    ///< minus the rollouts until that median reaches `argument` first
+    noisy_return,   ///< median return of the last iteration's rollouts, with noise
+    noisy_success   ///< share of them that succeed
   };
   Kind kind = Kind::final_return;
   double argument = 0.0;
@@ -40,7 +43,7 @@ struct Claim {
   enum class Kind {
     better,    ///< `run` has a larger measure than `than`
     similar,   ///< neither is better: the probability that one beats the other is within [0.25, 0.75]
-    succeeds,  ///< at least `share` of the seeds end with a policy that succeeds in every rollout
+    succeeds,  ///< at least `share` of the seeds end with a policy that succeeds in every rollout, by the measure
     fails      ///< at most `share` of them do
   };
   Kind kind = Kind::better;
@@ -57,7 +60,8 @@ struct Figure {
   std::uint64_t first_seed = 0;  ///< seeds first_seed, first_seed + 1, ...
   int quick_seeds = 2;
   std::vector<std::string> quick_set;  ///< set after each run's own with --quick
-  std::vector<FigureRun> runs;
+  bool over_iterations = false;        ///< curves over iterations, not over rollouts
+  std::vector<FigureRun> runs;         ///< with panels: every run in every panel, its label "panel: label"
   std::vector<Claim> claims;
 };
 

@@ -13,6 +13,7 @@
 #include <cstring>
 #include <limits>
 #include <memory>
+#include <optional>
 
 #include "kedge/core/errors.h"
 #include "kedge/experiment/atomic_file.h"
@@ -64,44 +65,92 @@ bool has_seconds(const Comparison& comparison) {
   return true;
 }
 
-std::string curves_script(const Comparison& comparison, CurveAxis axis) {
-  bool negative = true;
-  for (const ComparisonGroup& group : comparison.groups) {
-    for (const CurvePoint& p : group.curve) negative = negative && p.upper_quartile < 0 && p.median.value < 0;
+namespace {
+
+std::vector<std::string> panels_of(const Comparison& comparison) {
+  std::vector<std::string> panels;
+  for (const ComparisonGroup& group : comparison.groups)
+    if (std::find(panels.begin(), panels.end(), group.panel) == panels.end()) panels.push_back(group.panel);
+  return panels;
+}
+
+double place(const CurvePoint& p, CurveAxis axis) {
+  switch (axis) {
+    case CurveAxis::rollouts: return static_cast<double>(p.rollouts);
+    case CurveAxis::iterations: return p.iteration + 1;
+    case CurveAxis::seconds: return p.seconds;
   }
+  return 0.0;
+}
+
+/// The curves of one panel.
+std::string panel_script(const Comparison& comparison, const std::string& panel, CurveAxis axis) {
+  bool negative = true, deterministic = true;
+  std::optional<double> reference;
+  for (const ComparisonGroup& group : comparison.groups) {
+    if (group.panel != panel) continue;
+    if (group.reference) reference = group.reference;
+    for (const CurvePoint& p : group.curve) {
+      negative = negative && p.upper_quartile < 0 && p.median.value < 0;
+      deterministic = deterministic && (std::isfinite(p.deterministic) || !std::isfinite(p.median.value));
+    }
+  }
+  const ReturnAxis returns{negative};
+  std::string script = fmt::format("set title \"{}\" noenhanced\n", panel.empty() ? comparison.task : panel);
+  script += fmt::format("set ylabel 'return: median, quartiles (band), {}'\n",
+                        deterministic ? "without noise (dashed)" : "mean (dashed) over seeds");
+  script += returns.setup("y");
+  std::string plots;
+  int colour_number = 0;
+  for (std::size_t g = 0; g < comparison.groups.size(); ++g) {
+    const ComparisonGroup& group = comparison.groups[g];
+    if (group.panel != panel) continue;
+    const char* colour = kColours[static_cast<std::size_t>(colour_number++) % kColours.size()];
+    if (group.curve.empty()) continue;  // every run failed at once
+    script += fmt::format("$curve{} << EOD\n", g);
+    for (const CurvePoint& p : group.curve) {
+      if (!std::isfinite(p.median.value) || !std::isfinite(p.lower_quartile)) continue;
+      const double dashed = deterministic ? p.deterministic : p.mean.value;
+      script += fmt::format("{} {} {} {} {}\n", place(p, axis), returns.height(p.median.value),
+                            returns.height(p.lower_quartile), returns.height(p.upper_quartile),
+                            std::isfinite(dashed) ? fmt::format("{}", returns.height(dashed)) : "NaN");
+    }
+    script += "EOD\n";
+    const std::string label = panel.empty() ? group.label : group.label.substr(panel.size() + 2);
+    plots += fmt::format(
+        "{0}$curve{1} using 1:3:4 with filledcurves lc rgb '{2}' notitle, $curve{1} using 1:5 with lines lw 1 dt 2 lc "
+        "rgb '{2}' notitle, $curve{1} using 1:2 with lines lw 2 lc rgb '{2}' title \"{3} ({4} seed{5})\"",
+        plots.empty() ? "plot " : ", ", g, colour, label, group.runs.size(), group.runs.size() == 1 ? "" : "s");
+  }
+  if (reference && !plots.empty())
+    plots += fmt::format(", {} with lines lw 1 dt 3 lc rgb '#000000' title 'initial trajectory'",
+                         returns.height(*reference));
+  return script + plots + "\n";
+}
+
+}  // namespace
+
+int panel_count(const Comparison& comparison) { return static_cast<int>(panels_of(comparison).size()); }
+
+std::string curves_script(const Comparison& comparison, CurveAxis axis) {
   if (axis == CurveAxis::seconds && !has_seconds(comparison))
     throw InputError("no curve over seconds: a run has no complete timings.csv");
-
-  const ReturnAxis returns{negative};
+  const char* x = axis == CurveAxis::rollouts     ? "rollouts"
+                  : axis == CurveAxis::iterations ? "iterations"
+                                                  : "wall time, s";
   std::string script =
       "set style fill transparent solid 0.2 noborder\n"
       "set key inside bottom right noenhanced\n"
       "set grid ytics lc rgb '#dddddd' lw 1\n"
       "set border 3\nset tics nomirror\n";
-  script += fmt::format("set xlabel '{}'\n", axis == CurveAxis::rollouts ? "rollouts" : "wall time, s");
-  script += fmt::format("set title \"{}\" noenhanced\n", comparison.task);
-  script += "set ylabel 'return: median, quartiles (band), mean (dashed) over seeds'\n";
-  script += returns.setup("y");
-  std::string plots;
-  for (std::size_t g = 0; g < comparison.groups.size(); ++g) {
-    const ComparisonGroup& group = comparison.groups[g];
-    if (group.curve.empty()) continue;  // every run failed at once
-    script += fmt::format("$curve{} << EOD\n", g);
-    for (const CurvePoint& p : group.curve) {
-      if (!std::isfinite(p.median.value) || !std::isfinite(p.lower_quartile)) continue;
-      const double x = axis == CurveAxis::rollouts ? static_cast<double>(p.rollouts) : p.seconds;
-      script += fmt::format("{} {} {} {} {}\n", x, returns.height(p.median.value), returns.height(p.lower_quartile),
-                            returns.height(p.upper_quartile),
-                            std::isfinite(p.mean.value) ? fmt::format("{}", returns.height(p.mean.value)) : "NaN");
-    }
-    script += "EOD\n";
-    const char* colour = kColours[g % kColours.size()];
-    plots += fmt::format(
-        "{0}$curve{1} using 1:3:4 with filledcurves lc rgb '{2}' notitle, $curve{1} using 1:5 with lines lw 1 dt 2 lc "
-        "rgb '{2}' notitle, $curve{1} using 1:2 with lines lw 2 lc rgb '{2}' title \"{3} ({4} seed{5})\"",
-        plots.empty() ? "plot " : ", ", g, colour, group.label, group.runs.size(), group.runs.size() == 1 ? "" : "s");
-  }
-  return script + plots + "\n";
+  script += fmt::format("set xlabel '{}'\n", x);
+  const std::vector<std::string> panels = panels_of(comparison);
+  if (panels.size() > 1)
+    script +=
+        fmt::format("set multiplot layout {},2 title \"{}\" noenhanced\n", (panels.size() + 1) / 2, comparison.task);
+  for (const std::string& panel : panels) script += panel_script(comparison, panel, axis);
+  if (panels.size() > 1) script += "unset multiplot\n";
+  return script;
 }
 
 std::string profile_script(const Comparison& comparison) {
@@ -163,11 +212,14 @@ std::string contents(std::FILE* file) {
 
 }  // namespace
 
-void draw(const std::string& commands, PlotFormat format, const fs::path& file) {
+void draw(const std::string& commands, PlotFormat format, const fs::path& file, int panels) {
+  const int columns = panels > 1 ? 2 : 1, rows = (panels + 1) / 2;
   const std::string script =
       (format == PlotFormat::svg
-           ? "set terminal svg size 900,560 dynamic enhanced background rgb 'white' font 'Helvetica,14'\n"
-           : "set terminal pdfcairo size 18cm,11cm enhanced font 'Helvetica,12'\n") +
+           ? fmt::format("set terminal svg size {},{} dynamic enhanced background rgb 'white' font 'Helvetica,14'\n",
+                         900 * columns, 560 * rows)
+           : fmt::format("set terminal pdfcairo size {}cm,{}cm enhanced font 'Helvetica,12'\n", 18 * columns,
+                         11 * rows)) +
       commands;
   const TemporaryFile in = temporary_file(), out = temporary_file(), errors = temporary_file();
   if (std::fwrite(script.data(), 1, script.size(), in.get()) != script.size() || std::fflush(in.get()) != 0)

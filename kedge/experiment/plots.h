@@ -8,14 +8,19 @@
 
 namespace kedge {
 
-enum class CurveAxis { rollouts, seconds };
+enum class CurveAxis { rollouts, iterations, seconds };
 
 /// Has every run a complete timings.csv? A loss of power can cost the last times of a run.
 bool has_seconds(const Comparison& comparison);
 
-/// Learning curves: median (line), quartiles (band) and mean (thin, dashed) over seeds; returns on a logarithmic axis.
+/// Learning curves: median (line), quartiles (band) and mean (thin, dashed) over seeds; returns on a logarithmic axis. Where
+/// an algorithm reports it, the dashed line is the return without noise, and a dotted line the trajectory that learning
+/// started from. One drawing for each panel that the groups name, two in a row.
 /// @throws InputError for seconds if not has_seconds
 std::string curves_script(const Comparison& comparison, CurveAxis axis);
+
+/// Panels that the groups name, at least one.
+int panel_count(const Comparison& comparison);
 
 /// Performance profile [Agarwal2021]: the share of seeds whose final policy, without noise, returns at least tau; with
 /// the pointwise 95 % bootstrap interval.
@@ -24,6 +29,7 @@ std::string profile_script(const Comparison& comparison);
 enum class PlotFormat { svg, pdf };
 
 /// Runs gnuplot. @throws SystemError if gnuplot is missing or fails, or if the file cannot be written
-void draw(const std::string& script, PlotFormat format, const std::filesystem::path& file);
+/// @param panels of the drawing: it is as large as they need
+void draw(const std::string& script, PlotFormat format, const std::filesystem::path& file, int panels = 1);
 
 }  // namespace kedge

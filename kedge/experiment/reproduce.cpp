@@ -241,6 +241,7 @@ FigureResult summarise_figure(const Figure& figure, const std::vector<FigureJob>
     Comparison of_run = compare(directories, options);
     for (std::string& note : of_run.notes) result.comparison.notes.push_back(std::move(note));
     of_run.groups.front().label = run.label;
+    of_run.groups.front().panel = run.panel;
     any = any || !of_run.groups.front().curve.empty();
     result.comparison.groups.push_back(std::move(of_run.groups.front()));
   }
@@ -268,6 +269,10 @@ std::vector<double> measure_values(const ComparisonGroup& group, const Measure& 
         for (std::size_t i = run.rollouts.size(); i-- > 0;)
           if (run.median_returns[i] >= measure.argument) value = -run.rollouts[i];
         break;
+      case Measure::Kind::noisy_return:
+        if (!run.median_returns.empty()) value = run.median_returns.back();
+        break;
+      case Measure::Kind::noisy_success: value = run.noisy_success.value_or(0.0); break;
     }
     values.push_back(value);
   }
@@ -299,9 +304,10 @@ Interval wilson_interval(std::size_t k, std::size_t n) {
 std::string reason(const Verdict& v) {
   if (v.claim.kind == Claim::Kind::succeeds || v.claim.kind == Claim::Kind::fails)
     return fmt::format(
-        "{:.0f} of {} seeds succeed in every rollout without noise, {:.2f} [{:.2f}, {:.2f}]; claimed {} {}",
-        std::round(v.run_value.value * static_cast<double>(v.run_seeds)), v.run_seeds, v.run_value.value,
-        v.interval.low, v.interval.high, v.claim.kind == Claim::Kind::succeeds ? ">=" : "<=", v.claim.share);
+        "{:.0f} of {} seeds succeed in every rollout with{} noise, {:.2f} [{:.2f}, {:.2f}]; claimed {} {}",
+        std::round(v.run_value.value * static_cast<double>(v.run_seeds)), v.run_seeds,
+        v.claim.measure.kind == Measure::Kind::noisy_success ? "" : "out", v.run_value.value, v.interval.low,
+        v.interval.high, v.claim.kind == Claim::Kind::succeeds ? ">=" : "<=", v.claim.share);
   return fmt::format("{}: {} against {}; P(better) {:.2f} [{:.2f}, {:.2f}]; {} and {} seeds",
                      to_string(v.claim.measure), value_text(v.run_value), value_text(v.than_value), v.probability,
                      v.interval.low, v.interval.high, v.run_seeds, v.than_seeds);
@@ -371,9 +377,12 @@ void write_figure(const Figure& figure, const FigureResult& result, const std::s
   write_file(folder / "verdicts.csv", verdicts_csv(result.verdicts), Durability::process);
   write_file(folder / "README.md", figure_page(figure, result, command), Durability::process);
   for (const auto& [format, extension] : {std::pair{PlotFormat::svg, "svg"}, {PlotFormat::pdf, "pdf"}}) {
-    draw(curves_script(comparison, CurveAxis::rollouts), format, folder / fmt::format("curves.{}", extension));
+    const CurveAxis axis = figure.over_iterations ? CurveAxis::iterations : CurveAxis::rollouts;
+    const int panels = panel_count(comparison);
+    draw(curves_script(comparison, axis), format, folder / fmt::format("curves.{}", extension), panels);
     if (has_seconds(comparison))
-      draw(curves_script(comparison, CurveAxis::seconds), format, folder / fmt::format("curves_seconds.{}", extension));
+      draw(curves_script(comparison, CurveAxis::seconds), format, folder / fmt::format("curves_seconds.{}", extension),
+           panels);
     draw(profile_script(comparison), format, folder / fmt::format("profile.{}", extension));
   }
 }

@@ -73,6 +73,36 @@ TEST(GnuplotScript, DrawsReturnsOfBothSignsOnASignedLogarithmicAxis) {
   EXPECT_THAT(script, HasSubstr("1.5 2 "));
 }
 
+TEST(GnuplotScript, DrawsAPanelForEachThatTheGroupsName) {
+  Comparison c = comparison({-300, -20, -1});
+  c.groups[0].panel = "easy";
+  c.groups[0].label = "easy: moto";
+  EXPECT_EQ(panel_count(c), 1);
+  c.groups.push_back(c.groups[0]);
+  c.groups[1].panel = "hard";
+  c.groups[1].label = "hard: moto";
+  EXPECT_EQ(panel_count(c), 2);
+  const std::string script = curves_script(c, CurveAxis::iterations);
+  EXPECT_THAT(script, HasSubstr("set multiplot layout 1,2"));
+  EXPECT_THAT(script, HasSubstr("set title \"easy\""));
+  EXPECT_THAT(script, HasSubstr("set title \"hard\""));
+  EXPECT_THAT(script, HasSubstr("\"moto (3 seeds)\""));
+  EXPECT_THAT(script, HasSubstr("set xlabel 'iterations'"));
+  EXPECT_THAT(script, HasSubstr("\n3 1 "));  // the third iteration, return -1
+}
+
+TEST(GnuplotScript, DrawsTheReturnWithoutNoiseAndTheFirstTrajectoryWhereThereIsOne) {
+  Comparison c = comparison({-300, -20, -1});
+  EXPECT_THAT(curves_script(c, CurveAxis::rollouts), Not(HasSubstr("initial trajectory")));
+  EXPECT_THAT(curves_script(c, CurveAxis::rollouts), HasSubstr("mean (dashed)"));
+  for (CurvePoint& p : c.groups[0].curve) p.deterministic = -7.5;
+  c.groups[0].reference = -12.25;
+  const std::string script = curves_script(c, CurveAxis::rollouts);
+  EXPECT_THAT(script, HasSubstr("without noise (dashed)"));
+  EXPECT_THAT(script, HasSubstr(" 7.5\n"));
+  EXPECT_THAT(script, HasSubstr("12.25 with lines lw 1 dt 3"));
+}
+
 TEST(GnuplotScript, LeavesOutWhatIsInfinite) {
   const std::string script =
       curves_script(comparison({-std::numeric_limits<double>::infinity(), -100}), CurveAxis::rollouts);

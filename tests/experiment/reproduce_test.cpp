@@ -95,6 +95,10 @@ TEST(MeasureValues, AreOneNumberForEachSeed) {
   EXPECT_EQ(measure_values(g, {Kind::return_at, 30}), (std::vector<double>{-5, -4}));
   EXPECT_EQ(measure_values(g, {Kind::rollouts_to, -10}), (std::vector<double>{-20, -20}));
   EXPECT_EQ(measure_values(g, {Kind::rollouts_to, -4.5}), (std::vector<double>{-infinity, -30}));
+  EXPECT_EQ(measure_values(g, {Kind::noisy_return, 0}), (std::vector<double>{-5, -4}));
+  ComparisonGroup noisy = g;
+  noisy.runs[1].noisy_success = 0.7;
+  EXPECT_EQ(measure_values(noisy, {Kind::noisy_success, 0}), (std::vector<double>{0, 0.7}));
 }
 
 TEST(MeasureValues, OfARunThatDidNotGetThereAreTheWorst) {
@@ -227,6 +231,24 @@ TEST_F(FigureFile, SaysWhatToRun) {
   EXPECT_EQ(plan_figure(figure, {.seeds = 7, .quick = true, .folder = folder_ / "runs"}).size(), 14U);
 }
 
+TEST_F(FigureFile, RepeatsItsRunsInEveryPanel) {
+  std::string text = kFigure;
+  text.replace(
+      text.find("[quick]"), 7,
+      "[[panel]]\ntitle = \"D\"\n[[panel]]\ntitle = \"Q\"\ntask = \"quad_link\"\nset = [\"epsilon=0.3\"]\n[quick]");
+  text.replace(text.find("run = \"A\""), 9, "run = \"Q: A\"");
+  text.replace(text.find("than = \"B\""), 10, "than = \"D: B\"");
+  const Figure figure = read_figure(write(text));
+  ASSERT_EQ(figure.runs.size(), 4U);
+  EXPECT_EQ(figure.runs[1].label, "D: B");
+  EXPECT_EQ(figure.runs[1].task, "double_link");
+  EXPECT_EQ(figure.runs[3].label, "Q: B");
+  EXPECT_EQ(figure.runs[3].panel, "Q");
+  EXPECT_EQ(figure.runs[3].task, "quad_link");
+  EXPECT_EQ(figure.runs[3].set, (std::vector<std::string>{"iterations=2", "epsilon=0.3", "epsilon=0.1"}));
+  EXPECT_EQ(figure.claims[0].run, "Q: A");
+}
+
 TEST_F(FigureFile, IsRefusedWithOneLineThatNamesThePlace) {
   struct Wrong {
     const char *from, *to, *expected;
@@ -248,6 +270,10 @@ TEST_F(FigureFile, IsRefusedWithOneLineThatNamesThePlace) {
       {"measure = \"rollouts_to\"", "measure = \"speed\"", "claim[0].measure"},
       {"kind = \"better\"", "kind = \"succeeds\"", "claim[0].share: this key is missing"},
       {"kind = \"better\"", "kind = \"succeeds\"\nshare = 1.5", "must be in [0, 1], but is 1.5"},
+      {"kind = \"better\"", "kind = \"succeeds\"\nshare = 0.5", "must be final_success or noisy_success"},
+      {"seeds = 3", "x = \"hours\"", "x: \"hours\" is not known"},
+      {"[quick]", "[[panel]]\ntitle = \"P\"\n[[panel]]\ntitle = \"P\"\n[quick]", "two panels are called \"P\""},
+      {"[quick]", "[[panel]]\ntask = \"quad_link\"\n[quick]", "panel[0].title: this key is missing"},
   };
   for (const Wrong& w : wrong) {
     std::string text = kFigure;

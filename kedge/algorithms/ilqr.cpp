@@ -231,6 +231,11 @@ IlqrSolution ilqr_optimise(const IlqrProblem& problem, const ActionLaw& first, c
     solution.message = std::move(message);
     solution.q = {solver.point().path.x, solver.point().path.a, {}, {}};
     solution.cost = solver.point().cost;
+    solution.task_cost = solver.point().path.cost.sum();
+    const Index inputs = problem.task.system->ndx() + problem.task.da();
+    const auto expansions = static_cast<std::int64_t>(solution.history.size()) + 1;
+    solution.simulated_steps =
+        solver.simulated_steps() + expansions * problem.task.horizon * inputs * (options.differences.centred ? 2 : 1);
     solution.lambda = solver.point().lambda;
     if (stop != IlqrStop::diverged) {
       if (auto q = solver.policy()) {

@@ -127,9 +127,11 @@ struct IlqrSolution {
   /// The best trajectory. Its gains are those without regularisation; K and Sigma are empty if there are none
   /// (not_positive_definite, diverged).
   TrajectoryPolicy q;
-  Linearisation lin;    ///< around q
-  double cost = 0.0;    ///< of the problem
-  double lambda = 0.0;  ///< to go on from
+  Linearisation lin;                 ///< around q
+  double cost = 0.0;                 ///< of the problem
+  double task_cost = 0.0;            ///< of the task alone
+  std::int64_t simulated_steps = 0;  ///< control steps, of trajectories and of derivatives
+  double lambda = 0.0;               ///< to go on from
   std::vector<IlqrIteration> history;
 };
 

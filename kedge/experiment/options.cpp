@@ -107,6 +107,74 @@ void for_each_option(IlqrOptions& o, Visit&& visit) {
         "standard deviation of noise on the first actions, units of the action: leaves a symmetric start");
 }
 
+/// What the methods share that learn a network from a known model.
+template <class Visit>
+void for_each_guided_option(GuidedOptions& o, Visit&& visit) {
+  visit("iterations", o.iterations, at_least(0), "outer iterations (K of Alg. 1); 0: nothing is learned");
+  visit("rollouts", o.rollouts, at_least(1),
+        "rollouts of the policy in each iteration, for the report; methods that learn from samples learn from these "
+        "(Sec. 6)");
+  visit("hidden", o.hidden, at_least(1), "units of the network's hidden layer (Sec. 6)");
+  visit("activation", o.activation, Names{"softplus", "tanh"}, "of the hidden layer (Sec. 6)");
+  visit("output_bias", o.output_bias, Names{}, "give the outputs a bias; the paper's parameter counts leave none");
+  visit("alpha_first", o.alpha_first, above(0), "factor on the cost in the first iteration (alpha_0 of Alg. 1)");
+  visit("alpha_last", o.alpha_last, above(0), "factor on the cost from iteration `anneal` on (alpha_K)");
+  visit("anneal", o.anneal, at_least(0),
+        "iterations in which the factor goes exponentially from first to last (Sec. 5)");
+  visit("initial_iterations", o.initial_iterations, at_least(0), "of the first DDP, at most (line 1 of Alg. 1)");
+  visit("guide_iterations", o.guide_iterations, at_least(1), "of DDP in each outer iteration, at most (line 6)");
+  visit("guide_tolerance", o.guide_tolerance, at_least(0),
+        "DDP ends where a step improves by less than this times the factor on the cost");
+  visit("policy_samples", o.policy_samples, at_least(1),
+        "states of a marginal over which the derivatives of log pi are averaged (Sec. 4)");
+  visit("start_spread", o.start_spread, at_least(0), "Sigma_1, in spreads of the task's start (Sec. 4)");
+  visit("process_std", o.process_std, at_least(0), "noise of a state entry in a step, Sigma_f^1/2 (Sec. 4)");
+  visit("optimiser", o.optimiser, Names{"lbfgs", "adam"}, "of the fit (Sec. 5)");
+  visit("fit_samples", o.fit_samples, at_least(1),
+        "states of each marginal to which the network is fitted (M, Sec. 5)");
+  visit("first_evaluations", o.first_evaluations, at_least(1), "of the fit's objective in the first iteration");
+  visit("evaluations", o.evaluations, at_least(1), "of the fit's objective in later iterations");
+  visit("resample", o.resample, at_least(0),
+        "draw new samples after so many evaluations of a fit (n, Sec. 5); 0: once an iteration");
+  visit("tail", o.tail, at_least(0),
+        "last steps that are left out of the fit: the end of a finite horizon is no steady gait");
+  visit("weight_decay", o.weight_decay, at_least(0), "of the network's weights");
+}
+
+template <class Visit>
+void for_each_option(VgpsOptions& o, Visit&& visit) {
+  for_each_guided_option(o, visit);
+  visit("conditions", o.conditions, at_least(1),
+        "initial states, each with a guide of its own, for one policy (Sec. 8)");
+}
+
+template <class Visit>
+void for_each_option(DaggerOptions& o, Visit&& visit) {
+  for_each_guided_option(o, visit);
+  visit("weighted", o.weighted, Names{},
+        "weigh a visited state by its density under the DDP solution's marginal (Sec. 6)");
+  visit("adapt", o.adapt, Names{}, "optimise the DDP solution again in each iteration, to suit the policy (Sec. 6)");
+  visit("thin", o.thin, at_least(1), "every so many steps, a visited state enters the data set");
+}
+
+template <class Visit>
+void for_each_option(GpsIsOptions& o, Visit&& visit) {
+  for_each_guided_option(o, visit);
+  visit("adapt", o.adapt, Names{},
+        "optimise the DDP solution again in each iteration, to suit the policy, and sample it (adaptive GPS)");
+  visit("guide_rollouts", o.guide_rollouts, at_least(1), "rollouts of the DDP solution that enter the samples");
+  visit("window", o.window, at_least(1), "iterations whose rollouts are kept, beside those of the DDP solution");
+  visit("regulariser", o.regulariser, at_least(0),
+        "w_r at the start: keeps the policy near its samples; rises and falls tenfold within 1e-6 ... 1e-2");
+  visit("least_effective", o.least_effective, at_least(1),
+        "effective samples of a step below which an update is refused: its weights are degenerate");
+}
+
+template <class Visit>
+void for_each_option(CostWeightedOptions& o, Visit&& visit) {
+  for_each_guided_option(o, visit);
+}
+
 template <class AlgorithmOptions>
 Options describe(AlgorithmOptions defaults) {
   Options options;
@@ -191,6 +259,18 @@ GpsOptions to_gps_options(const Options& options) { return read_back<GpsOptions>
 
 Options ilqr_options() { return describe(IlqrOptions{}); }
 IlqrOptions to_ilqr_options(const Options& options) { return read_back<IlqrOptions>(options); }
+
+Options vgps_options() { return describe(VgpsOptions{}); }
+VgpsOptions to_vgps_options(const Options& options) { return read_back<VgpsOptions>(options); }
+
+Options gps_is_options() { return describe(GpsIsOptions{}); }
+GpsIsOptions to_gps_is_options(const Options& options) { return read_back<GpsIsOptions>(options); }
+
+Options dagger_options() { return describe(DaggerOptions{}); }
+DaggerOptions to_dagger_options(const Options& options) { return read_back<DaggerOptions>(options); }
+
+Options cost_weighted_options() { return describe(CostWeightedOptions{}); }
+CostWeightedOptions to_cost_weighted_options(const Options& options) { return read_back<CostWeightedOptions>(options); }
 
 std::string allowed_text(const Option& option) {
   if (std::holds_alternative<bool>(option.value)) return "true or false";

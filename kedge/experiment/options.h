@@ -11,9 +11,13 @@
 #include <variant>
 #include <vector>
 
+#include "kedge/algorithms/cost_weighted.h"
+#include "kedge/algorithms/dagger.h"
 #include "kedge/algorithms/gps.h"
+#include "kedge/algorithms/gps_is.h"
 #include "kedge/algorithms/ilqr.h"
 #include "kedge/algorithms/moto.h"
+#include "kedge/algorithms/vgps.h"
 
 namespace kedge {
 
@@ -70,5 +74,13 @@ Options gps_options();
 GpsOptions to_gps_options(const Options& options);
 Options ilqr_options();
 IlqrOptions to_ilqr_options(const Options& options);
+Options vgps_options();
+VgpsOptions to_vgps_options(const Options& options);
+Options gps_is_options();
+GpsIsOptions to_gps_is_options(const Options& options);
+Options dagger_options();
+DaggerOptions to_dagger_options(const Options& options);
+Options cost_weighted_options();
+CostWeightedOptions to_cost_weighted_options(const Options& options);
 
 }  // namespace kedge

@@ -51,6 +51,16 @@ TrainingEnd train_with(const Training& t, AlgorithmOptions options, Start start,
 
 TrainingEnd train_moto(const Training& t) { return train_with(t, to_moto_options(t.options), moto_start, moto); }
 TrainingEnd train_gps(const Training& t) { return train_with(t, to_gps_options(t.options), gps_start, gps); }
+TrainingEnd train_vgps(const Training& t) { return train_with(t, to_vgps_options(t.options), vgps_start, vgps); }
+TrainingEnd train_gps_is(const Training& t) {
+  return train_with(t, to_gps_is_options(t.options), gps_is_start, gps_is);
+}
+TrainingEnd train_dagger(const Training& t) {
+  return train_with(t, to_dagger_options(t.options), dagger_start, dagger);
+}
+TrainingEnd train_cost_weighted(const Training& t) {
+  return train_with(t, to_cost_weighted_options(t.options), cost_weighted_start, cost_weighted);
+}
 TrainingEnd train_ilqr(const Training& t) { return train_with(t, to_ilqr_options(t.options), ilqr_start, ilqr); }
 
 }  // namespace
@@ -67,6 +77,20 @@ std::span<const Algorithm> algorithms() {
                 "iterative linear-quadratic regulator: the model itself, its derivatives [LiTodorov2004; Tassa2014]",
                 ilqr_options, [](const Options& options) { to_ilqr_options(options).validate(); }, require_full_state,
                 true, false, train_ilqr},
+      Algorithm{"vgps",
+                "variational guided policy search: a network that imitates trajectory optimisation [LevineKoltun2013]",
+                vgps_options, [](const Options& options) { to_vgps_options(options).validate(); }, [](const Task&) {},
+                false, false, train_vgps},
+      Algorithm{"gps_is",
+                "guided policy search by importance sampling of a network, plain or adaptive [LevineKoltun2013b]",
+                gps_is_options, [](const Options& options) { to_gps_is_options(options).validate(); },
+                [](const Task&) {}, false, false, train_gps_is},
+      Algorithm{"dagger", "a network that imitates a DDP solution at the states it visits [Ross2011]", dagger_options,
+                [](const Options& options) { to_dagger_options(options).validate(); }, [](const Task&) {}, false, false,
+                train_dagger},
+      Algorithm{"cost_weighted", "a network fitted to its own rollouts, weighted by the exponential of their cost",
+                cost_weighted_options, [](const Options& options) { to_cost_weighted_options(options).validate(); },
+                [](const Task&) {}, false, false, train_cost_weighted},
   };
   return table;
 }
@@ -83,6 +107,7 @@ const Algorithm& find_algorithm(std::string_view name) {
 std::span<const PolicyKind> policies() {
   static constexpr std::array table{
       PolicyKind{"tv_linear_gaussian", "a ~ N(K_t s + k_t, Sigma_t), one linear controller per time step"},
+      PolicyKind{"mlp_gaussian", "a ~ N(network(s), diag(sigma^2)), one neural network for all steps"},
   };
   return table;
 }

@@ -48,7 +48,7 @@ std::vector<std::string> version_warnings(const Versions& then) {
 }
 
 /// Loads the task again with the whole state as its observation, if that is not what it has.
-void observe_everything(const std::string& file, TaskFile& task, std::vector<Override>& overrides) {
+void observe_everything(const fs::path& file, TaskFile& task, std::vector<Override>& overrides) {
   const auto sees_all = [&] {
     for (Index i = 0; i < task.task.ds(); ++i)
       if (task.task.observation[static_cast<std::size_t>(i)] != i) return false;
@@ -95,7 +95,7 @@ PlannedRun plan_run(const TrainRequest& request) {
     throw InputError(fmt::format("--record-updates: {} has no updates within trust regions to record", algorithm.name));
 
   plan.task = open_task(task_file, overrides);
-  if (algorithm.full_state) observe_everything(task_file.string(), plan.task, overrides);
+  if (algorithm.full_state) observe_everything(task_file, plan.task, overrides);
   algorithm.check_task(plan.task.task);
   file.task = plan.task.task.name;
   file.task_source = fs::absolute(task_file).lexically_normal();

@@ -1,0 +1,225 @@
+// What the methods that imitate trajectory optimisation share: the policy's cost as DDP sees it, the marginals, the samples.
+#include "kedge/algorithms/guided.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "kedge/core/errors.h"
+#include "small_tasks.h"
+#include "tests/support/numbers.h"
+
+namespace kedge {
+namespace {
+
+using test::DoubleIntegrator;
+using test::random_matrix;
+using test::random_vector;
+
+MlpGaussian some_network(Index ds, Index da, Stream& random) {
+  Network network;
+  network.hidden = {4};
+  network.input_mean = random_vector(ds, random);
+  network.input_scale = VectorXd::Constant(ds, 1.5);
+  network.output_scale = VectorXd::Constant(da, 2.0);
+  VectorXd theta = random_theta(network, VectorXd::Constant(da, -0.3), random, 1.0, 1.0);
+  return MlpGaussian(std::move(network), std::move(theta));
+}
+
+std::vector<MatrixXd> random_matrices(int count, Index rows, Index cols, Stream& random) {
+  std::vector<MatrixXd> all;
+  for (int i = 0; i < count; ++i) all.push_back(random_matrix(rows, cols, random));
+  return all;
+}
+
+TEST(Annealed, GoesExponentiallyFromFirstToLastAndStays) {
+  GuidedOptions options;
+  options.alpha_first = 1.0;
+  options.alpha_last = 0.1;
+  options.anneal = 50;
+  EXPECT_DOUBLE_EQ(annealed(options, 0), 1.0);
+  EXPECT_DOUBLE_EQ(annealed(options, 25), std::sqrt(0.1));
+  EXPECT_DOUBLE_EQ(annealed(options, 50), 0.1);
+  EXPECT_DOUBLE_EQ(annealed(options, 400), 0.1);
+  options.anneal = 0;
+  EXPECT_DOUBLE_EQ(annealed(options, 0), 0.1);
+}
+
+TEST(PolicyCost, IsMinusTheLogDensityAveragedOverTheOffsets) {
+  const Task task = DoubleIntegrator().task();
+  Stream random(1, 0, 0, 0);
+  const MlpGaussian policy = some_network(2, 1, random);
+  const auto offsets = random_matrices(task.horizon, 2, 3, random), K = random_matrices(task.horizon, 1, 2, random);
+  const PolicyCost cost(task, policy, offsets, K);
+  const VectorXd x = random_vector(2, random), a = random_vector(1, random);
+  double sum = 0.0;
+  for (Index i = 0; i < 3; ++i) sum -= policy.log_prob(4, x + offsets[4].col(i), a + K[4] * offsets[4].col(i));
+  EXPECT_NEAR(cost.value(4, x, a), sum / 3, 1e-12 * std::abs(sum));
+}
+
+/// Gradient and action curvature are exact; of the curvature in x, Gauss-Newton keeps J'P J, which for a network that is
+/// linear is all there is.
+TEST(PolicyCost, ExpandsAsItsDifferencesSay) {
+  const Task task = DoubleIntegrator().task();
+  Stream random(2, 0, 0, 0);
+  for (const bool linear : {false, true}) {
+    MlpGaussian policy = some_network(2, 1, random);
+    if (linear) {
+      Network network = policy.network();
+      network.hidden.clear();
+      VectorXd theta = random_theta(network, VectorXd::Constant(1, 0.2), random, 1.0, 1.0);
+      policy = MlpGaussian(std::move(network), std::move(theta));
+    }
+    const PolicyCost cost(task, policy, random_matrices(task.horizon, 2, 5, random),
+                          random_matrices(task.horizon, 1, 2, random));
+    const VectorXd x = random_vector(2, random), a = random_vector(1, random);
+    StageCost q = StageCost::zero(2, 1);
+    cost.add_expansion(3, x, a, q);
+    EXPECT_NEAR(q.c, cost.value(3, x, a), 1e-12 * std::abs(q.c));
+
+    const double h = 1e-4;
+    const auto f = [&](double x0, double x1, double a0) {
+      return cost.value(3, x + h * test::vec({x0, x1}), a + h * test::vec({a0}));
+    };
+    const double tolerance = 1e-5 * (1.0 + q.xx.norm() + std::abs(q.uu(0, 0)));
+    EXPECT_NEAR(q.x[0], (f(1, 0, 0) - f(-1, 0, 0)) / (2 * h), tolerance);
+    EXPECT_NEAR(q.x[1], (f(0, 1, 0) - f(0, -1, 0)) / (2 * h), tolerance);
+    EXPECT_NEAR(q.u[0], (f(0, 0, 1) - f(0, 0, -1)) / (2 * h), tolerance);
+    EXPECT_NEAR(q.uu(0, 0), (f(0, 0, 1) - 2 * f(0, 0, 0) + f(0, 0, -1)) / (h * h), tolerance);
+    EXPECT_NEAR(q.ux(0, 1), (f(0, 1, 1) - f(0, 1, -1) - f(0, -1, 1) + f(0, -1, -1)) / (4 * h * h), tolerance);
+    const double mixed = (f(1, 1, 0) - f(1, -1, 0) - f(-1, 1, 0) + f(-1, -1, 0)) / (4 * h * h);
+    EXPECT_NEAR(q.xx(0, 1), linear ? mixed : q.xx(0, 1), tolerance);
+    MatrixXd joint(3, 3);
+    joint << q.xx, q.ux.transpose(), q.ux, q.uu;
+    EXPECT_GE(joint.selfadjointView<Eigen::Lower>().eigenvalues().minCoeff(), -1e-10 * joint.norm());
+  }
+}
+
+Guide some_guide(const Task& task, Stream& random) {
+  const int T = task.horizon;
+  Guide guide;
+  guide.q.x = random_matrix(2, T + 1, random);
+  guide.q.a = random_matrix(1, T, random);
+  guide.q.K = random_matrices(T, 1, 2, random);
+  guide.q.Sigma.assign(static_cast<std::size_t>(T), MatrixXd::Constant(1, 1, 0.3));
+  for (int t = 0; t <= T; ++t) {
+    const MatrixXd L = random_matrix(2, 2, random);
+    guide.S.push_back(L * L.transpose());
+  }
+  guide.S[1] << 4.0, 2.0, 2.0, 1.0;  // singular
+  return guide;
+}
+
+TEST(MarginalOffsets, HaveTheirCovarianceAndBeginWithTheTrajectory) {
+  const Task task = DoubleIntegrator().task();
+  Stream random(3, 0, 0, 0);
+  const Guide guide = some_guide(task, random);
+  const int count = 20000;
+  const auto offsets = marginal_offsets(guide, count, {.seed = 1}, 2);
+  ASSERT_EQ(offsets.size(), static_cast<std::size_t>(task.horizon));
+  for (std::size_t t = 0; t < offsets.size(); ++t) {
+    EXPECT_TRUE(offsets[t].col(0).isZero(0));
+    const MatrixXd cov = offsets[t] * offsets[t].transpose() / count;
+    EXPECT_LT((cov - guide.S[t]).norm(), 0.05 * guide.S[t].norm()) << "step " << t;
+  }
+  EXPECT_LT((offsets[1].row(0) - 2.0 * offsets[1].row(1)).norm(), 1e-9 * offsets[1].norm());
+}
+
+TEST(MarginalOffsets, DependOnTheirNameAlone) {
+  const Task task = DoubleIntegrator().task();
+  Stream random(4, 0, 0, 0);
+  const Guide guide = some_guide(task, random);
+  const auto draw = [&](const DrawName& name, int threads) { return marginal_offsets(guide, 5, name, threads); };
+  const auto first = draw({1, 2, 3, 4}, 1);
+  for (const int threads : {1, 2, 8}) {
+    const auto again = draw({1, 2, 3, 4}, threads);
+    for (std::size_t t = 0; t < first.size(); ++t) EXPECT_TRUE(test::same_bits(first[t], again[t]));
+  }
+  for (const DrawName& other : {DrawName{0, 2, 3, 4}, DrawName{1, 0, 3, 4}, DrawName{1, 2, 0, 4}, DrawName{1, 2, 3, 0}})
+    EXPECT_NE(first[0], draw(other, 1)[0]);
+}
+
+TEST(GuideSamples, AreStatesOfTheMarginalsWithTheGuidesAnswer) {
+  const Task task = DoubleIntegrator().task();
+  Stream random(5, 0, 0, 0);
+  const std::vector<Guide> guides{some_guide(task, random), some_guide(task, random)};
+  GuidedOptions options;
+  options.fit_samples = 3;
+  options.tail = 4;
+  const FitData data = guide_samples(task, guides, options, {.seed = 1}, 1);
+  const Index T = task.horizon - 4;
+  ASSERT_EQ(data.s.cols(), 2 * T * 3);
+  for (Index g = 0; g < 2; ++g)
+    for (Index t = 0; t < T; ++t)
+      for (Index i = 0; i < 3; ++i) {
+        const Index n = (g * T + t) * 3 + i;
+        const auto& q = guides[static_cast<std::size_t>(g)].q;
+        const VectorXd expected = q.a.col(t) + q.K[static_cast<std::size_t>(t)] * (data.s.col(n) - q.x.col(t));
+        EXPECT_NEAR(data.target(0, n), expected[0], 1e-12);
+        EXPECT_EQ(data.variance(0, n), 0.3);
+        EXPECT_EQ(data.weight[n], 1.0);
+        EXPECT_EQ(data.s.col(n) == q.x.col(t), i == 0);
+      }
+}
+
+TEST(Guide, SurvivesBeingMatricesOfAState) {
+  const Task task = DoubleIntegrator().task();
+  Stream random(6, 0, 0, 0);
+  const Guide guide = some_guide(task, random);
+  TrainingState state;
+  state.matrices = to_matrices(guide, "g");
+  const Guide back = guide_of(task, state, "g");
+  EXPECT_EQ(back.q.x, guide.q.x);
+  EXPECT_EQ(back.q.a, guide.q.a);
+  EXPECT_EQ(back.q.K, guide.q.K);
+  EXPECT_EQ(back.q.Sigma, guide.q.Sigma);
+  EXPECT_EQ(back.S, guide.S);
+  EXPECT_THROW(guide_of(task, state, "other"), InputError);
+  Task longer = task;
+  ++longer.horizon;
+  EXPECT_THROW(guide_of(longer, state, "g"), InputError);
+}
+
+TEST(StartCovariance, IsThatOfTheTasksStart) {
+  Task task = DoubleIntegrator().task();
+  task.start.spread << 0.1, 0.4;
+  EXPECT_TRUE(start_covariance(task, 2.0).isApprox(test::vec({0.04, 0.64}).asDiagonal().toDenseMatrix()));
+  task.start.kind = StartDistribution::Kind::uniform;
+  EXPECT_TRUE(start_covariance(task, 2.0).isApprox(test::vec({0.04 / 3, 0.64 / 3}).asDiagonal().toDenseMatrix()));
+}
+
+TEST(GuidedOptions, RefusesWhatIsImpossible) {
+  const auto refused = [](const char* name, const auto& change) {
+    GuidedOptions options;
+    change(options);
+    try {
+      options.validate();
+      ADD_FAILURE() << name;
+    } catch (const InputError& error) {
+      EXPECT_THAT(error.what(), testing::StartsWith(name));
+    }
+  };
+  refused("iterations", [](GuidedOptions& o) { o.iterations = -1; });
+  refused("rollouts", [](GuidedOptions& o) { o.rollouts = 0; });
+  refused("hidden", [](GuidedOptions& o) { o.hidden = 0; });
+  refused("alpha_first", [](GuidedOptions& o) { o.alpha_first = 0.0; });
+  refused("alpha_last", [](GuidedOptions& o) { o.alpha_last = -1.0; });
+  refused("anneal", [](GuidedOptions& o) { o.anneal = -1; });
+  refused("initial_iterations", [](GuidedOptions& o) { o.initial_iterations = -1; });
+  refused("guide_iterations", [](GuidedOptions& o) { o.guide_iterations = 0; });
+  refused("guide_tolerance", [](GuidedOptions& o) { o.guide_tolerance = -0.1; });
+  refused("policy_samples", [](GuidedOptions& o) { o.policy_samples = 0; });
+  refused("start_spread", [](GuidedOptions& o) { o.start_spread = -1.0; });
+  refused("process_std", [](GuidedOptions& o) { o.process_std = -1.0; });
+  refused("fit_samples", [](GuidedOptions& o) { o.fit_samples = 0; });
+  refused("first_evaluations", [](GuidedOptions& o) { o.first_evaluations = 0; });
+  refused("evaluations", [](GuidedOptions& o) { o.evaluations = 0; });
+  refused("resample", [](GuidedOptions& o) { o.resample = -1; });
+  refused("tail", [](GuidedOptions& o) { o.tail = -1; });
+  refused("weight_decay", [](GuidedOptions& o) { o.weight_decay = -1.0; });
+  GuidedOptions whole_tail;
+  whole_tail.tail = 15;
+  EXPECT_THROW(require_guidable(DoubleIntegrator().task(), whole_tail), InputError);
+}
+
+}  // namespace
+}  // namespace kedge

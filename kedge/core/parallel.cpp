@@ -4,7 +4,9 @@
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
 
-#include <algorithm>
+#include <map>
+#include <memory>
+#include <mutex>
 #include <vector>
 
 // The thread sanitizer cannot see TBB's synchronisation: libtbb is not compiled for it. So this file is not either
@@ -38,6 +40,22 @@ struct ObserveAtEnd {
   ~ObserveAtEnd() { observe(edge); }
 };
 
+/// The arena for this many threads: made once, because making one costs more than many a loop. As many threads as were asked
+/// for, even where there are fewer cores; TBB would warn on stderr and take fewer.
+tbb::task_arena& arena_of(int threads) {
+  static std::mutex guard;
+  static auto& arenas = *new std::map<int, tbb::task_arena>;  // never destroyed: threads may outlive static objects
+  static auto& allow = *new std::unique_ptr<tbb::global_control>;
+  const std::lock_guard lock(guard);
+  constexpr auto limit = tbb::global_control::max_allowed_parallelism;
+  const auto wanted = static_cast<std::size_t>(threads);
+  if (tbb::global_control::active_value(limit) < wanted) {
+    allow.reset();  // of several limits the smallest holds
+    allow = std::make_unique<tbb::global_control>(limit, wanted);
+  }
+  return arenas.try_emplace(threads, threads).first->second;
+}
+
 }  // namespace
 
 void parallel_for(Index n, int threads, const std::function<void(Index)>& body) {
@@ -45,16 +63,11 @@ void parallel_for(Index n, int threads, const std::function<void(Index)>& body) 
     for (Index i = 0; i < n; ++i) body(i);
     return;
   }
-  // As many threads as were asked for, even where there are fewer cores; TBB would warn on stderr and take fewer.
-  const auto limit = tbb::global_control::max_allowed_parallelism;
-  const std::size_t wanted = std::max(static_cast<std::size_t>(threads), tbb::global_control::active_value(limit));
-  const tbb::global_control allow(limit, wanted);
-  tbb::task_arena arena(threads);
   char begin = 0, end = 0;                                      // caller -> body, body -> caller
   std::vector<char> worker(static_cast<std::size_t>(threads));  // body -> the next body with that worker_index()
   const ObserveAtEnd from_bodies{end};
   publish(begin);
-  arena.execute([&] {
+  const auto loop = [&] {
     tbb::parallel_for(
         Index{0}, n,
         [&](Index i) {
@@ -65,7 +78,9 @@ void parallel_for(Index n, int threads, const std::function<void(Index)>& body) 
           body(i);
         },
         tbb::auto_partitioner{});
-  });
+  };
+  // Isolated: a body that waits for a loop of its own must not begin another body of this one, whose scratch it holds.
+  arena_of(threads).execute([&] { tbb::this_task_arena::isolate(loop); });
 }
 
 int worker_index() {

@@ -27,9 +27,11 @@ TvLinearGaussian TvLinearGaussian::constant(int horizon, Index ds, VectorIn mean
 
 void TvLinearGaussian::mean(int t, VectorIn s, VectorOut a) const {
   const LinearGaussian& pi = (*this)[t];
-  a.setZero();
-  for (Index j = 0; j < s.size(); ++j) a += pi.K.col(j) * s[j];  // a general product costs more than it computes here
-  a += pi.k;
+  for (Index i = 0; i < a.size(); ++i) {  // a general product costs more than it computes here
+    double sum = 0.0;
+    for (Index j = 0; j < s.size(); ++j) sum += pi.K(i, j) * s[j];
+    a[i] = sum + pi.k[i];
+  }
 }
 
 void TvLinearGaussian::sample(int t, VectorIn s, Stream& noise, VectorOut a) const {
@@ -37,7 +39,7 @@ void TvLinearGaussian::sample(int t, VectorIn s, Stream& noise, VectorOut a) con
   mean(t, s, a);
   for (Index j = 0; j < a.size(); ++j) {  // a += C z, column by column: no temporary
     const double z = noise.normal();
-    a.tail(a.size() - j) += pi.C.col(j).tail(a.size() - j) * z;
+    for (Index i = j; i < a.size(); ++i) a[i] += pi.C(i, j) * z;
   }
 }
 

@@ -28,6 +28,7 @@ void simulate(const Task& task, const Policy& policy, const RolloutOptions& opti
   Stream start(seed, options.iteration, name, kStartStep);
   w.system->reset(sample_start(task.start, start));
   w.u.setZero();
+  const Eigen::Ref<const VectorXd> u = w.u, y = w.y;  // made once: making them costs as much as a small cost term
 
   const auto record_state = [&](int t) {
     const Index col = batch.at(n, t);
@@ -38,26 +39,26 @@ void simulate(const Task& task, const Policy& policy, const RolloutOptions& opti
   SuccessMeter success(task);
   const auto record_cost = [&](int t, VectorIn a) {
     const Index col = batch.at(n, t);
-    const auto x = batch.state.col(col);
+    const Eigen::Ref<const VectorXd> x = batch.state.col(col);
     double sum = 0.0;
     bool finite = true;  // every term, also those that are not active now: regressions at other steps read them
     for (std::size_t i = 0; i < task.cost.size(); ++i) {
       const CostTerm& term = task.cost[i];
       const bool defined = t < task.horizon || !term.residual.needs_action;
-      const double value = defined ? term_value(term, x, a, w.u, w.y) : 0.0;
+      const double value = defined ? term_value(term, x, a, u, y) : 0.0;
       batch.terms(static_cast<Index>(i), col) = value;
       finite = finite && std::isfinite(value);
       if (term.active[static_cast<std::size_t>(t)]) sum += value;
     }
     batch.cost(t, n) = sum;
-    success.add(t, x, a, w.u, w.y);
+    success.add(t, x, a, u, y);
     return finite && std::isfinite(sum);
   };
 
   for (int t = 0; t < task.horizon; ++t) {
     record_state(t);
-    const auto s = batch.observation.col(batch.at(n, t));
-    auto a = batch.action.col(batch.step(n, t));
+    const Eigen::Ref<const VectorXd> s = batch.observation.col(batch.at(n, t));
+    Eigen::Ref<VectorXd> a = batch.action.col(batch.step(n, t));
     if (options.explore) {
       Stream noise(seed, options.iteration, name, static_cast<std::uint32_t>(t) + 1);
       policy.sample(t, s, noise, a);
@@ -69,7 +70,7 @@ void simulate(const Task& task, const Policy& policy, const RolloutOptions& opti
       saturated += limited != a[i];
       w.u[task.control_index[static_cast<std::size_t>(i)]] = limited;
     }
-    const bool moved = a.allFinite() && w.system->step(w.u);
+    const bool moved = a.allFinite() && w.system->step(u);
     w.system->sensors(w.y);
     if (!moved || !record_cost(t, a)) {
       batch.diverged_at[static_cast<std::size_t>(n)] = t;

@@ -22,34 +22,46 @@ std::optional<std::vector<Gaussian>> state_distribution(const std::deque<Epoch>&
              : forward_state_distribution(window);
 }
 
-/// For every step: importance weights, features, Gram matrix.
-std::optional<std::vector<Regression>> prepare_regressions(const Task& task, const SampleReuse& reuse,
-                                                           const Epoch& epoch, const RegressionOptions& options,
-                                                           int threads, std::vector<StepDiagnostics>& diagnostics,
-                                                           int& failed) {
-  const auto T = static_cast<std::size_t>(task.horizon);
-  std::vector<std::optional<Regression>> prepared(T);
-  std::vector<Whitening> state_maps(T);
-  for (std::size_t t = 0; t < T; ++t) state_maps[t] = whitening(epoch.rho[t]);
-  parallel_for(task.horizon, threads, [&](Index i) {
-    const auto t = static_cast<int>(i);
-    const auto at = static_cast<std::size_t>(i);
-    const WeightedSamples samples = reuse.samples(t);
-    diagnostics[at].effective_samples = samples.effective;
-    diagnostics[at].samples_used = static_cast<double>(samples.weight.size());
-    diagnostics[at].weight_left_out = samples.left_out;
-    prepared[at] = prepare_regression(task, t, reuse.data(), samples, whitening(epoch.rho[at], epoch.policy[t]),
-                                      at + 1 < T ? &state_maps[at + 1] : nullptr, options);
-  });
-  std::vector<Regression> regressions;
-  for (std::size_t t = 0; t < prepared.size(); ++t) {
-    if (!prepared[t]) {
-      failed = static_cast<int>(t);
+/// Q~_t and V~_t of all steps, backwards in time. What does not depend on V, that is weights, features and Gram matrices, is
+/// prepared in parallel, some steps at a time: their samples are still in the cache when the targets are known.
+std::optional<std::vector<QuadraticFit>> fit_all(const Task& task, const SampleReuse& reuse,
+                                                 const RegressionOptions& options, int threads,
+                                                 std::vector<StepDiagnostics>& diagnostics, std::string& why) {
+  std::vector<QuadraticFit> fits(static_cast<std::size_t>(task.horizon));
+  for (int end = task.horizon, first; end > 0; end = first) {
+    first = std::max(0, end - 10 * threads);
+    std::vector<std::optional<Regression>> prepared(static_cast<std::size_t>(end - first));
+    parallel_for(end - first, threads, [&](Index i) {
+      const int t = first + static_cast<int>(i);
+      const auto at = static_cast<std::size_t>(t);
+      const WeightedSamples samples = reuse.samples(t);
+      diagnostics[at].effective_samples = samples.effective;
+      diagnostics[at].samples_used = static_cast<double>(samples.weight.size());
+      diagnostics[at].weight_left_out = samples.left_out;
+      prepared[static_cast<std::size_t>(i)] =
+          prepare_regression(task, t, reuse.data(), samples, reuse.density()[at],
+                             t + 1 < task.horizon ? &reuse.density()[at + 1] : nullptr, options);
+    });
+    std::vector<Regression> regressions;
+    for (std::size_t i = 0; i < prepared.size(); ++i) {
+      if (!prepared[i]) {
+        why = fmt::format("step {}: no importance weight is usable or the features have lost rank",
+                          first + static_cast<int>(i));
+        return std::nullopt;
+      }
+      regressions.push_back(std::move(*prepared[i]));
+    }
+    int failed = -1;
+    const Quadratic* next_v = end < task.horizon ? &fits[static_cast<std::size_t>(end)].v : nullptr;
+    auto some = fit_backwards(regressions, task.ds(), options, next_v, failed);
+    if (!some) {
+      why = fmt::format("step {}: the fitted Q-function is not finite", first + failed);
       return std::nullopt;
     }
-    regressions.push_back(std::move(*prepared[t]));
+    std::move(some->begin(), some->end(), fits.begin() + first);
   }
-  return regressions;
+  for (std::size_t t = 0; t < fits.size(); ++t) diagnostics[t].r2 = fits[t].r2;
+  return fits;
 }
 
 /// Q~_t of Eq. 5 as the update reads it: the parts that depend on the action.
@@ -92,11 +104,15 @@ MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, c
 
   SampleReuse reuse(options.reuse, options.window, options.weight_cutoff);
   for (const Epoch& epoch : state.window) reuse.push(epoch, run.threads);
+  while (static_cast<int>(state.window.size()) > options.window) state.window.pop_front();
 
   const auto finish = [&](Stop why, std::string message) {
     return MotoResult{why, std::move(message), std::move(state)};
   };
+  std::optional<Epoch> dropped;  // from the window by this iteration: put back if it fails
   const auto failure = [&](const std::string& what) {
+    state.window.pop_back();
+    if (dropped) state.window.push_front(std::move(*dropped));
     return finish(Stop::numerical_failure,
                   fmt::format("iteration {}: {}; the policy of the last iteration is kept", state.iteration, what));
   };
@@ -110,13 +126,16 @@ MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, c
     if (!sampled) return finish(Stop::cancelled, fmt::format("cancelled after {} iterations", i));
     clock.lap("rollouts");
     const std::vector<Gaussian> previous_rho = state.window.empty() ? std::vector<Gaussian>{} : state.window.back().rho;
-    std::deque<Epoch> window = state.window;
-    window.push_back({i, time_varying(state), {}, std::move(*sampled)});
-    while (static_cast<int>(window.size()) > options.window) window.pop_front();
-    Epoch& epoch = window.back();
+    state.window.push_back({i, time_varying(state), {}, std::move(*sampled)});
+    dropped.reset();
+    if (static_cast<int>(state.window.size()) > options.window) {
+      dropped = std::move(state.window.front());
+      state.window.pop_front();
+    }
+    Epoch& epoch = state.window.back();
 
     // Estimate the state distributions rho~_t^i (Sec. 4.3)
-    auto rho = state_distribution(window, options, run.threads);
+    auto rho = state_distribution(state.window, options, run.threads);
     if (!rho)
       return failure(
           fmt::format("the states cannot be described by a Gaussian: {} of {} rollouts are usable, the others diverged",
@@ -129,14 +148,10 @@ MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, c
     clock.lap("importance_weights");
 
     // Estimate the Q-functions Q~_t^i, backwards in time (Sec. 4.1)
-    int failed = -1;
     std::vector<StepDiagnostics> steps(T);
-    auto regressions = prepare_regressions(task, reuse, epoch, regression, run.threads, steps, failed);
-    if (!regressions)
-      return failure(fmt::format("step {}: no importance weight is usable or the features have lost rank", failed));
-    clock.lap("features");
-    const auto fits = fit_backwards(*regressions, task.ds(), regression, failed);
-    if (!fits) return failure(fmt::format("step {}: the fitted Q-function is not finite", failed));
+    std::string why;
+    const auto fits = fit_all(task, reuse, regression, run.threads, steps, why);
+    if (!fits) return failure(why);
     clock.lap("regressions");
 
     // Optimise the dual and update the policy (Sec. 3)
@@ -154,14 +169,12 @@ MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, c
     }
     clock.lap("updates");
 
-    for (std::size_t t = 0; t < T; ++t) steps[t].r2 = (*fits)[t].r2;
-    Iteration report = moto_report(task, epoch, previous_rho, *fits, updates, steps, state);
+    Iteration report = moto_report(task, epoch, previous_rho, *fits, updates, steps, state, run.threads);
     state.iteration = i + 1;
     state.rollouts_total += options.rollouts;
     state.steps_total += simulated_steps(epoch.batch);
     state.last_return_mean = return_mean(epoch.batch);
     state.policy = std::move(next);
-    state.window = std::move(window);
     clock.lap("report");
     report.seconds = std::move(clock.seconds);
     if (!observe) continue;

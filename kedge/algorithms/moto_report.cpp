@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "kedge/algorithms/report.h"
+#include "kedge/core/parallel.h"
 #include "kedge/evaluation/improvement_bound.h"
 #include "kedge/evaluation/whitening.h"
 
@@ -15,24 +16,19 @@ namespace kedge {
 namespace {
 
 /// Mean of |xi|^2 / ds over the states of the present rollouts: 1 if rho~_t describes them, below 1 if it is too wide.
-double spread_of(const MatrixXd& s, const Gaussian& rho) {
-  const MatrixXd xi = rho.L.triangularView<Eigen::Lower>().solve(s.colwise() - rho.mean);
-  return xi.squaredNorm() / static_cast<double>(xi.size());
-}
+double spread_of(const MatrixXd& xi) { return xi.squaredNorm() / static_cast<double>(xi.size()); }
 
 /// max |A_t(s)| over the states of the present rollouts.
-double largest_advantage(const Quadratic& advantage, const MatrixXd& s, const Gaussian& rho) {
-  const MatrixXd xi = rho.L.triangularView<Eigen::Lower>().solve(s.colwise() - rho.mean);
-  double largest = 0.0;
-  for (Index n = 0; n < xi.cols(); ++n) largest = std::max(largest, std::abs(advantage(xi.col(n))));
-  return largest;
+double largest_advantage(const Quadratic& a, const MatrixXd& xi) {
+  const MatrixXd slope = (0.5 * a.H * xi).colwise() + a.g;
+  return (slope.cwiseProduct(xi).colwise().sum().array() + a.c).abs().maxCoeff();
 }
 
 }  // namespace
 
 Iteration moto_report(const Task& task, const Epoch& epoch, const std::vector<Gaussian>& previous_rho,
                       const std::vector<QuadraticFit>& fits, const std::vector<MotoUpdate>& updates,
-                      const std::vector<StepDiagnostics>& steps, const MotoState& before) {
+                      const std::vector<StepDiagnostics>& steps, const MotoState& before, int threads) {
   const std::size_t T = updates.size();
   const auto of_updates = [&](auto field) {
     return collect<MotoUpdate>(updates, [=](const MotoUpdate& u) { return u.*field; });
@@ -46,14 +42,16 @@ Iteration moto_report(const Task& task, const Epoch& epoch, const std::vector<Ga
                             r2 = of_steps(&StepDiagnostics::r2);
 
   std::vector<double> state_kl(T, 0.0), spread(T), delta(T);
-  for (std::size_t t = 0; t < T; ++t) {
-    const MatrixXd s = observations_at(epoch.batch, static_cast<int>(t));
-    if (!previous_rho.empty()) state_kl[t] = kl(epoch.rho[t], previous_rho[t]);
-    spread[t] = spread_of(s, epoch.rho[t]);
+  parallel_for(static_cast<Index>(T), threads, [&](Index step) {
+    const auto t = static_cast<std::size_t>(step);
+    const Gaussian& rho = epoch.rho[t];
+    const MatrixXd s = observations_at(epoch.batch, static_cast<int>(step));
+    const MatrixXd xi = rho.L.triangularView<Eigen::Lower>().solve(s.colwise() - rho.mean);
+    if (!previous_rho.empty()) state_kl[t] = kl(rho, previous_rho[t]);
+    spread[t] = spread_of(xi);
     delta[t] = largest_advantage(
-        expected_advantage(fits[t].q, epoch.policy[static_cast<int>(t)], updates[t].next, epoch.rho[t]), s,
-        epoch.rho[t]);
-  }
+        expected_advantage(fits[t].q, epoch.policy[static_cast<int>(step)], updates[t].next, rho), xi);
+  });
   const auto not_concave = std::count_if(curvature.begin(), curvature.end(), [](double c) { return c > 0; });
   Iteration report;
   report.number = epoch.iteration;

@@ -21,6 +21,6 @@ struct StepDiagnostics {
 /// @param before state of the loop before this iteration
 Iteration moto_report(const Task& task, const Epoch& epoch, const std::vector<Gaussian>& previous_rho,
                       const std::vector<QuadraticFit>& fits, const std::vector<MotoUpdate>& updates,
-                      const std::vector<StepDiagnostics>& steps, const MotoState& before);
+                      const std::vector<StepDiagnostics>& steps, const MotoState& before, int threads);
 
 }  // namespace kedge

@@ -18,17 +18,17 @@ struct Epoch {
   Batch batch;
 };
 
-/// The usable transitions of a batch, one sample a row, ordered by time step and within it by rollout: those of step t are
-/// rows t * per_step ... (t + 1) * per_step - 1.
+/// The usable transitions of a batch, one sample a column, ordered by time step and within it by rollout: those of step t
+/// are columns t * per_step ... (t + 1) * per_step - 1.
 struct Transitions {
   Index per_step = 0;   ///< usable rollouts
-  MatrixXd x;           ///< [n, ds + da] observation and action, (s, a)
-  MatrixXd next;        ///< [n, ds] next observation, s'
-  MatrixXd terms;       ///< [n, cost terms] at (s, a)
-  MatrixXd next_terms;  ///< [n, cost terms] at s'
+  MatrixXd x;           ///< [ds + da, n] observation and action, (s, a)
+  MatrixXd next;        ///< [ds, n] next observation, s'
+  MatrixXd terms;       ///< [cost terms, n] at (s, a)
+  MatrixXd next_terms;  ///< [cost terms, n] at s'
   VectorXd cost_to_go;  ///< [n] summed cost from this step to the end of its own rollout
 
-  [[nodiscard]] Index size() const { return x.rows(); }
+  [[nodiscard]] Index size() const { return x.cols(); }
 };
 Transitions transitions(const Batch& batch);
 

@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "kedge/core/parallel.h"
+#include "kedge/math/lanes.h"
 
 namespace kedge {
 
@@ -19,37 +20,34 @@ constexpr Index kTile = 32;
 using TileArray = Eigen::Array<double, kTile, 1>;
 using TileMatrix = Eigen::Array<double, kTile, Eigen::Dynamic>;
 
-/// Eight doubles, in one register where the machine has such.
-using Lanes = double __attribute__((vector_size(64)));
-constexpr Index kLanes = 8;
 static_assert(kTile == 4 * kLanes, "log_density keeps a tile in four registers");
 
 /// A density this far below the largest one (in nats) adds less than rounding to a sum of them.
 constexpr double kNegligible = 45.0;
 
-/// Samples [first, first + kTile) of x [samples, n], those beyond the end zero.
-TileMatrix load_tile(const MatrixXd& x, Index first) {
-  TileMatrix tile = TileMatrix::Zero(kTile, x.cols());
-  const Index count = std::min(kTile, x.rows() - first);
-  tile.topRows(count) = x.middleRows(first, count).array();
-  return tile;
+/// Samples [first, first + kTile) of x [n, samples], one a row, those beyond the end zero.
+void load_tile(const MatrixXd& x, Index first, Eigen::Ref<MatrixXd> tile) {
+  const Index count = std::min(kTile, x.cols() - first);
+  tile.topRows(count) = x.middleCols(first, count).transpose();
+  tile.bottomRows(kTile - count).setZero();
 }
 
-/// log z of a tile of samples under one component: log_normaliser - |W x - b|^2 / 2.
-void log_density(const Whitening& component, const TileMatrix& tile, Eigen::Ref<TileArray> log_z) {
-  const auto lanes = [](const double* p, Index l) {
-    Lanes v;
-    std::memcpy(&v, p + l * kLanes, sizeof v);
-    return v;
-  };
+/// log z of a tile of samples under one component: log_normaliser - |W x - b|^2 / 2. Where the first rows of W already show that
+/// no sample reaches `needed`, the others are left out: what comes out is then too large, yet below `needed`.
+/// @param tile [kTile, n]
+/// @return whether log_z is the value and not a bound
+bool log_density(const Whitening& component, const double* tile, const TileArray& needed, double* log_z) {
+  const auto lanes = [](const double* p, Index l) { return load_lanes(p + l * kLanes); };
+  const auto smaller = [](Lanes a, Lanes b) { return a < b ? a : b; };
   const Index n = component.dim();
-  const double *W = component.W.data(), *x = tile.data();
+  const double* W = component.W.data();
   Lanes q0{}, q1{}, q2{}, q3{};
+  bool complete = true;
   for (Index i = 0; i < n; ++i) {
     Lanes z0 = Lanes{} - component.b[i], z1 = z0, z2 = z0, z3 = z0;
     for (Index j = 0; j <= i; ++j) {
       const double w = W[i + j * n];
-      const double* xj = x + j * kTile;
+      const double* xj = tile + j * kTile;
       z0 += w * lanes(xj, 0);
       z1 += w * lanes(xj, 1);
       z2 += w * lanes(xj, 2);
@@ -59,22 +57,40 @@ void log_density(const Whitening& component, const TileMatrix& tile, Eigen::Ref<
     q1 += z1 * z1;
     q2 += z2 * z2;
     q3 += z3 * z3;
+    if (i != 1 && i != n / 2) continue;
+    const auto beyond = [&](Lanes q, Index l) {
+      return q - 2.0 * (component.log_normaliser - lanes(needed.data(), l));
+    };
+    const Lanes least = smaller(smaller(beyond(q0, 0), beyond(q1, 1)), smaller(beyond(q2, 2), beyond(q3, 3)));
+    Eigen::Array<double, kLanes, 1> each;
+    std::memcpy(each.data(), &least, sizeof least);
+    complete = !(each.minCoeff() > 0.0);
+    if (!complete) break;
   }
-  const Lanes square[] = {q0, q1, q2, q3};
-  std::memcpy(log_z.data(), square, sizeof square);
-  log_z = component.log_normaliser - 0.5 * log_z;
+  const Lanes value[] = {component.log_normaliser - 0.5 * q0, component.log_normaliser - 0.5 * q1,
+                         component.log_normaliser - 0.5 * q2, component.log_normaliser - 0.5 * q3};
+  std::memcpy(log_z, value, sizeof value);
+  return complete;
 }
 
-/// log z of a tile under each of T components, one a column, and the log of their sum.
-TileArray log_mixture(const std::vector<Whitening>& components, const TileMatrix& x, TileMatrix& log_z) {
+const TileArray kAnything = TileArray::Constant(-std::numeric_limits<double>::infinity());
+
+/// log z of a tile under each of T components, one a column, and the log of their sum. Where a component is negligible in the
+/// sum for every sample of the tile, its column may hold a bound instead (log_density).
+/// @param nearest where to begin: a component that is large
+TileArray log_mixture(const std::vector<Whitening>& components, const double* tile, Index nearest, TileMatrix& log_z) {
   const auto T = static_cast<Index>(components.size());
-  TileArray top = TileArray::Constant(-std::numeric_limits<double>::infinity());
-  for (Index t = 0; t < T; ++t) {
-    log_density(components[static_cast<std::size_t>(t)], x, log_z.col(t));
+  TileArray top = kAnything;
+  std::vector<Index> complete;
+  complete.reserve(components.size());
+  for (Index k = 0; k < T; ++k) {
+    const Index t = (nearest + k) % T;
+    if (!log_density(components[static_cast<std::size_t>(t)], tile, top - kNegligible, &log_z(0, t))) continue;
     top = top.max(log_z.col(t));
+    complete.push_back(t);
   }
   TileArray sum = TileArray::Zero();
-  for (Index t = 0; t < T; ++t) {
+  for (const Index t : complete) {
     const TileArray below = log_z.col(t) - top;
     if (below.maxCoeff() > -kNegligible) sum += below.exp();
   }
@@ -91,38 +107,26 @@ VectorXd log_sum_exp(const std::deque<VectorXd>& terms, const std::vector<double
   return top + sum.log();
 }
 
-/// select_samples of rows that come in chunks.
-/// @param chunk_first [chunks + 1] first row of each chunk, and the number of rows  @param chunk_top [chunks] their maxima
-WeightedSamples select_from_chunks(VectorIn log_weight, const std::vector<Index>& chunk_first, VectorIn chunk_top,
-                                   double cutoff) {
-  WeightedSamples samples;
-  const double top = chunk_top.size() > 0 ? chunk_top.maxCoeff() : -std::numeric_limits<double>::infinity();
-  if (!std::isfinite(top)) return samples;
+/// What is below this is not looked at: half of the share that may be left out, spread over all n.
+double negligible_below(double top, Index n, double cutoff) {
+  return cutoff > 0 ? top + std::log(0.5 * cutoff / static_cast<double>(n)) : top - 700.0;
+}
 
-  // Half of the allowance goes to whatever is below (cutoff / 2n) of the largest weight: no exponential is taken of those.
-  const auto n = static_cast<double>(log_weight.size());
-  const double floor = cutoff > 0 ? top + std::log(0.5 * cutoff / n) : top - 700.0;
-  Index candidates = 0;
-  for (Index c = 0; c < chunk_top.size(); ++c)
-    if (!(chunk_top[c] < floor))
-      candidates += chunk_first[static_cast<std::size_t>(c) + 1] - chunk_first[static_cast<std::size_t>(c)];
-  std::vector<Index> row(static_cast<std::size_t>(candidates));
-  Eigen::ArrayXd w(candidates);  // weights relative to the largest; first their logarithms
+/// select_samples of the given rows and logarithms of weights, the largest of which is `top`; none below `floor` counts.
+WeightedSamples select_above(std::vector<Index> row, Eigen::ArrayXd w, double top, double floor, double cutoff) {
   Index count = 0;
-  for (Index c = 0; c < chunk_top.size(); ++c) {
-    if (chunk_top[c] < floor) continue;
-    const auto chunk = static_cast<std::size_t>(c);
-    for (Index i = chunk_first[chunk]; i < chunk_first[chunk + 1]; ++i) {  // without a branch on the weight
-      row[static_cast<std::size_t>(count)] = i;
-      w[count] = log_weight[i] - top;
-      count += !(log_weight[i] < floor);
-    }
+  for (Index i = 0; i < w.size(); ++i) {  // without a branch on the weight
+    row[static_cast<std::size_t>(count)] = row[static_cast<std::size_t>(i)];
+    const bool counts = !(w[i] < floor);
+    w[count] = w[i] - top;
+    count += counts;
   }
   w.conservativeResize(count);
   constexpr double bins = 256;
   const Eigen::ArrayXi bin = (w * (bins / (floor - top))).min(bins - 1).cast<int>();  // 0: the heaviest
   w = w.exp();
   const double total = w.sum();
+  WeightedSamples samples;
   samples.effective = total * total / w.square().sum();
 
   // The other half to the lightest of the rest, by a histogram of log weights: no sorting.
@@ -139,7 +143,8 @@ WeightedSamples select_from_chunks(VectorIn log_weight, const std::vector<Index>
     w[kept] = w[i];
     kept += bin[i] <= last;
   }
-  samples.row.assign(row.begin(), row.begin() + kept);
+  row.resize(static_cast<std::size_t>(kept));
+  samples.row = std::move(row);
   samples.weight = w.head(kept);
   const double kept_total = samples.weight.sum();
   samples.weight /= kept_total;
@@ -150,16 +155,12 @@ WeightedSamples select_from_chunks(VectorIn log_weight, const std::vector<Index>
 }  // namespace
 
 WeightedSamples select_samples(VectorIn log_weight, double cutoff) {
-  constexpr Index chunk = 64;
   const Index n = log_weight.size();
-  std::vector<Index> first;
-  VectorXd top((n + chunk - 1) / chunk);
-  for (Index c = 0; c < top.size(); ++c) {
-    first.push_back(c * chunk);
-    top[c] = log_weight.segment(c * chunk, std::min(chunk, n - c * chunk)).maxCoeff();
-  }
-  first.push_back(n);
-  return select_from_chunks(log_weight, first, top, cutoff);
+  const double top = n > 0 ? log_weight.maxCoeff() : -std::numeric_limits<double>::infinity();
+  if (!std::isfinite(top)) return {};
+  std::vector<Index> row(static_cast<std::size_t>(n));
+  std::iota(row.begin(), row.end(), Index{0});
+  return select_above(std::move(row), log_weight, top, negligible_below(top, n, cutoff), cutoff);
 }
 
 void SampleReuse::push(const Epoch& epoch, int threads) {
@@ -169,11 +170,14 @@ void SampleReuse::push(const Epoch& epoch, int threads) {
     density_.pop_front();
     log_z_.pop_front();
     for (auto& of_data : log_z_) of_data.pop_front();
+    if (!tiled_.empty()) tiled_.pop_front();
   }
   data_.push_back(transitions(epoch.batch));
-  density_.emplace_back();
-  for (int t = 0; t < epoch.batch.horizon; ++t)
-    density_.back().push_back(whitening(epoch.rho[static_cast<std::size_t>(t)], epoch.policy[t]));
+  density_.emplace_back(static_cast<std::size_t>(epoch.batch.horizon));
+  parallel_for(epoch.batch.horizon, threads, [&](Index t) {
+    const auto at = static_cast<std::size_t>(t);
+    density_.back()[at] = whitening(epoch.rho[at], epoch.policy[static_cast<int>(t)]);
+  });
   log_z_.emplace_back();
 
   // Missing: the new data under the old densities, all data under the new ones.
@@ -187,41 +191,75 @@ void SampleReuse::push(const Epoch& epoch, int threads) {
 }
 
 void SampleReuse::push_over_time(int threads) {
-  struct Tile {
-    std::size_t data;
-    Index first, row;  // within the data, within all samples
-  };
-  std::vector<Tile> tiles;
+  const std::size_t newest = data_.size() - 1;
+  const MatrixXd& x = data_[newest].x;
+  const Index n = x.rows(), T = static_cast<Index>(density_.back().size());
+  tiled_.emplace_back(kTile, (x.cols() + kTile - 1) / kTile * n);
+  for (Index first = 0, column = 0; first < x.cols(); first += kTile, column += n)
+    load_tile(x, first, tiled_.back().middleCols(column, n));
+
+  tiles_.clear();
   std::vector<double> log_share;  // each epoch's densities count as often as it has rollouts
   Index rows = 0;
-  for (std::size_t d = 0; d < data_.size(); ++d) {
-    for (Index first = 0; first < data_[d].size(); first += kTile) tiles.push_back({d, first, rows + first});
+  for (std::size_t d = 0; d <= newest; ++d) {
+    for (Index first = 0; first < data_[d].size(); first += kTile)
+      tiles_.push_back({d, first / kTile, rows + first, std::min(kTile, data_[d].size() - first)});
     rows += data_[d].size();
     log_share.push_back(std::log(static_cast<double>(data_[d].per_step)));
   }
-  const auto T = static_cast<Index>(density_.back().size());
-  const std::size_t newest = data_.size() - 1;
-  log_weight_.resize(rows, T);
-  tile_top_.resize(static_cast<Index>(tiles.size()), T);
-  tile_first_.clear();
-  for (const Tile& tile : tiles) tile_first_.push_back(tile.row);
-  tile_first_.push_back(rows);
-  parallel_for(static_cast<Index>(tiles.size()), threads, [&](Index i) {
-    const Tile& tile = tiles[static_cast<std::size_t>(i)];
-    const Index count = std::min(kTile, data_[tile.data].size() - tile.first);
-    const TileMatrix x = load_tile(data_[tile.data].x, tile.first);
+  log_mixture_.resize(rows);
+  tile_bound_.resize(static_cast<Index>(tiles_.size()), T);
+  parallel_for(static_cast<Index>(tiles_.size()), threads, [&](Index i) {
+    const Tile& tile = tiles_[static_cast<std::size_t>(i)];
+    const double* samples = &tiled_[tile.data](0, tile.number * n);
+    const Index first = tile.number * kTile, own_step = first / data_[tile.data].per_step;
     TileMatrix log_z(kTile, T);
     for (std::size_t e = tile.data == newest ? 0 : newest; e <= newest; ++e)
-      log_z_[tile.data][e].segment(tile.first, count) = log_mixture(density_[e], x, log_z).head(count).matrix();
+      log_z_[tile.data][e].segment(first, tile.count) =
+          log_mixture(density_[e], samples, own_step, log_z).head(tile.count).matrix();
     // log_z now holds the newest epoch's densities, the numerators
-    const VectorXd denominator = log_sum_exp(log_z_[tile.data], log_share, tile.first, count);
-    for (Index t = 0; t < T; ++t) {
-      auto log_w = log_z.col(t).head(count);
-      log_w -= denominator.array();
-      log_weight_.col(t).segment(tile.row, count) = log_w;
-      tile_top_(i, t) = log_w.maxCoeff();
-    }
+    TileArray denominator = -kAnything;
+    denominator.head(tile.count) = log_sum_exp(log_z_[tile.data], log_share, first, tile.count).array();
+    log_mixture_.segment(tile.row, tile.count) = denominator.head(tile.count).matrix();
+    for (Index t = 0; t < T; ++t) tile_bound_(i, t) = (log_z.col(t) - denominator).maxCoeff();
   });
+}
+
+VectorXd SampleReuse::log_weights(const Tile& tile, int t) const {
+  const Whitening& density = density_.back()[static_cast<std::size_t>(t)];
+  TileArray log_z;
+  log_density(density, &tiled_[tile.data](0, tile.number * density.dim()), kAnything, log_z.data());
+  return log_z.head(tile.count).matrix() - log_mixture_.segment(tile.row, tile.count);
+}
+
+WeightedSamples SampleReuse::samples_over_time(int t) const {
+  VectorXd bound = tile_bound_.col(t);
+  double top;
+  for (;;) {  // the tile with the largest bound holds the largest weight, or its bound was loose
+    Index i;
+    const double largest = bound.maxCoeff(&i);
+    if (!std::isfinite(largest)) return {};
+    top = log_weights(tiles_[static_cast<std::size_t>(i)], t).maxCoeff();
+    if (!(top < largest)) break;
+    bound[i] = top;
+  }
+  const double floor = negligible_below(top, log_mixture_.size(), cutoff_);
+  std::vector<Tile> used;
+  Index candidates = 0;
+  for (Index i = 0; i < bound.size(); ++i) {
+    if (bound[i] < floor) continue;
+    used.push_back(tiles_[static_cast<std::size_t>(i)]);
+    candidates += used.back().count;
+  }
+  std::vector<Index> row(static_cast<std::size_t>(candidates));
+  Eigen::ArrayXd log_weight(candidates);
+  Index end = 0;
+  for (const Tile& tile : used) {
+    log_weight.segment(end, tile.count) = log_weights(tile, t).array();
+    std::iota(row.begin() + end, row.begin() + end + tile.count, tile.row);
+    end += tile.count;
+  }
+  return select_above(std::move(row), std::move(log_weight), top, floor, cutoff_);
 }
 
 void SampleReuse::push_own_step() {
@@ -232,27 +270,28 @@ void SampleReuse::push_own_step() {
     log_share.push_back(std::log(static_cast<double>(d.per_step)));
     rows += d.size();
   }
-  log_weight_.resize(rows, 1);
+  log_weight_.resize(rows);
   Index offset = 0;
   for (std::size_t d = 0; d <= newest; ++d) {
     const Index M = data_[d].per_step;
+    TileMatrix tile(kTile, data_[d].x.rows());
+    TileArray log_z;
     for (std::size_t e = d == newest ? 0 : newest; e <= newest; ++e)
       for (Index t = 0; t < static_cast<Index>(density_[e].size()); ++t)
         for (Index first = t * M; first < (t + 1) * M; first += kTile) {
           const Index count = std::min(kTile, (t + 1) * M - first);
-          TileArray log_z;
-          log_density(density_[e][static_cast<std::size_t>(t)], load_tile(data_[d].x, first), log_z);
+          load_tile(data_[d].x, first, tile);
+          log_density(density_[e][static_cast<std::size_t>(t)], tile.data(), kAnything, log_z.data());
           log_z_[d][e].segment(first, count) = log_z.head(count).matrix();
         }
     const Index n = data_[d].size();
-    log_weight_.col(0).segment(offset, n) = log_z_[d][newest] - log_sum_exp(log_z_[d], log_share, 0, n);
+    log_weight_.segment(offset, n) = log_z_[d][newest] - log_sum_exp(log_z_[d], log_share, 0, n);
     offset += n;
   }
 }
 
 WeightedSamples SampleReuse::samples(int t) const {
-  if (reuse_ == Reuse::time || reuse_ == Reuse::time_and_iterations)
-    return select_from_chunks(log_weight_.col(t), tile_first_, tile_top_.col(t), cutoff_);
+  if (reuse_ == Reuse::time || reuse_ == Reuse::time_and_iterations) return samples_over_time(t);
 
   // Only the samples of step t are candidates: M rows in each epoch.
   std::vector<Index> row;
@@ -263,7 +302,7 @@ WeightedSamples SampleReuse::samples(int t) const {
   }
   WeightedSamples samples;
   if (reuse_ == Reuse::iterations) {
-    samples = select_samples(VectorXd(log_weight_(row, 0)), cutoff_);
+    samples = select_samples(VectorXd(log_weight_(row)), cutoff_);
     for (Index& selected : samples.row) selected = row[static_cast<std::size_t>(selected)];
   } else {
     samples.weight = VectorXd::Constant(static_cast<Index>(row.size()), 1.0 / static_cast<double>(row.size()));

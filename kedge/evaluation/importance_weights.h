@@ -53,21 +53,34 @@ class SampleReuse {
   /// The stored transitions, oldest epoch first; rows of WeightedSamples count through them.
   [[nodiscard]] const std::deque<Transitions>& data() const { return data_; }
 
+  /// The densities z_t of the newest epoch. @return [T]
+  [[nodiscard]] const std::vector<Whitening>& density() const { return density_.back(); }
+
  private:
+  struct Tile {
+    std::size_t data;
+    Index number, row, count;  ///< within the data; its first sample and how many, within all samples
+  };
   void push_over_time(int threads);
   void push_own_step();
+  [[nodiscard]] VectorXd log_weights(const Tile& tile, int t) const;
+  [[nodiscard]] WeightedSamples samples_over_time(int t) const;
 
   Reuse reuse_;
   int window_;
   double cutoff_;
   std::deque<Transitions> data_;
+  std::deque<MatrixXd> tiled_;                  ///< [data] x of its samples, tile by tile: [kTile, tiles n]
   std::deque<std::vector<Whitening>> density_;  ///< [epoch][T] the densities z_t of each epoch
   std::deque<std::deque<VectorXd>>
-      log_z_;            ///< [data][epoch] log density of each sample under an epoch: over all steps,
-                         ///< log sum_t z_t, or, for Reuse::iterations, at the sample's own step
-  MatrixXd log_weight_;  ///< [all samples, T] log w_t; for Reuse::iterations [all samples, 1]
-  MatrixXd tile_top_;    ///< [tiles, T] largest log w_t of each tile of samples: most tiles hold nothing that counts
-  std::vector<Index> tile_first_;  ///< [tiles + 1] first row of each tile, and the number of rows
+      log_z_;             ///< [data][epoch] log density of each sample under an epoch: over all steps,
+                          ///< log sum_t z_t, or, for Reuse::iterations, at the sample's own step
+  VectorXd log_mixture_;  ///< [all samples] log z^{1:i}
+  VectorXd log_weight_;   ///< [all samples] log w of the own step, for Reuse::iterations
+  std::vector<Tile> tiles_;
+  MatrixXd
+      tile_bound_;  ///< [tiles, T] no log w_t of the tile is larger. It is the largest one itself unless that is negligible
+                    ///< against the mixture, as in most tiles, which hold nothing that counts at t.
 };
 
 }  // namespace kedge

@@ -34,9 +34,9 @@ double explained(const MatrixXd& residual, const MatrixXd& total) {
 
 MatrixXd joint_samples(const Batch& batch) {
   const Transitions d = transitions(batch);
-  MatrixXd joint(d.x.cols() + d.next.cols(), d.size());
-  joint.topRows(d.x.cols()) = d.x.transpose();
-  joint.bottomRows(d.next.cols()) = d.next.transpose();
+  MatrixXd joint(d.x.rows() + d.next.rows(), d.size());
+  joint.topRows(d.x.rows()) = d.x;
+  joint.bottomRows(d.next.rows()) = d.next;
   return joint;
 }
 

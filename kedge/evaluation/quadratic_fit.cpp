@@ -2,17 +2,17 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numbers>
-#include <span>
+#include <numeric>
 
 #include "kedge/math/gram.h"
+#include "kedge/math/outer_products.h"
 
 namespace kedge {
 
 namespace {
 
-/// Samples are worked on in blocks that fit into the first-level cache with their features.
-constexpr Index kBlock = GramAccumulator::kBlock;
+/// Samples are worked on in blocks that fit into the first-level cache.
+constexpr Index kBlock = 64;
 
 /// Cost terms that are active at step t, and at the final state if t is the last step.
 struct ActiveTerms {
@@ -26,55 +26,26 @@ struct ActiveTerms {
   }
 };
 
-/// out_k = column[row_k - offset]
-void gather(const double* column, std::span<const Index> row, Index offset, double* out) {
-  for (std::size_t k = 0; k < row.size(); ++k) out[k] = column[row[k] - offset];
+/// Cost of the sample in column i of an epoch.
+double cost_of(const Transitions& d, Index i, const ActiveTerms& active, bool monte_carlo) {
+  if (monte_carlo) return d.cost_to_go[i];
+  double cost = 0.0;
+  for (const Index term : active.now) cost += d.terms(term, i);
+  for (const Index term : active.at_end) cost += d.next_terms(term, i);
+  return cost;
 }
 
-/// out_k += column[row_k - offset]
-void gather_sum(const double* column, std::span<const Index> row, Index offset, double* out) {
-  for (std::size_t k = 0; k < row.size(); ++k) out[k] += column[row[k] - offset];
-}
-
-/// Rows `first ... first + row.size() - 1` of the regression from one epoch, whose sample 0 is row `offset`: not whitened.
-void gather_samples(const Transitions& d, std::span<const Index> row, Index offset, const ActiveTerms& active,
-                    bool monte_carlo, Index first, Regression& r) {
-  for (Index j = 0; j < r.z.cols(); ++j) gather(d.x.col(j).data(), row, offset, &r.z(first, j));
-  if (r.next.size() > 0)
-    for (Index j = 0; j < r.next.cols(); ++j) gather(d.next.col(j).data(), row, offset, &r.next(first, j));
-  double* cost = &r.cost[first];
-  if (monte_carlo) return gather(d.cost_to_go.data(), row, offset, cost);
-  for (const Index i : active.now) gather_sum(d.terms.col(i).data(), row, offset, cost);
-  for (const Index i : active.at_end) gather_sum(d.next_terms.col(i).data(), row, offset, cost);
-}
-
-/// sum_k c_k phi(z_k): the features' sums are moments of z.
-VectorXd weighted_feature_sum(const MatrixXd& z, const VectorXd& c) {
-  const Index n = z.cols();
-  VectorXd first = VectorXd::Zero(n);
-  MatrixXd second = MatrixXd::Zero(n, n), cz(kBlock, n);
-  for (Index k = 0; k < z.rows(); k += kBlock) {
-    const Index count = std::min(kBlock, z.rows() - k);
-    const auto block = z.middleRows(k, count);
-    auto weighted = cz.topRows(count);
-    weighted = block.array().colwise() * c.segment(k, count).array();
-    first += weighted.colwise().sum().transpose();
-    for (Index i = 0; i < n; ++i)
-      for (Index j = 0; j <= i; ++j) second(i, j) += block.col(i).dot(weighted.col(j));
+/// sum_k c_k (1, z_k)(1, z_k)'. @param z [padded(n + 1), N] as in Regression  @return [n + 1, n + 1]
+MatrixXd weighted_moments(const MatrixXd& z, Index n, const VectorXd& c) {
+  std::vector<Index> rows(static_cast<std::size_t>(n) + 1);
+  std::iota(rows.begin(), rows.end(), Index{0});
+  MatrixXd sum = MatrixXd::Zero(z.rows(), n + 1), cz(z.rows(), kBlock);
+  for (Index first = 0; first < z.cols(); first += kBlock) {
+    const Index count = std::min(kBlock, z.cols() - first);
+    for (Index k = 0; k < count; ++k) cz.col(k) = c[first + k] * z.col(first + k);
+    add_outer_products(cz.data(), cz.rows(), rows, &z(0, first), z.rows(), z.rows(), count, sum.data());
   }
-  VectorXd sum(feature_count(n));
-  sum[0] = c.sum();
-  sum.segment(1, n) = first;
-  for (Index i = 0; i < n; ++i) {
-    for (Index j = 0; j < i; ++j) sum[product_feature(n, i, j)] = second(i, j);
-    sum[product_feature(n, i, i)] = (second(i, i) - sum[0]) / std::numbers::sqrt2;
-  }
-  return sum;
-}
-
-Eigen::LLT<MatrixXd> factor_with_ridge(MatrixXd gram, double ridge) {
-  gram.diagonal().tail(gram.rows() - 1).array() += ridge;
-  return Eigen::LLT<MatrixXd>(gram);
+  return sum.topRows(n + 1);
 }
 
 /// value_k += q(z_k) for every row z_k of z.
@@ -99,37 +70,36 @@ void add_values(const Quadratic& q, const MatrixXd& z, VectorXd& value) {
 std::optional<Regression> prepare_regression(const Task& task, int t, const std::deque<Transitions>& data,
                                              const WeightedSamples& samples, const Whitening& map,
                                              const Whitening* next_map, const RegressionOptions& options) {
-  const Index N = samples.weight.size(), n = map.dim(), ds = data.back().next.cols();
+  const Index N = samples.weight.size(), n = map.dim(), ds = data.back().next.rows();
   if (N == 0) return std::nullopt;
 
   if (options.monte_carlo) next_map = nullptr;
-  Regression r{MatrixXd(N, n), MatrixXd(next_map ? N : 0, ds), samples.weight, VectorXd::Zero(N), {}, {}, {}};
+  Regression r{n, MatrixXd(padded(n + 1), N), next_map ? MatrixXd(N, ds) : MatrixXd(), samples.weight, VectorXd(N), {}};
+  const MatrixXd H = homogeneous(map);
   const ActiveTerms active(task, t);
-  GramAccumulator gram(feature_count(n));
-  VectorXd root(kBlock);
   std::size_t epoch = 0;
-  Index offset = 0;  // sample 0 of the epoch, among all
-  for (Index first = 0; first < N; first += kBlock) {
-    const Index count = std::min(kBlock, N - first);
-    for (Index k = first; k < first + count;) {
-      while (samples.row[static_cast<std::size_t>(k)] >= offset + data[epoch].size()) offset += data[epoch++].size();
-      const auto begin = samples.row.begin() + k, end = samples.row.begin() + first + count;
-      const std::span row(begin, std::lower_bound(begin, end, offset + data[epoch].size()));
-      gather_samples(data[epoch], row, offset, active, options.monte_carlo, k, r);
-      k += static_cast<Index>(row.size());
+  Index offset = 0;          // sample 0 of the epoch, among all
+  std::vector<Index> first;  // of the samples of one epoch, in its x.data()
+  for (Index k = 0; k < N;) {
+    while (samples.row[static_cast<std::size_t>(k)] >= offset + data[epoch].size()) offset += data[epoch++].size();
+    const Transitions& d = data[epoch];
+    const Index begin = k;
+    first.clear();
+    for (; k < N && samples.row[static_cast<std::size_t>(k)] < offset + d.size(); ++k) {
+      const Index i = samples.row[static_cast<std::size_t>(k)] - offset;
+      first.push_back(i * n);
+      r.cost[k] = cost_of(d, i, active, options.monte_carlo);
+      for (Index j = 0; j < r.next.cols(); ++j) r.next(k, j) = d.next(j, i);  // no columns where there is no next
     }
-    auto z = r.z.middleRows(first, count);
-    whiten_rows(map, z);
-    if (next_map) whiten_rows(*next_map, r.next.middleRows(first, count));
-    root.head(count) = r.weight.segment(first, count).cwiseSqrt();
-    hermite_features(z, root.head(count), gram.block().topRows(count));
-    gram.add(count);
+    whiten_chosen(H, d.x, first, r.z.middleCols(begin, k - begin));
   }
-  r.gram = gram.gram();
-  r.q_factor = factor_with_ridge(r.gram, options.ridge);
-  const std::vector<Index> state_columns = leading_features(n, ds);
-  r.v_factor = factor_with_ridge(r.gram(state_columns, state_columns), options.ridge);
-  if (r.q_factor.info() != Eigen::Success || r.v_factor.info() != Eigen::Success) return std::nullopt;
+  if (next_map) whiten_rows(*next_map, r.next);
+
+  GramAccumulator gram(n);
+  gram.add(r.z, r.weight);
+  r.factor = gram.gram();
+  r.factor.diagonal().tail(r.factor.cols() - 1).array() += options.ridge;
+  if (!cholesky(r.factor)) return std::nullopt;
   return r;
 }
 
@@ -138,11 +108,12 @@ std::optional<QuadraticFit> fit_quadratics(const Regression& r, VectorIn target,
   const double mean = r.weight.dot(target);
   const VectorXd weighted = r.weight.array() * (target.array() - mean);
   const double variance = weighted.dot(target - VectorXd::Constant(target.size(), mean));
-  const Index n = r.z.cols();
-  const VectorXd rhs = weighted_feature_sum(r.z, weighted);
-  VectorXd q = r.q_factor.solve(rhs);
-  const std::vector<Index> state_columns = leading_features(n, ds);
-  VectorXd v = r.v_factor.solve(VectorXd(rhs(state_columns)));
+  const VectorXd rhs = feature_sum(weighted_moments(r.z, r.n, weighted));
+  // Q by L L'q = rhs. The features of the state come first, so V needs only the leading part of L and of L^-1 rhs.
+  const Index p = feature_count(r.n), state = feature_count(ds);
+  const VectorXd half = r.factor.topRows(p).triangularView<Eigen::Lower>().solve(rhs);
+  VectorXd q = r.factor.topRows(p).triangularView<Eigen::Lower>().transpose().solve(half);
+  VectorXd v = r.factor.topLeftCorner(state, state).triangularView<Eigen::Lower>().transpose().solve(half.head(state));
   if (!q.allFinite() || !v.allFinite() || !std::isfinite(mean)) return std::nullopt;
 
   // sum_k w_k (y_k - q'phi_k)^2 = variance - 2 q'rhs + q'gram q, and gram q = rhs - ridge (q without its constant).
@@ -151,25 +122,25 @@ std::optional<QuadraticFit> fit_quadratics(const Regression& r, VectorIn target,
   fit.r2 = variance > 0 ? 1.0 - error / variance : 1.0;
   q[0] += mean;
   v[0] += mean;
-  fit.q = quadratic_from_features(q, n);
+  fit.q = quadratic_from_features(q, r.n);
   fit.v = quadratic_from_features(v, ds);
   return fit;
 }
 
 std::optional<std::vector<QuadraticFit>> fit_backwards(const std::vector<Regression>& regressions, Index ds,
-                                                       const RegressionOptions& options, int& failed) {
-  const int T = static_cast<int>(regressions.size());
-  std::vector<QuadraticFit> fits(static_cast<std::size_t>(T));
-  for (int t = T - 1; t >= 0; --t) {
-    const auto i = static_cast<std::size_t>(t);
+                                                       const RegressionOptions& options, const Quadratic* next_v,
+                                                       int& failed) {
+  std::vector<QuadraticFit> fits(regressions.size());
+  for (std::size_t i = regressions.size(); i-- > 0;) {
     VectorXd target = -regressions[i].cost;
-    if (t + 1 < T && !options.monte_carlo) add_values(fits[i + 1].v, regressions[i].next, target);
+    if (next_v && !options.monte_carlo) add_values(*next_v, regressions[i].next, target);
     auto fit = fit_quadratics(regressions[i], target, ds, options.ridge);
     if (!fit) {
-      failed = t;
+      failed = static_cast<int>(i);
       return std::nullopt;
     }
     fits[i] = std::move(*fit);
+    next_v = &fits[i].v;
   }
   return fits;
 }

@@ -18,14 +18,15 @@ namespace kedge {
 
 /// One step's regression problem without its targets.
 struct Regression {
-  MatrixXd z;       ///< [N, ds + da] whitened states and actions
+  Index n = 0;      ///< ds + da
+  MatrixXd z;       ///< [padded(n + 1), N] one sample a column: 1, whitened state and action, zeros
   MatrixXd next;    ///< [N, ds] whitened next states; empty where targets need none: the last step, Monte Carlo
   VectorXd weight;  ///< [N] sum 1
   VectorXd
       cost;  ///< [N] cost of step t; at the last step with the cost of the final state; Monte Carlo: the cost to go
-  MatrixXd gram;                  ///< [p, p] sum_k w_k phi_k phi_k'
-  Eigen::LLT<MatrixXd> q_factor;  ///< of gram + ridge, the constant not penalised
-  Eigen::LLT<MatrixXd> v_factor;  ///< of its part for the features of the state alone
+  /// [padded(p), p] Cholesky factor (lower triangle) of sum_k w_k phi_k phi_k' + ridge, the constant not penalised. Its
+  /// leading columns are the factor that belongs to the features of the state alone.
+  MatrixXd factor;
 };
 
 struct RegressionOptions {
@@ -35,7 +36,8 @@ struct RegressionOptions {
 
 /// @param t step that is fitted: its costs are recomputed from the stored cost terms for every sample (Sec. 4.2.1)
 /// @param data the transitions that samples.row counts through
-/// @param map of state and action at t  @param next_map of the state at t + 1; null at the last step
+/// @param map of state and action at t
+/// @param next_map the same at t + 1, or of the state alone: only the state's part is read; null at the last step
 /// @return nullopt if there is no sample or the ridge does not make the Gram matrix positive definite
 std::optional<Regression> prepare_regression(const Task& task, int t, const std::deque<Transitions>& data,
                                              const WeightedSamples& samples, const Whitening& map,
@@ -52,11 +54,15 @@ struct QuadraticFit {
 /// @return nullopt if a coefficient is not finite
 std::optional<QuadraticFit> fit_quadratics(const Regression& regression, VectorIn target, Index ds, double ridge);
 
-/// Sec. 4.1.2: for t = T-1 ... 0, targets r_t + V~_{t+1}(s') with V~_T = minus the cost of the final state (already part of
-/// `cost` at the last step). With Monte Carlo targets the steps are independent.
-/// @param regressions [T]  @param ds dimension of the state  @param failed out: the step that failed
-/// @return [T], or nullopt
+/// Sec. 4.1.2: for the last of consecutive steps to the first, targets r_t + V~_{t+1}(s'). With Monte Carlo targets the steps
+/// are independent.
+/// @param regressions [n] of the steps  @param ds dimension of the state
+/// @param next_v V~ after the last of these steps; null where its targets need none: at the last step of all, whose cost
+///        contains that of the final state, and for Monte Carlo
+/// @param failed out: the entry of `regressions` that failed
+/// @return [n], or nullopt
 std::optional<std::vector<QuadraticFit>> fit_backwards(const std::vector<Regression>& regressions, Index ds,
-                                                       const RegressionOptions& options, int& failed);
+                                                       const RegressionOptions& options, const Quadratic* next_v,
+                                                       int& failed);
 
 }  // namespace kedge

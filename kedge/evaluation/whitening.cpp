@@ -3,6 +3,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "kedge/math/outer_products.h"
+
 namespace kedge {
 
 namespace {
@@ -34,10 +36,24 @@ Whitening whitening(const Gaussian& rho, const LinearGaussian& pi) {
 }
 
 void whiten_rows(const Whitening& map, Eigen::Ref<MatrixXd> z) {
-  for (Index i = map.dim() - 1; i >= 0; --i) {  // W is lower triangular: in place from the last row up
+  for (Index i = z.cols() - 1; i >= 0; --i) {  // W is lower triangular: in place from the last row up
     z.col(i) = map.W(i, i) * z.col(i) - VectorXd::Constant(z.rows(), map.b[i]);
     for (Index j = 0; j < i; ++j) z.col(i) += map.W(i, j) * z.col(j);
   }
+}
+
+MatrixXd homogeneous(const Whitening& map) {
+  const Index n = map.dim();
+  MatrixXd H = MatrixXd::Zero(padded(n + 1), n + 1);
+  H(0, 0) = 1.0;
+  H.block(1, 0, n, 1) = -map.b;
+  H.block(1, 1, n, n) = map.W;
+  return H;
+}
+
+void whiten_chosen(const MatrixXd& H, const MatrixXd& x, std::span<const Index> first, Eigen::Ref<MatrixXd> z) {
+  for (Index k = 0; k < z.cols(); ++k) z.col(k) = H.col(0);
+  add_outer_products(x.data(), 1, first, &H(0, 1), H.rows(), H.rows(), x.rows(), z.data());
 }
 
 }  // namespace kedge

@@ -4,6 +4,8 @@
 // and the policy update all work in these coordinates.
 #pragma once
 
+#include <span>
+
 #include "kedge/core/types.h"
 #include "kedge/math/gaussian.h"
 #include "kedge/policy/tv_linear_gaussian.h"
@@ -23,7 +25,14 @@ Whitening whitening(const Gaussian& rho, const LinearGaussian& pi);
 /// The state part alone: xi = W s - b. log_normaliser belongs to rho.
 Whitening whitening(const Gaussian& rho);
 
-/// Applies the map to every row, in place. @param z [N, n] in: x, out: W x - b
+/// Applies the first n rows and columns of the map to every row, in place. @param z [N, n <= dim] in: x, out: W x - b
 void whiten_rows(const Whitening& map, Eigen::Ref<MatrixXd> z);
+
+/// The map as one matrix: (1, z, 0 ... 0) = H (1, x). @return [padded(n + 1), n + 1]
+MatrixXd homogeneous(const Whitening& map);
+
+/// (1, z, 0 ... 0) of chosen samples, one a column. @param H homogeneous  @param x [n, samples]
+/// @param first [N] where the chosen columns of x begin, in x.data()  @param z [padded(n + 1), N], out
+void whiten_chosen(const MatrixXd& H, const MatrixXd& x, std::span<const Index> first, Eigen::Ref<MatrixXd> z);
 
 }  // namespace kedge

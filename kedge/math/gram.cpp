@@ -1,57 +1,80 @@
 #include "kedge/math/gram.h"
 
 #include <algorithm>
-#include <cstring>
+#include <cassert>
+#include <cmath>
+#include <numbers>
+
+#include "kedge/math/hermite.h"
+#include "kedge/math/outer_products.h"
 
 namespace kedge {
 
-GramAccumulator::GramAccumulator(Index features)
-    : features_(features), phi_(MatrixXd::Zero(kBlock, (features + kTile - 1) / kTile * kTile)) {
-  const auto tiles = static_cast<std::size_t>(phi_.cols() / kTile);
-  sum_.assign(tiles * (tiles + 1) / 2 * kTile * kTile, Lanes{});
+GramAccumulator::GramAccumulator(Index n)
+    : n_(n), stride_(padded(feature_count(n)) + kLanes), at_(static_cast<std::size_t>(feature_count(n))) {
+  Index end = 0;
+  for (Index j = 0; j <= n; ++j) {
+    const Index width = padded(product_feature(j, j) + 1);
+    if (group_.empty() || group_.back().width != width) group_.push_back({width, end, {}});
+    for (Index i = j; i <= n; ++i, end += width) {
+      group_.back().row.push_back(product_feature(i, j));
+      at_[static_cast<std::size_t>(product_feature(i, j))] = end;
+    }
+  }
+  sum_.assign(static_cast<std::size_t>(end), 0.0);
+  const Index samples = std::clamp<Index>(24 * 1024 / sizeof(double) / stride_, 8, 64);  // fit into a first-level cache
+  block_.assign(static_cast<std::size_t>(samples * stride_), 0.0);
 }
 
-void GramAccumulator::add(Index count) {
-  phi_.bottomRows(kBlock - count).setZero();
-  const auto load = [](const double* p) {
-    Lanes v;
-    std::memcpy(&v, p, sizeof v);
-    return v;
-  };
-  Lanes* sum = sum_.data();
-  for (Index i = 0; i < phi_.cols(); i += kTile) {
-    for (Index j = 0; j <= i; j += kTile, sum += kTile * kTile) {
-      const double *a = phi_.data() + i * kBlock, *b = phi_.data() + j * kBlock;
-      Lanes s00{}, s01{}, s02{}, s03{}, s10{}, s11{}, s12{}, s13{}, s20{}, s21{}, s22{}, s23{}, s30{}, s31{}, s32{},
-          s33{};
-      for (Index k = 0; k < kBlock; k += 8) {
-        const Lanes b0 = load(b + k), b1 = load(b + kBlock + k), b2 = load(b + 2 * kBlock + k),
-                    b3 = load(b + 3 * kBlock + k);
-        const Lanes a0 = load(a + k), a1 = load(a + kBlock + k), a2 = load(a + 2 * kBlock + k),
-                    a3 = load(a + 3 * kBlock + k);
-        s00 += a0 * b0, s01 += a0 * b1, s02 += a0 * b2, s03 += a0 * b3;
-        s10 += a1 * b0, s11 += a1 * b1, s12 += a1 * b2, s13 += a1 * b3;
-        s20 += a2 * b0, s21 += a2 * b1, s22 += a2 * b2, s23 += a2 * b3;
-        s30 += a3 * b0, s31 += a3 * b1, s32 += a3 * b2, s33 += a3 * b3;
-      }
-      sum[0] += s00, sum[1] += s01, sum[2] += s02, sum[3] += s03;
-      sum[4] += s10, sum[5] += s11, sum[6] += s12, sum[7] += s13;
-      sum[8] += s20, sum[9] += s21, sum[10] += s22, sum[11] += s23;
-      sum[12] += s30, sum[13] += s31, sum[14] += s32, sum[15] += s33;
+void GramAccumulator::add(MatrixIn z, VectorIn weight) {
+  assert(z.rows() == padded(n_ + 1) && z.cols() == weight.size());
+  const Index block = static_cast<Index>(block_.size()) / stride_;
+  for (Index first = 0; first < z.cols(); first += block) {
+    const Index count = std::min(block, z.cols() - first);
+    for (Index k = 0; k < count; ++k) {
+      const double* x = z.data() + (first + k) * z.outerStride();
+      const double root = std::sqrt(weight[first + k]);
+      double* product = block_.data() + k * stride_;
+      for (Index i = 0; i <= n_; ++i)  // whole registers: what goes beyond (i, i) is overwritten by the next rows
+        for (Index j = 0; j <= i; j += kLanes)
+          store_lanes(product + product_feature(i, j), root * x[i] * load_lanes(x + j));
     }
+    for (const Group& group : group_)
+      add_outer_products(block_.data(), stride_, group.row, block_.data(), stride_, group.width, count,
+                         sum_.data() + group.first);
   }
 }
 
 MatrixXd GramAccumulator::gram() const {
-  MatrixXd g(features_, features_);
-  const Lanes* sum = sum_.data();
-  for (Index i = 0; i < phi_.cols(); i += kTile)
-    for (Index j = 0; j <= i; j += kTile, sum += kTile * kTile)
-      for (Index r = i; r < std::min(i + kTile, features_); ++r)
-        for (Index c = j; c < std::min({j + kTile, r + 1, features_}); ++c) {
-          const Lanes& s = sum[(r - i) * kTile + (c - j)];
-          g(r, c) = g(c, r) = ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
-        }
+  const Index p = feature_count(n_);
+  const auto sums = [&](Index i, Index j) {
+    return sum_.data() + at_[static_cast<std::size_t>(product_feature(i, j))];
+  };
+  MatrixXd g = MatrixXd::Zero(padded(p), p);
+  for (Index i = 0; i <= n_; ++i)
+    for (Index j = 0; j <= i; ++j) {
+      auto row = g.row(product_feature(i, j));
+      const double* own = sums(i, j);  // M_ijkl: the columns (k, l) with k <= j
+      for (Index c = 0; c <= std::min(product_feature(j, j), product_feature(i, j)); ++c) row[c] = own[c];
+      for (Index k = j + 1; k <= i; ++k) {  // M_ikjl, or M_iklj
+        const double* other = sums(i, k);
+        const Index end = k < i ? k : j;  // up to the diagonal
+        for (Index l = 0; l <= end; ++l)
+          row[product_feature(k, l)] = other[product_feature(std::max(j, l), std::min(j, l))];
+      }
+    }
+
+  // The products z_i^2 become features (z_i^2 - 1) / sqrt 2: first the rows, then the columns.
+  for (const bool rows : {true, false}) {
+    const VectorXd constant = g.col(0).head(p);
+    for (Index i = 1; i <= n_; ++i) {
+      const Index c = product_feature(i, i);
+      if (rows)
+        g.row(c).head(c + 1) = (g.row(c).head(c + 1) - constant.head(c + 1).transpose()) / std::numbers::sqrt2;
+      else
+        g.col(c).segment(c, p - c) = (g.col(c).segment(c, p - c) - constant.tail(p - c)) / std::numbers::sqrt2;
+    }
+  }
   return g;
 }
 

@@ -1,39 +1,44 @@
-// Gram matrices of many samples with few features, where general matrix products spend more on packing than on arithmetic.
+// The Gram matrix of the quadratic features of many samples (hermite.h).
+//
+// Its entries are moments of z = (1, z_1, ..., z_n) of order four, and equal whenever the same four factors are multiplied:
+// of the p (p + 1) / 2 entries only (n + 4 over 4) are different, half as many and less. Only those are summed: with
+// products z_i z_j (j <= i) in the order of the features,
+//   M_ijkl = sum_m w_m (z_i z_j)_m (z_k z_l)_m,   i >= j >= k >= l,
+// row (i, j) meets the columns up to (j, j), which are the leading ones.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "kedge/core/types.h"
 
 namespace kedge {
 
-/// Sums phi_k phi_k' over samples k, block by block. The order of the additions depends on nothing but the samples' order.
 class GramAccumulator {
  public:
-  static constexpr Index kBlock = 64;  ///< samples a block
+  /// @param n variables, >= 1
+  explicit GramAccumulator(Index n);
 
-  /// @param features p >= 1
-  explicit GramAccumulator(Index features);
+  /// Adds samples, weighted.
+  /// @param z [padded(n + 1), N] one sample a column: (1, z_1, ..., z_n), then finite numbers that do not count
+  /// @param weight [N] >= 0
+  void add(MatrixIn z, VectorIn weight);
 
-  /// The features of the next block, one sample a row, one feature a column. Fill it, then `add`.
-  /// @return [kBlock, p]
-  [[nodiscard]] auto block() { return phi_.leftCols(features_); }
-
-  /// Adds the first `count` samples of the block, 1 <= count <= kBlock.
-  void add(Index count);
-
-  /// @return [p, p], symmetric
+  /// sum_m w_m phi(z_m) phi(z_m)'. @return [padded(p), p], p = feature_count(n): the lower triangle; zeros elsewhere
   [[nodiscard]] MatrixXd gram() const;
 
  private:
-  // Eight partial sums of each entry, one a lane, in 4 x 4 tiles of the lower triangle: they stay in registers while a tile
-  // runs through the block, and are added up once, at the end.
-  using Lanes = double __attribute__((vector_size(64)));
-  static constexpr Index kTile = 4;
-
-  Index features_;
-  MatrixXd phi_;            // [kBlock, p rounded up to whole tiles], the surplus columns zero
-  std::vector<Lanes> sum_;  // [tiles][kTile * kTile]
+  struct Group {  ///< rows that meet equally many columns
+    Index width;  ///< columns, rounded up to whole registers
+    Index first;  ///< of its sums
+    std::vector<Index> row;
+  };
+  Index n_;
+  Index stride_;  ///< of a sample's products
+  std::vector<Group> group_;
+  std::vector<Index> at_;      ///< [p] where the sums of row (i, j) begin
+  std::vector<double> sum_;    ///< [group][row][width]
+  std::vector<double> block_;  ///< products of some samples
 };
 
 }  // namespace kedge

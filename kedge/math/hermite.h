@@ -4,27 +4,24 @@
 // sampling distribution is near the identity, where the raw monomials 1, x_i, x_i x_j of a swing-up reach condition
 // numbers of 1e13. Same span, so nothing but rounding and the meaning of the ridge changes.
 //
-// Order: the constant; z_1 ... z_n; then row by row i = 1 ... n: z_i z_1, ..., z_i z_{i-1}, (z_i^2 - 1)/sqrt 2. The
-// features of the first m < n variables are thus found without search.
+// Order: with z_0 = 1, row by row i = 0 ... n: z_i z_0, z_i z_1, ..., z_i z_i, where (z_i^2 - 1)/sqrt 2 stands for z_i z_i
+// (but for i = 0: the constant). The features of the first m < n variables are the leading feature_count(m).
 #pragma once
-
-#include <vector>
 
 #include "kedge/core/types.h"
 
 namespace kedge {
 
-/// 1 + n (n + 3) / 2.
-constexpr Index feature_count(Index n) { return 1 + n * (n + 3) / 2; }
+/// (n + 1)(n + 2) / 2.
+constexpr Index feature_count(Index n) { return (n + 1) * (n + 2) / 2; }
 
-/// Column of the feature z_i z_j (or (z_i^2 - 1)/sqrt 2 for i == j), j <= i < n.
-constexpr Index product_feature(Index n, Index i, Index j) { return 1 + n + i * (i + 1) / 2 + j; }
+/// Place of the feature z_i z_j, 0 <= j <= i; variables count from 1, z_0 = 1.
+constexpr Index product_feature(Index i, Index j) { return i * (i + 1) / 2 + j; }
 
-/// Columns, in order, of the features of the first m of n variables. @return [feature_count(m)]
-std::vector<Index> leading_features(Index n, Index m);
-
-/// Features of N samples, one sample a row, each row times its scale: phi [N, feature_count(n)] from z [N, n], scale [N].
-void hermite_features(MatrixIn z, VectorIn scale, Eigen::Ref<MatrixXd> phi);
+/// sum_m c_m phi(z_m) from the moments of z.
+/// @param moments [n + 1, n + 1] sum_m c_m (1, z_m)(1, z_m)', of which the lower triangle is read
+/// @return [feature_count(n)]
+VectorXd feature_sum(MatrixIn moments);
 
 /// q(z) = c + g'z + z'H z / 2, H symmetric.
 struct Quadratic {

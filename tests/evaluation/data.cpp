@@ -65,6 +65,16 @@ long double log_density(const Gaussian& rho, const LinearGaussian& pi, const Vec
   return log_normal(rho.cov.cast<long double>(), ds) + log_normal(pi.Sigma.cast<long double>(), da);
 }
 
+VectorXd plain_features(const VectorXd& z) {
+  std::vector<double> phi = {1.0};
+  for (Index i = 0; i < z.size(); ++i) {
+    phi.push_back(z[i]);
+    for (Index j = 0; j < i; ++j) phi.push_back(z[i] * z[j]);
+    phi.push_back((z[i] * z[i] - 1.0) / std::sqrt(2.0));
+  }
+  return Eigen::Map<const VectorXd>(phi.data(), static_cast<Index>(phi.size()));
+}
+
 Grid gauss_hermite(Index n) {
   Index points = 1;
   for (Index i = 0; i < n; ++i) points *= 3;

@@ -38,6 +38,9 @@ struct Grid {
 };
 Grid gauss_hermite(Index n);
 
+/// phi(z) by its definition in kedge/math/hermite.h. @return [feature_count(z.size())]
+VectorXd plain_features(const VectorXd& z);
+
 /// s+ = A s + B a + N(0, W): the state distributions under a linear-Gaussian policy are known.
 struct NoisyLinear {
   MatrixXd A, B;

@@ -26,11 +26,11 @@ TEST(Transitions, HoldEveryUsableStepOrderedByTimeAndThenByRollout) {
       Index column = 0;
       for (int n = 0; n < sizes.rollouts; ++n) {
         if (!b.usable(n)) continue;
-        EXPECT_EQ(d.x.row(row).head(3).transpose(), b.observation.col(b.at(n, t)));
-        EXPECT_EQ(d.x.row(row).tail(2).transpose(), b.action.col(b.step(n, t)));
-        EXPECT_EQ(d.next.row(row).transpose(), b.observation.col(b.at(n, t + 1)));
-        EXPECT_EQ(d.terms.row(row).transpose(), b.terms.col(b.at(n, t)));
-        EXPECT_EQ(d.next_terms.row(row).transpose(), b.terms.col(b.at(n, t + 1)));
+        EXPECT_EQ(d.x.col(row).head(3), b.observation.col(b.at(n, t)));
+        EXPECT_EQ(d.x.col(row).tail(2), b.action.col(b.step(n, t)));
+        EXPECT_EQ(d.next.col(row), b.observation.col(b.at(n, t + 1)));
+        EXPECT_EQ(d.terms.col(row), b.terms.col(b.at(n, t)));
+        EXPECT_EQ(d.next_terms.col(row), b.terms.col(b.at(n, t + 1)));
         EXPECT_NEAR(d.cost_to_go[row], b.cost.col(n).tail(sizes.horizon + 1 - t).sum(), 1e-13);
         EXPECT_EQ(s.col(column++), b.observation.col(b.at(n, t)));
         ++row;

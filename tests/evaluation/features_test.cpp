@@ -5,7 +5,9 @@
 
 #include "data.h"
 #include "kedge/evaluation/whitening.h"
+#include "kedge/math/gram.h"
 #include "kedge/math/hermite.h"
+#include "kedge/math/outer_products.h"
 
 namespace kedge {
 namespace {
@@ -35,9 +37,22 @@ TEST(Whitening, IsItsDefinitionAndKnowsTheDensity) {
         EXPECT_NEAR(map.log_normaliser - 0.5 * z.squaredNorm(), static_cast<double>(density),
                     1e-10 * (1 + std::abs(static_cast<double>(density))));
         rows.row(k) = x;
-        MatrixXd row = rows.topRows(k + 1);
+        MatrixXd row = rows.topRows(k + 1), state_row = row.leftCols(ds);
         whiten_rows(map, row);
         EXPECT_LT((row.row(k).transpose() - expected).norm(), 1e-11 * (1 + expected.norm()));
+        whiten_rows(map, state_row);  // of fewer variables: the map of those
+        EXPECT_EQ(state_row, row.leftCols(ds));
+
+        const MatrixXd H = homogeneous(map);
+        MatrixXd samples = random_matrix(ds + da, 6, random), chosen(H.rows(), 5);
+        samples.col(4) = x;
+        const std::vector<Index> first = {0, 0, 4 * (ds + da), 5 * (ds + da), 0};
+        whiten_chosen(H, samples, first, chosen);
+        const VectorXd one = chosen.col(2);
+        ASSERT_GT(one.size(), ds + da);
+        EXPECT_EQ(one[0], 1.0);
+        EXPECT_LT((one.segment(1, ds + da) - expected).norm(), 1e-11 * (1 + expected.norm()));
+        EXPECT_TRUE(one.tail(one.size() - ds - da - 1).isZero(0));
       }
     }
 }
@@ -58,10 +73,13 @@ TEST(Whitening, MakesTheJointDistributionStandard) {
 TEST(HermiteFeatures, AreOrthonormalUnderTheStandardNormal) {
   for (const Index n : {1, 2, 3, 5}) {
     const Grid grid = gauss_hermite(n);  // exact: products of two features have degree 4
-    MatrixXd phi(grid.z.rows(), feature_count(n));
-    hermite_features(grid.z, VectorXd::Ones(grid.z.rows()), phi);
-    const MatrixXd gram = phi.transpose() * grid.weight.asDiagonal() * phi;
-    EXPECT_LT((gram - MatrixXd::Identity(phi.cols(), phi.cols())).cwiseAbs().maxCoeff(), 1e-13) << "n = " << n;
+    const Index p = feature_count(n);
+    MatrixXd gram = MatrixXd::Zero(p, p);
+    for (Index k = 0; k < grid.z.rows(); ++k) {
+      const VectorXd phi = plain_features(grid.z.row(k).transpose());
+      gram += grid.weight[k] * phi * phi.transpose();
+    }
+    EXPECT_LT((gram - MatrixXd::Identity(p, p)).cwiseAbs().maxCoeff(), 1e-13) << "n = " << n;
   }
 }
 
@@ -71,37 +89,67 @@ TEST(HermiteFeatures, SpanTheQuadraticFunctions) {
     const VectorXd theta = random_vector(feature_count(n), random);
     const Quadratic q = quadratic_from_features(theta, n);
     EXPECT_EQ(q.H, q.H.transpose());
-    const MatrixXd z = 3.0 * random_matrix(20, n, random);
-    MatrixXd phi(20, feature_count(n));
-    hermite_features(z, VectorXd::Ones(z.rows()), phi);
-    for (Index k = 0; k < 20; ++k) EXPECT_NEAR(q(z.row(k).transpose()), phi.row(k).dot(theta), 1e-11);
+    for (Index k = 0; k < 20; ++k) {
+      const VectorXd z = 3.0 * random_vector(n, random);
+      EXPECT_NEAR(q(z), plain_features(z).dot(theta), 1e-11);
+    }
   }
-}
-
-TEST(HermiteFeatures, AreScaledRowByRow) {
-  Stream random(45, 0, 0, 0);
-  const MatrixXd z = random_matrix(7, 3, random);
-  const VectorXd scale = random_vector(7, random);
-  MatrixXd phi(7, feature_count(3)), scaled = phi;
-  hermite_features(z, VectorXd::Ones(7), phi);
-  hermite_features(z, scale, scaled);
-  EXPECT_LT((scaled - scale.asDiagonal() * phi).norm(), 1e-13);
 }
 
 TEST(HermiteFeatures, OfTheFirstVariablesAreTheLeadingOnes) {
   Stream random(44, 0, 0, 0);
-  const Index n = 5;
-  const MatrixXd z = random_matrix(4, n, random);
-  MatrixXd phi(4, feature_count(n));
-  hermite_features(z, VectorXd::Ones(z.rows()), phi);
-  for (Index m = 1; m <= n; ++m) {
-    MatrixXd part(4, feature_count(m));
-    hermite_features(z.leftCols(m), VectorXd::Ones(4), part);
-    const std::vector<Index> columns = leading_features(n, m);
-    ASSERT_EQ(static_cast<Index>(columns.size()), feature_count(m));
-    for (std::size_t j = 0; j < columns.size(); ++j) EXPECT_EQ(phi.col(columns[j]), part.col(static_cast<Index>(j)));
+  const VectorXd z = random_vector(5, random), phi = plain_features(z);
+  for (Index m = 1; m <= 5; ++m) EXPECT_EQ(plain_features(z.head(m)), phi.head(feature_count(m)));
+}
+
+TEST(HermiteFeatures, AreSummedByTheMomentsOfTheirVariables) {
+  for (const Index n : {1, 2, 6}) {
+    Stream random(45, static_cast<std::uint32_t>(n), 0, 0);
+    MatrixXd moments = MatrixXd::Zero(n + 1, n + 1);
+    VectorXd sum = VectorXd::Zero(feature_count(n));
+    for (int k = 0; k < 20; ++k) {
+      VectorXd one(n + 1);
+      one << 1.0, random_vector(n, random);
+      const double c = random.normal();
+      moments += c * one * one.transpose();
+      sum += c * plain_features(one.tail(n));
+    }
+    EXPECT_LT((feature_sum(moments) - sum).norm(), 1e-12 * (1 + sum.norm()));
   }
 }
+
+/// The Gram matrix by its definition.
+MatrixXd plain_gram(const MatrixXd& z, const VectorXd& weight) {
+  MatrixXd gram = MatrixXd::Zero(feature_count(z.rows()), feature_count(z.rows()));
+  for (Index k = 0; k < z.cols(); ++k) {
+    const VectorXd phi = plain_features(z.col(k));
+    gram += weight[k] * phi * phi.transpose();
+  }
+  return gram;
+}
+
+TEST(GramAccumulator, SumsTheProductsOfAllFeatures) {
+  for (const Index n : {1, 2, 3, 6, 7, 8, 12, 30})    // 3 ... 91, 496 features; registers not full, full, overfull
+    for (const Index count : {1, 31, 32, 33, 100}) {  // around the size of a block
+      SCOPED_TRACE(testing::Message() << n << " variables, " << count << " samples");
+      Stream random(46, static_cast<std::uint32_t>(n), static_cast<std::uint32_t>(count), 0);
+      MatrixXd z = random_matrix(padded(n + 1), count, random);  // what does not count is not zero
+      z.row(0).setOnes();
+      const VectorXd weight = random_vector(count, random).cwiseAbs();
+      const MatrixXd plain = plain_gram(z.middleRows(1, n), weight);
+
+      GramAccumulator sum(n);
+      sum.add(z.leftCols(count / 3), weight.head(count / 3));
+      sum.add(z.rightCols(count - count / 3), weight.tail(count - count / 3));
+      const MatrixXd gram = sum.gram();
+      ASSERT_EQ(gram.rows(), padded(feature_count(n)));
+      const MatrixXd lower = plain.triangularView<Eigen::Lower>();
+      EXPECT_LT((gram.topRows(plain.rows()) - lower).cwiseAbs().maxCoeff(), 1e-13 * (1 + plain.norm()));
+      EXPECT_TRUE(gram.bottomRows(gram.rows() - plain.rows()).isZero(0));
+    }
+}
+
+TEST(GramAccumulator, OfNothingIsZero) { EXPECT_TRUE(GramAccumulator(3).gram().isZero(0)); }
 
 }  // namespace
 }  // namespace kedge

@@ -203,7 +203,7 @@ TEST(SampleReuse, TurnsMeansOverAllSamplesIntoExpectationsUnderThePresentStep) {
       Index row = samples.row[k];
       std::size_t d = 0;
       while (row >= data[d]->size()) row -= data[d++]->size();
-      const VectorXd x = data[d]->x.row(row).transpose();
+      const VectorXd x = data[d]->x.col(row);
       const double w = samples.weight[static_cast<Index>(k)];
       sa += w * x.head(2) * x[2];
       aa += w * x[2] * x[2];

@@ -20,6 +20,7 @@
 #include "kedge/algorithms/moto.h"
 #include "kedge/evaluation/linearisation.h"
 #include "kedge/evaluation/quadratic_fit.h"
+#include "kedge/experiment/options.h"
 #include "kedge/mujoco/mujoco_system.h"
 #include "kedge/mujoco/task_file.h"
 #include "kedge/policy/mlp_gaussian.h"
@@ -78,25 +79,29 @@ void bare_steps(const mjModel* model, mjData* data, int substeps, const Task& ta
   }
 }
 
-void rollouts(const Task& task, const MotoState& state, int repetitions, std::vector<Row>& rows) {
+void rollouts(const std::string& name, const Task& task, const MotoState& state, int repetitions,
+              std::vector<Row>& rows) {
   const auto& system = dynamic_cast<const MujocoSystem&>(*task.system);
   const mjModel* model = &system.model();
   mjData* data = mj_makeData(model);
-  const RolloutOptions options{40, 0, true};
+  const Policy& policy = as_policy(state.policy);
+  // Few at a time and often, so that some are not disturbed by whatever else runs.
+  const RolloutOptions few{4, 0, true}, many{40, 0, true};
   const Run one, two{0, 2, {}};
-  const Batch batch = *rollout(task, as_policy(state.policy), options, one);
-  const auto time = fastest(repetitions, {[&] { bare_steps(model, data, system.substeps(), task, batch); },
-                                          [&] { (void)rollout(task, as_policy(state.policy), options, one); },
-                                          [&] { (void)rollout(task, as_policy(state.policy), options, two); }});
+  const Batch batch = *rollout(task, policy, few, one);
+  const auto time = fastest(20 * repetitions, {[&] { bare_steps(model, data, system.substeps(), task, batch); },
+                                               [&] { (void)rollout(task, policy, few, one); }});
+  const auto by_threads = fastest(
+      repetitions, {[&] { (void)rollout(task, policy, many, one); }, [&] { (void)rollout(task, policy, many, two); }});
   mj_deleteData(data);
-  const double steps = options.rollouts * task.horizon;
-  rows.push_back({"rollouts, one thread: control steps/s against bare mj_step", time[0] / time[1], "x", 0.95});
-  rows.push_back({"rollouts, one thread", steps / time[1], "control steps/s", std::nan("")});
-  rows.push_back({"rollouts: two threads against one", time[1] / time[2], "x", 1.9});
+  const double steps = few.rollouts * task.horizon;
+  rows.push_back({name + ": rollouts, one thread, control steps/s against bare mj_step", time[0] / time[1], "x", 0.95});
+  rows.push_back({"  that is", steps / time[1], "control steps/s", std::nan("")});
+  rows.push_back({"  two threads against one", by_threads[0] / by_threads[1], "x", 1.9});
 
   const auto count = [&](int n) {
     const long before = allocations;
-    (void)rollout(task, as_policy(state.policy), {n, 0, true}, one);
+    (void)rollout(task, policy, {n, 0, true}, one);
     return allocations - before;
   };
   count(1);
@@ -106,68 +111,92 @@ void rollouts(const Task& task, const MotoState& state, int repetitions, std::ve
   for (Success& success : longer.success) success.active.pop_back();
   const long base = count(20);
   const long before = allocations;
-  (void)rollout(longer, as_policy(state.policy), {20, 0, true}, one);
+  (void)rollout(longer, policy, {20, 0, true}, one);
   const long shorter = allocations - before;
-  rows.push_back({"allocations per control step", static_cast<double>(base - shorter) / 20.0, "", std::nan("")});
+  rows.push_back({"  allocations per control step", static_cast<double>(base - shorter) / 20.0, "", std::nan("")});
 }
 
-/// The learning iteration at a stored state, phase by phase.
-void learning(const Task& task, MotoState state, const MotoOptions& options, int repetitions, std::vector<Row>& rows) {
-  MotoOptions one_more = options;
-  one_more.iterations = state.iteration + 1;
-  std::vector<double> best;
-  std::vector<std::string> names;
-  for (int r = 0; r < repetitions; ++r) {
-    Run run{0, 2, {}};
-    (void)moto(task, state, one_more, run, [&](const Iteration& it, const MotoState&, const MotoRecord*) {
-      best.resize(it.seconds.size(), std::numeric_limits<double>::infinity());
-      names.clear();
-      for (std::size_t i = 0; i < it.seconds.size(); ++i) {
-        names.push_back(it.seconds[i].first);
-        best[i] = std::min(best[i], it.seconds[i].second);
-      }
-    });
-  }
-  double sum = 0.0;
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    rows.push_back({fmt::format("  phase {}", names[i]), 1e3 * best[i], "ms", std::nan("")});
-    if (names[i] != "rollouts") sum += best[i];
-  }
-  rows.push_back({fmt::format("learning iteration {} of the double link, two threads, no rollouts", state.iteration),
-                  1e3 * sum, "ms", std::nan("")});
+/// A task with the options that are measured, and what its learning iteration takes in plain NumPy.
+struct Case {
+  std::string name;
+  const Task& task;
+  MotoOptions options;
+  double numpy_ms, at_least;  ///< times faster than NumPy
+};
 
-  // The regressions of all steps against dsyrk of the same sizes, one thread.
-  SampleReuse reuse(options.reuse, options.window, options.weight_cutoff);
+using Phases = std::vector<std::pair<std::string, double>>;
+
+/// Seconds of each phase, mean over the iterations of a run. Every repetition does the same work: of each phase of each
+/// iteration the fastest counts.
+Phases mean_phases(const Task& task, const MotoOptions& options, int threads, int repetitions) {
+  std::vector<Phases> best;
+  for (int r = 0; r < repetitions; ++r)
+    (void)moto(task, moto_start(task, options), options, Run{1, threads, {}},
+               [&](const Iteration& it, const MotoState&, const MotoRecord*) {
+                 const auto i = static_cast<std::size_t>(it.number);
+                 if (r == 0) return best.push_back(it.seconds);
+                 for (std::size_t k = 0; k < it.seconds.size(); ++k)
+                   best[i][k].second = std::min(best[i][k].second, it.seconds[k].second);
+               });
+  Phases mean = best.front();
+  for (std::size_t k = 0; k < mean.size(); ++k) {
+    mean[k].second = 0.0;
+    for (const Phases& iteration : best) mean[k].second += iteration[k].second / static_cast<double>(best.size());
+  }
+  return mean;
+}
+
+double without_rollouts(const Phases& phases) {
+  double sum = 0.0;
+  for (const auto& [name, time] : phases) sum += name == "rollouts" ? 0.0 : time;
+  return sum;
+}
+
+/// The learning iteration: everything but rollouts, mean over a run.
+void learning(const Case& c, int repetitions, std::vector<Row>& rows) {
+  const Phases two = mean_phases(c.task, c.options, 2, repetitions),
+               one = mean_phases(c.task, c.options, 1, repetitions);
+  const double time = without_rollouts(two);
+  rows.push_back({fmt::format("{}: learning iteration, two threads, mean of {}", c.name, c.options.iterations),
+                  1e3 * time, "ms", std::nan("")});
+  for (const auto& [name, seconds] : two)
+    if (name != "rollouts") rows.push_back({fmt::format("  {}", name), 1e3 * seconds, "ms", std::nan("")});
+  rows.push_back(
+      {fmt::format("  against the {} ms of plain NumPy", c.numpy_ms), c.numpy_ms / (1e3 * time), "x", c.at_least});
+  rows.push_back({"  two threads against one", without_rollouts(one) / time, "x", std::nan("")});
+}
+
+/// The regressions of all steps of the last iteration against dsyrk of the same sizes, one thread.
+void regressions(const Case& c, int repetitions, std::vector<Row>& rows) {
+  const MotoState state = moto(c.task, moto_start(c.task, c.options), c.options, Run{1, 2, {}}).state;
+  SampleReuse reuse(c.options.reuse, c.options.window, c.options.weight_cutoff);
   for (const Epoch& epoch : state.window) reuse.push(epoch, 2);
-  const Epoch& epoch = state.window.back();
   std::vector<WeightedSamples> samples;
-  std::vector<Whitening> maps, state_maps;
   Index used = 0;
-  for (int t = 0; t < task.horizon; ++t) {
+  for (int t = 0; t < c.task.horizon; ++t) {
     samples.push_back(reuse.samples(t));
-    maps.push_back(whitening(epoch.rho[static_cast<std::size_t>(t)], epoch.policy[t]));
-    state_maps.push_back(whitening(epoch.rho[static_cast<std::size_t>(t)]));
     used += samples.back().weight.size();
   }
-  const Index p = feature_count(task.ds() + task.da());
+  const Index p = feature_count(c.task.ds() + c.task.da());
   MatrixXd features = MatrixXd::Ones(p, 20000), gram = MatrixXd::Zero(p, p);
   const auto time = fastest(
-      repetitions,
-      {[&] {
-         for (std::size_t t = 0; t < maps.size(); ++t)
-           (void)prepare_regression(task, static_cast<int>(t), reuse.data(), samples[t], maps[t],
-                                    t + 1 < maps.size() ? &state_maps[t + 1] : nullptr, {options.ridge, false});
-       },
-       [&] {
-         for (const WeightedSamples& s : samples)
-           cblas_dsyrk(CblasColMajor, CblasLower, CblasNoTrans, static_cast<int>(p), static_cast<int>(s.weight.size()),
-                       1.0, features.data(), static_cast<int>(p), 1.0, gram.data(), static_cast<int>(p));
-       }});
+      repetitions, {[&] {
+                      for (std::size_t t = 0; t < samples.size(); ++t)
+                        (void)prepare_regression(
+                            c.task, static_cast<int>(t), reuse.data(), samples[t], reuse.density()[t],
+                            t + 1 < samples.size() ? &reuse.density()[t + 1] : nullptr, {c.options.ridge, false});
+                    },
+                    [&] {
+                      for (const WeightedSamples& s : samples)
+                        cblas_dsyrk(CblasColMajor, CblasLower, CblasNoTrans, static_cast<int>(p),
+                                    static_cast<int>(s.weight.size()), 1.0, features.data(), static_cast<int>(p), 0.0,
+                                    gram.data(), static_cast<int>(p));
+                    }});
   const double flops = static_cast<double>(used) * static_cast<double>(p * (p + 1));
-  rows.push_back(
-      {fmt::format("weighted regressions, {} samples a step: useful flops/s against dsyrk", used / task.horizon),
-       time[1] / time[0], "x", 0.5});
-  rows.push_back({"  weighted regressions", flops / time[0] / 1e9, "Gflop/s", std::nan("")});
+  rows.push_back({fmt::format("{}: regressions ({} features, {} samples a step), useful flops/s against dsyrk", c.name,
+                              p, used / c.task.horizon),
+                  time[1] / time[0], "x", 0.5});
+  rows.push_back({"  that is", flops / time[0] / 1e9, "Gflop/s", std::nan("")});
 }
 
 /// The simulations that central differences need and nothing else: reset to x_t, the sub-steps of one control step.
@@ -262,19 +291,33 @@ int main(int argc, char** argv) {
     if (!std::strcmp(argv[i], "--repetitions")) repetitions = std::atoi(argv[i + 1]);
   }
   openblas_set_num_threads(1);
-  const Task task = load_task(KEDGE_SOURCE_DIR "/tasks/double_link/task.toml").task;
-  MotoOptions options;
+  const std::string tasks = KEDGE_SOURCE_DIR "/tasks/";
+  const Task double_link = load_task(tasks + "double_link/task.toml").task;
+  const Task quad_link = load_task(tasks + "quad_link/task.toml").task;
+  const auto tuned = [&](const std::string& name) {
+    Options options = moto_options();
+    read_options(options, tasks + name + "/moto.toml");
+    return to_moto_options(options);
+  };
+  Case reusing{"double link", double_link, tuned("double_link"), 240, 30};
+  Case quad{"quad link, M = 400", quad_link, tuned("quad_link"), 130, 10};
+  Case quad_reusing{"quad link, M = 100, reuse", quad_link, tuned("quad_link"), 1100, 10};
+  quad_reusing.options.rollouts = 100;
+  quad_reusing.options.reuse = Reuse::time_and_iterations;
+  quad_reusing.options.window = 3;
+  quad.options.iterations = 5;
+  quad_reusing.options.iterations = 10;
+
   std::vector<Row> rows;
-  MotoState state = moto_start(task, options);
-  rollouts(task, state, repetitions, rows);
-  network(repetitions, rows);
-  for (const int iteration : {10, 40}) {
-    options.iterations = iteration;
-    state = moto(task, std::move(state), options, Run{1, 2, {}}).state;
-    learning(task, state, options, repetitions, rows);
+  rollouts("double link", double_link, moto_start(double_link, reusing.options), repetitions, rows);
+  rollouts("quad link", quad_link, moto_start(quad_link, quad.options), repetitions, rows);
+  for (const Case* c : {&reusing, &quad, &quad_reusing}) {
+    learning(*c, 3, rows);
+    regressions(*c, repetitions, rows);
   }
 
-  derivatives(task, repetitions, rows);
+  network(repetitions, rows);
+  derivatives(double_link, repetitions, rows);
   derivatives(load_task(KEDGE_SOURCE_DIR "/tasks/walker/task.toml").task, repetitions, rows);
 
   bool kept = true;

@@ -1,0 +1,91 @@
+// What leaving light samples out (weight_cutoff) changes in the fitted Q: during runs that use the task's own options, every
+// few iterations Q is fitted at several cutoffs and compared with the fit to all samples (cutoff 0), in the norm of Q's
+// deviation from its mean under rho_t pi_t, sqrt(|g|^2 + |H|_F^2 / 2) in whitened coordinates.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "kedge/algorithms/moto.h"
+#include "kedge/evaluation/quadratic_fit.h"
+#include "kedge/experiment/options.h"
+#include "kedge/mujoco/task_file.h"
+
+using namespace kedge;
+
+namespace {
+
+/// The fits of all steps at one cutoff, and how many samples a step they used.
+std::vector<QuadraticFit> fits(const Task& task, const std::deque<Epoch>& window, MotoOptions options, double cutoff,
+                               double& used) {
+  SampleReuse reuse(options.reuse, options.window, cutoff);
+  for (const Epoch& epoch : window) reuse.push(epoch, 1);
+  const RegressionOptions regression{options.ridge, false};
+  std::vector<Regression> regressions;
+  for (int t = 0; t < task.horizon; ++t) {
+    const WeightedSamples samples = reuse.samples(t);
+    used += static_cast<double>(samples.weight.size()) / task.horizon;
+    const auto at = static_cast<std::size_t>(t);
+    regressions.push_back(*prepare_regression(task, t, reuse.data(), samples, reuse.density()[at],
+                                              t + 1 < task.horizon ? &reuse.density()[at + 1] : nullptr, regression));
+  }
+  int failed = -1;
+  return *fit_backwards(regressions, task.ds(), regression, nullptr, failed);
+}
+
+double norm(const VectorXd& g, const MatrixXd& H) { return std::sqrt(g.squaredNorm() + 0.5 * H.squaredNorm()); }
+
+void report(const std::string& name, const Task& task, const MotoOptions& options, const std::vector<int>& iterations,
+            int seeds) {
+  const std::vector<double> cutoffs = {1e-4, 1e-3, 1e-2};
+  std::vector<std::vector<double>> change(cutoffs.size());
+  std::vector<double> used(cutoffs.size() + 1, 0.0);
+  int count = 0;
+  for (int seed = 0; seed < seeds; ++seed) {
+    MotoOptions part = options;
+    MotoState state = moto_start(task, options);
+    for (const int iteration : iterations) {
+      part.iterations = iteration;
+      state = moto(task, std::move(state), part, Run{static_cast<std::uint64_t>(seed), 2, {}}).state;
+      ++count;
+      const auto all = fits(task, state.window, options, 0.0, used.back());
+      for (std::size_t c = 0; c < cutoffs.size(); ++c) {
+        const auto some = fits(task, state.window, options, cutoffs[c], used[c]);
+        for (std::size_t t = 0; t < all.size(); ++t)
+          change[c].push_back(norm(some[t].q.g - all[t].q.g, some[t].q.H - all[t].q.H) / norm(all[t].q.g, all[t].q.H));
+      }
+    }
+  }
+  fmt::print("{}: {} seeds, after {} iterations; {:.0f} samples a step without a cutoff\n", name, seeds,
+             fmt::join(iterations, ", "), used.back() / count);
+  for (std::size_t c = 0; c < cutoffs.size(); ++c) {
+    std::sort(change[c].begin(), change[c].end());
+    const auto quantile = [&](double q) {
+      return change[c][static_cast<std::size_t>(q * static_cast<double>(change[c].size() - 1))];
+    };
+    fmt::print(
+        "  cutoff {:g}: {:.0f} samples a step; relative change of Q: median {:.1e}, 95 % of steps below {:.1e}, "
+        "largest {:.1e}\n",
+        cutoffs[c], used[c] / count, quantile(0.5), quantile(0.95), quantile(1.0));
+  }
+}
+
+MotoOptions tuned(const std::string& task) {
+  Options options = moto_options();
+  read_options(options, KEDGE_SOURCE_DIR "/tasks/" + task + "/moto.toml");
+  return to_moto_options(options);
+}
+
+}  // namespace
+
+int main() {
+  const auto task = [](const std::string& name) {
+    return load_task(KEDGE_SOURCE_DIR "/tasks/" + name + "/task.toml").task;
+  };
+  report("double link", task("double_link"), tuned("double_link"), {5, 10, 20, 40, 80, 120}, 5);
+  MotoOptions reuse = tuned("quad_link");  // docs/algorithms/moto.md: M = 100 with reuse
+  reuse.rollouts = 100;
+  reuse.reuse = Reuse::time_and_iterations;
+  reuse.window = 3;
+  report("quad link, M = 100, reuse", task("quad_link"), reuse, {5, 10, 20, 40}, 3);
+}

@@ -133,6 +133,14 @@ TEST(Ilqr, KeepsLimitsAndMeetsTheirOptimalityConditions) {
     }
   EXPECT_GT(low + high, 2);
   EXPECT_GT(free, 5);
+
+  // The gradient that is reported leaves out what the limits hold.
+  const IlqrProblem problem{task, 1.0, nullptr, task.start.mean};
+  Ilqr solver(problem, options, 1);
+  IlqrIteration done;
+  ASSERT_TRUE(solver.start(open_loop(s.q.a), 0.0));
+  EXPECT_EQ(solver.iterate(done), IlqrStop::converged);
+  EXPECT_LT(done.gradient, 1e-5);
 }
 
 /// The least cost within limits, by trying every set of limits that may hold.

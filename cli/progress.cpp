@@ -5,9 +5,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 #include <cstdio>
+
+#include "kedge/core/text.h"
 
 namespace kedge::cli {
 
@@ -15,14 +16,6 @@ namespace {
 
 constexpr int kBar = 12;         // characters
 constexpr double kRedraw = 0.1;  // seconds between two drawings
-
-/// The warning without its numbers.
-std::string kind_of(const std::string& warning) {
-  std::string kind;
-  for (const char c : warning)
-    if (!std::isdigit(static_cast<unsigned char>(c)) && c != '.' && c != '-') kind += c;
-  return kind;
-}
 
 std::size_t terminal_width() {
   winsize size{};
@@ -88,7 +81,7 @@ void ProgressLine::clear_line() {
 }
 
 void ProgressLine::warn(const std::string& warning, int iteration) {
-  Kind& kind = warnings_[kind_of(warning)];
+  Kind& kind = warnings_[without_numbers(warning)];
   if (++kind.count > 1) return;
   kind.text = warning;
   clear_line();

@@ -36,6 +36,10 @@ const std::vector<Verb>& verbs() {
        add_demonstrate},
       {"compare", "shows learning curves and statistics over runs; runs that differ only in their seed form a group",
        "\nExamples:\n  kedge compare runs/*\n  kedge compare runs/* --csv curves.csv --svg curves.svg\n", add_compare},
+      {"view", "shows runs in the browser, also while they train",
+       "\nThe page is served on this machine only. It reads the runs and writes nothing.\n"
+       "\nExamples:\n  kedge view runs/double_link-moto-s1 --open\n  kedge view runs/*\n",
+       add_view},
       {"reproduce", "a figure of a paper: its runs, its curves, verdicts on its claims",
        "\nRuns that are there are kept, interrupted ones go on: the same command again continues.\n"
        "\nExamples:\n  kedge reproduce --list\n  kedge reproduce moto-fig1c --quick\n"

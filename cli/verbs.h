@@ -33,6 +33,7 @@ std::function<int()> add_demonstrate(CLI::App& app);
 std::function<int()> add_compare(CLI::App& app);
 std::function<int()> add_reproduce(CLI::App& app);
 std::function<int()> add_sweep(CLI::App& app);
+std::function<int()> add_view(CLI::App& app);
 
 /// The value of an option as a whole number in [low, high]. @throws InputError "--seed = x, but must be ..."
 std::int64_t whole_number(const char* option, const std::string& text, std::int64_t low,

@@ -27,6 +27,13 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 
 }  // namespace
 
+std::string without_numbers(std::string_view text) {
+  std::string kind;
+  for (const char c : text)
+    if (!(c >= '0' && c <= '9') && c != '.' && c != '-') kind += c;
+  return kind;
+}
+
 std::string one_line(std::string_view text, std::size_t longest) {
   std::string line;
   for (const char c : text) {

@@ -7,6 +7,7 @@
 
 #include "kedge/core/errors.h"
 #include "kedge/experiment/atomic_file.h"
+#include "kedge/experiment/pages.h"
 #include "kedge/experiment/plots.h"
 #include "print.h"
 #include "verbs.h"
@@ -16,7 +17,7 @@ namespace kedge::cli {
 std::function<int()> add_compare(CLI::App& app) {
   struct Arguments {
     std::vector<std::string> directories;
-    std::string csv, svg, x = "rollouts", threads;
+    std::string csv, svg, html, x = "rollouts", threads;
     bool partial = false;
   };
   auto a = std::make_shared<Arguments>();
@@ -24,6 +25,7 @@ std::function<int()> add_compare(CLI::App& app) {
   app.add_option("--csv", a->csv, "write all points of the curves")->type_name("FILE");
   app.add_option("--svg", a->svg, "draw the curves: median and quartiles over seeds (needs gnuplot)")
       ->type_name("FILE");
+  app.add_option("--html", a->html, "write a page with curves, tables and settings that differ")->type_name("FILE");
   app.add_option("--x", a->x, "axis of the drawing: rollouts or seconds")->type_name("AXIS")->capture_default_str();
   app.add_option("--threads", a->threads, "worker threads for running the final policies (default: all cores)")
       ->type_name("N");
@@ -32,6 +34,7 @@ std::function<int()> add_compare(CLI::App& app) {
     if (a->x != "rollouts" && a->x != "seconds")
       throw InputError(fmt::format("--x = {}, but must be rollouts or seconds", a->x));
     const CurveAxis axis = a->x == "rollouts" ? CurveAxis::rollouts : CurveAxis::seconds;
+    if (!a->html.empty()) page("compare.html");  // refused before work starts
     CompareOptions options;
     options.threads = thread_count(a->threads);
     options.partial = a->partial;
@@ -40,7 +43,11 @@ std::function<int()> add_compare(CLI::App& app) {
     fmt::print("{}", comparison_text(comparison));
     if (!a->csv.empty()) write_file(a->csv, comparison_csv(comparison), Durability::process);
     if (!a->svg.empty()) draw(curves_script(comparison, axis), PlotFormat::svg, a->svg);
-    for (const std::string& file : {a->csv, a->svg})
+    if (!a->html.empty())
+      write_file(a->html,
+                 page_with(page("compare.html"), {{"comparison", "application/json", comparison_json(comparison)}}),
+                 Durability::process);
+    for (const std::string& file : {a->csv, a->svg, a->html})
       if (!file.empty()) fmt::print("\nwritten to {}\n", file);
     return kDone;
   };

@@ -35,7 +35,9 @@ const std::vector<Verb>& verbs() {
        "  kedge demonstrate walker --set task.demonstration.gait=high_step -o high.h5\n",
        add_demonstrate},
       {"compare", "shows learning curves and statistics over runs; runs that differ only in their seed form a group",
-       "\nExamples:\n  kedge compare runs/*\n  kedge compare runs/* --csv curves.csv --svg curves.svg\n", add_compare},
+       "\nExamples:\n  kedge compare runs/*\n  kedge compare runs/* --csv curves.csv --svg curves.svg\n"
+       "  kedge compare runs/* --html comparison.html\n",
+       add_compare},
       {"view", "shows runs in the browser, also while they train",
        "\nThe page is served on this machine only. It reads the runs and writes nothing.\n"
        "\nExamples:\n  kedge view runs/double_link-moto-s1 --open\n  kedge view runs/*\n",

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "kedge/core/errors.h"
+#include "kedge/experiment/json.h"
 #include "kedge/experiment/metrics_file.h"
 #include "kedge/experiment/policy_file.h"
 #include "kedge/experiment/tasks.h"
@@ -258,7 +259,9 @@ Comparison compare(const std::vector<fs::path>& directories, const CompareOption
                           .runs = {},
                           .curve = group_curve(members),
                           .panel = "",
-                          .reference = group_reference(members)};
+                          .reference = group_reference(members),
+                          .algorithm = first_files[g]->algorithm,
+                          .options = first_files[g]->options};
     for (const RunData* run : members) {
       ComparedRun compared{.directory = run->directory,
                            .seed = run->file.seed,
@@ -305,6 +308,28 @@ std::vector<CurvePoint> table_points(const std::vector<CurvePoint>& curve, int p
   return result;
 }
 
+std::vector<double> final_returns(const Comparison& comparison) {
+  std::vector<double> values;
+  for (const ComparisonGroup& group : comparison.groups)
+    for (const ComparedRun& run : group.runs)
+      if (run.final_return && std::isfinite(*run.final_return)) values.push_back(*run.final_return);
+  std::sort(values.begin(), values.end());
+  return values;
+}
+
+std::vector<ProfilePoint> performance_profile(const ComparisonGroup& group, const std::vector<double>& thresholds) {
+  std::vector<ProfilePoint> profile;
+  for (const double tau : thresholds) {
+    const auto count = std::ranges::count_if(
+        group.runs, [&](const ComparedRun& run) { return run.final_return && *run.final_return >= tau; });
+    std::vector<double> reached(group.runs.size(), 0.0);
+    std::fill_n(reached.begin(), count, 1.0);
+    const Statistic share = [](auto v) { return mean(v); };
+    profile.push_back({tau, {share(reached), bootstrap_interval({reached}, share, 0.95, 500)}});
+  }
+  return profile;
+}
+
 std::string comparison_csv(const Comparison& comparison) {
   std::string text =
       "task,group,runs,iteration,rollouts,seconds,median,median_low,median_high,iqm,iqm_low,iqm_high,mean,mean_low,"
@@ -319,6 +344,87 @@ std::string comparison_csv(const Comparison& comparison) {
     }
   }
   return text;
+}
+
+namespace {
+
+/// "name":[one number of each item]
+template <class Items, class Get>
+std::string column_json(const char* name, const Items& items, Get get) {
+  std::string text = fmt::format("\"{}\":[", name);
+  for (const auto& item : items) text.append(&item == &*items.begin() ? "" : ",").append(json_extended(get(item)));
+  return text + "]";
+}
+
+/// {"value": , "low": , "high": }, or null without values
+std::string statistic_json(const std::vector<double>& values, const Statistic& statistic) {
+  if (values.empty()) return "null";
+  const Estimate e = estimate(values, statistic);
+  return fmt::format("{{\"value\":{},\"low\":{},\"high\":{}}}", json_extended(e.value), json_extended(e.interval.low),
+                     json_extended(e.interval.high));
+}
+
+std::string curve_json(const std::vector<CurvePoint>& curve) {
+  std::vector<std::string> columns;
+  const auto add = [&](const std::string& name, auto get) { columns.push_back(column_json(name.c_str(), curve, get)); };
+  add("iteration", [](const CurvePoint& p) { return p.iteration; });
+  add("rollouts", [](const CurvePoint& p) { return static_cast<double>(p.rollouts); });
+  add("seconds", [](const CurvePoint& p) { return p.seconds; });
+  const auto add_estimate = [&](const std::string& name, Estimate CurvePoint::*field) {
+    add(name, [field](const CurvePoint& p) { return (p.*field).value; });
+    add(name + "_low", [field](const CurvePoint& p) { return (p.*field).interval.low; });
+    add(name + "_high", [field](const CurvePoint& p) { return (p.*field).interval.high; });
+  };
+  add_estimate("median", &CurvePoint::median);
+  add_estimate("iqm", &CurvePoint::iqm);
+  add_estimate("mean", &CurvePoint::mean);
+  add("quartile_low", [](const CurvePoint& p) { return p.lower_quartile; });
+  add("quartile_high", [](const CurvePoint& p) { return p.upper_quartile; });
+  return fmt::format("{{{}}}", fmt::join(columns, ","));
+}
+
+std::string run_json(const ComparedRun& run) {
+  const auto itself = [](double v) { return v; };
+  return fmt::format(
+      "{{\"directory\":{},\"seed\":\"{}\",\"state\":\"{}\",\"iterations\":{},\"final_return\":{},"
+      "\"final_success\":{},{},{}}}",
+      json_string(run.directory.string()), run.seed, to_string(run.state), run.iterations,
+      run.final_return ? json_extended(*run.final_return) : "null",
+      run.final_success ? json_extended(*run.final_success) : "null", column_json("rollouts", run.rollouts, itself),
+      column_json("median_returns", run.median_returns, itself));
+}
+
+}  // namespace
+
+std::string comparison_json(const Comparison& comparison) {
+  const std::vector<double> thresholds = final_returns(comparison);
+  std::string text = fmt::format("{{\"task\":{},\"notes\":{},\"groups\":[", json_string(comparison.task),
+                                 json_array(comparison.notes));
+  for (const ComparisonGroup& group : comparison.groups) {
+    std::vector<double> returns, success;
+    for (const ComparedRun& run : group.runs) {
+      if (run.final_return) returns.push_back(*run.final_return);
+      if (run.final_success) success.push_back(*run.final_success);
+    }
+    const std::vector<ProfilePoint> profile = performance_profile(group, thresholds);
+    const auto average = [](auto v) { return mean(v); };
+    text += fmt::format(
+        "{}{{\"label\":{},\"algorithm\":{},\"options\":{},\"curve\":{},\"final\":{{\"runs\":{},\"median\":{},\"iqm\":{}"
+        ","
+        "\"success\":{},\"solved\":{}}},\"profile\":{{{},{},{},{}}},\"runs\":[",
+        &group == &comparison.groups.front() ? "" : ",", json_string(group.label), json_string(group.algorithm),
+        options_json(group.options), curve_json(group.curve), returns.size(),
+        statistic_json(returns, [](auto v) { return median(v); }), statistic_json(returns, interquartile_mean),
+        statistic_json(success, average),
+        std::count_if(success.begin(), success.end(), [](double rate) { return rate >= 1.0; }),
+        column_json("tau", profile, [](const ProfilePoint& p) { return p.tau; }),
+        column_json("share", profile, [](const ProfilePoint& p) { return p.share.value; }),
+        column_json("low", profile, [](const ProfilePoint& p) { return p.share.interval.low; }),
+        column_json("high", profile, [](const ProfilePoint& p) { return p.share.interval.high; }));
+    for (const ComparedRun& run : group.runs) text.append(&run == &group.runs.front() ? "" : ",").append(run_json(run));
+    text += "]}";
+  }
+  return text + "]}\n";
 }
 
 }  // namespace kedge

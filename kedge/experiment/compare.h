@@ -54,6 +54,8 @@ struct ComparisonGroup {
   std::string panel = "";         ///< of a figure, where the curve is drawn; empty: there is one panel
   /// Return of the trajectory that learning started from, median over seeds; nullopt where there is none.
   std::optional<double> reference = std::nullopt;
+  std::string algorithm = {};     ///< what the runs have in common
+  Options options = {};           ///< of the first run; of all of them but for `iterations`
 };
 
 struct Comparison {
@@ -77,7 +79,22 @@ Comparison compare(const std::vector<std::filesystem::path>& directories, const 
 /// Points of a curve that a table shows: the first, the last, and those between at equal distances.
 std::vector<CurvePoint> table_points(const std::vector<CurvePoint>& curve, int points = 6);
 
+/// Final returns of all runs, rising: where the share of a profile can change.
+std::vector<double> final_returns(const Comparison& comparison);
+
+/// A point of a performance profile [Agarwal2021]: the share of the seeds of a group whose final policy, without noise,
+/// returns at least tau, with its pointwise 95 % bootstrap interval. A run without a final return is below every tau.
+struct ProfilePoint {
+  double tau = 0.0;
+  Estimate share;
+};
+std::vector<ProfilePoint> performance_profile(const ComparisonGroup& group, const std::vector<double>& thresholds);
+
 /// All points of all groups as CSV.
 std::string comparison_csv(const Comparison& comparison);
+
+/// All of the comparison as JSON, for the page (viewer/src/compare.ts): curves, profiles, final results, options. Infinity is
+/// 1e999, NaN is null.
+std::string comparison_json(const Comparison& comparison);
 
 }  // namespace kedge

@@ -47,6 +47,11 @@ std::string json_string(std::string_view text) {
 
 std::string json_number(double value) { return std::isfinite(value) ? fmt::format("{}", value) : "null"; }
 
+std::string json_extended(double value) {
+  if (std::isinf(value)) return value > 0 ? "1e999" : "-1e999";
+  return json_number(value);
+}
+
 std::string json_array(VectorIn values) {
   std::vector<std::string> texts;
   for (Index i = 0; i < values.size(); ++i) texts.push_back(json_number(values[i]));

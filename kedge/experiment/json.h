@@ -14,6 +14,9 @@ std::string json_string(std::string_view text);
 /// A number that reads back as the same double; null if it is not finite.
 std::string json_number(double value);
 
+/// The same for tables with numbers that are not finite: infinity as 1e999, which is read as infinity; NaN as null.
+std::string json_extended(double value);
+
 /// [a, b, ...]
 std::string json_array(VectorIn values);
 std::string json_array(const std::vector<std::string>& texts);

@@ -47,15 +47,6 @@ struct ReturnAxis {
   }
 };
 
-/// Final returns of a group that are finite, falling.
-std::vector<double> final_returns(const ComparisonGroup& group) {
-  std::vector<double> values;
-  for (const ComparedRun& run : group.runs)
-    if (run.final_return && std::isfinite(*run.final_return)) values.push_back(*run.final_return);
-  std::sort(values.begin(), values.end(), std::greater<>());
-  return values;
-}
-
 }  // namespace
 
 bool has_seconds(const Comparison& comparison) {
@@ -154,10 +145,7 @@ std::string curves_script(const Comparison& comparison, CurveAxis axis) {
 }
 
 std::string profile_script(const Comparison& comparison) {
-  std::vector<double> thresholds;
-  for (const ComparisonGroup& group : comparison.groups)
-    for (const double value : final_returns(group)) thresholds.push_back(value);
-  std::sort(thresholds.begin(), thresholds.end());
+  const std::vector<double> thresholds = final_returns(comparison);
   const ReturnAxis returns{thresholds.empty() || thresholds.back() < 0};
   std::string script =
       "set style fill transparent solid 0.2 noborder\nset key inside bottom left noenhanced\n"
@@ -167,19 +155,12 @@ std::string profile_script(const Comparison& comparison) {
   std::string plots;
   for (std::size_t g = 0; g < comparison.groups.size(); ++g) {
     const ComparisonGroup& group = comparison.groups[g];
-    const std::vector<double> values = final_returns(group);
     script += fmt::format("$profile{} << EOD\n", g);
     double before = std::numeric_limits<double>::quiet_NaN();
-    for (const double tau : thresholds) {
-      // Runs without a final return are below every threshold.
-      std::vector<double> reached(group.runs.size(), 0.0);
-      const auto count = std::count_if(values.begin(), values.end(), [&](double v) { return v >= tau; });
-      std::fill_n(reached.begin(), count, 1.0);
-      const Interval band = bootstrap_interval(
-          {reached}, [](auto v) { return mean(v); }, 0.95, 500);
+    for (const auto& [tau, share] : performance_profile(group, thresholds)) {
       // The share is constant since the threshold before.
       for (const double x : {std::isnan(before) ? tau : before, tau})
-        script += fmt::format("{} {} {} {}\n", returns.height(x), mean(reached), band.low, band.high);
+        script += fmt::format("{} {} {} {}\n", returns.height(x), share.value, share.interval.low, share.interval.high);
       before = tau;
     }
     script += "EOD\n";

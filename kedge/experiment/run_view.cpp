@@ -18,28 +18,16 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// Infinity is written as a number that no double can hold: every reader of JSON reads it as infinity.
-std::string table_number(double value) {
-  if (std::isinf(value)) return value > 0 ? "1e999" : "-1e999";
-  return json_number(value);
-}
-
 /// {"columns": [...], "rows": [[...]]}
 std::string table_json(const MetricsTable& table, std::size_t from, std::size_t end) {
   std::string text = fmt::format("{{\"columns\":{},\"rows\":[", json_array(table.columns));
   for (std::size_t i = from; i < std::min(end, table.rows.size()); ++i) {
     text += i > from ? ",[" : "[";
     for (std::size_t j = 0; j < table.rows[i].size(); ++j)
-      text.append(j > 0 ? "," : "").append(table_number(table.rows[i][j]));
+      text.append(j > 0 ? "," : "").append(json_extended(table.rows[i][j]));
     text += "]";
   }
   return text + "]}";
-}
-
-std::string option_json(const OptionValue& value) {
-  if (const auto* word = std::get_if<std::string>(&value)) return json_string(*word);
-  if (const auto* number = std::get_if<double>(&value)) return table_number(*number);
-  return value_text(value);  // true, false, whole numbers: as TOML
 }
 
 }  // namespace
@@ -143,15 +131,12 @@ std::string RunView::summary_json() const {
   if (file_read_) {
     const Versions& v = file_.versions;
     text += fmt::format(
-        ",\"algorithm\":{},\"task\":{},\"overrides\":{},\"seed\":{},\"asked\":{},\"measures_success\":{},"
-        "\"versions\":{{\"kedge\":{},\"commit\":{},\"mujoco\":{},\"compiler\":{},\"build\":{}}},\"options\":{{",
+        ",\"algorithm\":{},\"task\":{},\"overrides\":{},\"seed\":\"{}\",\"asked\":{},\"measures_success\":{},"
+        "\"versions\":{{\"kedge\":{},\"commit\":{},\"mujoco\":{},\"compiler\":{},\"build\":{}}},\"options\":{}",
         json_string(file_.algorithm), json_string(file_.task), json_array(file_.task_overrides), file_.seed,
-        option_json(option_value(file_.options, "iterations")), measures_success_, json_string(v.kedge),
-        json_string(v.commit), json_string(v.mujoco), json_string(v.compiler), json_string(v.build));
-    for (const Option& option : file_.options)
-      text += fmt::format("{}{}:{}", &option == &file_.options.front() ? "" : ",", json_string(option.name),
-                          option_json(option.value));
-    text += "}";
+        value_text(option_value(file_.options, "iterations")), measures_success_, json_string(v.kedge),
+        json_string(v.commit), json_string(v.mujoco), json_string(v.compiler), json_string(v.build),
+        options_json(file_.options));
   }
   text += ",\"warnings\":[";
   for (const WarningKind& w : warnings_)
@@ -160,7 +145,7 @@ std::string RunView::summary_json() const {
   const int of = steps_.column("iteration");
   text +=
       fmt::format("],\"steps_of\":{},\"notes\":[",
-                  of < 0 || steps_.rows.empty() ? "null" : table_number(steps_.rows[0][static_cast<std::size_t>(of)]));
+                  of < 0 || steps_.rows.empty() ? "null" : json_extended(steps_.rows[0][static_cast<std::size_t>(of)]));
   for (auto note = notes_.begin(); note != notes_.end(); ++note)
     text.append(note == notes_.begin() ? "" : ",").append(json_string(note->second));
   return text + "]}";

@@ -2,17 +2,18 @@
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import { make, short } from './dom';
-import { colour, onTheme } from './theme';
+import { colour, onTheme, theme } from './theme';
 
 type Values = ArrayLike<number | null>;
 
 export interface Line {
-  label: string;
+  label: string; // empty: not in the legend
   y: Values; // as long as x; null or NaN: a gap
   colour: string; // name of a colour in theme.css, "--c1"
   width?: number;
   dash?: number[];
   faint?: boolean; // one of many: thin, pale, not in the legend
+  span?: boolean; // drawn across gaps: its values are at some x only
 }
 
 export interface Band {
@@ -32,10 +33,29 @@ export interface PlotOptions {
   yLabel?: string;
   yScale?: 'linear' | 'log' | 'asinh'; // asinh: logarithmic on both sides of 0
   xScale?: 'linear' | 'log';
+  xTicks?: (x: number) => string; // what the axis says at x
   yRange?: [number | null, number | null]; // fixed ends; null: by the data
   height?: number;
   sync?: string; // plots with the same name share their cursor
   onPick?: (x: number) => void; // the reader clicked or dragged to this place
+}
+
+/** Ticks of a logarithmic axis: powers of ten, at most six of each sign, and 0 between. Few decades: also 2 and 5. */
+function decades(min: number, max: number): number[] {
+  const side = (low: number, high: number): number[] => {
+    const first = Math.floor(Math.log10(low));
+    const last = Math.floor(Math.log10(high));
+    const each = Math.ceil((last - first + 1) / 6);
+    const steps = last - first > 1 ? [1] : [1, 2, 5];
+    const ticks: number[] = [];
+    for (let e = Math.ceil(first / each) * each; e <= last; e += each) for (const s of steps) ticks.push(s * 10 ** e);
+    return ticks.filter((v) => v >= low && v <= high);
+  };
+  const smallest = (end: number): number => Math.max(1, Math.abs(end) / 1e12);
+  if (min > 0) return side(min, max);
+  if (max < 0) return side(-max, -min).map((v) => -v).reverse();
+  const low = min < -1 ? side(smallest(min), -min).map((v) => -v).reverse() : [];
+  return [...low, 0, ...(max > 1 ? side(smallest(max), max) : [])];
 }
 
 const gap = (value: number | null): number | null => (value === null || Number.isNaN(value) ? null : value);
@@ -43,6 +63,7 @@ const gap = (value: number | null): number | null => (value === null || Number.i
 export class Plot {
   readonly element: HTMLElement;
   private options: PlotOptions;
+  private drawn = ''; // what is drawn, but for the values
   private chart: uPlot | null = null;
   private readonly legend: HTMLElement;
   private readonly box: HTMLElement;
@@ -103,7 +124,7 @@ export class Plot {
   }
 
   private named(): Line[] {
-    return this.options.lines.filter((line) => !line.faint);
+    return this.options.lines.filter((line) => !line.faint && line.label);
   }
 
   private nearest(x: number | null): number | null {
@@ -121,6 +142,15 @@ export class Plot {
     });
   }
 
+  private data(): uPlot.AlignedData {
+    const { x, lines, bands = [] } = this.options;
+    return [
+      Array.from(x as ArrayLike<number>),
+      ...bands.flatMap((band) => [Array.from(band.high, gap), Array.from(band.low, gap)]),
+      ...lines.map((line) => Array.from(line.y, gap)),
+    ] as uPlot.AlignedData;
+  }
+
   private drawLegend(): void {
     const { title, bands = [] } = this.options;
     this.values = this.named().map(() => make('b'));
@@ -129,35 +159,42 @@ export class Plot {
     this.legend.replaceChildren(
       make('span', { class: 'title' }, title),
       ...this.named().map((line, i) => key(line.colour, line.label, '', this.values[i])),
-      ...bands.map((band) => key(band.colour, band.label, 'band')),
+      ...bands.filter((band) => band.label).map((band) => key(band.colour, band.label, 'band')),
     );
   }
 
   private draw(): void {
+    const width = this.box.clientWidth;
+    // Other values only: what the reader points at stays.
+    const { x: _x, lines: now, bands: areasNow = [], ...rest } = this.options;
+    const form = JSON.stringify([rest, width, _x.length <= 1, theme(), now.map(({ y: _y, ...l }) => l), areasNow.map((b) => [b.label, b.colour])]);
+    if (this.chart && form === this.drawn) {
+      this.chart.setData(this.data());
+      this.mark(this.marked);
+      return;
+    }
+    this.drawn = form;
     this.drawLegend();
     this.chart?.destroy();
     this.chart = null;
-    const width = this.box.clientWidth;
     if (width === 0) return; // not on the page yet: drawn when it gets a size
-    const { x, lines, bands = [], levels = [] } = this.options;
+    const { x, lines, bands = [], levels = [], xTicks } = this.options;
     const muted = colour('--muted');
     const grid = { stroke: colour('--line'), width: 1 };
-    const data: (number | null)[][] = [Array.from(x as ArrayLike<number>)];
     const series: uPlot.Series[] = [{}];
     const areas: uPlot.Band[] = [];
     for (const band of bands) {
       const hidden = { stroke: 'transparent', width: 0, points: { show: false } };
-      data.push(Array.from(band.high, gap), Array.from(band.low, gap));
       series.push({ ...hidden, label: `${band.label} high` }, { ...hidden, label: `${band.label} low` });
       areas.push({ series: [series.length - 2, series.length - 1], fill: `color-mix(in srgb, ${colour(band.colour)} 22%, transparent)` });
     }
     for (const line of lines) {
-      data.push(Array.from(line.y, gap));
       series.push({
         label: line.label,
         stroke: line.faint ? `color-mix(in srgb, ${colour(line.colour)} 40%, transparent)` : colour(line.colour),
         width: line.width ?? (line.faint ? 1 : 2),
         dash: line.dash,
+        spanGaps: line.span,
         points: { show: x.length <= 1 },
       });
     }
@@ -199,12 +236,25 @@ export class Plot {
                     return [low ?? a - pad, high ?? b + pad];
                   },
                 }
-              : {}),
+              : {
+                  range: (_: uPlot, min: number | null, max: number | null): uPlot.Range.MinMax => {
+                    if (min === null || max === null) return yScale === 'log' ? [0.1, 10] : [-1, 1];
+                    const ends = levels.filter((v) => Number.isFinite(v) && (yScale === 'asinh' || v > 0));
+                    const a = Math.min(min, ...ends);
+                    const b = Math.max(max, ...ends);
+                    return [low ?? (a > 0 ? a / 1.3 : a * 1.3), high ?? (b > 0 ? b * 1.3 : b / 1.3)];
+                  },
+                }),
           },
         },
         axes: [
-          { ...axis(this.options.xLabel), size: 26 },
-          { ...axis(this.options.yLabel), size: 52, values: (_, ticks) => ticks.map((v) => (v === null ? '' : short(v))) },
+          { ...axis(this.options.xLabel), size: 26, ...(xTicks ? { values: (_: uPlot, ticks: number[]) => ticks.map(xTicks) } : {}) },
+          {
+            ...axis(this.options.yLabel),
+            size: 52,
+            ...(yScale === 'linear' ? {} : { splits: (_: uPlot, __: number, min: number, max: number) => decades(min, max), filter: (_: uPlot, ticks: number[]) => ticks }),
+            values: (_, ticks) => ticks.map((v) => (v === null ? '' : short(v))),
+          },
         ],
         series,
         bands: areas,
@@ -213,7 +263,7 @@ export class Plot {
           setCursor: [(u) => this.showValues(this.hovered() ? (u.cursor.idx ?? null) : this.nearest(this.marked))],
         },
       },
-      data as uPlot.AlignedData,
+      this.data(),
       this.box,
     );
     this.markLine = make('div', { class: 'mark' });

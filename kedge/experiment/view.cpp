@@ -7,6 +7,8 @@
 #include <random>
 #include <utility>
 
+#include "kedge/core/errors.h"
+
 namespace kedge {
 
 namespace {
@@ -44,17 +46,18 @@ std::string marked(std::string_view page, std::string_view word) {
 
 }  // namespace
 
-View::View(const std::vector<std::filesystem::path>& directories, std::string_view page)
-    : version_(static_cast<std::uint64_t>(
+View::View(const std::vector<std::filesystem::path>& directories, std::string_view page, ReplayMaker replay)
+    : make_replay_(std::move(replay)),
+      version_(static_cast<std::uint64_t>(
           std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
               .count())) {
   for (const std::filesystem::path& directory : directories) runs_.emplace_back(directory);
-  const std::string word = random_word();
-  page_ = std::make_shared<const std::string>(marked(page, word));
+  word_ = random_word();
+  page_ = std::make_shared<const std::string>(marked(page, word_));
   page_policy_ = fmt::format(
       "default-src 'none'; script-src 'nonce-{0}'; style-src 'nonce-{0}'; img-src data: blob:; connect-src 'self'; "
       "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-      word);
+      word_);
 }
 
 void View::refresh() {
@@ -63,7 +66,21 @@ void View::refresh() {
   if (changed) ++version_;
 }
 
-std::optional<HttpResponse> View::answer(const HttpRequest& request, bool last) const {
+HttpResponse View::replay(std::size_t index) {
+  const std::filesystem::path& directory = runs_[index].directory();
+  try {
+    std::error_code missing;
+    const auto of = std::filesystem::last_write_time(directory / "policy.h5", missing);
+    MadeReplay& made = replays_[index];
+    if (!made.page || made.of != of)
+      made = {of, std::make_shared<const std::string>(marked(make_replay_(directory), word_))};
+    return {.type = "text/html", .body = made.page, .policy = page_policy_};
+  } catch (const InputError& e) {
+    return {.status = 404, .type = "text/plain", .body = std::make_shared<const std::string>(e.what())};
+  }
+}
+
+std::optional<HttpResponse> View::answer(const HttpRequest& request, bool last) {
   const HttpResponse not_found{.status = 404, .body = nullptr};
   const std::string_view path = request.path, query = request.query;
   if (path == "/" && query.empty()) return HttpResponse{.type = "text/html", .body = page_, .policy = page_policy_};
@@ -71,18 +88,20 @@ std::optional<HttpResponse> View::answer(const HttpRequest& request, bool last) 
     const auto since = number_behind("since=", query);
     if (!since && !query.empty()) return not_found;
     if (since == version_ && !last) return std::nullopt;
-    std::string text = fmt::format("{{\"version\":{},\"runs\":[", version_);
+    std::string text = fmt::format("{{\"version\":{},\"replays\":{},\"runs\":[", version_, make_replay_ != nullptr);
     for (const RunView& run : runs_) text.append(&run == &runs_.front() ? "" : ",").append(run.summary_json());
     return json(text + "]}");
   }
-  constexpr std::string_view runs = "/api/runs/";
-  if (!path.starts_with(runs)) return not_found;
-  const std::string_view rest = path.substr(runs.size());
+  const bool is_page = path.starts_with("/runs/");
+  const std::string_view start = is_page ? "/runs/" : "/api/runs/";
+  if (!path.starts_with(start)) return not_found;
+  const std::string_view rest = path.substr(start.size());
   const std::size_t slash = std::min(rest.find('/'), rest.size());
   const auto index = number(rest.substr(0, slash));
   if (!index || *index >= runs_.size()) return not_found;
   const RunView& run = runs_[*index];
   const std::string_view what = rest.substr(slash);
+  if (is_page) return what == "/replay" && query.empty() && make_replay_ ? replay(*index) : not_found;
   if (what == "/rows") {
     const auto from = number_behind("from=", query);
     return from ? json(run.rows_json(*from, rows_at_once)) : not_found;

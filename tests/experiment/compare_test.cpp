@@ -110,5 +110,46 @@ TEST(GnuplotScript, LeavesOutWhatIsInfinite) {
   EXPECT_THAT(script, HasSubstr("40 100 "));
 }
 
+ComparisonGroup finals(const std::vector<std::optional<double>>& values) {
+  ComparisonGroup group{.label = "moto", .runs = std::vector<ComparedRun>(values.size()), .curve = {}};
+  for (std::size_t i = 0; i < values.size(); ++i) group.runs[i].final_return = values[i];
+  return group;
+}
+
+TEST(PerformanceProfile, IsTheShareOfSeedsThatReachEachThreshold) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  const Comparison c{
+      .task = "reach", .groups = {finals({-3.0, -1.0, std::nullopt, -infinity}), finals({-2.0})}, .notes = {}};
+  const std::vector<double> thresholds = final_returns(c);
+  EXPECT_EQ(thresholds, (std::vector<double>{-3, -2, -1}));
+  std::vector<double> shares;
+  for (const ProfilePoint& p : performance_profile(c.groups[0], thresholds)) {
+    shares.push_back(p.share.value);
+    EXPECT_LE(p.share.interval.low, p.share.value);
+    EXPECT_GE(p.share.interval.high, p.share.value);
+  }
+  EXPECT_EQ(shares, (std::vector<double>{0.5, 0.25, 0.25}));
+}
+
+TEST(ComparisonJson, HasEveryNumberAndNoneThatIsNotFiniteAsText) {
+  Comparison c = comparison({-300, -20.25});
+  c.task = "a <b>";
+  c.groups[0].curve[0].seconds = std::numeric_limits<double>::quiet_NaN();
+  c.groups[0].runs = finals({-3.0, -std::numeric_limits<double>::infinity(), std::nullopt}).runs;
+  c.groups[0].runs[0].final_success = 1.0;
+  c.groups[0].runs[1].final_success = 0.5;
+  c.notes = {"left \"out\""};
+  const std::string json = comparison_json(c);
+  for (const char* part : {"{\"task\":\"a \\u003cb>\",\"notes\":[\"left \\\"out\\\"\"],\"groups\":[{\"label\":\"moto\"",
+                           "\"iteration\":[0,1],\"rollouts\":[20,40],\"seconds\":[null,1],\"median\":[-300,-20.25],"
+                           "\"median_low\":[-301,-21.25],\"median_high\":[-299,-19.25]",
+                           "\"quartile_low\":[-300.5,-20.75]", "\"final\":{\"runs\":2,\"median\":{\"value\":-1e999,",
+                           "\"success\":{\"value\":0.75,\"low\":0.5,\"high\":1},\"solved\":1}",
+                           "\"final_return\":-1e999,\"final_success\":0.5"})
+    EXPECT_THAT(json, HasSubstr(part));
+  EXPECT_THAT(json, Not(HasSubstr("nan")));
+  EXPECT_THAT(json, Not(HasSubstr("inf")));
+}
+
 }  // namespace
 }  // namespace kedge

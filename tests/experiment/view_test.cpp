@@ -23,13 +23,13 @@ using testing::Not;
 constexpr const char* kPage =
     "<style>p{}</style><script id=\"x\" type=\"application/json\">1</script><script type=\"module\">1</script>";
 
-std::string ask(const View& view, const std::string& path, const std::string& query = "") {
+std::string ask(View& view, const std::string& path, const std::string& query = "") {
   const auto response = view.answer({path, query}, false);
   if (!response) return "held";
   return response->status == 200 ? *response->body : std::to_string(response->status);
 }
 
-std::string version(const View& view) {
+std::string version(View& view) {
   std::smatch match;
   const std::string text = ask(view, "/api/runs");
   return std::regex_search(text, match, std::regex("\"version\":([0-9]+)")) ? match[1].str() : "none";
@@ -75,7 +75,7 @@ TEST(RunView, LeavesOutRowsOfAnIterationThatIsNotCompleted) {
   train(folder / "run", 2);
   const std::string metrics = bytes_of(folder / "run" / "metrics.csv");
   write_bytes(folder / "run" / "metrics.csv", metrics + "2,60,1,1,1\n3,8");
-  const View view({folder / "run"}, kPage);
+  View view({folder / "run"}, kPage);
   EXPECT_THAT(ask(view, "/api/runs/0/rows", "from=0"), HasSubstr("\"total\":2,"));
 }
 
@@ -144,7 +144,7 @@ TEST(View, RefusesWhatIsNotARun) {
 TEST(View, AnswersNoPathButItsOwn) {
   const Folder folder;
   train(folder / "run", 1);
-  const View view({folder / "run"}, kPage);
+  View view({folder / "run"}, kPage);
   for (const std::string path : {"",
                                  "//",
                                  "/index.html",
@@ -179,10 +179,34 @@ TEST(View, AnswersNoPathButItsOwn) {
   EXPECT_EQ(ask(view, "/api/runs/0/steps", "x"), "404");
 }
 
+TEST(View, MakesTheReplayOfAPolicyOnce) {
+  const Folder folder;
+  train(folder / "run", 1);
+  int made = 0;
+  View view({folder / "run"}, kPage, [&](const fs::path& directory) {
+    if (++made == 3) throw InputError("no policy");
+    return fmt::format("{}: {}", directory.filename().string(), made);
+  });
+  EXPECT_THAT(ask(view, "/api/runs"), HasSubstr("\"replays\":true,"));
+  EXPECT_EQ(ask(view, "/runs/0/replay"), "run: 1");
+  EXPECT_EQ(ask(view, "/runs/0/replay"), "run: 1");
+  fs::last_write_time(folder / "run" / "policy.h5", fs::file_time_type::clock::now() - std::chrono::hours(1));
+  EXPECT_EQ(ask(view, "/runs/0/replay"), "run: 2");
+  for (const std::string path : {"/runs/1/replay", "/runs/0/", "/runs/0/rows", "/runs/0/replay/", "/api/runs/0/replay"})
+    EXPECT_EQ(ask(view, path), "404") << path;
+  EXPECT_EQ(ask(view, "/runs/0/replay", "x"), "404");
+  fs::remove(folder / "run" / "policy.h5");
+  const auto refused = view.answer({"/runs/0/replay", ""}, false);
+  EXPECT_EQ(refused->status, 404);
+  EXPECT_EQ(*refused->body, "no policy");
+  View without({folder / "run"}, kPage);
+  EXPECT_EQ(ask(without, "/runs/0/replay"), "404");
+}
+
 TEST(View, LetsThePageRunItsOwnProgramOnly) {
   const Folder folder;
   train(folder / "run", 1);
-  const View view({folder / "run"}, kPage), again({folder / "run"}, kPage);
+  View view({folder / "run"}, kPage), again({folder / "run"}, kPage);
   const auto response = view.answer({"/", ""}, false);
   ASSERT_TRUE(response);
   EXPECT_EQ(response->type, "text/html");

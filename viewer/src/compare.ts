@@ -119,7 +119,7 @@ const groupBoxes = groups.map((group, i) => {
 
 const curvesPanel = panel('Learning curves', statisticBox, spreadBox, axisBox, make('label', { class: 'small' }, singleBox, 'single runs'));
 curvesPanel.append(make('div', { class: 'groups' }, ...groupBoxes));
-const curves = new Plot(curvesPanel, { title: '', x: [], lines: [], height: 380, yScale: 'asinh' });
+const curves = new Plot(curvesPanel, { title: '', x: [], lines: [], height: 380, yScale: 'asinh', terse: true });
 curvesPanel.append(
   make('p', { class: 'small muted' }, 'Mean return of an iteration’s rollouts, for the iterations that every run of a group has completed. The axis is logarithmic on both sides of zero.'),
 );
@@ -243,8 +243,9 @@ settingsPanel.append(
 
 /** First, last and four between, as the program prints them. */
 function somePoints(length: number): number[] {
+  if (length === 0) return [];
   const last = length - 1;
-  return [...new Set(Array.from({ length: 6 }, (_, k) => Math.round((last * k) / 5)))].filter((k) => k >= 0);
+  return [...new Set(Array.from({ length: 6 }, (_, k) => Math.round((last * k) / 5)))];
 }
 const pointsPanel = make('section', { class: 'panel' });
 pointsPanel.append(

@@ -61,6 +61,7 @@ const runs: Run[] = [];
 let chosen = 0;
 let version: number | null = null;
 let connected = true;
+let replays = false; // the server makes replays
 
 async function get<T>(path: string): Promise<T> {
   const response = await fetch(path);
@@ -102,7 +103,7 @@ async function readSteps(i: number): Promise<void> {
 }
 
 async function readAll(): Promise<void> {
-  const answer = await get<{ version: number; runs: Summary[] }>(version === null ? '/api/runs' : `/api/runs?since=${version}`);
+  const answer = await get<{ version: number; replays: boolean; runs: Summary[] }>(version === null ? '/api/runs' : `/api/runs?since=${version}`);
   const names = shortNames(answer.runs.map((s) => s.directory));
   answer.runs.forEach((summary, i) => {
     const run = runs[i];
@@ -119,6 +120,7 @@ async function readAll(): Promise<void> {
   for (let i = 0; i < runs.length; ++i) await readRows(i);
   await readSteps(chosen);
   version = answer.version;
+  replays = answer.replays;
 }
 
 const sleep = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
@@ -188,7 +190,7 @@ function common(name: string): number[] {
 const page = document.getElementById('page')!;
 const side = make('div', { class: 'side' });
 const wide = make('div');
-const connection = make('span', { class: 'small muted', role: 'status' });
+const connection = make('span', { class: 'small muted', role: 'status' }, 'reading …');
 const list = make('ul', { class: 'runs', 'aria-label': 'Runs' });
 
 function panel(title: string, ...controls: HTMLElement[]): HTMLElement {
@@ -221,8 +223,8 @@ const curvesPanel = panel('Learning curves', statisticBox, axisBox);
 const curveBox = make('div', { class: 'wide' });
 const curveGrid = make('div', { class: 'plots' });
 curvesPanel.append(curveBox, curveGrid);
-const blank = (title: string, more: Partial<PlotOptions> = {}): PlotOptions => ({ title, x: [], lines: [], sync: 'curves', height: 150, ...more });
-const curve = new Plot(curveBox, blank('Return', { height: 300 }));
+const blank = (title: string, more: Partial<PlotOptions> = {}): PlotOptions => ({ title, x: [], lines: [], sync: 'curves', height: 150, terse: true, ...more });
+const curve = new Plot(curveBox, blank('Return', { height: 300, terse: false }));
 const success = new Plot(curveGrid, blank('Success rate', { yRange: [-0.02, 1.02] }));
 const improvement = new Plot(curveGrid, blank('Change of the return: predicted, realised (dashed)', { yScale: 'asinh' }));
 
@@ -240,10 +242,11 @@ const omegaPlot = new Plot(trustGrid, blank('Multiplier ω of the entropy bound,
 // The last update by time step.
 const stepsTitle = make('span', { class: 'small muted' });
 const stepsPanel = panel('Last update, by time step', stepsTitle);
+const replayLink = make('a', { target: '_blank', rel: 'noopener', class: 'push' }, 'watch the newest policy');
 const stepsGrid = make('div', { class: 'plots' });
 const stepsMissing = make('p', { class: 'small muted' });
 stepsPanel.append(stepsMissing, stepsGrid);
-const step = (title: string, more: Partial<PlotOptions> = {}): Plot => new Plot(stepsGrid, blank(title, { sync: 'steps', height: 120, xLabel: 'time step', ...more }));
+const step = (title: string, more: Partial<PlotOptions> = {}): Plot => new Plot(stepsGrid, blank(title, { sync: 'steps', height: 120, terse: false, xLabel: 'time step', ...more }));
 const stepKl = step('KL, nats; level: bound');
 const stepEntropy = step('Entropy, nats; its bound (dashed)');
 const stepEta = step('Multiplier η', { yScale: 'log' });
@@ -254,7 +257,7 @@ const stepR2 = step('R²');
 // Times.
 const timesTitle = make('span', { class: 'small muted' });
 const timesPanel = panel('Time of an iteration, by phase', timesTitle);
-const times = new Plot(timesPanel, blank('Seconds, stacked', { sync: undefined, height: 180, xLabel: 'iteration', xTicks: (x) => (Number.isInteger(x) ? String(x) : '') }));
+const times = new Plot(timesPanel, blank('Seconds, stacked', { sync: undefined, terse: false, height: 180, xLabel: 'iteration', xTicks: (x) => (Number.isInteger(x) ? String(x) : '') }));
 
 // Any number.
 let free = '';
@@ -274,6 +277,7 @@ warningsPanel.append(warningsBox);
 const numbersPanel = make('section', { class: 'panel late' });
 const factsPanel = make('section', { class: 'panel late' });
 const runsPanel = panel('Runs');
+runsPanel.querySelector('.bar')!.append(replayLink);
 runsPanel.append(list);
 side.append(runsPanel, warningsPanel, numbersPanel, factsPanel);
 wide.append(curvesPanel, trustPanel, stepsPanel, timesPanel, freePanel);
@@ -387,6 +391,8 @@ function showFacts(): void {
   const run = runs[chosen];
   if (!run) return;
   const row = run.metrics.rows[run.metrics.rows.length - 1];
+  replayLink.hidden = !replays || run.summary.iterations === 0;
+  replayLink.href = `/runs/${chosen}/replay`;
   const title = row ? `All numbers of iteration ${row[0]}` : 'All numbers';
   fold(numbersPanel, title, pairs(row ? run.metrics.columns.map((name, i) => [name, short(row[i]), row[i] ?? undefined]) : []));
   const s = run.summary;
@@ -497,6 +503,7 @@ function showFree(): void {
 
 function show(): void {
   const training = runs.filter((run) => run.summary.state === 'training').length;
+  body.hidden = runs.length === 0;
   connection.className = connected ? 'small muted' : 'small lost';
   connection.textContent = connected
     ? `${count(runs.length, 'run')}${training ? `, ${training} training` : ''}`
@@ -566,10 +573,11 @@ document.addEventListener('keydown', (event) => {
   action();
 });
 
+const body = make('div', { class: 'live', hidden: true }, side, wide);
 const helpButton = make('button', { title: 'Keys (?)', 'aria-label': 'Keys', onclick: () => help.showModal() }, '?');
 page.append(
   make('div', { class: 'bar top' }, make('h1', {}, 'kedge view'), connection, make('span', { class: 'bar push' }, helpButton, themeButton())),
-  make('div', { class: 'live' }, side, wide),
+  body,
   help,
 );
 void follow();

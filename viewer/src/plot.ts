@@ -33,6 +33,7 @@ export interface PlotOptions {
   yLabel?: string;
   yScale?: 'linear' | 'log' | 'asinh'; // asinh: logarithmic on both sides of 0
   xScale?: 'linear' | 'log';
+  terse?: boolean; // the legend has values only, where the reader points: another one names the lines
   xTicks?: (x: number) => string; // what the axis says at x
   yRange?: [number | null, number | null]; // fixed ends; null: by the data
   height?: number;
@@ -51,11 +52,20 @@ function decades(min: number, max: number): number[] {
     for (let e = Math.ceil(first / each) * each; e <= last; e += each) for (const s of steps) ticks.push(s * 10 ** e);
     return ticks.filter((v) => v >= low && v <= high);
   };
-  const smallest = (end: number): number => Math.max(1, Math.abs(end) / 1e12);
+  const smallest = (end: number): number => Math.max(1, Math.abs(end) / 1e6);
   if (min > 0) return side(min, max);
   if (max < 0) return side(-max, -min).map((v) => -v).reverse();
   const low = min < -1 ? side(smallest(min), -min).map((v) => -v).reverse() : [];
   return [...low, 0, ...(max > 1 ? side(smallest(max), max) : [])];
+}
+
+/** A number of a logarithmic axis: large powers of ten as such. */
+function powerText(value: number): string {
+  if (value === 0) return '0';
+  const exponent = Math.round(Math.log10(Math.abs(value)));
+  if (Math.abs(exponent) < 4 || Math.abs(Math.abs(value) / 10 ** exponent - 1) > 1e-9) return short(value);
+  const digits = [...String(exponent)].map((c) => (c === '-' ? '⁻' : '⁰¹²³⁴⁵⁶⁷⁸⁹'[Number(c)]));
+  return `${value < 0 ? '−' : ''}10${digits.join('')}`;
 }
 
 const gap = (value: number | null): number | null => (value === null || Number.isNaN(value) ? null : value);
@@ -138,7 +148,9 @@ export class Plot {
   private showValues(index: number | null): void {
     this.named().forEach((line, i) => {
       const cell = this.values[i];
-      if (cell) cell.textContent = index === null ? '' : short(gap(line.y[index] ?? null));
+      if (!cell) return;
+      cell.textContent = index === null ? '' : short(gap(line.y[index] ?? null));
+      cell.parentElement!.hidden = this.options.terse === true && index === null;
     });
   }
 
@@ -152,10 +164,16 @@ export class Plot {
   }
 
   private drawLegend(): void {
-    const { title, bands = [] } = this.options;
+    const { title, bands = [], terse = false } = this.options;
     this.values = this.named().map(() => make('b'));
     const key = (name: string, label: string, kind: string, value?: HTMLElement) =>
-      make('span', { class: 'key' }, make('span', { class: `swatch ${kind}`, style: `background: var(${name})` }), label, value);
+      make(
+        'span',
+        { class: 'key', title: label, hidden: terse },
+        make('span', { class: `swatch ${kind}`, style: `background: var(${name})` }),
+        !terse && label,
+        value,
+      );
     this.legend.replaceChildren(
       make('span', { class: 'title' }, title),
       ...this.named().map((line, i) => key(line.colour, line.label, '', this.values[i])),
@@ -253,7 +271,7 @@ export class Plot {
             ...axis(this.options.yLabel),
             size: 52,
             ...(yScale === 'linear' ? {} : { splits: (_: uPlot, __: number, min: number, max: number) => decades(min, max), filter: (_: uPlot, ticks: number[]) => ticks }),
-            values: (_, ticks) => ticks.map((v) => (v === null ? '' : short(v))),
+            values: (_, ticks) => ticks.map((v) => (v === null ? '' : yScale === 'linear' ? short(v) : powerText(v))),
           },
         ],
         series,

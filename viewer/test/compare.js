@@ -1,0 +1,53 @@
+// kedge compare --html in a browser, from disk: node compare.js KEDGE
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { launch, open } from './browser.js';
+import { folder, kedge, train } from './program.js';
+
+for (const seed of [1, 2, 3]) {
+  train(`with-${seed}`, seed, 6);
+  train(`without-${seed}`, seed, 6, '--set', 'entropy_constraint=false');
+}
+const directories = [1, 2, 3].flatMap((seed) => [`with-${seed}`, `without-${seed}`]);
+const printed = kedge('compare', ...directories, '--html', 'page.html', '--csv', 'curves.csv', '--threads', '1');
+const file = join(folder, 'page.html');
+const browser = await launch({ webgl: false });
+
+test('has the numbers of the program', async () => {
+  const { page, errors, requests, close } = await open(browser, file);
+  const comparison = JSON.parse(await page.locator('#comparison').evaluate((e) => e.textContent));
+  const [head, ...lines] = readFileSync(join(folder, 'curves.csv'), 'utf8').trim().split('\n').map((line) => line.split(','));
+  assert.equal(lines.length, 12);
+  for (const line of lines) {
+    const row = Object.fromEntries(head.map((name, k) => [name, line[k]]));
+    const group = comparison.groups.find((g) => g.label === row.group);
+    const k = group.curve.iteration.indexOf(Number(row.iteration));
+    for (const name of head.slice(4)) assert.equal(group.curve[name][k], Number(row[name]), name);
+  }
+  const final = comparison.groups[0].final;
+  assert.match(printed, new RegExp(`return median ${Number(final.median.value.toPrecision(4))}\\D`));
+  const cells = await page.locator('section[aria-label^="Final policies"] tbody tr').first().locator('td').allTextContents();
+  assert.equal(cells[1], '3');
+  assert.ok(cells[2].startsWith(String(Number(final.iqm.value.toPrecision(4)))) || cells[2].includes('e'), cells[2]);
+  const settings = await page.locator('section[aria-label="Settings that differ"] tbody').first().locator('tr').allTextContents();
+  assert.deepEqual(settings, ['algorithmmotomoto', 'entropy_constrainttruefalse']);
+  assert.deepEqual([errors, requests], [[], []]);
+  await close();
+});
+
+test('works with other choices, in the dark, and on a telephone', async () => {
+  const { page, errors, requests, close } = await open(browser, file, { width: 390, height: 844, dark: true, touch: true });
+  for (const [label, value] of [['over seeds', 'iqm'], ['band', 'quartiles'], ['over', 'iteration']])
+    await page.getByLabel(label, { exact: true }).selectOption(value);
+  await page.getByLabel('single runs').check();
+  await page.locator('.groups input').first().uncheck();
+  await page.getByText('Curves in numbers').tap();
+  assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), 'dark');
+  const width = await page.evaluate(() => document.documentElement.scrollWidth);
+  assert.ok(width <= 390, `the page is ${width} wide`);
+  assert.deepEqual([errors, requests], [[], []]);
+  await close();
+  await browser.close();
+});

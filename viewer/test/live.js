@@ -1,0 +1,113 @@
+// kedge view in a browser: node live.js KEDGE
+import assert from 'node:assert/strict';
+import http from 'node:http';
+import { test } from 'node:test';
+import { launch } from './browser.js';
+import { csv, kedge, start, train } from './program.js';
+
+train('a', 1, 8);
+train('b', 2, 5);
+const { child, line: address } = await start('view', 'a', 'b');
+const browser = await launch({ webgl: false });
+
+async function open({ width = 1280, height = 900, dark = false } = {}) {
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme: dark ? 'dark' : 'light' });
+  const page = await context.newPage();
+  const errors = [];
+  page.on('pageerror', (error) => errors.push(String(error)));
+  page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
+  page.on('request', (request) => request.url().startsWith(address) || request.url().startsWith('data:') || errors.push(`asked for ${request.url()}`));
+  await page.goto(address);
+  await rows(page, 13);
+  return { page, errors, close: () => context.close() };
+}
+/** Waits until so many rows have been read, of all runs together. */
+const rows = (page, count) => page.waitForFunction((n) => document.querySelector('[role=status]')?.dataset.iterations === String(n), count, { timeout: 20000 });
+const read = (page, run) => page.evaluate((i) => globalThis.kedge.runs[i], run);
+
+test('shows the numbers of the files', async () => {
+  const { page, errors, close } = await open();
+  for (const [i, name] of ['a', 'b'].entries()) {
+    const run = await read(page, i);
+    const metrics = csv(`${name}/metrics.csv`);
+    assert.deepEqual(run.metrics, metrics);
+    assert.deepEqual(run.timings, csv(`${name}/timings.csv`));
+    assert.equal(run.summary.state, 'finished');
+    assert.equal(run.summary.options.rollouts, 6);
+  }
+  assert.deepEqual((({ columns, rows }) => ({ columns, rows }))((await read(page, 0)).steps), csv('a/steps.csv'));
+
+  await page.getByText('All numbers of iteration 7').click();
+  const { columns, rows: values } = csv('a/metrics.csv');
+  for (const [k, name] of columns.entries())
+    if (values.at(-1)[k] !== null) assert.equal(Number(await page.locator(`[data-name="${name}"]`).first().getAttribute('data-value')), values.at(-1)[k]);
+
+  // What the reader points at is read from the curve.
+  const over = page.locator('.wide .u-over').first();
+  const box = await over.boundingBox();
+  await page.mouse.move(box.x + box.width - 1, box.y + 20);
+  const shown = await page.locator('.wide .key b').first().textContent();
+  const median = values.at(-1)[columns.indexOf('return_median')];
+  assert.ok(Math.abs(Number(shown.replace('−', '-')) - median) <= 0.005 * Math.abs(median), `${shown} is not ${median}`);
+  assert.deepEqual(errors, []);
+  await close();
+});
+
+test('works by keyboard, in the dark, and on a telephone', async () => {
+  const { page, errors, close } = await open({ width: 390, height: 844, dark: true });
+  const theme = () => page.evaluate(() => document.documentElement.dataset.theme);
+  assert.equal(await theme(), 'dark');
+  await page.keyboard.press('d');
+  assert.equal(await theme(), 'light');
+  await page.keyboard.press('j');
+  assert.equal(await page.locator('.run[data-chosen=true] .name').textContent(), 'b');
+  await page.keyboard.press(' ');
+  assert.equal(await page.locator('.run input').nth(1).isChecked(), false);
+  await page.keyboard.press('x');
+  assert.equal(await page.locator('select').nth(1).inputValue(), 'iterations');
+  await page.keyboard.press('?');
+  assert.ok(await page.locator('dialog').isVisible());
+  const width = await page.evaluate(() => document.documentElement.scrollWidth);
+  assert.ok(width <= 390, `the page is ${width} wide`);
+  assert.deepEqual(errors, []);
+  await close();
+});
+
+test('lets no other origin read, and runs no other program', async () => {
+  const other = http.createServer((_, response) => response.setHeader('Content-Type', 'text/html').end('<p>other</p>')).listen(0, '127.0.0.1');
+  const page = await browser.newPage();
+  await page.goto(`http://127.0.0.1:${other.address().port}/`);
+  const result = await page.evaluate(async (url) => {
+    const outcomes = [];
+    for (const mode of ['cors', 'no-cors']) outcomes.push(await fetch(url, { mode }).then(() => 'answered', () => 'refused'));
+    return outcomes;
+  }, `${address}api/runs`);
+  assert.deepEqual(result, ['refused', 'refused']);
+  await page.close();
+  other.close();
+
+  const { page: live, close } = await open();
+  const ran = await live.evaluate(() => {
+    const script = document.createElement('script');
+    script.textContent = 'globalThis.foreign = true';
+    document.body.append(script);
+    return 'foreign' in globalThis;
+  });
+  assert.equal(ran, false);
+  await close();
+});
+
+test('streams new iterations, and says when the server has ended', async () => {
+  const { page, errors, close } = await open();
+  kedge('resume', 'a', '--iterations', '12', '--quiet', '--threads', '1');
+  await rows(page, 17);
+  assert.deepEqual((await read(page, 0)).metrics, csv('a/metrics.csv'));
+  assert.deepEqual(errors, []);
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  child.kill('SIGINT');
+  assert.equal(await ended, 0);
+  await page.waitForFunction(() => document.querySelector('[role=status]').textContent.includes('has ended'), null, { timeout: 10000 });
+  assert.equal((await read(page, 0)).metrics.rows.length, 12);
+  await close();
+  await browser.close();
+});

@@ -1,0 +1,48 @@
+// Runs kedge, in a folder of its own that is removed at the end.
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+export const program = process.argv[2];
+export const folder = mkdtempSync(join(tmpdir(), 'kedge-pages-'));
+const running = [];
+
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** Runs to the end. Throws if that is not a good one. */
+export function kedge(...words) {
+  const { status, stdout, stderr } = spawnSync(program, words, { cwd: folder, encoding: 'utf8' });
+  if (status !== 0) throw new Error(`kedge ${words.join(' ')}: ${status} ${stderr}`);
+  return stdout;
+}
+
+/** A training of a moment. */
+export const train = (out, seed, iterations, ...more) =>
+  kedge('train', 'double_link', '--quiet', '--threads', '1', '--seed', String(seed), '--iterations', String(iterations), '--set',
+    'task.horizon=30', '--set', 'rollouts=6', '--out', out, ...more);
+
+/** Starts a process; resolves with it and the first line that it prints. */
+export function start(...words) {
+  const child = spawn(program, words, { cwd: folder });
+  running.push(child);
+  return new Promise((resolve, reject) => {
+    let text = '';
+    child.stdout.on('data', (data) => {
+      text += data;
+      if (text.includes('\n')) resolve({ child, line: text.split('\n')[0] });
+    });
+    child.on('error', reject);
+    child.on('exit', (code) => reject(new Error(`kedge ${words.join(' ')} ended with ${code}`)));
+  });
+}
+
+/** A CSV file of numbers: {columns, rows}. */
+export function csv(file) {
+  const [head, ...lines] = readFileSync(join(folder, file), 'utf8').trim().split('\n');
+  const numbers = (line) => line.split(',').map((word) => (word === 'nan' ? null : word.endsWith('inf') ? (word[0] === '-' ? -Infinity : Infinity) : Number(word)));
+  return { columns: head.split(','), rows: lines.map(numbers) };
+}

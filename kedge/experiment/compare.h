@@ -54,8 +54,8 @@ struct ComparisonGroup {
   std::string panel = "";         ///< of a figure, where the curve is drawn; empty: there is one panel
   /// Return of the trajectory that learning started from, median over seeds; nullopt where there is none.
   std::optional<double> reference = std::nullopt;
-  std::string algorithm = {};     ///< what the runs have in common
-  Options options = {};           ///< of the first run; of all of them but for `iterations`
+  std::string algorithm = {};  ///< what the runs have in common
+  Options options = {};        ///< of the first run; of all of them but for `iterations`
 };
 
 struct Comparison {

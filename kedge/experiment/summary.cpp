@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "kedge/core/random.h"
@@ -21,6 +22,7 @@ double sorted_quantile(const std::vector<double>& v, double p) {
   const auto below = static_cast<std::size_t>(position);
   const std::size_t above = std::min(below + 1, v.size() - 1);
   const double part = position - static_cast<double>(below);
+  if (v[below] == -std::numeric_limits<double>::infinity()) return v[below];  // not -inf + inf
   return part == 0.0 || v[below] == v[above] ? v[below] : v[below] + part * (v[above] - v[below]);
 }
 

@@ -188,10 +188,10 @@ TEST_F(HttpServerTest, ServesOthersWhileHundredsStall) {
     if (i % 4 == 2) clients.back().send(request_text(port(), "/size/4000000"));  // does not read
     if (i % 4 == 3) clients.back().send(request_text(port(), "/wait"));          // waits for news that do not come
   }
-  for (int i = 0; i < 20; ++i) EXPECT_LT(seconds_of_a_request(), 1.0);
+  for (int i = 0; i < 20; ++i) EXPECT_LT(seconds_of_a_request(), 4.0) << "no stalled client is waited for: that is 5 s";
   const int before = ticks_;
-  std::this_thread::sleep_for(200ms);
-  EXPECT_GT(ticks_ - before, 2) << "the files are looked at as before";
+  for (int i = 0; i < 100 && ticks_ < before + 3; ++i) std::this_thread::sleep_for(20ms);
+  EXPECT_GE(ticks_, before + 3) << "the files are looked at as before";
 }
 
 TEST_F(HttpServerTest, MakesRoomForNewClientsWhenAllPlacesAreTaken) {
@@ -200,7 +200,7 @@ TEST_F(HttpServerTest, MakesRoomForNewClientsWhenAllPlacesAreTaken) {
     clients.emplace_back(port());
     clients.back().send("GET /");
     if (i % 100 == 99) {
-      EXPECT_LT(seconds_of_a_request(), 2.0);
+      EXPECT_LT(seconds_of_a_request(), 4.0);
     }
   }
 }

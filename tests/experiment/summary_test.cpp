@@ -34,6 +34,7 @@ TEST(Quantile, OfInfiniteValuesIsNeverUndefinedAtAnOrderStatistic) {
   EXPECT_EQ(median(std::vector<double>{worst, -3, -1}), -3);
   EXPECT_EQ(median(std::vector<double>{worst, worst, -1}), worst);
   EXPECT_EQ(median(std::vector<double>{worst, worst, worst, worst}), worst);
+  EXPECT_EQ(median(std::vector<double>{worst, -3}), worst) << "between them too";
 }
 
 TEST(StandardDeviation, HasDivisorNMinusOne) {

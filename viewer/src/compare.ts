@@ -263,7 +263,7 @@ pointsPanel.append(
             low: g.curve[`${name}_low`]![k] ?? NaN,
             high: g.curve[`${name}_high`]![k] ?? NaN,
           });
-          return [n(String(g.curve.iteration![k])), n(String(g.curve.rollouts![k])), n(interval(e('median'))), n(interval(e('iqm'))), n(interval(e('mean')))];
+          return [n(String(g.curve.iteration![k]! + 1)), n(String(g.curve.rollouts![k])), n(interval(e('median'))), n(interval(e('iqm'))), n(interval(e('mean')))];
         }),
       ),
     ]),

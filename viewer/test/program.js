@@ -2,9 +2,9 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 
-export const program = process.argv[2];
+export const program = resolve(process.argv[2]);
 export const folder = mkdtempSync(join(tmpdir(), 'kedge-pages-'));
 const running = [];
 

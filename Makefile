@@ -27,11 +27,13 @@ build: ## build the library and the program, optimised for this machine
 	$(call say,building in $(BUILD))
 	@cmake --build $(BUILD) --parallel $(JOBS)
 
-demo: build ## train the double-link swing-up with MOTO; ends with what it reached and where the run is
+demo: build ## train the double-link swing-up with MOTO; ends with a page that shows it
 	$(call say,$(BUILD)/kedge train double_link --out $(RUN))
 	@mkdir -p runs
 	@$(BUILD)/kedge train double_link --out $(RUN)
-	$(call say,the run is in $(RUN))
+	$(call say,$(BUILD)/kedge replay $(RUN) -o $(RUN)/replay.html --play)
+	@$(BUILD)/kedge replay $(RUN) -o $(RUN)/replay.html --play || \
+	  echo 'the run is in $(RUN); the page that shows it needs Node.js (scripts/setup.sh pages)'
 
 test: ## build and run every test
 	@scripts/setup.sh build pages test

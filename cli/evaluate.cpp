@@ -7,7 +7,7 @@
 
 #include "kedge/core/errors.h"
 #include "kedge/experiment/policy_file.h"
-#include "kedge/experiment/tasks.h"
+#include "kedge/experiment/subject.h"
 #include "kedge/experiment/trajectory_file.h"
 #include "print.h"
 #include "verbs.h"
@@ -16,27 +16,11 @@ namespace kedge::cli {
 
 namespace {
 
-namespace fs = std::filesystem;
-
 struct Arguments {
   std::string what, task, rollouts = "100", seed = "1", threads, trajectories;
   std::vector<std::string> set;
   bool deterministic = false, json = false;
 };
-
-TaskFile task_of(const Arguments& a, const fs::path& run_directory) {
-  std::vector<Override> overrides;
-  for (const std::string& text : a.set) {
-    const Assignment set = parse_assignment(text);
-    overrides.emplace_back(set.key.starts_with("task.") ? set.key.substr(5) : set.key, set.value);
-  }
-  if (!a.task.empty()) return open_task(find_task(a.task), overrides);
-  if (!fs::exists(run_directory / "run.toml"))
-    throw InputError(fmt::format("{}: lies in no run directory; name its task with --task", a.what));
-  TaskFile task = load_run_task(run_directory, read_run_file(run_directory));
-  // The policy is tried on a changed task: another torque limit, another start.
-  return overrides.empty() ? std::move(task) : open_task(run_directory / "task" / "task.toml", overrides);
-}
 
 int evaluate_and_print(const Arguments& a) {
   const int rollouts = static_cast<int>(whole_number("--rollouts", a.rollouts, 1, std::numeric_limits<int>::max()));
@@ -44,13 +28,9 @@ int evaluate_and_print(const Arguments& a) {
   run.seed = static_cast<std::uint64_t>(whole_number("--seed", a.seed, 0));
   run.threads = thread_count(a.threads);
 
-  const fs::path what = a.what;
-  if (!fs::exists(what)) throw InputError(fmt::format("{}: there is no such run or policy", a.what));
-  const bool is_run = fs::is_directory(what);
-  if (is_run && !fs::exists(what / "run.toml"))
-    throw InputError(fmt::format("{}: is not a run directory: it has no run.toml", a.what));
-  const TaskFile task = task_of(a, is_run ? what : what.parent_path());
-  const PolicyFile file = load_policy(is_run ? what / "policy.h5" : what);
+  const Subject subject = find_subject(a.what, a.task, a.set);
+  const TaskFile& task = subject.task;
+  const PolicyFile file = load_policy(subject.policy_file);
 
   const auto result =
       evaluate(task.task, as_policy(file.policy), {.rollouts = rollouts, .deterministic = a.deterministic}, run);

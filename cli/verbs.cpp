@@ -34,6 +34,12 @@ const std::vector<Verb>& verbs() {
        "\nExamples:\n  kedge demonstrate walker -o walk.h5\n"
        "  kedge demonstrate walker --set task.demonstration.gait=high_step -o high.h5\n",
        add_demonstrate},
+      {"replay", "shows how learned policies move the robot: a page for the browser, a film strip, a video",
+       "\nPictures and videos show the first rollout of the last policy that is chosen. None of it needs a display.\n"
+       "\nExamples:\n  kedge replay runs/double_link-moto-s1 -o page.html\n"
+       "  kedge replay runs/double_link-moto-s1 -o page.html --iterations first,best,last --play\n"
+       "  kedge replay runs/double_link-moto-s1 --deterministic --png strip.png --mp4 swing-up.mp4\n",
+       add_replay},
       {"compare", "shows learning curves and statistics over runs; runs that differ only in their seed form a group",
        "\nExamples:\n  kedge compare runs/*\n  kedge compare runs/* --csv curves.csv --svg curves.svg\n"
        "  kedge compare runs/* --html comparison.html\n",

@@ -11,6 +11,8 @@ find_dependency(NLopt)                         # NLopt::nlopt
 find_dependency(MuJoCo 2.2.2)                 # FindMuJoCo.cmake: mujoco::mujoco
 enable_language(C)                            # CMake's search for HDF5 compiles C
 find_dependency(HDF5 COMPONENTS C)            # hdf5::hdf5
+find_dependency(ZLIB)                         # ZLIB::ZLIB
+find_dependency(PNG)                          # PNG::PNG
 find_dependency(Eigen3 NO_MODULE)             # Eigen3::Eigen
 if(Eigen3_VERSION VERSION_LESS 3.4)
   message(FATAL_ERROR "kedge needs Eigen 3.4 or newer, but ${Eigen3_DIR} has ${Eigen3_VERSION}")

@@ -6,9 +6,9 @@ cd "$(dirname "$0")/.."
 groups=(build pages test bench plot docs dev)
 declare -A packages_of=(
   [build]="g++ cmake ninja-build make libeigen3-dev libtbb-dev libhdf5-dev libtomlplusplus-dev libcli11-dev libfmt-dev \
-libnlopt-dev"
+libnlopt-dev libpng-dev zlib1g-dev"
   [pages]="nodejs npm"
-  [test]="libgtest-dev libgmock-dev python3 python3-numpy python3-h5py chromium ffmpeg"
+  [test]="libgtest-dev libgmock-dev python3 python3-numpy python3-h5py chromium-headless-shell ffmpeg"
   [bench]="libbenchmark-dev libopenblas-dev"
   [plot]="gnuplot-nox"
   [docs]="doxygen"
@@ -179,7 +179,7 @@ if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
   exit 0
 fi
 # Ubuntu's Chromium is no package; without it the browser tests are left out.
-grep -qs '^ID=ubuntu' /etc/os-release && packages=($(printf '%s\n' "${packages[@]}" | grep -vx chromium))
+grep -qs '^ID=ubuntu' /etc/os-release && packages=($(printf '%s\n' "${packages[@]}" | grep -vx chromium-headless-shell))
 
 mapfile -t missing < <(missing_of "${packages[@]}")
 mujoco=there

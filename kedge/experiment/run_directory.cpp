@@ -3,14 +3,18 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cmath>
+#include <limits>
 #include <system_error>
 #include <utility>
 
 #include "kedge/core/errors.h"
 #include "kedge/experiment/event_file.h"
+#include "kedge/experiment/hdf5.h"
 #include "kedge/experiment/metrics_file.h"
 
 namespace kedge {
@@ -29,6 +33,8 @@ constexpr const char* updates_file = "updates.h5";
 constexpr const char* policy_file = "policy.h5";
 constexpr const char* checkpoint_file = "checkpoint.h5";
 constexpr const char* task_folder = "task";  ///< copy of the task (tasks.h)
+constexpr const char* policies_folder = "policies";
+constexpr int most_policies = 16;  ///< in it, but for the best
 constexpr const char* lock_file = ".lock";
 /// In the order in which --force deletes them: without run.toml it is no run any more.
 constexpr std::array written_files = {run_toml_file, checkpoint_file, policy_file, updates_file, metrics_file,
@@ -95,6 +101,47 @@ void require_run(const fs::path& path) {
   if (!fs::is_directory(path, error)) throw InputError(fmt::format("{}: is not a directory", path.string()));
   if (!fs::exists(path / run_toml_file, error))
     throw InputError(fmt::format("{}: is not the directory of a run: it has no {}", path.string(), run_toml_file));
+}
+
+fs::path policy_path(const fs::path& run, int iterations) {
+  return run / policies_folder / fmt::format("{:05}.h5", iterations);
+}
+
+/// The number in the name of a file of policies/; -1: it is none.
+int policy_number(const fs::path& file) {
+  const std::string name = file.stem().string();
+  int number = -1;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+  return file.extension() == ".h5" && error == std::errc() && end == name.data() + name.size() ? number : -1;
+}
+
+/// Is policy n kept for its number, once the iterations 0 ... last have been completed?
+bool is_nth(int n, int last) {
+  int stride = 1;
+  while (last / stride >= most_policies) stride *= 2;
+  return n % stride == 0;
+}
+
+/// NaN if the algorithm does not report it.
+double return_mean(std::span<const Metric> metrics) {
+  const auto found =
+      std::find_if(metrics.begin(), metrics.end(), [](const Metric& m) { return m.first == "return_mean"; });
+  return found == metrics.end() ? std::numeric_limits<double>::quiet_NaN() : found->second;
+}
+
+void make_folder(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) throw SystemError(fmt::format("{}: cannot be created: {}", folder.string(), reason(error)));
+}
+
+bool is_whole(const fs::path& file) {
+  try {
+    hdf5::read_sealed(file, hdf5::Trailer::required);
+    return true;
+  } catch (const InputError&) {  // loss of power may have cut it
+    return false;
+  }
 }
 
 /// The same times with fewer digits: microseconds say all.
@@ -169,7 +216,8 @@ RunDirectory RunDirectory::create(const fs::path& path, const std::string& run_t
   const bool was_run = fs::exists(path / run_toml_file);
   for (const char* file : written_files) remove_tree(path / file);
   remove_leftovers(path);
-  if (was_run) remove_tree(path / task_folder);  // else a folder of this name is not ours
+  if (was_run)  // else folders of these names are not ours
+    for (const char* folder : {task_folder, policies_folder}) remove_tree(path / folder);
   write_file(path / run_toml_file, run_toml_text, Durability::power);
   run.run_toml_ = run_toml_text;
   return run;
@@ -201,7 +249,8 @@ void RunDirectory::begin(const RunIdentity& identity, const PolicyInfo& info, co
     updates_->save(Durability::power);
   }
   sync_appended();
-  save_policy(path_ / policy_file, state.policy, info_, Durability::power);
+  policy_ = policy_bytes(state.policy, info_);
+  write_file(path_ / policy_file, policy_, Durability::power);
   save_checkpoint(path_ / checkpoint_file, header_, state, Durability::power);
   synced_ = std::chrono::steady_clock::now();
 }
@@ -215,8 +264,30 @@ Checkpoint RunDirectory::resume(const RunIdentity& identity, const PolicyInfo& i
   if (header_.record_updates) updates_.emplace(path_ / updates_file, iterations);
   open_appended(header_.metrics, iterations);
   // A process that was killed before it wrote the checkpoint may have written the next policy.
-  save_policy(path_ / policy_file, checkpoint.state.policy, info_, Durability::process);
+  policy_ = policy_bytes(checkpoint.state.policy, info_);
+  write_file(path_ / policy_file, policy_, Durability::process);
+  const MetricsTable table = read_metrics(path_ / metrics_file);
+  if (const int mean = table.column("return_mean"); mean >= 0)
+    for (std::size_t i = 0; i < table.rows.size(); ++i) note_return(static_cast<int>(i), table.rows[i][mean]);
+  tidy_policies(iterations);
+  for (const KeptPolicy& kept : kept_policies(path_))
+    if (!is_whole(kept.file)) remove_tree(kept.file);
   return checkpoint;
+}
+
+void RunDirectory::note_return(int iteration, double mean) {
+  if (std::isnan(mean) || (best_ >= 0 && mean <= best_return_)) return;
+  best_ = iteration;
+  best_return_ = mean;
+}
+
+/// Leaves in policies/ what is kept after so many iterations; see kept_policies.
+void RunDirectory::tidy_policies(int iterations) const {
+  if (!fs::exists(path_ / policies_folder)) return;
+  for (const fs::path& file : entries(path_ / policies_folder)) {
+    const int number = policy_number(file);
+    if (number < 0 || number >= iterations || (number != best_ && !is_nth(number, iterations - 1))) remove_tree(file);
+  }
 }
 
 /// Opens the files that grow, cut to what belongs to the completed iterations. Only metrics.csv must be whole: it is
@@ -255,6 +326,11 @@ void RunDirectory::commit(const Iteration& iteration, const TrainingState& state
   header.message.clear();
   header.metrics += row;
 
+  const int best_before = best_;
+  const double best_return_before = best_return_;
+  note_return(iteration.number, return_mean(iteration.metrics));
+  const std::string policy = policy_bytes(state.policy, info_);
+
   const auto before = std::array{metrics_.length(), timings_.length(), events_.length(), warnings_.length()};
   const int updates_before = updates_ ? updates_->iterations() : 0;
   try {
@@ -265,7 +341,11 @@ void RunDirectory::commit(const Iteration& iteration, const TrainingState& state
     write_file(path_ / steps_file, steps_csv(iteration.number, iteration.steps), Durability::process);
     if (durability == Durability::power) sync_appended();
     if (updates_ && record != nullptr) updates_->append(*record, durability);
-    save_policy(path_ / policy_file, state.policy, info_, durability);
+    if (best_ == iteration.number || is_nth(iteration.number, iteration.number)) {
+      make_folder(path_ / policies_folder);
+      write_file(policy_path(path_, iteration.number), policy_, durability);
+    }
+    write_file(path_ / policy_file, policy, durability);
     save_checkpoint(path_ / checkpoint_file, header, state, durability);
   } catch (const SystemError&) {
     // Back to the iteration before: cutting needs no space. Whatever fails here is put right by `resume`.
@@ -277,9 +357,13 @@ void RunDirectory::commit(const Iteration& iteration, const TrainingState& state
     } catch (const SystemError&) {
     }
     if (updates_ && updates_->iterations() > updates_before) updates_->take_back();
+    best_ = best_before;
+    best_return_ = best_return_before;
     throw;
   }
   header_ = std::move(header);
+  policy_ = policy;
+  tidy_policies(iteration.number + 1);
   if (durability == Durability::power) synced_ = now;
 }
 
@@ -294,6 +378,20 @@ void RunDirectory::finish(Stop stop, const std::string& message, const TrainingS
   save_policy(path_ / policy_file, state.policy, info_, Durability::power);
   save_checkpoint(path_ / checkpoint_file, header, state, Durability::power);
   header_ = std::move(header);
+}
+
+// ---- policies
+
+std::vector<KeptPolicy> kept_policies(const fs::path& run) {
+  std::vector<KeptPolicy> kept;
+  const int iterations =
+      fs::exists(run / metrics_file) ? static_cast<int>(read_metrics(run / metrics_file).rows.size()) : 0;
+  if (fs::exists(run / policies_folder))
+    for (const fs::path& file : entries(run / policies_folder))
+      if (const int number = policy_number(file); number >= 0 && number < iterations) kept.push_back({number, file});
+  std::sort(kept.begin(), kept.end(), [](const auto& a, const auto& b) { return a.iterations < b.iterations; });
+  kept.push_back({iterations, run / policy_file});
+  return kept;
 }
 
 // ---- status

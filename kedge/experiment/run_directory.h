@@ -7,6 +7,7 @@
 //   events.out.tfevents.0.kedge the same scalars for TensorBoard
 //   updates.h5                  if updates are recorded
 //   policy.h5                   the last accepted policy
+//   policies/00040.h5           the policy after 40 iterations: every n-th, and the best one so far
 //   checkpoint.h5               written last: what it says is what counts
 //
 // A process that is killed at any instruction leaves a directory that `resume` continues to the same bytes of
@@ -90,6 +91,8 @@ class RunDirectory {
  private:
   RunDirectory(std::filesystem::path path, DirectoryLock lock) : path_(std::move(path)), lock_(std::move(lock)) {}
   void open_appended(const std::string& metrics, int iterations);
+  void note_return(int iteration, double mean);
+  void tidy_policies(int iterations) const;
   void sync_appended();
 
   std::filesystem::path path_;
@@ -97,10 +100,27 @@ class RunDirectory {
   std::string run_toml_;
   PolicyInfo info_;
   CheckpointHeader header_;  ///< of checkpoint.h5 as it is on the disk
+  std::string policy_;       ///< bytes of policy.h5: what the next iteration rolls out
+  int best_ = -1;            ///< iteration with the highest mean return; -1: none yet
+  double best_return_ = 0.0;
   AppendFile metrics_, timings_, warnings_, events_;
   std::optional<UpdatesFile> updates_;
   std::chrono::steady_clock::time_point synced_;  ///< when everything was last on the disk
 };
+
+/// A policy that a run still has.
+struct KeptPolicy {
+  int iterations = 0;  ///< it is the policy after so many iterations
+  std::filesystem::path file;
+};
+
+/// Those in policies/, then the one of policy.h5, by iterations.
+///
+/// After n iterations policies/ holds the policies that made the rollouts of the iterations 0, s, 2 s, ..., with s the smallest
+/// power of two for which there are at most 16; and of the iteration with the highest mean return (the first of
+/// equals). So the folder does not grow with the run, and does not depend on interruptions.
+/// @throws InputError if metrics.csv is damaged  @throws SystemError if the directory cannot be read
+std::vector<KeptPolicy> kept_policies(const std::filesystem::path& run);
 
 /// What a directory holds, read without writing or locking.
 enum class RunState {

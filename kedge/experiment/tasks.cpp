@@ -101,19 +101,27 @@ TaskFile open_task(const fs::path& file, const std::vector<Override>& overrides)
   return load_task(file.string(), overrides, load_demonstration);
 }
 
+std::vector<fs::path> relative_files(const TaskFile& task) {
+  const fs::path common = common_folder(task.files);
+  std::vector<fs::path> relative;
+  for (const std::string& file : task.files) relative.push_back(fs::path(file).lexically_relative(common));
+  return relative;
+}
+
 void copy_task(const TaskFile& task, const fs::path& directory) {
-  const fs::path copy = directory / kCopy, common = common_folder(task.files);
+  const fs::path copy = directory / kCopy;
+  const std::vector<fs::path> relative = relative_files(task);
   on_disk([&] {
     fs::remove_all(copy);
-    for (const std::string& file : task.files) {
-      const fs::path target = copy / kModel / fs::path(file).lexically_relative(common);
+    for (std::size_t i = 0; i < relative.size(); ++i) {
+      const fs::path target = copy / kModel / relative[i];
       fs::create_directories(target.parent_path());
-      fs::copy_file(file, target);
+      fs::copy_file(task.files[i], target);
     }
   });
   toml::table resolved = toml::parse(task.resolved_toml);
   const auto copied = [&](const std::string& file) {
-    return (fs::path(kModel) / fs::path(file).lexically_relative(common)).generic_string();
+    return (fs::path(kModel) / fs::path(file).lexically_relative(common_folder(task.files))).generic_string();
   };
   resolved.insert_or_assign("model", copied(task.model_path));
   if (!task.demonstration_path.empty())

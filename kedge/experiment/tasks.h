@@ -29,6 +29,10 @@ std::filesystem::path find_task(const std::string& name_or_path);
 /// `load_task` that reads recordings, for [demonstration] with a `file`.
 TaskFile open_task(const std::filesystem::path& file, const std::vector<Override>& overrides = {});
 
+/// The files of the model, as in `task.files` (the model first), from the deepest folder that holds them all: where they
+/// lie relative to each other is how the model finds them.
+std::vector<std::filesystem::path> relative_files(const TaskFile& task);
+
 /// Copies the task into DIR/task: its resolved file, its model and all that the model reads, its recording, so that a run can go on and
 /// be evaluated when the original has moved or changed. What was there is replaced.
 /// @throws SystemError

@@ -70,6 +70,7 @@ class MujocoSystem final : public System {
 
   [[nodiscard]] const mjModel_& model() const { return *model_; }
   [[nodiscard]] int substeps() const { return substeps_; }
+  [[nodiscard]] const std::vector<JointLimit>& joint_limits() const { return joint_limits_; }
 
  private:
   struct DeleteData {

@@ -9,6 +9,8 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <optional>
+#include <set>
 
 #include "example_run.h"
 #include "faults.h"
@@ -32,8 +34,8 @@ using testing::EndsWith;
 using testing::HasSubstr;
 using testing::StartsWith;
 
-constexpr std::array compared = {"run.toml",   "metrics.csv", "policy.h5",   "checkpoint.h5",
-                                 "updates.h5", "steps.csv",   "warnings.csv"};
+constexpr std::array compared = {"run.toml",  "metrics.csv",  "policy.h5",         "checkpoint.h5",    "updates.h5",
+                                 "steps.csv", "warnings.csv", "policies/00000.h5", "policies/00001.h5"};
 constexpr int iterations = 2;
 
 /// The files of a run that was never disturbed.
@@ -316,6 +318,63 @@ TEST(RunDirectory, RefusesToContinueWhatIsDamagedOrOther) {
               EndsWith("is not the directory of a run: it has no run.toml"));
   EXPECT_THAT(message_of<InputError>([&] { static_cast<void>(run_status(run / "run.toml")); }),
               EndsWith("is not a directory"));
+}
+
+/// The numbers of the policies in policies/ after the iterations 0 ... last, by the rule itself.
+std::set<int> kept_by_rule(const std::vector<double>& returns) {
+  const int last = static_cast<int>(returns.size()) - 1;
+  int stride = 1;
+  while (last / stride + 1 > 16) stride *= 2;
+  std::set<int> kept;
+  for (int n = 0; n <= last; n += stride) kept.insert(n);
+  kept.insert(static_cast<int>(std::max_element(returns.begin(), returns.end()) - returns.begin()));
+  return kept;
+}
+
+TEST(RunDirectory, KeepsEveryNthPolicyAndTheBestWhateverInterruptsIt) {
+  const Folder folder;
+  const fs::path run = folder / "run";
+  const Sizes sizes;
+  const auto commit = [&](RunDirectory& directory, int i, double mean) {
+    Iteration iteration = example::report(i);
+    iteration.metrics = {{"iteration", i}, {"return_mean", mean}};
+    directory.commit(iteration, example::state(sizes, i + 1), nullptr);
+  };
+  std::optional<RunDirectory> directory = RunDirectory::create(run, "seed = 1\n", false);
+  directory->begin(example::identity(), example::policy_info(sizes), example::state(sizes, 0), false);
+  std::vector<double> returns;
+  for (int i = 0; i < 70; ++i) {
+    returns.push_back(std::round(20 * std::sin(0.13 * i) - 0.01 * (i - 40) * (i - 40)));  // equal ones occur
+    commit(*directory, i, returns.back());
+    if (i % 9 == 4) {  // a killed process: one policy too many, one that loss of power has cut
+      directory.reset();
+      write_bytes(run / "policies" / fmt::format("{:05}.h5", i + 1), "of an iteration that was not completed");
+      directory = RunDirectory::open(run);
+      directory->resume(example::identity(), example::policy_info(sizes));
+    }
+    std::set<int> found;
+    const std::vector<KeptPolicy> kept = kept_policies(run);
+    for (const KeptPolicy& policy : kept) {
+      EXPECT_TRUE(
+          same(std::get<TvLinearGaussian>(load_policy(policy.file).policy), example::policy(sizes, policy.iterations)));
+      found.insert(policy.iterations);
+    }
+    EXPECT_EQ(kept.back().file, run / "policy.h5");
+    EXPECT_EQ(kept.back().iterations, i + 1);
+    found.erase(i + 1);
+    ASSERT_EQ(found, kept_by_rule(returns)) << "after iteration " << i;
+    EXPECT_EQ(std::distance(fs::directory_iterator(run / "policies"), fs::directory_iterator()), found.size());
+  }
+}
+
+TEST(RunDirectory, DropsAKeptPolicyThatIsDamagedWhenItGoesOn) {
+  const Folder folder;
+  train(folder / "run", iterations);
+  const fs::path file = folder / "run" / "policies" / "00001.h5";
+  write_bytes(file, bytes_of(file).substr(0, 100));
+  RunDirectory::open(folder / "run").resume(example::identity(), example::policy_info({}));
+  EXPECT_FALSE(fs::exists(file));
+  EXPECT_TRUE(fs::exists(folder / "run" / "policies" / "00000.h5"));
 }
 
 TEST(RunDirectory, OverwritesNothingUnasked) {

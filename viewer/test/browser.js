@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { chromium } from 'playwright-core';
 
-const executablePath = process.env.KEDGE_CHROMIUM ?? ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
+const executablePath = process.env.KEDGE_CHROMIUM ?? ['/usr/bin/chromium-headless-shell', '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
 
 export async function launch({ webgl = true } = {}) {
   return chromium.launch({
@@ -15,7 +15,7 @@ export async function launch({ webgl = true } = {}) {
       '--disable-sync',
       '--no-first-run',
       '--disable-dev-shm-usage',
-      ...(webgl ? ['--use-gl=angle', '--use-angle=swiftshader', '--enable-unsafe-swiftshader'] : ['--disable-gpu', '--disable-webgl', '--disable-webgl2', '--disable-3d-apis']),
+      ...(webgl ? ['--disable-gpu', '--enable-unsafe-swiftshader'] : ['--disable-gpu', '--disable-webgl', '--disable-webgl2', '--disable-3d-apis']),
     ],
   });
 }
@@ -23,6 +23,7 @@ export async function launch({ webgl = true } = {}) {
 /** @returns the page, and the lists that it fills */
 export async function open(browser, file, { width = 1280, height = 800, dark = false, touch = false, hash = '' } = {}) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: dark ? 'dark' : 'light', hasTouch: touch, isMobile: touch });
+  context.setDefaultTimeout(180_000); // a machine may be busy
   const page = await context.newPage();
   const url = pathToFileURL(file).href;
   const errors = [];

@@ -10,6 +10,7 @@
 #include "kedge/core/errors.h"
 #include "kedge/experiment/http_server.h"
 #include "kedge/experiment/pages.h"
+#include "kedge/experiment/replay.h"
 #include "signals.h"
 #include "verbs.h"
 
@@ -49,7 +50,10 @@ std::function<int()> add_view(CLI::App& app) {
   return [a] {
     const SignalStop signals;
     const int port = static_cast<int>(whole_number("--port", a->port, 0, 65535));
-    View view({a->directories.begin(), a->directories.end()}, page("live.html"));
+    const auto newest = [](const std::filesystem::path& directory) {
+      return replay_page(make_replay(find_subject(directory.string(), "", {}), {.iterations = "last"}), false);
+    };
+    View view({a->directories.begin(), a->directories.end()}, page("live.html"), newest);
     HttpServer server(port);
     const std::string address = fmt::format("http://127.0.0.1:{}/", server.port());
     fmt::print("{}\nCtrl-C ends it\n", address);

@@ -53,6 +53,20 @@ test('shows the numbers of the files', async () => {
   await close();
 });
 
+test('shows the replay of the newest policy', async () => {
+  const drawing = await launch();
+  const page = await (await drawing.newContext()).newPage();
+  const errors = [];
+  page.on('pageerror', (error) => errors.push(String(error)));
+  page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
+  page.on('request', (request) => request.url().startsWith(address) || /^(data|blob):/.test(request.url()) || errors.push(`asked for ${request.url()}`));
+  const response = await page.goto(`${address}runs/0/replay`);
+  assert.equal(response.status(), 200);
+  await page.getByText('qpos:shoulder').first().waitFor({ timeout: 20000 });
+  assert.deepEqual(errors, []);
+  await drawing.close();
+});
+
 test('works by keyboard, in the dark, and on a telephone', async () => {
   const { page, errors, close } = await open({ width: 390, height: 844, dark: true });
   const theme = () => page.evaluate(() => document.documentElement.dataset.theme);

@@ -204,7 +204,8 @@ void MlpGaussian::set_theta(VectorXd theta) {
   for (Index i = 0; i < theta.size(); ++i)
     if (!std::isfinite(theta[i]))
       throw InputError(fmt::format("network: theta[{}] = {}, but must be finite", i, theta[i]));
-  const VectorXd std = theta.tail(network_.da()).array().exp();
+  // One by one: packets of Eigen's exp end at the smallest normal number instead of 0.
+  const VectorXd std = theta.tail(network_.da()).unaryExpr([](double log_std) { return std::exp(log_std); });
   for (Index i = 0; i < std.size(); ++i)
     if (!(std[i] > 0.0) || !std::isfinite(std[i]))
       throw InputError(fmt::format("network: log_std[{}] = {} is no standard deviation in double precision", i,

@@ -27,7 +27,7 @@ struct System {
   /// moved = x (+) dx. @param x [nx]  @param dx [ndx]  @param moved [nx], out; not the memory of x
   virtual void integrate(VectorIn x, VectorIn dx, VectorOut moved) const { moved = x + dx; }
   /// G = d(x (+) dx) / d(dx) at dx = 0. @param x [nx]  @param G [nx, ndx], out
-  virtual void tangent(VectorIn, MatrixOut G) const { G.setIdentity(); }
+  virtual void tangent([[maybe_unused]] VectorIn x, MatrixOut G) const { G.setIdentity(); }
 
   /// Sets the whole state. @param x [nx], finite
   virtual void reset(VectorIn x) = 0;

@@ -285,9 +285,14 @@ TrainingResult gps_is(const Task& task, TrainingState state, const GpsIsOptions&
                                    run.threads);
       value_best = estimate(best.theta()).reward;
       value_candidate = estimate(candidate.theta()).reward;
-      accepted = value_candidate > value_best ? 1.0 : 0.0;
+      // The estimate knows nothing of rollouts that diverged: they left no samples.
+      const bool sound = usable_rollouts(*batch) == batch->rollouts;
+      accepted = sound && value_candidate > value_best ? 1.0 : 0.0;
       if (accepted > 0.0) best = candidate;
       w_r = std::clamp(accepted > 0.0 ? w_r / 10.0 : w_r * 10.0, kLeastRegulariser, kLargestRegulariser);
+    } else {  // the same phases in every iteration
+      clock.lap("optimise");
+      clock.lap("samples");
     }
     clock.lap("estimate");
 

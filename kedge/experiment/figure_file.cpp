@@ -140,8 +140,8 @@ Figure read_figure(const fs::path& file) {
   const std::string path = file.string();
   const toml::table document = read_toml(path);
   const Value root(document, "", path);
-  root.allow(
-      {"kedge", "title", "task", "algorithm", "set", "seeds", "first_seed", "x", "quick", "panel", "run", "claim"});
+  root.allow({"kedge", "title", "task", "algorithm", "set", "seeds", "first_seed", "x", "paths", "quick", "panel",
+              "run", "claim"});
   Figure figure;
   read_figure_head(root, file, figure);
   if (const auto quick = root.find("quick")) {
@@ -150,6 +150,7 @@ Figure read_figure(const fs::path& file) {
     if (const auto set = quick->find("set")) figure.quick_set = texts(*set);
   }
   if (const auto x = root.find("x")) figure.over_iterations = x->choice({"rollouts", "iterations"}) == 1;
+  if (const auto paths = root.find("paths")) figure.paths = paths->boolean();
   for (const Panel& panel : read_panels(root))
     for (const Value& section : root.require("run").elements())
       figure.runs.push_back(read_run(section, root, panel, figure));

@@ -61,6 +61,7 @@ struct Figure {
   int quick_seeds = 2;
   std::vector<std::string> quick_set;  ///< set after each run's own with --quick
   bool over_iterations = false;        ///< curves over iterations, not over rollouts
+  bool paths = false;                  ///< where the robots go is drawn, too
   std::vector<FigureRun> runs;         ///< with panels: every run in every panel, its label "panel: label"
   std::vector<Claim> claims;
 };

@@ -129,13 +129,13 @@ std::string curves_script(const Comparison& comparison, CurveAxis axis) {
   const char* x = axis == CurveAxis::rollouts     ? "rollouts"
                   : axis == CurveAxis::iterations ? "iterations"
                                                   : "wall time, s";
+  const std::vector<std::string> panels = panels_of(comparison);
   std::string script =
       "set style fill transparent solid 0.2 noborder\n"
-      "set key inside bottom right noenhanced\n"
       "set grid ytics lc rgb '#dddddd' lw 1\n"
       "set border 3\nset tics nomirror\n";
+  script += fmt::format("set key {} noenhanced\n", panels.size() > 1 ? "below" : "inside bottom right");
   script += fmt::format("set xlabel '{}'\n", x);
-  const std::vector<std::string> panels = panels_of(comparison);
   if (panels.size() > 1)
     script +=
         fmt::format("set multiplot layout {},2 title \"{}\" noenhanced\n", (panels.size() + 1) / 2, comparison.task);
@@ -193,14 +193,18 @@ std::string contents(std::FILE* file) {
 
 }  // namespace
 
-void draw(const std::string& commands, PlotFormat format, const fs::path& file, int panels) {
-  const int columns = panels > 1 ? 2 : 1, rows = (panels + 1) / 2;
+DrawingSize size_of_panels(int panels) {
+  const DrawingSize one;
+  return {one.width * (panels > 1 ? 2 : 1), one.height * ((panels + 1) / 2)};
+}
+
+void draw(const std::string& commands, PlotFormat format, const fs::path& file, DrawingSize size) {
   const std::string script =
       (format == PlotFormat::svg
            ? fmt::format("set terminal svg size {},{} dynamic enhanced background rgb 'white' font 'Helvetica,14'\n",
-                         900 * columns, 560 * rows)
-           : fmt::format("set terminal pdfcairo size {}cm,{}cm enhanced font 'Helvetica,12'\n", 18 * columns,
-                         11 * rows)) +
+                         size.width, size.height)
+           : fmt::format("set terminal pdfcairo size {}cm,{}cm enhanced font 'Helvetica,12'\n", size.width / 50.0,
+                         size.height / 50.0)) +
       commands;
   const TemporaryFile in = temporary_file(), out = temporary_file(), errors = temporary_file();
   if (std::fwrite(script.data(), 1, script.size(), in.get()) != script.size() || std::fflush(in.get()) != 0)

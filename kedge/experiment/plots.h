@@ -28,8 +28,14 @@ std::string profile_script(const Comparison& comparison);
 
 enum class PlotFormat { svg, pdf };
 
+/// Of a drawing, in pixels; 50 of them are a centimetre of a PDF file.
+struct DrawingSize {
+  int width = 900, height = 560;
+};
+/// Of a drawing of so many panels, two in a row.
+DrawingSize size_of_panels(int panels);
+
 /// Runs gnuplot. @throws SystemError if gnuplot is missing or fails, or if the file cannot be written
-/// @param panels of the drawing: it is as large as they need
-void draw(const std::string& script, PlotFormat format, const std::filesystem::path& file, int panels = 1);
+void draw(const std::string& script, PlotFormat format, const std::filesystem::path& file, DrawingSize size = {});
 
 }  // namespace kedge

@@ -63,6 +63,13 @@ TrainingEnd train_cost_weighted(const Training& t) {
 }
 TrainingEnd train_ilqr(const Training& t) { return train_with(t, to_ilqr_options(t.options), ilqr_start, ilqr); }
 
+template <auto to_options>
+std::optional<MatrixXd> first_guide(const Task& task, const Options& options, const Run& run) {
+  const GuidePlan plan = initial_guide(task, 0, nullptr, to_options(options), run);
+  if (!plan.guide) return std::nullopt;
+  return plan.guide->q.x;
+}
+
 }  // namespace
 
 std::span<const Algorithm> algorithms() {
@@ -80,17 +87,17 @@ std::span<const Algorithm> algorithms() {
       Algorithm{"vgps",
                 "variational guided policy search: a network that imitates trajectory optimisation [LevineKoltun2013]",
                 vgps_options, [](const Options& options) { to_vgps_options(options).validate(); }, [](const Task&) {},
-                false, false, train_vgps},
+                false, false, train_vgps, first_guide<to_vgps_options>},
       Algorithm{"gps_is",
                 "guided policy search by importance sampling of a network, plain or adaptive [LevineKoltun2013b]",
                 gps_is_options, [](const Options& options) { to_gps_is_options(options).validate(); },
-                [](const Task&) {}, false, false, train_gps_is},
+                [](const Task&) {}, false, false, train_gps_is, first_guide<to_gps_is_options>},
       Algorithm{"dagger", "a network that imitates a DDP solution at the states it visits [Ross2011]", dagger_options,
                 [](const Options& options) { to_dagger_options(options).validate(); }, [](const Task&) {}, false, false,
-                train_dagger},
+                train_dagger, first_guide<to_dagger_options>},
       Algorithm{"cost_weighted", "a network fitted to its own rollouts, weighted by the exponential of their cost",
                 cost_weighted_options, [](const Options& options) { to_cost_weighted_options(options).validate(); },
-                [](const Task&) {}, false, false, train_cost_weighted},
+                [](const Task&) {}, false, false, train_cost_weighted, first_guide<to_cost_weighted_options>},
   };
   return table;
 }

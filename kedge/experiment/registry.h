@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -53,6 +54,9 @@ struct Algorithm {
   /// Begins the run, or continues it from its checkpoint, and saves every completed iteration.
   /// @throws InputError, SystemError
   TrainingEnd (*train)(const Training&);
+  /// States [nx, T+1] of the trajectory that learning starts from, as a run with this seed plans it; nullopt if planning
+  /// fails or is cancelled. Null where learning starts from none.
+  std::optional<MatrixXd> (*initial_trajectory)(const Task&, const Options&, const Run&) = nullptr;
 };
 
 /// In the order in which `kedge list` shows them.

@@ -18,7 +18,11 @@
 
 #include "kedge/core/errors.h"
 #include "kedge/experiment/atomic_file.h"
+#include "kedge/experiment/paths.h"
 #include "kedge/experiment/plots.h"
+#include "kedge/experiment/policy_file.h"
+#include "kedge/experiment/registry.h"
+#include "kedge/experiment/tasks.h"
 #include "kedge/experiment/train.h"
 
 extern char** environ;
@@ -340,6 +344,10 @@ std::string final_csv(const Comparison& comparison) {
 
 std::string figure_page(const Figure& figure, const FigureResult& result, const std::string& command) {
   std::string text = fmt::format("# {}\n\n    {}\n\n![curves](curves.svg)\n\n", figure.title, command);
+  if (figure.paths)
+    text +=
+        "Where the robots go: the centre of mass and the body along its path, first the trajectory that learning "
+        "started from, then the final policies of the first seed without noise.\n\n![paths](paths.svg)\n\n";
   text +=
       "| run | seeds | return of the final policy without noise: interquartile mean [95 %], median | solved in every "
       "rollout "
@@ -369,6 +377,52 @@ std::string figure_page(const Figure& figure, const FigureResult& result, const 
   return text;
 }
 
+namespace {
+
+/// Where the robot of a run goes.
+struct RunPaths {
+  TaskFile task;
+  MatrixXd learned;                 ///< states of the final policy without noise, from a start of this seed
+  std::optional<MatrixXd> initial;  ///< states of the trajectory that learning started from
+};
+
+RunPaths run_paths(const fs::path& directory) {
+  const RunFile file = read_run_file(directory);
+  RunPaths paths{load_run_task(directory, file), {}, {}};
+  Run run;
+  run.seed = file.seed;
+  const AnyPolicy policy = load_policy(directory / "policy.h5").policy;
+  const Batch batch = evaluate(paths.task.task, as_policy(policy), {.rollouts = 1, .deterministic = true}, run)->batch;
+  const int diverged = batch.diverged_at.front();
+  paths.learned = batch.state.leftCols(diverged < 0 ? batch.horizon + 1 : std::max(1, diverged));
+  const auto initial = find_algorithm(file.algorithm).initial_trajectory;
+  if (initial) paths.initial = initial(paths.task.task, file.options, run);
+  return paths;
+}
+
+/// The paths of the first seed, panel by panel.
+void draw_paths(const Comparison& comparison, const fs::path& folder) {
+  std::vector<PathPanel> panels;
+  std::vector<TaskFile> tasks;  // keep the systems
+  for (const ComparisonGroup& group : comparison.groups) {
+    RunPaths run = run_paths(group.runs.front().directory);
+    if (panels.empty() || panels.back().title != group.panel) {
+      const auto* system = dynamic_cast<const MujocoSystem*>(run.task.task.system.get());
+      if (!system) return;  // nothing to draw
+      panels.push_back({group.panel, system, {}});
+      tasks.push_back(std::move(run.task));
+      if (run.initial) panels.back().paths.push_back({"initial trajectory", std::move(*run.initial)});
+    }
+    panels.back().paths.push_back(
+        {group.panel.empty() ? group.label : group.label.substr(group.panel.size() + 2), std::move(run.learned)});
+  }
+  const std::string script = paths_script(panels);
+  for (const auto& [format, extension] : {std::pair{PlotFormat::svg, "svg"}, {PlotFormat::pdf, "pdf"}})
+    draw(script, format, folder / fmt::format("paths.{}", extension), size_of_paths(panels));
+}
+
+}  // namespace
+
 void write_figure(const Figure& figure, const FigureResult& result, const std::string& command,
                   const fs::path& folder) {
   const Comparison& comparison = result.comparison;
@@ -378,13 +432,14 @@ void write_figure(const Figure& figure, const FigureResult& result, const std::s
   write_file(folder / "README.md", figure_page(figure, result, command), Durability::process);
   for (const auto& [format, extension] : {std::pair{PlotFormat::svg, "svg"}, {PlotFormat::pdf, "pdf"}}) {
     const CurveAxis axis = figure.over_iterations ? CurveAxis::iterations : CurveAxis::rollouts;
-    const int panels = panel_count(comparison);
+    const DrawingSize panels = size_of_panels(panel_count(comparison));
     draw(curves_script(comparison, axis), format, folder / fmt::format("curves.{}", extension), panels);
     if (has_seconds(comparison))
       draw(curves_script(comparison, CurveAxis::seconds), format, folder / fmt::format("curves_seconds.{}", extension),
            panels);
     draw(profile_script(comparison), format, folder / fmt::format("profile.{}", extension));
   }
+  if (figure.paths) draw_paths(comparison, folder);
 }
 
 }  // namespace kedge

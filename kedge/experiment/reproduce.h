@@ -89,7 +89,8 @@ std::string final_csv(const Comparison& comparison);
 std::string figure_page(const Figure& figure, const FigureResult& result, const std::string& command);
 
 /// Writes curves.csv, final.csv, verdicts.csv, README.md and, as SVG and PDF, the curves over rollouts and over seconds
-/// and the performance profile; no curves over seconds if not has_seconds. @throws SystemError
+/// and the performance profile; no curves over seconds if not has_seconds. Where the figure asks for paths: those of the
+/// first seed's final policies, without noise, below the trajectory that learning started from. @throws SystemError
 void write_figure(const Figure& figure, const FigureResult& result, const std::string& command,
                   const std::filesystem::path& folder);
 

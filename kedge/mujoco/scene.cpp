@@ -260,24 +260,47 @@ Scene scene(const MujocoSystem& system) {
   return all;
 }
 
-std::vector<float> body_poses(const MujocoSystem& system, MatrixIn states) {
+namespace {
+
+/// Puts the bodies where each state says, and calls `see(n, data)`.
+template <class F>
+void at_each_state(const MujocoSystem& system, MatrixIn states, const F& see) {
   const mjModel& m = system.model();
   mjData* made = nullptr;
   if (!call_mujoco([&] { made = mj_makeData(&m); }) || !made)
     throw SystemError("MuJoCo cannot allocate the memory of a simulation");
   const std::unique_ptr<mjData, void (*)(mjData*)> data(made, mj_deleteData);
-  std::vector<float> poses;
-  poses.reserve(static_cast<std::size_t>(states.cols() * (m.nbody - 1) * 7));
   for (Index n = 0; n < states.cols(); ++n) {
     std::copy_n(states.col(n).data(), m.nq, data->qpos);
-    if (!call_mujoco([&] { mj_kinematics(&m, data.get()); }))
+    if (!call_mujoco([&] {
+          mj_kinematics(&m, data.get());
+          mj_comPos(&m, data.get());
+        }))
       throw SystemError(fmt::format("MuJoCo fails: {}", mujoco_guard().error));
-    for (Index body = 1; body < static_cast<Index>(m.nbody); ++body) {
-      for (int i = 0; i < 3; ++i) poses.push_back(static_cast<float>(data->xpos[3 * body + i]));
-      for (int i = 0; i < 4; ++i) poses.push_back(static_cast<float>(data->xquat[4 * body + i]));
-    }
+    see(n, *data);
   }
+}
+
+}  // namespace
+
+std::vector<float> body_poses(const MujocoSystem& system, MatrixIn states) {
+  const Index bodies = system.model().nbody;
+  std::vector<float> poses;
+  poses.reserve(static_cast<std::size_t>(states.cols() * (bodies - 1) * 7));
+  at_each_state(system, states, [&](Index, const mjData& data) {
+    for (Index body = 1; body < bodies; ++body) {
+      for (int i = 0; i < 3; ++i) poses.push_back(static_cast<float>(data.xpos[3 * body + i]));
+      for (int i = 0; i < 4; ++i) poses.push_back(static_cast<float>(data.xquat[4 * body + i]));
+    }
+  });
   return poses;
+}
+
+MatrixXd centres_of_mass(const MujocoSystem& system, MatrixIn states) {
+  MatrixXd centres(3, states.cols());
+  at_each_state(system, states,
+                [&](Index n, const mjData& data) { std::copy_n(data.subtree_com, 3, centres.col(n).data()); });
+  return centres;
 }
 
 }  // namespace kedge

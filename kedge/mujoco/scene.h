@@ -92,4 +92,10 @@ Scene scene(const MujocoSystem& system);
 /// @throws SystemError if MuJoCo fails
 std::vector<float> body_poses(const MujocoSystem& system, MatrixIn states);
 
+/// Where the centre of mass of all bodies is.
+/// @param states [nx, n]
+/// @return [3, n] m
+/// @throws SystemError if MuJoCo fails
+MatrixXd centres_of_mass(const MujocoSystem& system, MatrixIn states);
+
 }  // namespace kedge

@@ -143,6 +143,11 @@ int Value::integer(int low, int high) const {
   return static_cast<int>(value);
 }
 
+bool Value::boolean() const {
+  if (!node_->is_boolean()) fail(fmt::format("must be true or false, but is {}", describe()));
+  return node_->ref<bool>();
+}
+
 const std::string& Value::text() const {
   if (!is_text()) fail(fmt::format("must be a text in quotes, but is {}", describe()));
   const std::string& value = node_->ref<std::string>();

@@ -40,7 +40,8 @@ class Value {
   [[nodiscard]] double positive() const;               ///< > 0, finite
   [[nodiscard]] double not_negative() const;           ///< >= 0, finite
   [[nodiscard]] int integer(int low, int high) const;  ///< in [low, high]
-  [[nodiscard]] const std::string& text() const;       ///< not empty, no control characters
+  [[nodiscard]] bool boolean() const;
+  [[nodiscard]] const std::string& text() const;  ///< not empty, no control characters
   [[nodiscard]] std::size_t choice(const std::vector<std::string>& allowed) const;  ///< index of the text in `allowed`
   [[nodiscard]] std::vector<Value> elements() const;                                ///< of an array
   /// Entries of a table. @throws InputError for a key that is not in `allowed`, with a suggestion

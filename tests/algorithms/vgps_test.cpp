@@ -128,6 +128,23 @@ TYPED_TEST(GuidedLoop, GoesOnFromASavedStateAsIfItHadNeverStopped) {
   EXPECT_EQ(rest.result.state.steps_total, whole.result.state.steps_total);
 }
 
+/// Tables of numbers and of times have one header.
+TYPED_TEST(GuidedLoop, ReportsTheSameColumnsInEveryIteration) {
+  const Task task = DoubleIntegrator().task();
+  const auto options = small<TypeParam>();
+  const Watched w = watch<TypeParam>(task, TypeParam::start(task, options), options, kedge::Run{3, 2, {}});
+  ASSERT_EQ(w.iterations.size(), 4u);
+  const auto names = [](const std::vector<Metric>& metrics) {
+    std::vector<std::string> all;
+    for (const auto& [name, value] : metrics) all.push_back(name);
+    return all;
+  };
+  for (const Iteration& iteration : w.iterations) {
+    EXPECT_EQ(names(iteration.metrics), names(w.iterations.front().metrics));
+    EXPECT_EQ(names(iteration.seconds), names(w.iterations.front().seconds));
+  }
+}
+
 TYPED_TEST(GuidedLoop, ToldToStopKeepsTheLastPolicy) {
   const Task task = DoubleIntegrator().task();
   const auto options = small<TypeParam>();

@@ -61,6 +61,25 @@ TEST(Reproduce, MakesAFigureAndKeepsWhatIsThere) {
   EXPECT_THAT(refused.err, HasSubstr("out/with/s100: is another run than the figure says: an option differs"));
 }
 
+TEST(Reproduce, DrawsPanelsAndWhereTheRobotsGo) {
+  const Scratch scratch;
+  write(scratch.path() / "small.toml",
+        "kedge = 1\ntitle = \"Small\"\ntask = \"double_link\"\nx = \"iterations\"\npaths = true\n"
+        "set = [\"iterations=3\", \"initial_iterations=5\", \"task.horizon=25\"]\n"
+        "[[panel]]\ntitle = \"two units\"\nset = [\"hidden=2\"]\n[[panel]]\ntitle = \"three\"\nset = [\"hidden=3\"]\n"
+        "[[run]]\nlabel = \"A\"\nalgorithm = \"vgps\"\n[[run]]\nlabel = \"B\"\nalgorithm = \"gps_is\"\n"
+        "[[run]]\nlabel = \"C\"\nalgorithm = \"dagger\"\n[[run]]\nlabel = \"D\"\nalgorithm = \"cost_weighted\"\n");
+  const Outcome made =
+      run({"reproduce", "small.toml", "--seeds", "1", "--jobs", "2", "--out", "out"}, {.directory = scratch.path()});
+  ASSERT_EQ(made.code, 0) << made.err;
+  for (const char* file : {"paths.svg", "paths.pdf", "curves.svg", "curves_seconds.svg"})
+    EXPECT_TRUE(fs::exists(scratch.path() / "out" / file)) << file;
+  const std::string drawing = read(scratch.path() / "out/paths.svg");
+  for (const char* text : {"two units", "three", "initial trajectory", ">A<", ">B<", ">C<", ">D<"})
+    EXPECT_THAT(drawing, HasSubstr(text));
+  EXPECT_THAT(read(scratch.path() / "out/README.md"), HasSubstr("![paths](paths.svg)"));
+}
+
 TEST(Reproduce, GoesOnAfterAnInterruptionToTheSameResult) {
   const Scratch scratch;
   write(scratch.path() / "small.toml", figure(40));

@@ -111,5 +111,28 @@ TEST(Scene, PosesAreThoseOfTheState) {
   expect(21, {std::sin(0.7), 0, 2 + std::cos(0.7), c, 0, s, 0});
 }
 
+TEST(Scene, CentreOfMassIsThatOfTheBodiesByTheirMasses) {
+  const TemporaryFolder folder;
+  const MujocoSystem system = load(folder);
+  const mjModel& m = system.model();
+  MatrixXd states = MatrixXd::Zero(system.nx(), 3);
+  states.row(0) << 0.0, 0.7, -1.2;
+  states.row(1).setConstant(1.0);  // the ball joint's quaternion
+  const MatrixXd centres = centres_of_mass(system, states);
+  const std::vector<float> poses = body_poses(system, states);
+  for (Index n = 0; n < 3; ++n) {
+    Eigen::Vector3d sum = Eigen::Vector3d::Zero();
+    double mass = 0.0;
+    for (int body = 1; body < m.nbody; ++body) {
+      const float* pose = poses.data() + 7 * (n * (m.nbody - 1) + body - 1);
+      const Eigen::Quaterniond turn(pose[3], pose[4], pose[5], pose[6]);
+      sum += m.body_mass[body] * (Eigen::Vector3d(pose[0], pose[1], pose[2]) +
+                                  turn * Eigen::Map<const Eigen::Vector3d>(m.body_ipos + 3 * body));
+      mass += m.body_mass[body];
+    }
+    EXPECT_LT((centres.col(n) - sum / mass).norm(), 1e-6) << n;
+  }
+}
+
 }  // namespace
 }  // namespace kedge

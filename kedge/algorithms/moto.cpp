@@ -1,7 +1,7 @@
 #include "kedge/algorithms/moto.h"
 
-#include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "kedge/algorithms/moto_report.h"
 #include "kedge/algorithms/report.h"
@@ -23,44 +23,46 @@ std::optional<std::vector<Gaussian>> state_distribution(const std::deque<Epoch>&
 }
 
 /// Q~_t and V~_t of all steps, backwards in time. What does not depend on V, that is weights, features and Gram matrices, is
-/// prepared in parallel, some steps at a time: their samples are still in the cache when the targets are known.
+/// prepared in parallel, a few steps ahead: their samples are still in the cache when the targets are known.
+/// @param memory [ahead(threads)] of the regressions, kept from one call to the next
 std::optional<std::vector<QuadraticFit>> fit_all(const Task& task, const SampleReuse& reuse,
                                                  const RegressionOptions& options, int threads,
+                                                 std::vector<Regression>& memory,
                                                  std::vector<StepDiagnostics>& diagnostics, std::string& why) {
-  std::vector<QuadraticFit> fits(static_cast<std::size_t>(task.horizon));
-  for (int end = task.horizon, first; end > 0; end = first) {
-    first = std::max(0, end - 10 * threads);
-    std::vector<std::optional<Regression>> prepared(static_cast<std::size_t>(end - first));
-    parallel_for(end - first, threads, [&](Index i) {
-      const int t = first + static_cast<int>(i);
-      const auto at = static_cast<std::size_t>(t);
-      const WeightedSamples samples = reuse.samples(t);
-      diagnostics[at].effective_samples = samples.effective;
-      diagnostics[at].samples_used = static_cast<double>(samples.weight.size());
-      diagnostics[at].weight_left_out = samples.left_out;
-      prepared[static_cast<std::size_t>(i)] =
-          prepare_regression(task, t, reuse.data(), samples, reuse.density()[at],
-                             t + 1 < task.horizon ? &reuse.density()[at + 1] : nullptr, options);
-    });
-    std::vector<Regression> regressions;
-    for (std::size_t i = 0; i < prepared.size(); ++i) {
-      if (!prepared[i]) {
-        why = fmt::format("step {}: no importance weight is usable or the features have lost rank",
-                          first + static_cast<int>(i));
-        return std::nullopt;
-      }
-      regressions.push_back(std::move(*prepared[i]));
+  std::vector<std::optional<Regression>> prepared(static_cast<std::size_t>(task.horizon));
+  std::vector<QuadraticFit> fits(prepared.size());
+  const auto step = [&](Index i) { return task.horizon - 1 - static_cast<int>(i); };
+  const auto place = [&](Index i) -> Regression& { return memory[static_cast<std::size_t>(i) % memory.size()]; };
+  const auto prepare = [&](Index i) {
+    const int t = step(i);
+    const auto at = static_cast<std::size_t>(t);
+    const WeightedSamples samples = reuse.samples(t);
+    diagnostics[at].effective_samples = samples.effective;
+    diagnostics[at].samples_used = static_cast<double>(samples.weight.size());
+    diagnostics[at].weight_left_out = samples.left_out;
+    prepared[at] =
+        prepare_regression(task, t, reuse.data(), samples, reuse.density()[at],
+                           t + 1 < task.horizon ? &reuse.density()[at + 1] : nullptr, options, std::move(place(i)));
+  };
+  const auto fit = [&](Index i) {
+    const int t = step(i);
+    const auto at = static_cast<std::size_t>(t);
+    if (!why.empty()) return;
+    if (!prepared[at]) {
+      why = fmt::format("step {}: no importance weight is usable or the features have lost rank", t);
+      return;
     }
-    int failed = -1;
-    const Quadratic* next_v = end < task.horizon ? &fits[static_cast<std::size_t>(end)].v : nullptr;
-    auto some = fit_backwards(regressions, task.ds(), options, next_v, failed);
-    if (!some) {
-      why = fmt::format("step {}: the fitted Q-function is not finite", first + failed);
-      return std::nullopt;
+    auto fitted = fit_step(*prepared[at], task.ds(), options, t + 1 < task.horizon ? &fits[at + 1].v : nullptr);
+    if (!fitted) {
+      why = fmt::format("step {}: the fitted Q-function is not finite", t);
+      return;
     }
-    std::move(some->begin(), some->end(), fits.begin() + first);
-  }
-  for (std::size_t t = 0; t < fits.size(); ++t) diagnostics[t].r2 = fits[t].r2;
+    fits[at] = std::move(*fitted);
+    diagnostics[at].r2 = fits[at].r2;
+    place(i) = std::move(*prepared[at]);
+  };
+  parallel_then_in_order(task.horizon, threads, prepare, fit);
+  if (!why.empty()) return std::nullopt;
   return fits;
 }
 
@@ -102,6 +104,7 @@ MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, c
   const TrustRegion bounds{options.epsilon,
                            options.entropy_constraint ? options.beta0 : std::numeric_limits<double>::infinity()};
 
+  std::vector<Regression> memory(static_cast<std::size_t>(ahead(run.threads)));
   SampleReuse reuse(options.reuse, options.window, options.weight_cutoff);
   for (const Epoch& epoch : state.window) reuse.push(epoch, run.threads);
   while (static_cast<int>(state.window.size()) > options.window) state.window.pop_front();
@@ -150,7 +153,7 @@ MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, c
     // Estimate the Q-functions Q~_t^i, backwards in time (Sec. 4.1)
     std::vector<StepDiagnostics> steps(T);
     std::string why;
-    const auto fits = fit_all(task, reuse, regression, run.threads, steps, why);
+    const auto fits = fit_all(task, reuse, regression, run.threads, memory, steps, why);
     if (!fits) return failure(why);
     clock.lap("regressions");
 

@@ -2,6 +2,7 @@
 
 #include <tbb/global_control.h>
 #include <tbb/parallel_for.h>
+#include <tbb/parallel_pipeline.h>
 #include <tbb/task_arena.h>
 
 #include <map>
@@ -81,6 +82,45 @@ void parallel_for(Index n, int threads, const std::function<void(Index)>& body) 
   };
   // Isolated: a body that waits for a loop of its own must not begin another body of this one, whose scratch it holds.
   arena_of(threads).execute([&] { tbb::this_task_arena::isolate(loop); });
+}
+
+void parallel_then_in_order(Index n, int threads, const std::function<void(Index)>& prepare,
+                            const std::function<void(Index)>& finish) {
+  if (threads <= 1 || n <= 1) {
+    for (Index i = 0; i < n; ++i) {
+      prepare(i);
+      finish(i);
+    }
+    return;
+  }
+  char begin = 0, end = 0, last = 0;  // caller -> prepare, either -> caller, finish -> finish
+  const Index places = ahead(threads);
+  std::vector<char> place(static_cast<std::size_t>(places));  // prepare(i) -> finish(i) -> prepare(i + places)
+  const auto place_of = [&](Index i) -> char& { return place[static_cast<std::size_t>(i % places)]; };
+  const ObserveAtEnd from_bodies{end};
+  publish(begin);
+  Index next = 0;
+  const auto take = tbb::make_filter<void, Index>(tbb::filter_mode::serial_in_order, [&](tbb::flow_control& flow) {
+    if (next == n) flow.stop();
+    return next++;
+  });
+  const auto all = tbb::make_filter<Index, Index>(tbb::filter_mode::parallel, [&](Index i) {
+    observe(begin);
+    observe(place_of(i));
+    const PublishAtEnd to_finish{place_of(i)}, to_caller{end};
+    prepare(i);
+    return i;
+  });
+  const auto in_order = tbb::make_filter<Index, void>(tbb::filter_mode::serial_in_order, [&](Index i) {
+    observe(place_of(i));
+    observe(last);
+    const PublishAtEnd to_prepare{place_of(i)}, to_next{last}, to_caller{end};
+    finish(i);
+  });
+  arena_of(threads).execute([&] {
+    tbb::this_task_arena::isolate(
+        [&] { tbb::parallel_pipeline(static_cast<std::size_t>(places), take & all & in_order); });
+  });
 }
 
 int worker_index() {

@@ -32,44 +32,60 @@ void load_tile(const MatrixXd& x, Index first, Eigen::Ref<MatrixXd> tile) {
   tile.bottomRows(kTile - count).setZero();
 }
 
+/// Adds z_i^2 to q for the rows i = first ... first + R - 1 of z = W x - b. @param tile [kTile, n]  @param q a tile's sums
+template <int R>
+void add_squares(const Whitening& component, const double* tile, Index first, Lanes q[4]) {
+  const Index n = component.dim();
+  const double* W = component.W.data() + first;
+  Lanes z[R][4];
+  for (int r = 0; r < R; ++r)
+    for (Lanes& z_r : z[r]) z_r = Lanes{} - component.b[first + r];
+  Lanes x[4];  // loaded one column ahead: GCC would otherwise load it again for each of the R rows
+  const auto load = [&](Index j) {
+    for (int l = 0; l < 4; ++l) x[l] = load_lanes(tile + j * kTile + l * kLanes);
+  };
+  const auto add = [&](int r, Index j) {
+    for (int l = 0; l < 4; ++l) z[r][l] += W[r + j * n] * x[l];
+  };
+  load(0);
+  for (Index j = 0; j <= first; ++j) {
+    for (int r = 0; r < R; ++r) add(r, j);
+    load(std::min(j + 1, n - 1));
+  }
+  for (int s = 1; s < R; ++s) {  // W is lower triangular
+    for (int r = s; r < R; ++r) add(r, first + s);
+    if (s + 1 < R) load(first + s + 1);
+  }
+  for (int r = 0; r < R; ++r)
+    for (int l = 0; l < 4; ++l) q[l] += z[r][l] * z[r][l];
+}
+
 /// log z of a tile of samples under one component: log_normaliser - |W x - b|^2 / 2. Where the first rows of W already show that
 /// no sample reaches `needed`, the others are left out: what comes out is then too large, yet below `needed`.
 /// @param tile [kTile, n]
 /// @return whether log_z is the value and not a bound
 bool log_density(const Whitening& component, const double* tile, const TileArray& needed, double* log_z) {
-  const auto lanes = [](const double* p, Index l) { return load_lanes(p + l * kLanes); };
-  const auto smaller = [](Lanes a, Lanes b) { return a < b ? a : b; };
   const Index n = component.dim();
-  const double* W = component.W.data();
-  Lanes q0{}, q1{}, q2{}, q3{};
-  bool complete = true;
-  for (Index i = 0; i < n; ++i) {
-    Lanes z0 = Lanes{} - component.b[i], z1 = z0, z2 = z0, z3 = z0;
-    for (Index j = 0; j <= i; ++j) {
-      const double w = W[i + j * n];
-      const double* xj = tile + j * kTile;
-      z0 += w * lanes(xj, 0);
-      z1 += w * lanes(xj, 1);
-      z2 += w * lanes(xj, 2);
-      z3 += w * lanes(xj, 3);
-    }
-    q0 += z0 * z0;
-    q1 += z1 * z1;
-    q2 += z2 * z2;
-    q3 += z3 * z3;
-    if (i != 1 && i != n / 2) continue;
-    const auto beyond = [&](Lanes q, Index l) {
-      return q - 2.0 * (component.log_normaliser - lanes(needed.data(), l));
+  Lanes q[4] = {};
+  const auto beyond = [&] {  // all samples
+    const auto excess = [&](int l) {
+      return q[l] - 2.0 * (component.log_normaliser - load_lanes(needed.data() + l * kLanes));
     };
-    const Lanes least = smaller(smaller(beyond(q0, 0), beyond(q1, 1)), smaller(beyond(q2, 2), beyond(q3, 3)));
+    const auto smaller = [](Lanes a, Lanes b) { return a < b ? a : b; };
+    const Lanes least = smaller(smaller(excess(0), excess(1)), smaller(excess(2), excess(3)));
     Eigen::Array<double, kLanes, 1> each;
     std::memcpy(each.data(), &least, sizeof least);
-    complete = !(each.minCoeff() > 0.0);
-    if (!complete) break;
+    return each.minCoeff() > 0.0;
+  };
+  bool complete = true;
+  for (Index i = 0; complete && i < n; i += 2) {  // two rows at a time: their sums hide each other's latency
+    if (i + 1 < n)
+      add_squares<2>(component, tile, i, q);
+    else
+      add_squares<1>(component, tile, i, q);
+    if (i == 0 || i == n / 4 * 2) complete = !beyond();
   }
-  const Lanes value[] = {component.log_normaliser - 0.5 * q0, component.log_normaliser - 0.5 * q1,
-                         component.log_normaliser - 0.5 * q2, component.log_normaliser - 0.5 * q3};
-  std::memcpy(log_z, value, sizeof value);
+  for (int l = 0; l < 4; ++l) store_lanes(log_z + l * kLanes, component.log_normaliser - 0.5 * q[l]);
   return complete;
 }
 

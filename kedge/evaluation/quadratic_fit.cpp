@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "kedge/math/gram.h"
 #include "kedge/math/outer_products.h"
@@ -35,24 +36,24 @@ double cost_of(const Transitions& d, Index i, const ActiveTerms& active, bool mo
   return cost;
 }
 
-/// sum_k c_k (1, z_k)(1, z_k)'. @param z [padded(n + 1), N] as in Regression  @return [n + 1, n + 1]
+/// sum_k c_k (1, z_k)(1, z_k)'. @param z [padded(n + 1), >= N] as in Regression  @param c [N]  @return [n + 1, n + 1]
 MatrixXd weighted_moments(const MatrixXd& z, Index n, const VectorXd& c) {
   std::vector<Index> rows(static_cast<std::size_t>(n) + 1);
   std::iota(rows.begin(), rows.end(), Index{0});
   MatrixXd sum = MatrixXd::Zero(z.rows(), n + 1), cz(z.rows(), kBlock);
-  for (Index first = 0; first < z.cols(); first += kBlock) {
-    const Index count = std::min(kBlock, z.cols() - first);
+  for (Index first = 0; first < c.size(); first += kBlock) {
+    const Index count = std::min(kBlock, c.size() - first);
     for (Index k = 0; k < count; ++k) cz.col(k) = c[first + k] * z.col(first + k);
     add_outer_products(cz.data(), cz.rows(), rows, &z(0, first), z.rows(), z.rows(), count, sum.data());
   }
   return sum.topRows(n + 1);
 }
 
-/// value_k += q(z_k) for every row z_k of z.
+/// value_k += q(z_k) for the rows z_k of z. @param z [>= N, n]  @param value [N]
 void add_values(const Quadratic& q, const MatrixXd& z, VectorXd& value) {
   VectorXd slope(kBlock);
-  for (Index k = 0; k < z.rows(); k += kBlock) {
-    const Index count = std::min(kBlock, z.rows() - k);
+  for (Index k = 0; k < value.size(); k += kBlock) {
+    const Index count = std::min(kBlock, value.size() - k);
     const auto block = z.middleRows(k, count);
     auto s = slope.head(count);
     auto v = value.segment(k, count);
@@ -69,34 +70,45 @@ void add_values(const Quadratic& q, const MatrixXd& z, VectorXd& value) {
 
 std::optional<Regression> prepare_regression(const Task& task, int t, const std::deque<Transitions>& data,
                                              const WeightedSamples& samples, const Whitening& map,
-                                             const Whitening* next_map, const RegressionOptions& options) {
+                                             const Whitening* next_map, const RegressionOptions& options,
+                                             Regression memory) {
   const Index N = samples.weight.size(), n = map.dim(), ds = data.back().next.rows();
   if (N == 0) return std::nullopt;
 
   if (options.monte_carlo) next_map = nullptr;
-  Regression r{n, MatrixXd(padded(n + 1), N), next_map ? MatrixXd(N, ds) : MatrixXd(), samples.weight, VectorXd(N), {}};
+  Regression r = std::move(memory);
+  r.n = n;
+  if (r.z.rows() != padded(n + 1) || r.z.cols() < N) r.z.resize(padded(n + 1), N);
+  if (next_map && (r.next.rows() < N || r.next.cols() != ds)) r.next.resize(N, ds);
+  r.weight = samples.weight;
+  r.cost.resize(N);
   const MatrixXd H = homogeneous(map);
   const ActiveTerms active(task, t);
+  GramAccumulator gram(n);
+  MatrixXd next_states(ds, kBlock), next(kBlock, ds);  // of a block
   std::size_t epoch = 0;
   Index offset = 0;          // sample 0 of the epoch, among all
-  std::vector<Index> first;  // of the samples of one epoch, in its x.data()
+  std::vector<Index> first;  // of the samples of a block, which are from one epoch, in its x.data()
   for (Index k = 0; k < N;) {
     while (samples.row[static_cast<std::size_t>(k)] >= offset + data[epoch].size()) offset += data[epoch++].size();
     const Transitions& d = data[epoch];
-    const Index begin = k;
+    const Index begin = k, end = std::min(N, k + kBlock);
     first.clear();
-    for (; k < N && samples.row[static_cast<std::size_t>(k)] < offset + d.size(); ++k) {
+    for (; k < end && samples.row[static_cast<std::size_t>(k)] < offset + d.size(); ++k) {
       const Index i = samples.row[static_cast<std::size_t>(k)] - offset;
       first.push_back(i * n);
       r.cost[k] = cost_of(d, i, active, options.monte_carlo);
-      for (Index j = 0; j < r.next.cols(); ++j) r.next(k, j) = d.next(j, i);  // no columns where there is no next
+      if (next_map) next_states.col(k - begin) = d.next.col(i);
     }
-    whiten_chosen(H, d.x, first, r.z.middleCols(begin, k - begin));
+    const Index count = k - begin;
+    whiten_chosen(H, d.x, first, r.z.middleCols(begin, count));
+    gram.add(r.z.middleCols(begin, count), r.weight.segment(begin, count));
+    if (!next_map) continue;
+    next.topRows(count) = next_states.leftCols(count).transpose();
+    whiten_rows(*next_map, next.topRows(count));
+    r.next.middleRows(begin, count) = next.topRows(count);
   }
-  if (next_map) whiten_rows(*next_map, r.next);
 
-  GramAccumulator gram(n);
-  gram.add(r.z, r.weight);
   r.factor = gram.gram();
   r.factor.diagonal().tail(r.factor.cols() - 1).array() += options.ridge;
   if (!cholesky(r.factor)) return std::nullopt;
@@ -127,14 +139,19 @@ std::optional<QuadraticFit> fit_quadratics(const Regression& r, VectorIn target,
   return fit;
 }
 
+std::optional<QuadraticFit> fit_step(const Regression& regression, Index ds, const RegressionOptions& options,
+                                     const Quadratic* next_v) {
+  VectorXd target = -regression.cost;
+  if (next_v && !options.monte_carlo) add_values(*next_v, regression.next, target);
+  return fit_quadratics(regression, target, ds, options.ridge);
+}
+
 std::optional<std::vector<QuadraticFit>> fit_backwards(const std::vector<Regression>& regressions, Index ds,
                                                        const RegressionOptions& options, const Quadratic* next_v,
                                                        int& failed) {
   std::vector<QuadraticFit> fits(regressions.size());
   for (std::size_t i = regressions.size(); i-- > 0;) {
-    VectorXd target = -regressions[i].cost;
-    if (next_v && !options.monte_carlo) add_values(*next_v, regressions[i].next, target);
-    auto fit = fit_quadratics(regressions[i], target, ds, options.ridge);
+    auto fit = fit_step(regressions[i], ds, options, next_v);
     if (!fit) {
       failed = static_cast<int>(i);
       return std::nullopt;

@@ -52,7 +52,8 @@ MatrixXd homogeneous(const Whitening& map) {
 }
 
 void whiten_chosen(const MatrixXd& H, const MatrixXd& x, std::span<const Index> first, Eigen::Ref<MatrixXd> z) {
-  for (Index k = 0; k < z.cols(); ++k) z.col(k) = H.col(0);
+  for (Index k = 0; k < z.cols(); ++k)
+    for (Index i = 0; i < H.rows(); i += kLanes) store_lanes(&z(i, k), load_lanes(&H(i, 0)));
   add_outer_products(x.data(), 1, first, &H(0, 1), H.rows(), H.rows(), x.rows(), z.data());
 }
 

@@ -21,14 +21,15 @@ GramAccumulator::GramAccumulator(Index n)
       at_[static_cast<std::size_t>(product_feature(i, j))] = end;
     }
   }
-  sum_.assign(static_cast<std::size_t>(end), 0.0);
-  const Index samples = std::clamp<Index>(24 * 1024 / sizeof(double) / stride_, 8, 64);  // fit into a first-level cache
-  block_.assign(static_cast<std::size_t>(samples * stride_), 0.0);
+  sum_ = VectorXd::Zero(end);
+  Index samples = 64;  // fit into a first-level cache
+  while (samples > 8 && samples * stride_ * static_cast<Index>(sizeof(double)) > 28 * 1024) samples /= 2;
+  block_ = VectorXd::Zero(samples * stride_);
 }
 
 void GramAccumulator::add(MatrixIn z, VectorIn weight) {
   assert(z.rows() == padded(n_ + 1) && z.cols() == weight.size());
-  const Index block = static_cast<Index>(block_.size()) / stride_;
+  const Index block = block_.size() / stride_;
   for (Index first = 0; first < z.cols(); first += block) {
     const Index count = std::min(block, z.cols() - first);
     for (Index k = 0; k < count; ++k) {

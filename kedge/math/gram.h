@@ -36,9 +36,9 @@ class GramAccumulator {
   Index n_;
   Index stride_;  ///< of a sample's products
   std::vector<Group> group_;
-  std::vector<Index> at_;      ///< [p] where the sums of row (i, j) begin
-  std::vector<double> sum_;    ///< [group][row][width]
-  std::vector<double> block_;  ///< products of some samples
+  std::vector<Index> at_;  ///< [p] where the sums of row (i, j) begin
+  VectorXd sum_;           ///< [group][row][width]
+  VectorXd block_;         ///< products of some samples
 };
 
 }  // namespace kedge

@@ -10,31 +10,35 @@ namespace kedge {
 
 namespace {
 
-/// R rows of a, C registers of b: the R x C sums stay in registers while k runs.
+/// R rows of a, C registers of b: the R x C sums stay in registers while k runs. b is loaded one k ahead: GCC would otherwise
+/// load it again for each of the R rows, and loads are what then takes longest.
 template <int R, int C>
-void add_tile(const double* a, Index a_stride, const Index* row, const double* b, Index b_stride, Index width,
-              Index count, double* sum) {
-  Lanes s[R][C];
+void add_tile(const double* a, Index a_stride, const Index* row, const double* b, Index b_stride, Index count,
+              double* sum, Index sum_stride) {
+  if (count == 0) return;
+  Lanes s[R][C], b_k[C];
   for (int r = 0; r < R; ++r)
-    for (int c = 0; c < C; ++c) s[r][c] = load_lanes(sum + r * width + c * kLanes);
+    for (int c = 0; c < C; ++c) s[r][c] = load_lanes(sum + r * sum_stride + c * kLanes);
+  for (int c = 0; c < C; ++c) b_k[c] = load_lanes(b + c * kLanes);
   for (Index k = 0; k < count; ++k) {
-    Lanes b_k[C];
-    for (int c = 0; c < C; ++c) b_k[c] = load_lanes(b + k * b_stride + c * kLanes);
     for (int r = 0; r < R; ++r)
       for (int c = 0; c < C; ++c) s[r][c] += a[k * a_stride + row[r]] * b_k[c];
+    if (k + 1 < count) b += b_stride;
+    for (int c = 0; c < C; ++c) b_k[c] = load_lanes(b + c * kLanes);
   }
   for (int r = 0; r < R; ++r)
-    for (int c = 0; c < C; ++c) store_lanes(sum + r * width + c * kLanes, s[r][c]);
+    for (int c = 0; c < C; ++c) store_lanes(sum + r * sum_stride + c * kLanes, s[r][c]);
 }
 
-template <int R>
+/// R rows of a, all of b: C registers at a time, the rest with fewer.
+template <int R, int C>
 void add_rows(const double* a, Index a_stride, const Index* row, const double* b, Index b_stride, Index width,
-              Index count, double* sum) {
+              Index count, double* sum, Index sum_stride) {
   Index c = 0;
-  for (; c + 3 * kLanes <= width; c += 3 * kLanes)
-    add_tile<R, 3>(a, a_stride, row, b + c, b_stride, width, count, sum + c);
-  if (width - c == 2 * kLanes) add_tile<R, 2>(a, a_stride, row, b + c, b_stride, width, count, sum + c);
-  if (width - c == kLanes) add_tile<R, 1>(a, a_stride, row, b + c, b_stride, width, count, sum + c);
+  for (; c + C * kLanes <= width; c += C * kLanes)
+    add_tile<R, C>(a, a_stride, row, b + c, b_stride, count, sum + c, sum_stride);
+  if constexpr (C > 1)
+    if (c < width) add_rows<R, C - 1>(a, a_stride, row, b + c, b_stride, width - c, count, sum + c, sum_stride);
 }
 
 }  // namespace
@@ -43,11 +47,16 @@ void add_outer_products(const double* a, Index a_stride, std::span<const Index> 
                         Index width, Index count, double* sum) {
   assert(width % kLanes == 0);
   const auto rows = static_cast<Index>(row.size());
-  Index r = 0;
-  for (; r + 4 <= rows; r += 4) add_rows<4>(a, a_stride, row.data() + r, b, b_stride, width, count, sum + r * width);
-  if (rows - r == 3) add_rows<3>(a, a_stride, row.data() + r, b, b_stride, width, count, sum + r * width);
-  if (rows - r == 2) add_rows<2>(a, a_stride, row.data() + r, b, b_stride, width, count, sum + r * width);
-  if (rows - r == 1) add_rows<1>(a, a_stride, row.data() + r, b, b_stride, width, count, sum + r * width);
+  const auto add = [&](auto add_some, Index r) {
+    add_some(a, a_stride, row.data() + r, b, b_stride, width, count, sum + r * width, width);
+  };
+  Index r = 0;  // as many sums at a time as hide the latency of an addition, yet fit into the registers
+  if (width == kLanes)
+    for (; r + 6 <= rows; r += 6) add(add_rows<6, 1>, r);
+  for (; r + 4 <= rows; r += 4) add(add_rows<4, 3>, r);
+  if (rows - r == 3) add(add_rows<3, 4>, r);
+  if (rows - r == 2) add(add_rows<2, 6>, r);
+  if (rows - r == 1) add(add_rows<1, 8>, r);
 }
 
 bool cholesky(Eigen::Ref<MatrixXd> A) {

@@ -78,5 +78,38 @@ TEST(ParallelFor, ShowsTheCallerWhatTheBodiesWrote) {  // also a race for the th
   }
 }
 
+TEST(ParallelThenInOrder, FinishesEachInOrderAfterItIsPreparedAndWithinThePlaces) {  // also for the thread sanitizer
+  for (const int threads : thread_counts())
+    for (const Index count : {Index{0}, Index{1}, n}) {
+      std::vector<Index> place(static_cast<std::size_t>(ahead(threads)), -1), order;
+      const auto at = [&](Index i) -> Index& { return place[static_cast<std::size_t>(i) % place.size()]; };
+      parallel_then_in_order(
+          count, threads,
+          [&](Index i) {
+            EXPECT_EQ(at(i), -1);  // whoever had the place before is finished
+            at(i) = i;
+          },
+          [&](Index i) {
+            EXPECT_EQ(at(i), i);
+            at(i) = -1;
+            order.push_back(i);
+          });
+      ASSERT_EQ(order.size(), static_cast<std::size_t>(count));
+      for (Index i = 0; i < count; ++i) EXPECT_EQ(order[static_cast<std::size_t>(i)], i);
+    }
+}
+
+TEST(ParallelThenInOrder, RethrowsAnException) {
+  for (const int threads : thread_counts())
+    for (const bool early : {true, false}) {
+      const auto fail = [](Index i, bool now) {
+        if (now && i == 500) throw InputError("number 500");
+      };
+      EXPECT_THROW(parallel_then_in_order(
+                       n, threads, [&](Index i) { fail(i, early); }, [&](Index i) { fail(i, !early); }),
+                   InputError);
+    }
+}
+
 }  // namespace
 }  // namespace kedge

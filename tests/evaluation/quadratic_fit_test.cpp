@@ -119,6 +119,27 @@ TEST(PrepareRegression, RecomputesTheCostForTheStepThatIsFitted) {
   }
 }
 
+TEST(PrepareRegression, InUsedMemoryIsTheSameBitForBit) {
+  const Task task = task_with_terms(5, {{1, 1, 1, 1, 1, 1}});
+  const Problem large = random_problem(3, 2, 200, 2, 61), other = random_problem(2, 1, 150, 2, 62);
+  const VectorXd v = VectorXd::LinSpaced(feature_count(3), -1.0, 2.0);
+  const Quadratic next_v = quadratic_from_features(v, 3);
+  for (const Index count : {1, 70, 200, 300}) {  // fewer samples than the memory was made for, as many, and more
+    SCOPED_TRACE(count);
+    const Problem p = random_problem(3, 2, count, 2, 63);
+    const auto fresh = prepare_regression(task, 2, p.data, p.samples, p.map, &p.next_map, {});
+    const auto fit = fit_step(*fresh, 3, {}, &next_v);
+    for (const Problem* before : {&large, &other}) {
+      auto used = prepare_regression(task, 2, before->data, before->samples, before->map, &before->next_map, {});
+      used = prepare_regression(task, 2, p.data, p.samples, p.map, &p.next_map, {}, std::move(*used));
+      const auto again = fit_step(*used, 3, {}, &next_v);
+      EXPECT_TRUE(same_bits(used->factor, fresh->factor));
+      EXPECT_TRUE(same_bits(again->q.H, fit->q.H) && same_bits(again->v.H, fit->v.H));
+      EXPECT_EQ(again->q.c, fit->q.c);
+    }
+  }
+}
+
 TEST(PrepareRegression, FactorsTheGramMatrixOfTheFeatures) {
   const Task task = task_with_terms(5, {{1, 1, 1, 1, 1, 1}});
   for (const Index count : {1, 31, 32, 33, 200}) {  // around the size of a block

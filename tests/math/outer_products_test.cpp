@@ -18,8 +18,8 @@ MatrixXd random_matrix(Index rows, Index cols, std::uint32_t name) {
 }
 
 TEST(AddOuterProducts, AddsEveryProductOnce) {
-  for (const Index rows : {1, 2, 3, 4, 5, 7, 8, 11})
-    for (const Index registers : {1, 2, 3, 4, 5, 8})
+  for (const Index rows : {1, 2, 3, 4, 5, 6, 7, 8, 11, 17})
+    for (const Index registers : {1, 2, 3, 4, 5, 6, 7, 8, 12})
       for (const Index count : {0, 1, 2, 33}) {
         SCOPED_TRACE(testing::Message() << rows << " rows, " << registers << " registers, " << count << " products");
         const Index width = registers * kLanes;

@@ -55,7 +55,9 @@ GuidePlan planned(const Task& task, IlqrSolution solution, const GuidedOptions& 
   result.cost = solution.task_cost;
   const Index n = task.system->ndx();
   const MatrixXd noise = options.process_std * options.process_std * MatrixXd::Identity(n, n);
-  std::vector<MatrixXd> S = state_marginals(solution.lin.A, solution.lin.B, solution.q.K, solution.q.Sigma,
+  std::vector<MatrixXd> wide = solution.q.Sigma;
+  for (MatrixXd& Sigma : wide) Sigma *= options.noise_scale * options.noise_scale;
+  std::vector<MatrixXd> S = state_marginals(solution.lin.A, solution.lin.B, solution.q.K, wide,
                                             start_covariance(task, options.start_spread), noise);
   result.guide = Guide{std::move(solution.q), std::move(S)};
   return result;
@@ -110,6 +112,7 @@ void GuidedOptions::validate() const {
   require(policy_samples >= 1, "policy_samples", policy_samples, ">= 1");
   require(start_spread >= 0 && std::isfinite(start_spread), "start_spread", start_spread, ">= 0");
   require(process_std >= 0 && std::isfinite(process_std), "process_std", process_std, ">= 0");
+  require(noise_scale >= 1 && std::isfinite(noise_scale), "noise_scale", noise_scale, ">= 1");
   require(fit_samples >= 1, "fit_samples", fit_samples, ">= 1");
   require(first_evaluations >= 1, "first_evaluations", first_evaluations, ">= 1");
   require(evaluations >= 1, "evaluations", evaluations, ">= 1");

@@ -34,6 +34,8 @@ struct GuidedOptions {
   int policy_samples = 10;  ///< states of a marginal over which derivatives of log pi_theta are averaged, >= 1 (Sec. 4)
   double start_spread = 10.0;  ///< Sigma_1: this many spreads of the task's start, >= 0
   double process_std = 0.0;    ///< Sigma_f^1/2: noise of every state entry in a step, >= 0 (Sec. 4)
+  double noise_scale = 1.0;    ///< the marginals are those of this many times the guide's noise, >= 1: Sigma_f is also
+                               ///< (noise_scale^2 - 1) B Sigma_t B'
 
   FitMethod optimiser = FitMethod::lbfgs;  ///< of the fit (Sec. 5)
   int fit_samples = 20;                    ///< M, states of each marginal to which the network is fitted, >= 1 (Sec. 5)

@@ -187,6 +187,27 @@ TEST(StartCovariance, IsThatOfTheTasksStart) {
   EXPECT_TRUE(start_covariance(task, 2.0).isApprox(test::vec({0.04 / 3, 0.64 / 3}).asDiagonal().toDenseMatrix()));
 }
 
+/// Sigma_f = (noise_scale^2 - 1) B Sigma B' on top: recursion written out.
+TEST(InitialGuide, HasTheMarginalsOfItsNoiseTimesTheScale) {
+  const Task task = DoubleIntegrator().task();
+  GuidedOptions options;
+  options.start_spread = 1.0;
+  options.noise_scale = 3.0;
+  const GuidePlan plan = initial_guide(task, 0, nullptr, options, kedge::Run{1, 1, {}});
+  ASSERT_TRUE(plan.guide) << plan.message;
+  const Guide& guide = *plan.guide;
+  const Linearisation lin = [&] {
+    SystemClones clones(*task.system, 1);
+    return linearise(task, guide.q.x, guide.q.a, {}, clones);
+  }();
+  MatrixXd S = start_covariance(task, 1.0);
+  for (std::size_t t = 0; t < guide.q.K.size(); ++t) {
+    EXPECT_TRUE(guide.S[t].isApprox(S, 1e-6)) << "step " << t;
+    const MatrixXd closed = lin.A[t] + lin.B[t] * guide.q.K[t];
+    S = (closed * S * closed.transpose() + 9.0 * lin.B[t] * guide.q.Sigma[t] * lin.B[t].transpose()).eval();
+  }
+}
+
 TEST(GuidedOptions, RefusesWhatIsImpossible) {
   const auto refused = [](const char* name, const auto& change) {
     GuidedOptions options;
@@ -210,6 +231,7 @@ TEST(GuidedOptions, RefusesWhatIsImpossible) {
   refused("policy_samples", [](GuidedOptions& o) { o.policy_samples = 0; });
   refused("start_spread", [](GuidedOptions& o) { o.start_spread = -1.0; });
   refused("process_std", [](GuidedOptions& o) { o.process_std = -1.0; });
+  refused("noise_scale", [](GuidedOptions& o) { o.noise_scale = 0.9; });
   refused("fit_samples", [](GuidedOptions& o) { o.fit_samples = 0; });
   refused("first_evaluations", [](GuidedOptions& o) { o.first_evaluations = 0; });
   refused("evaluations", [](GuidedOptions& o) { o.evaluations = 0; });

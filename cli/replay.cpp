@@ -57,7 +57,7 @@ std::function<int()> add_replay(CLI::App& app) {
   app.add_option("what", a->what, "a run's directory, or a policy file")->type_name("DIR|POLICY.h5")->required();
   app.add_option("-o,--output", a->page, "write a page for the browser")->type_name("FILE.html");
   app.add_option("--png", a->strip, "write a film strip of one rollout")->type_name("FILE.png");
-  app.add_option("--frames", a->frames, "of the film strip")->type_name("N")->capture_default_str();
+  app.add_option("--frames", a->frames, "moments in the film strip")->type_name("N")->capture_default_str();
   app.add_option("--mp4", a->video, "write a video of one rollout (needs ffmpeg)")->type_name("FILE.mp4");
   app.add_option("--iterations", a->iterations,
                  "policies to show: first, best, last, all, or numbers, separated by commas (default: some of all)")

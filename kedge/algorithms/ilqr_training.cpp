@@ -145,7 +145,7 @@ TrainingResult ilqr(const Task& task, TrainingState state, const IlqrOptions& op
     state.last_return_mean = -solver.point().path.cost.sum();
     state.numbers[0].second = solver.point().lambda;
     state.matrices[0].value = policy->a;
-    clock.lap("iteration");
+    clock.lap("optimisation");
     Iteration it = report(task, solver.point().path, done, options.cost_scale, state);
     it.seconds = std::move(clock.seconds);
     if (observe) observe(it, state, nullptr);

@@ -79,7 +79,12 @@ RunData read_run(const fs::path& directory) {
   for (std::vector<double>* values : {&run.returns, &run.median_returns})
     for (double& value : *values)
       if (std::isnan(value)) value = -std::numeric_limits<double>::infinity();
-  if (fs::exists(directory / "timings.csv")) run.seconds = cumulative_seconds(directory / "timings.csv");
+  // Only metrics.csv must be whole: without times there is no curve over them, and the rest is as it is.
+  try {
+    if (fs::exists(directory / "timings.csv")) run.seconds = cumulative_seconds(directory / "timings.csv");
+  } catch (const InputError&) {
+    run.seconds.clear();
+  }
   if (run.seconds.size() < run.returns.size()) run.seconds.clear();
   return run;
 }
@@ -409,13 +414,14 @@ std::string comparison_json(const Comparison& comparison) {
     const std::vector<ProfilePoint> profile = performance_profile(group, thresholds);
     const auto average = [](auto v) { return mean(v); };
     text += fmt::format(
-        "{}{{\"label\":{},\"algorithm\":{},\"options\":{},\"curve\":{},\"final\":{{\"runs\":{},\"median\":{},\"iqm\":{}"
+        "{}{{\"label\":{},\"algorithm\":{},\"options\":{},\"reference\":{},\"curve\":{},\"final\":{{\"runs\":{},"
+        "\"median\":{},\"iqm\":{}"
         ","
         "\"success\":{},\"solved\":{}}},\"profile\":{{{},{},{},{}}},\"runs\":[",
         &group == &comparison.groups.front() ? "" : ",", json_string(group.label), json_string(group.algorithm),
-        options_json(group.options), curve_json(group.curve), returns.size(),
-        statistic_json(returns, [](auto v) { return median(v); }), statistic_json(returns, interquartile_mean),
-        statistic_json(success, average),
+        options_json(group.options), group.reference ? json_extended(*group.reference) : "null",
+        curve_json(group.curve), returns.size(), statistic_json(returns, [](auto v) { return median(v); }),
+        statistic_json(returns, interquartile_mean), statistic_json(success, average),
         std::count_if(success.begin(), success.end(), [](double rate) { return rate >= 1.0; }),
         column_json("tau", profile, [](const ProfilePoint& p) { return p.tau; }),
         column_json("share", profile, [](const ProfilePoint& p) { return p.share.value; }),

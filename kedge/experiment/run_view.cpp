@@ -9,6 +9,7 @@
 
 #include "kedge/core/errors.h"
 #include "kedge/core/text.h"
+#include "kedge/experiment/hdf5.h"
 #include "kedge/experiment/json.h"
 #include "kedge/mujoco/toml_value.h"
 
@@ -56,8 +57,8 @@ bool RunView::refresh() {
   // Looked at before it is read: what changes meanwhile is seen the next time.
   const auto is_new = [&](const char* name) {
     const Stamp now = stamp(directory_ / name);
-    Stamp& before = stamps_[name];
-    return std::exchange(before, now) != now;
+    const auto [before, first] = stamps_.try_emplace(name);
+    return std::exchange(before->second, now) != now || first;
   };
   const auto read = [&](const char* name, auto&& read_it) {
     if (!is_new(name)) return false;
@@ -115,6 +116,10 @@ bool RunView::refresh() {
     }
   });
 
+  // Whoever trains writes it again.
+  if (status_.state != RunState::training && status_.iterations > 0)
+    read("policy.h5", [](const fs::path& file) { hdf5::read_sealed(file, hdf5::Trailer::required); });
+
   // A row behind the checkpoint belongs to an iteration that is not completed; a damaged run has no more to say.
   const std::size_t rows = status_.state == RunState::damaged
                                ? metrics_.rows.size()
@@ -124,10 +129,24 @@ bool RunView::refresh() {
   return changed;
 }
 
+RunStatus RunView::shown_status() const {
+  RunStatus shown = status_;
+  if (shown.state == RunState::training || shown.state == RunState::damaged) return shown;
+  for (const char* needed : {"run.toml", "metrics.csv", "policy.h5"})
+    if (notes_.contains(needed)) shown.state = RunState::damaged;
+  if (metrics_.rows.size() < static_cast<std::size_t>(status_.iterations) && !notes_.contains("metrics.csv")) {
+    shown.state = RunState::damaged;
+    shown.detail = fmt::format("{}: has {} of {} iterations", (directory_ / "metrics.csv").string(),
+                               metrics_.rows.size(), status_.iterations);
+  }
+  return shown;
+}
+
 std::string RunView::summary_json() const {
+  const RunStatus status = shown_status();
   std::string text = fmt::format(
       "{{\"directory\":{},\"state\":\"{}\",\"detail\":{},\"iterations\":{},\"generation\":{}",
-      json_string(directory_.string()), to_string(status_.state), json_string(status_.detail), rows_, generation_);
+      json_string(directory_.string()), to_string(status.state), json_string(status.detail), rows_, generation_);
   if (file_read_) {
     const Versions& v = file_.versions;
     text += fmt::format(
@@ -144,7 +163,7 @@ std::string RunView::summary_json() const {
                         json_string(w.text), w.count, w.first, w.last);
   const int of = steps_.column("iteration");
   text +=
-      fmt::format("],\"steps_of\":{},\"notes\":[",
+      fmt::format("],\"steps_file\":{},\"steps_of\":{},\"notes\":[", !steps_.columns.empty(),
                   of < 0 || steps_.rows.empty() ? "null" : json_extended(steps_.rows[0][static_cast<std::size_t>(of)]));
   for (auto note = notes_.begin(); note != notes_.end(); ++note)
     text.append(note == notes_.begin() ? "" : ",").append(json_string(note->second));

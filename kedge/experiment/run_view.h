@@ -28,7 +28,7 @@ class RunView {
 
   /// {"directory", "state", "detail", "iterations", "asked", "generation", "algorithm", "task", "overrides", "seed",
   /// "measures_success", "options": {name:
-  /// value}, "versions": {}, "warnings": [{"text", "count", "first", "last"}], "steps_of": iteration or null, "notes": [what
+  /// value}, "versions": {}, "warnings": [{"text", "count", "first", "last"}], "steps_file": bool, "steps_of": iteration or null, "notes": [what
   /// cannot be read]}. A new generation means that the rows are not those of before: the run was replaced.
   [[nodiscard]] std::string summary_json() const;
 
@@ -53,6 +53,8 @@ class RunView {
   };
   static Stamp stamp(const std::filesystem::path& file);
   void read_status();
+  /// The run's status; damaged, too, where a file cannot be read that whoever uses the run needs.
+  [[nodiscard]] RunStatus shown_status() const;
 
   std::filesystem::path directory_;
   bool seen_ = false, locked_ = false;

@@ -101,6 +101,19 @@ TEST(Train, EndsWithNumericalFailureAndKeepsTheLastGoodPolicy) {
   EXPECT_EQ(evaluation.error_lines().size(), 1U);
 }
 
+TEST(Train, TimesOfEveryAlgorithmHaveTheirPhases) {
+  const Scratch scratch;
+  for (const char* algorithm : {"moto", "gps", "ilqr"}) {
+    const Outcome o = run({"train", "double_link", "--quiet", "--algorithm", algorithm, "--set", "task.horizon=20",
+                           "--iterations", "2", "--out", algorithm},
+                          {.directory = scratch.path()});
+    ASSERT_EQ(o.code, 0) << o.err;
+    EXPECT_THAT(read(scratch.path() / algorithm / "timings.csv"),
+                ContainsRegex("^iteration(,[a-z_]+)+\n0(,[0-9.e-]+)+\n1(,[0-9.e-]+)+\n$"));
+  }
+  EXPECT_EQ(run({"compare", "moto", "ilqr"}, {.directory = scratch.path()}).code, 0);
+}
+
 TEST(Train, QuietPrintsNothing) {
   const Scratch scratch;
   const Outcome o = run(with(small_training("run"), {"--quiet"}), {.directory = scratch.path()});

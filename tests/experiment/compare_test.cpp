@@ -138,9 +138,11 @@ TEST(ComparisonJson, HasEveryNumberAndNoneThatIsNotFiniteAsText) {
   c.groups[0].runs = finals({-3.0, -std::numeric_limits<double>::infinity(), std::nullopt}).runs;
   c.groups[0].runs[0].final_success = 1.0;
   c.groups[0].runs[1].final_success = 0.5;
+  c.groups[0].reference = -12.25;
   c.notes = {"left \"out\""};
   const std::string json = comparison_json(c);
   for (const char* part : {"{\"task\":\"a \\u003cb>\",\"notes\":[\"left \\\"out\\\"\"],\"groups\":[{\"label\":\"moto\"",
+                           "\"reference\":-12.25,",
                            "\"iteration\":[0,1],\"rollouts\":[20,40],\"seconds\":[null,1],\"median\":[-300,-20.25],"
                            "\"median_low\":[-301,-21.25],\"median_high\":[-299,-19.25]",
                            "\"quartile_low\":[-300.5,-20.75]", "\"final\":{\"runs\":2,\"median\":{\"value\":-1e999,",

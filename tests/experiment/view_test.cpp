@@ -7,6 +7,9 @@
 
 #include "example_run.h"
 #include "kedge/core/errors.h"
+#include "kedge/experiment/options.h"
+#include "kedge/experiment/run_file.h"
+#include "kedge/experiment/version.h"
 
 namespace kedge {
 namespace {
@@ -42,6 +45,21 @@ std::string rows_of(const fs::path& file) {
   text = "[[" + text.substr(0, text.size() - 1) + "]]";
   text = std::regex_replace(text, std::regex("\n"), "],[");
   return std::regex_replace(text, std::regex("nan"), "null");
+}
+
+/// What an example run lacks of a whole one: run.toml that says what was run, and the task.
+void describe(const fs::path& run) {
+  RunFile file;
+  file.algorithm = "moto";
+  file.task = "invented";
+  file.task_source = "/somewhere/task.toml";
+  file.task_digest = "0123456789abcdef";
+  file.options = moto_options();
+  file.versions = versions();
+  write_bytes(run / "run.toml", run_file_text(file));
+  fs::create_directory(run / "task");
+  write_bytes(run / "task" / "task.toml", "kedge = 1\n");
+  EXPECT_NO_THROW(read_run_file(run));
 }
 
 TEST(RunView, ShowsTheNumbersOfTheFilesAsTheyGrow) {
@@ -93,10 +111,12 @@ TEST(RunView, SaysInWhatStateARunIs) {
     View view({run}, kPage);
     EXPECT_EQ(state(view), "training");
     writer = RunDirectory::create(folder / "other", "", false);  // lets go of the first
+    describe(run);
     EXPECT_EQ(state(view), "interrupted");
   }
   fs::remove_all(run);
   train(run, 2);
+  describe(run);
   View view({run}, kPage);
   EXPECT_EQ(state(view), "finished");
 
@@ -110,15 +130,35 @@ TEST(RunView, SaysInWhatStateARunIs) {
 
   const std::string metrics = bytes_of(run / "metrics.csv");
   write_bytes(run / "metrics.csv", metrics + "2,x\n");
-  view.refresh();
+  EXPECT_EQ(state(view), "damaged");
   EXPECT_THAT(ask(view, "/api/runs"), HasSubstr("metrics.csv:4: found 2 entries, expected 5"));
   EXPECT_THAT(ask(view, "/api/runs/0/rows", "from=0"), HasSubstr("\"total\":0,"));
+  fs::remove(run / "metrics.csv");
+  EXPECT_EQ(state(view), "damaged");
+  EXPECT_THAT(ask(view, "/api/runs"), HasSubstr("metrics.csv: has 0 of 2 iterations"));
   write_bytes(run / "metrics.csv", metrics);
+  EXPECT_EQ(state(view), "finished");
+
+  const std::string policy = bytes_of(run / "policy.h5"), timings = bytes_of(run / "timings.csv");
+  write_bytes(run / "policy.h5", policy.substr(0, 2000));
+  EXPECT_EQ(state(view), "damaged");
+  EXPECT_THAT(ask(view, "/api/runs"), HasSubstr("policy.h5: "));
+  fs::remove(run / "policy.h5");
+  EXPECT_EQ(state(view), "damaged");
+  View late({run}, kPage);
+  EXPECT_EQ(state(late), "damaged") << "missing from the beginning";
+  write_bytes(run / "policy.h5", policy);
+  write_bytes(run / "timings.csv", timings + "x\n");
+  EXPECT_EQ(state(view), "finished") << "nothing needs its times";
+  EXPECT_THAT(ask(view, "/api/runs"), HasSubstr("timings.csv:4: "));
+  write_bytes(run / "timings.csv", timings);
 
   fs::remove_all(run);
   EXPECT_EQ(state(view), "damaged");
   EXPECT_THAT(ask(view, "/api/runs"), HasSubstr("no such directory"));
   train(run, 1);
+  EXPECT_EQ(state(view), "damaged") << "its run.toml names no run";
+  describe(run);
   EXPECT_EQ(state(view), "finished") << "another run in its place";
 }
 

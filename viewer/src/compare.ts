@@ -3,7 +3,7 @@ import './theme';
 import './compare.css';
 import { json } from './data';
 import { make, short } from './dom';
-import { Plot, type Band, type Line } from './plot';
+import { decades, Plot, powerText, type Band, type Line } from './plot';
 import { align, count, style, type Value } from './series';
 import { setTheme, theme, themeButton } from './theme';
 
@@ -27,6 +27,7 @@ interface Group {
   label: string;
   algorithm: string;
   options: Record<string, number | string | boolean>;
+  reference: number | null; // return of the trajectory that learning started from
   curve: Record<string, Column>;
   final: { runs: number; median: Estimate | null; iqm: Estimate | null; success: Estimate | null; solved: number };
   profile: { tau: Column; share: Column; low: Column; high: Column };
@@ -119,8 +120,10 @@ const groupBoxes = groups.map((group, i) => {
 
 const curvesPanel = panel('Learning curves', statisticBox, spreadBox, axisBox, make('label', { class: 'small' }, singleBox, 'single runs'));
 curvesPanel.append(make('div', { class: 'groups' }, ...groupBoxes));
+const referenceNote = make('p', { class: 'small muted' });
 const curves = new Plot(curvesPanel, { title: '', x: [], lines: [], height: 380, yScale: 'asinh', terse: true });
 curvesPanel.append(
+  referenceNote,
   make('p', { class: 'small muted' }, 'Mean return of an iteration’s rollouts, for the iterations that every run of a group has completed. The axis is logarithmic on both sides of zero.'),
 );
 
@@ -156,7 +159,10 @@ function show(): void {
   const { x, y } = align(drawn);
   drawn.forEach((d, k) => d.put(y[k]!));
   const what = { median: 'median', iqm: 'interquartile mean', mean: 'mean' }[statistic];
-  curves.set({ title: `Return, ${what} over seeds`, x, lines, bands, xLabel: axes.find(([a]) => a === axis)![1] });
+  const references = groups.filter((group, i) => shown[i] && group.reference !== null).map((group) => group.reference!);
+  referenceNote.hidden = references.length === 0;
+  referenceNote.textContent = `Dashed level: the trajectory that learning started from, return ${[...new Set(references.map(short))].join(', ')}.`;
+  curves.set({ title: `Return, ${what} over seeds`, x, lines, bands, levels: references, xLabel: axes.find(([a]) => a === axis)![1] });
   profile.element.hidden = false;
   showProfile();
 }
@@ -214,7 +220,8 @@ function showProfile(): void {
     x,
     lines: visible.map(({ g, i }): Line => ({ label: g.label, y: at(g.profile.share), ...style(i) })),
     bands: visible.filter(({ g }) => g.runs.length > 1).map(({ g, i }): Band => ({ label: '', low: at(g.profile.low), high: at(g.profile.high), colour: style(i).colour })),
-    xTicks: allNegative ? (v) => short(-(10 ** -v)) : undefined,
+    xTicks: allNegative ? (v) => powerText(-(10 ** -v)) : undefined,
+    xPlaces: allNegative ? (min, max) => decades(-(10 ** -min), -(10 ** -max), place, (max - min) / 12).map(place) : undefined,
   });
 }
 

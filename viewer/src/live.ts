@@ -30,7 +30,8 @@ interface Summary {
   versions?: Record<string, string>;
   options?: Record<string, number | string | boolean>;
   warnings: Warning[];
-  steps_of: number | null;
+  steps_of: number | null; // iteration; null: no numbers by time step
+  steps_file: boolean; // steps.csv could be read
   notes: string[];
 }
 interface Table {
@@ -440,9 +441,11 @@ function showSteps(): void {
   const there = run.steps.rows.length > 0;
   stepsTitle.textContent = there ? `${run.name}, iteration ${run.summary.steps_of}` : run.name;
   stepsMissing.hidden = there;
-  stepsMissing.textContent = run.summary.iterations
-    ? 'This run has no steps.csv: it was made by an older kedge.'
-    : 'No iteration is completed yet.';
+  stepsMissing.textContent = !run.summary.iterations
+    ? 'No iteration is completed yet.'
+    : run.summary.steps_file
+      ? `${run.summary.algorithm} reports no numbers by time step: it has no trust region at each step. Its own numbers are at “Any number”.`
+      : 'This run has no steps.csv: it was made by an older kedge, or the file is lost.';
   stepsGrid.hidden = !there;
   if (!there) return;
   const x = column(run.steps, 'step') as number[];
@@ -480,6 +483,11 @@ function showTimes(): void {
       for (let j = i; j < i + block; ++j) height += (rows[j]![p + 1] ?? 0) / block;
       stack[p]!.push(height);
     });
+  }
+  times.element.hidden = x.length === 0;
+  if (x.length === 0) {
+    timesTitle.textContent = `${run.name}: none that can be read`;
+    return;
   }
   timesTitle.textContent = `${run.name}: ${short(total)} s in all${block > 1 ? `, means of ${block} iterations` : ''}`;
   const below = (p: number): number[] => (p === 0 ? x.map(() => 0) : stack[p - 1]!);

@@ -13,7 +13,8 @@ interface Hooks {
   speed: () => number;
   pose: (poses: Float32Array) => void;
   read: (text: string) => void;
-  trace: (observation: Float64Array, action: Float64Array, step: number) => void;
+  /** Costs by term [T, terms], NaN where a term does not count. */
+  trace: (observation: Float64Array, action: Float64Array, costs: Float64Array, step: number) => void;
 }
 
 const pushSteps = 0.1; // s that a push by button lasts
@@ -31,6 +32,7 @@ export class Player {
   private last = 0;
   private observation = new Float64Array();
   private action = new Float64Array();
+  private costs = new Float64Array();
   private cost = 0;
   private meter: SuccessMeter | null = null;
   private start: number[];
@@ -152,6 +154,7 @@ export class Player {
     this.simulation.reset(this.start);
     this.observation = new Float64Array((task.horizon + 1) * task.observation.length).fill(NaN);
     this.action = new Float64Array(task.horizon * task.actionNames.length).fill(NaN);
+    this.costs = new Float64Array(task.horizon * task.cost.length).fill(NaN);
     this.observation.set(this.simulation.observation(), 0);
     this.fields.forEach((field, i) => (field.value = String(Number(this.start[i]!.toPrecision(5)))));
     this.status.textContent = '';
@@ -207,7 +210,12 @@ export class Player {
     this.drawArrow(push);
     const moment = simulation.step(a, push);
     if (this.step < task.horizon) {
-      for (const term of task.cost) if (term.active[this.step] === '1') this.cost += termValue(term, moment);
+      task.cost.forEach((term, i) => {
+        if (term.active[this.step] !== '1') return;
+        const value = termValue(term, moment);
+        this.costs[this.step * task.cost.length + i] = value;
+        this.cost += value;
+      });
       this.meter?.add(this.step, moment);
       this.action.set(a, this.step * task.actionNames.length);
     }
@@ -251,7 +259,7 @@ export class Player {
     const { task } = this.page;
     this.hooks.pose(this.simulation.poses());
     this.hooks.read(`simulated · ${(this.step * task.controlStep).toFixed(2)} s · step ${this.step} of ${task.horizon} · cost ${short(this.cost)}`);
-    this.hooks.trace(this.observation, this.action, Math.min(this.step, task.horizon));
+    this.hooks.trace(this.observation, this.action, this.costs, Math.min(this.step, task.horizon));
   }
 
   // ---- pushing

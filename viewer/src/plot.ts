@@ -35,37 +35,44 @@ export interface PlotOptions {
   xScale?: 'linear' | 'log';
   terse?: boolean; // the legend has values only, where the reader points: another one names the lines
   xTicks?: (x: number) => string; // what the axis says at x
+  xPlaces?: (min: number, max: number) => number[]; // where it says so
   yRange?: [number | null, number | null]; // fixed ends; null: by the data
   height?: number;
   sync?: string; // plots with the same name share their cursor
   onPick?: (x: number) => void; // the reader clicked or dragged to this place
 }
 
-/** Ticks of a logarithmic axis: powers of ten, at most six of each sign, and 0 between. Few decades: also 2 and 5. */
-function decades(min: number, max: number): number[] {
-  const side = (low: number, high: number): number[] => {
-    const first = Math.floor(Math.log10(low));
-    const last = Math.floor(Math.log10(high));
-    const each = Math.ceil((last - first + 1) / 6);
-    const steps = last - first > 1 ? [1] : [1, 2, 5];
-    const ticks: number[] = [];
-    for (let e = Math.ceil(first / each) * each; e <= last; e += each) for (const s of steps) ticks.push(s * 10 ** e);
-    return ticks.filter((v) => v >= low && v <= high);
+/**
+ * Ticks of a logarithmic axis: powers of ten, and 0 where it is inside; where these are few, multiples of them too. Those
+ * that come too near to a more important one are left out.
+ * @param place of a value on the axis, rising, in the unit of `apart`
+ */
+export function decades(min: number, max: number, place: (v: number) => number, apart: number): number[] {
+  const ticks: number[] = [];
+  const add = (v: number): void => {
+    if (v >= min && v <= max && ticks.every((t) => Math.abs(place(t) - place(v)) >= apart)) ticks.push(v);
   };
-  const smallest = (end: number): number => Math.max(1, Math.abs(end) / 1e6);
-  if (min > 0) return side(min, max);
-  if (max < 0) return side(-max, -min).map((v) => -v).reverse();
-  const low = min < -1 ? side(smallest(min), -min).map((v) => -v).reverse() : [];
-  return [...low, 0, ...(max > 1 ? side(smallest(max), max) : [])];
+  add(0);
+  const largest = Math.max(Math.abs(min), Math.abs(max));
+  const smallest = min > 0 ? min : max < 0 ? -max : largest / 1e9;
+  const last = Math.floor(Math.log10(largest));
+  const first = Math.floor(Math.log10(smallest));
+  const each = Math.max(1, Math.ceil((last - first) / 60)); // an axis from 1e-300 is one, too
+  for (const factors of [[1], [5], [2], [3, 7], [4, 6, 8]]) {
+    if (factors[0] !== 1 && ticks.length > 3) break;
+    for (let e = last; e >= first; e -= each) for (const f of factors) for (const sign of [1, -1]) add(sign * f * 10 ** e);
+  }
+  return ticks.sort((a, b) => a - b);
 }
 
-/** A number of a logarithmic axis: large powers of ten as such. */
-function powerText(value: number): string {
+/** A number of a logarithmic axis: large powers of ten, and whole multiples of them, as such. */
+export function powerText(value: number): string {
   if (value === 0) return '0';
-  const exponent = Math.round(Math.log10(Math.abs(value)));
-  if (Math.abs(exponent) < 4 || Math.abs(Math.abs(value) / 10 ** exponent - 1) > 1e-9) return short(value);
+  const exponent = Math.floor(Math.log10(Math.abs(value)) + 1e-9);
+  const factor = Math.abs(value) / 10 ** exponent;
+  if (Math.abs(exponent) < 4 || Math.abs(factor - Math.round(factor)) > 1e-9) return short(value);
   const digits = [...String(exponent)].map((c) => (c === '-' ? '⁻' : '⁰¹²³⁴⁵⁶⁷⁸⁹'[Number(c)]));
-  return `${value < 0 ? '−' : ''}10${digits.join('')}`;
+  return `${value < 0 ? '−' : ''}${Math.round(factor) === 1 ? '' : `${Math.round(factor)}·`}10${digits.join('')}`;
 }
 
 const gap = (value: number | null): number | null => (value === null || Number.isNaN(value) ? null : value);
@@ -104,13 +111,14 @@ export class Plot {
     this.draw();
   }
 
-  /** Replaces the values of the last line and marks a place, without drawing all anew: for what comes many times a second. */
-  live(y: Values, x: number): void {
+  /** Replaces the values of the last lines and marks a place, without drawing all anew: for what comes many times a second. */
+  live(values: Values[], x: number): void {
     const { lines } = this.options;
-    lines[lines.length - 1] = { ...lines[lines.length - 1]!, y };
+    const first = lines.length - values.length;
+    values.forEach((y, i) => (lines[first + i] = { ...lines[first + i]!, y }));
     if (this.chart) {
       const data = [...this.chart.data] as (number | null)[][];
-      data[data.length - 1] = Array.from(y, gap);
+      data.splice(data.length - values.length, values.length, ...values.map((y) => Array.from(y, gap)));
       this.chart.setData(data as uPlot.AlignedData);
     }
     this.mark(x);
@@ -120,13 +128,17 @@ export class Plot {
   mark(x: number | null): void {
     this.marked = x;
     if (!this.chart) return;
-    if (this.markLine) {
-      const { min, max } = this.chart.scales.x!;
-      const inside = x !== null && min !== undefined && max !== undefined && x >= min && x <= max;
-      this.markLine.style.display = inside ? '' : 'none';
-      if (inside) this.markLine.style.left = `${this.chart.valToPos(x, 'x')}px`;
-    }
+    this.placeMark(this.chart);
     if (this.chart.cursor.idx === null || this.chart.cursor.idx === undefined || !this.hovered()) this.showValues(this.nearest(x));
+  }
+
+  private placeMark(chart: uPlot): void {
+    if (!this.markLine) return;
+    const x = this.marked;
+    const { min, max } = chart.scales.x!;
+    const inside = x !== null && typeof min === 'number' && typeof max === 'number' && x >= min && x <= max;
+    this.markLine.style.display = inside ? '' : 'none';
+    if (inside) this.markLine.style.left = `${chart.valToPos(x, 'x')}px`;
   }
 
   /** The values of the lines at the marked place, by label: what the legend says. */
@@ -178,17 +190,18 @@ export class Plot {
   private drawLegend(): void {
     const { title, bands = [], terse = false } = this.options;
     this.values = this.named().map(() => make('b'));
-    const key = (name: string, label: string, kind: string, value?: HTMLElement) =>
+    const dashes = 'repeating-linear-gradient(90deg, transparent 0 3px, var(--surface) 3px 5px), ';
+    const key = (name: string, label: string, kind: string, value?: HTMLElement, dashed = false) =>
       make(
         'span',
         { class: 'key', title: label, hidden: terse },
-        make('span', { class: `swatch ${kind}`, style: `background: var(${name})` }),
+        make('span', { class: `swatch ${kind}`, style: `background: ${dashed ? dashes : ''}linear-gradient(var(${name}), var(${name}))` }),
         !terse && label,
         value,
       );
     this.legend.replaceChildren(
       make('span', { class: 'title' }, title),
-      ...this.named().map((line, i) => key(line.colour, line.label, '', this.values[i])),
+      ...this.named().map((line, i) => key(line.colour, line.label, '', this.values[i], line.dash !== undefined)),
       ...bands.filter((band) => band.label).map((band) => key(band.colour, band.label, 'band')),
     );
   }
@@ -208,13 +221,13 @@ export class Plot {
     this.chart?.destroy();
     this.chart = null;
     if (width === 0) return; // not on the page yet: drawn when it gets a size
-    const { x, lines, bands = [], levels = [], xTicks } = this.options;
+    const { x, lines, bands = [], levels = [], xTicks, xPlaces } = this.options;
     const muted = colour('--muted');
     const grid = { stroke: colour('--line'), width: 1 };
     const series: uPlot.Series[] = [{}];
     const areas: uPlot.Band[] = [];
     for (const band of bands) {
-      const hidden = { stroke: 'transparent', width: 0, points: { show: false } };
+      const hidden = { stroke: 'transparent', width: 0, spanGaps: true, points: { show: false } };
       series.push({ ...hidden, label: `${band.label} high` }, { ...hidden, label: `${band.label} low` });
       areas.push({ series: [series.length - 2, series.length - 1], fill: `color-mix(in srgb, ${colour(band.colour)} 22%, transparent)` });
     }
@@ -240,12 +253,17 @@ export class Plot {
       labelSize: label ? 16 : 0,
     });
     const yScale = this.options.yScale ?? 'linear';
+    const height = this.options.height ?? 130;
+    const splits = (_: uPlot, __: number, min: number, max: number): number[] => {
+      const place = yScale === 'log' ? Math.log10 : Math.asinh;
+      return decades(min, max, place, (place(max) - place(min)) * (16 / Math.max(40, height - 40)));
+    };
     this.chart = new uPlot(
       {
         width,
-        height: this.options.height ?? 130,
+        height,
         legend: { show: false },
-        padding: [6, 10, 0, 0],
+        padding: [6, 16, 0, 0],
         cursor: {
           y: false,
           drag: { x: false, y: false },
@@ -278,18 +296,25 @@ export class Plot {
           },
         },
         axes: [
-          { ...axis(this.options.xLabel), size: 26, ...(xTicks ? { values: (_: uPlot, ticks: number[]) => ticks.map(xTicks) } : {}) },
+          {
+            ...axis(this.options.xLabel),
+            size: 26,
+            ...(xPlaces ? { splits: (_: uPlot, __: number, min: number, max: number) => xPlaces(min, max), filter: (_: uPlot, ticks: number[]) => ticks } : {}),
+            ...(xTicks ? { values: (_: uPlot, ticks: number[]) => ticks.map(xTicks) } : {}),
+          },
           {
             ...axis(this.options.yLabel),
             size: 52,
-            ...(yScale === 'linear' ? {} : { splits: (_: uPlot, __: number, min: number, max: number) => decades(min, max), filter: (_: uPlot, ticks: number[]) => ticks }),
+            space: Math.min(30, height / 6),
+            ...(yScale === 'linear' ? {} : { splits, filter: (_: uPlot, ticks: number[]) => ticks }),
             values: (_, ticks) => ticks.map((v) => (v === null ? '' : yScale === 'linear' ? short(v) : powerText(v))),
           },
         ],
         series,
         bands: areas,
         hooks: {
-          draw: [(u) => this.drawLevels(u, levels, muted)],
+          // The scale is known when the chart is drawn, not when it is made.
+          draw: [(u) => this.drawLevels(u, levels, muted), (u) => this.placeMark(u)],
           setCursor: [(u) => this.showValues(this.hovered() ? (u.cursor.idx ?? null) : this.nearest(this.marked))],
         },
       },

@@ -226,6 +226,8 @@ class Replay {
 
   private startStage(): void {
     try {
+      // Asked first: the renderer would fail with an error on the console.
+      if (!document.createElement('canvas').getContext('webgl2')) throw new Error('no WebGL');
       this.stage = new Stage(this.stageBox, this.page.scene);
     } catch {
       this.stageBox.append(
@@ -311,8 +313,10 @@ class Replay {
   }
 
   private plot(): void {
-    const { page, numbers, shown, focus, T } = this;
+    const { page, numbers, shown, T } = this;
     const { task } = page;
+    const focus = this.player?.active ? null : this.focus; // in a simulation the lines come as it runs
+    const nothing = new Float32Array();
     const bandLabel = `${Math.round(100 * (page.band[1] - page.band[0]))} %`;
     const fill = (plots: Plot[], width: number, length: number, table: (r: Rollout) => Float32Array, bandTable: Float32Array) =>
       plots.forEach((plot, i) => {
@@ -331,13 +335,13 @@ class Replay {
             ...shown.rollouts
               .filter((r) => r !== focus && shown.rollouts.length <= 12)
               .map((r) => ({ label: 'other', y: column(table(r), width, i, length), colour, faint: true })),
-            { label: `rollout ${this.rollout + 1}`, y: column(table(focus), width, i, length), colour },
+            { label: focus ? `rollout ${this.rollout + 1}` : 'simulated', y: column(focus ? table(focus) : nothing, width, i, length), colour },
           ],
         });
       });
     fill(this.observationPlots, task.observation.length, T + 1, (r) => numbers.floats(r.observation), numbers.floats(shown.observationBand));
     fill(this.actionPlots, task.actionNames.length, T + 1, (r) => numbers.floats(r.action), numbers.floats(shown.actionBand));
-    const terms = numbers.floats(focus.terms);
+    const terms = focus ? numbers.floats(focus.terms) : nothing;
     this.costPlot.set({
       lines: task.cost.map((term, i) => ({
         label: term.name,
@@ -473,7 +477,7 @@ class Replay {
         this.playing = false;
         this.scrubber.disabled = active;
         this.layoutSelect.disabled = active;
-        if (!active) this.plot();
+        this.plot();
         this.arrange();
         this.buttons();
         this.show();
@@ -486,10 +490,14 @@ class Replay {
         this.stage?.draw();
       },
       read: (text) => (this.readout.textContent = text),
-      trace: (observation, action, step) => {
+      trace: (observation, action, costs, step) => {
         const { task } = this.page;
-        this.observationPlots.forEach((plot, i) => plot.live(column(observation, task.observation.length, i, this.T + 1), step * this.dt));
-        this.actionPlots.forEach((plot, i) => plot.live(column(action, task.actionNames.length, i, this.T + 1), step * this.dt));
+        const of = (values: Float64Array, width: number, i: number) => column(values, width, i, this.T + 1);
+        const before = Math.max(step - 1, 0) * this.dt; // the action that led here
+        this.observationPlots.forEach((plot, i) => plot.live([of(observation, task.observation.length, i)], step * this.dt));
+        this.actionPlots.forEach((plot, i) => plot.live([of(action, task.actionNames.length, i)], before));
+        this.costPlot.live(task.cost.map((_, i) => of(costs, task.cost.length, i)), before);
+        this.scrubber.value = String(step);
       },
     });
     this.player.setPolicy(this.policy, this.rollout);

@@ -39,6 +39,21 @@ test('has the numbers of the program', async () => {
   await close();
 });
 
+test('bands have no holes where other groups have points', async () => {
+  for (const seed of [1, 2]) train(`few-${seed}`, seed, 6, '--set', 'rollouts=5');
+  kedge('compare', 'with-1', 'with-2', 'few-1', 'few-2', '--html', 'bands.html', '--threads', '1');
+  const { page, close } = await open(browser, join(folder, 'bands.html'));
+  const share = await page.locator('.plot canvas').first().evaluate((canvas) => {
+    const { width, height } = canvas;
+    const { data } = canvas.getContext('2d').getImageData(0, 0, width, height);
+    const pale = (x) => Array.from({ length: height }, (_, y) => data[4 * (y * width + x) + 3]).filter((alpha) => alpha > 30 && alpha < 100).length > 3;
+    const columns = Array.from({ length: width }, (_, x) => x).filter((x) => x > 0.1 * width && x < 0.95 * width);
+    return columns.filter(pale).length / columns.length;
+  });
+  assert.ok(share > 0.95, `there is a band over ${share} of the axis`);
+  await close();
+});
+
 test('works with other choices, in the dark, and on a telephone', async () => {
   const { page, errors, requests, close } = await open(browser, file, { width: 390, height: 844, dark: true, touch: true });
   for (const [label, value] of [['over seeds', 'iqm'], ['band', 'quartiles'], ['over', 'iteration']])

@@ -1,9 +1,11 @@
 // kedge view in a browser: node live.js KEDGE
 import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { launch } from './browser.js';
-import { csv, kedge, start, train } from './program.js';
+import { csv, folder, kedge, start, train } from './program.js';
 
 train('a', 1, 8);
 train('b', 2, 5);
@@ -65,6 +67,29 @@ test('shows the replay of the newest policy', async () => {
   await page.getByText('qpos:shoulder').first().waitFor({ timeout: 20000 });
   assert.deepEqual(errors, []);
   await drawing.close();
+});
+
+test('says which runs are damaged, and what an algorithm does not report', async () => {
+  train('plain', 1, 2, '--algorithm', 'ilqr');
+  train('cut', 1, 3);
+  const whole = readFileSync(join(folder, 'cut/metrics.csv'), 'utf8');
+  writeFileSync(join(folder, 'cut/metrics.csv'), whole.slice(0, whole.length / 2));
+  const other = await start('view', 'a', 'plain', 'cut');
+  const page = await browser.newPage();
+  await page.goto(other.line);
+  await page.locator('.run').nth(2).waitFor({ timeout: 20000 });
+  await page.locator('.run .state.damaged').waitFor({ timeout: 20000 });
+  assert.deepEqual(await page.locator('.run .state').allTextContents(), ['finished', 'finished', 'damaged']);
+  assert.match(await page.locator('.run').nth(2).textContent(), /metrics\.csv/);
+
+  const steps = page.locator('section[aria-label="Last update, by time step"]');
+  await steps.locator('canvas').first().waitFor({ timeout: 20000 });
+  await page.keyboard.press('j');
+  await steps.getByText('ilqr reports no numbers by time step').waitFor({ timeout: 20000 });
+  assert.equal(await steps.locator('canvas:visible').count(), 0, 'the numbers of another run are not left there');
+  assert.ok((await page.locator('section[aria-label="Time of an iteration, by phase"] canvas:visible').count()) > 0);
+  await page.close();
+  other.child.kill('SIGINT');
 });
 
 test('works by keyboard, in the dark, and on a telephone', async () => {

@@ -2,14 +2,21 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { after } from 'node:test';
 import { join, resolve } from 'node:path';
 
 export const program = resolve(process.argv[2]);
 export const folder = mkdtempSync(join(tmpdir(), 'kedge-pages-'));
 const running = [];
 
+const end = () => running.forEach((child) => child.kill('SIGKILL'));
+// A test that failed may have left servers and browsers: they must not keep this process.
+after(() => {
+  end();
+  setTimeout(() => process.exit(), 5000).unref();
+});
 process.on('exit', () => {
-  for (const child of running) child.kill('SIGKILL');
+  end();
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -23,7 +30,7 @@ export function kedge(...words) {
 /** A training of a moment. */
 export const train = (out, seed, iterations, ...more) =>
   kedge('train', 'double_link', '--quiet', '--threads', '1', '--seed', String(seed), '--iterations', String(iterations), '--set',
-    'task.horizon=30', '--set', 'rollouts=6', '--out', out, ...more);
+    'task.horizon=30', ...(more.includes('ilqr') ? [] : ['--set', 'rollouts=6']), '--out', out, ...more);
 
 /** Starts a process; resolves with it and the first line that it prints. */
 export function start(...words) {

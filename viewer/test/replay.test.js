@@ -71,6 +71,8 @@ describe('replay', () => {
     const { page, state, finish } = await replay({ hash: '#t=40&v=0.5' });
     const first = await state();
     assert.equal(first.time, 40);
+    const marks = await page.locator('.plot .mark').evaluateAll((all) => all.map((mark) => mark.offsetLeft / mark.parentElement.clientWidth));
+    assert.ok(marks.length === 7 && marks.every((place) => Math.abs(place - 0.4) < 0.01), `each plot marks the moment: ${marks}`);
     assert.equal(first.webgl, true);
     const picture = () => page.evaluate(() => {
       globalThis.kedgeReplay.stage.render();
@@ -129,7 +131,7 @@ describe('replay', () => {
     const { readings, webgl } = await opened.page.evaluate(() => globalThis.kedgeReplay.state());
     assert.equal(webgl, false);
     assert.ok(readings.every((text) => text !== ''));
-    assert.deepEqual(opened.requests, []);
+    assert.deepEqual([opened.errors, opened.requests], [[], []]);
     await plain.close();
   });
 
@@ -199,6 +201,16 @@ describe('play', () => {
     assert.ok(calm.success < 0.1 && hit.success < 0.1, `mean angle ${calm.success}, pushed ${hit.success}`);
     assert.match(hit.status, /succeeded/);
     assert.ok(hit.cost > calm.cost);
+
+    // The plots are those of the simulation.
+    const plotted = await page.evaluate(() => {
+      const { observationPlots, actionPlots, costPlot } = globalThis.kedgeReplay;
+      const sum = costPlot.options.lines.flatMap((line) => [...line.y]).reduce((total, y) => total + (Number.isFinite(y) ? y : 0), 0);
+      return { labels: [...observationPlots, ...actionPlots].map((plot) => plot.options.lines.at(-1).label), sum, costs: costPlot.readings() };
+    });
+    assert.deepEqual(new Set(plotted.labels), new Set(['simulated']));
+    assert.ok(Math.abs(plotted.sum - hit.cost) <= 1e-9 * hit.cost, `the plot has a cost of ${plotted.sum}, the simulation of ${hit.cost}`);
+    for (const text of [...Object.values(plotted.costs), ...(await state()).readings]) assert.match(text, /^-?\d/);
 
     // Held with the mouse.
     const held = await page.evaluate(() => {

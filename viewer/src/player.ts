@@ -1,6 +1,6 @@
 // Play: the policy at work in the browser. The reader pushes the robot, changes the start, switches noise on.
 import * as THREE from 'three';
-import { SuccessMeter, termValue } from './costs';
+import { SuccessMeter, termValue, type Moment } from './costs';
 import { make, short } from './dom';
 import type { Numbers, Payload } from './payload';
 import { act, type Act } from './policy';
@@ -13,7 +13,7 @@ interface Hooks {
   speed: () => number;
   pose: (poses: Float32Array) => void;
   read: (text: string) => void;
-  /** Costs by term [T, terms], NaN where a term does not count. */
+  /** Costs by term [T + 1, terms], NaN where a term does not count. */
   trace: (observation: Float64Array, action: Float64Array, costs: Float64Array, step: number) => void;
 }
 
@@ -75,7 +75,7 @@ export class Player {
         button('← Push', 'Push to the left (j)', () => this.push(-1)),
         button('Push →', 'Push to the right (k)', () => this.push(1)),
         make('label', {}, this.strength, this.strengthText),
-        make('span', { class: 'small muted' }, this.stage ? 'or pull a link with the mouse' : ''),
+        make('span', { class: 'small muted' }, this.stage ? 'or pull a link with the mouse or a finger' : ''),
       ),
       details,
       this.status,
@@ -154,7 +154,7 @@ export class Player {
     this.simulation.reset(this.start);
     this.observation = new Float64Array((task.horizon + 1) * task.observation.length).fill(NaN);
     this.action = new Float64Array(task.horizon * task.actionNames.length).fill(NaN);
-    this.costs = new Float64Array(task.horizon * task.cost.length).fill(NaN);
+    this.costs = new Float64Array((task.horizon + 1) * task.cost.length).fill(NaN);
     this.observation.set(this.simulation.observation(), 0);
     this.fields.forEach((field, i) => (field.value = String(Number(this.start[i]!.toPrecision(5)))));
     this.status.textContent = '';
@@ -210,21 +210,27 @@ export class Player {
     this.drawArrow(push);
     const moment = simulation.step(a, push);
     if (this.step < task.horizon) {
-      task.cost.forEach((term, i) => {
-        if (term.active[this.step] !== '1') return;
-        const value = termValue(term, moment);
-        this.costs[this.step * task.cost.length + i] = value;
-        this.cost += value;
-      });
-      this.meter?.add(this.step, moment);
+      this.measure(this.step, moment);
       this.action.set(a, this.step * task.actionNames.length);
     }
     this.step += 1;
     if (this.step <= task.horizon) this.observation.set(simulation.observation(), this.step * task.observation.length);
+    if (this.step === task.horizon) this.measure(this.step, simulation.settle());
     if (!simulation.state().every((x) => Math.abs(x) < 1e10)) {
       this.status.textContent = 'The simulation diverged.';
       this.run(false);
     }
+  }
+
+  private measure(t: number, moment: Moment): void {
+    const { cost } = this.page.task;
+    cost.forEach((term, i) => {
+      if (term.active[t] !== '1') return;
+      const value = termValue(term, moment);
+      this.costs[t * cost.length + i] = value;
+      this.cost += value;
+    });
+    this.meter?.add(t, moment);
   }
 
   /** In the middle of the last fifth, where tasks hold what they have reached. */

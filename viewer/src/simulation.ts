@@ -138,6 +138,18 @@ export class Simulation {
     return { state, action, control, sensor };
   }
 
+  /** The final state, with the sensors there and without a control. */
+  settle(): Moment {
+    const { mujoco, model, data } = this;
+    const state = this.state();
+    data.ctrl.fill(0);
+    data.xfrc_applied.fill(0);
+    data.qacc_warmstart.fill(0);
+    mujoco.mj_forward(model, data);
+    data.qpos.set(state.subarray(0, data.qpos.length)); // mj_forward normalises quaternions
+    return { state, action: [], control: new Float64Array(data.ctrl.length), sensor: Float64Array.from(data.sensordata ?? []) };
+  }
+
   /**
    * How far this MuJoCo departs from kedge's own, without noise and pushes.
    * @param reference [T + 1, nx] kedge's states

@@ -1,10 +1,11 @@
 // The replay page in headless Chromium, on a run that is trained here: KEDGE=program node --test test/replay.test.js
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { launch, open } from './browser.js';
 
 const kedge = process.env.KEDGE;
@@ -12,6 +13,70 @@ const folder = mkdtempSync(join(tmpdir(), 'kedge-replay-'));
 const run = join(folder, 'run');
 const program = (...args) => execFileSync(kedge, args, { cwd: folder, encoding: 'utf8' });
 let browser;
+
+/** A task with every source, norm and kind of step that a cost can have: the double link with sensors. */
+const gauges = `
+kedge = 1
+name = "gauges"
+model = "gauges.xml"
+horizon = 40
+control_step = 0.05
+substeps = 2
+[actions]
+limit = 2.0  # far less than what the policies command
+[observation]
+parts = ["qpos", "qvel"]
+[start]
+qpos = [3.0, 0.4]
+qpos_spread = 0.1
+[[cost]]
+name = "links"
+of = "qpos"
+matrix = [[1, 0], [1, 1]]
+target = [0.1, -0.2]
+weight = [3, 0.5]
+[[cost]]
+name = "reach"
+of = "sensor:tip"
+target = [0, 0, 2]
+norm = "smooth"
+width = 0.3
+steps = ["last 5", "final"]
+[[cost]]
+name = "speed"
+of = "qvel"
+weight = [1, 2]
+norm = "absolute"
+steps = ["3..20", "final"]
+[[cost]]
+name = "commanded"
+of = "action"
+matrix = [[1, -2], [0.5, 1], [3, 0]]
+[[cost]]
+name = "applied"
+of = "ctrl"
+[[cost]]
+name = "force"
+of = ["sensor:pull", "sensor:tip"]
+matrix = [[1, 0.1, 0, 0.3]]
+steps = "first 30"
+[success]
+of = "qpos"
+matrix = [[1, 0], [1, 1]]
+target = 0.3
+statistic = "mean_abs"
+below = 0.1
+steps = ["last 20", "final"]
+`;
+const sensors = '<sensor><framepos name="tip" objtype="site" objname="tip"/><actuatorfrc name="pull" actuator="elbow"/></sensor>';
+
+/** Its folder, ready to train. */
+function makeGauges() {
+  const tasks = join(dirname(fileURLToPath(import.meta.url)), '../../tasks');
+  mkdirSync(join(folder, 'gauges'));
+  writeFileSync(join(folder, 'gauges/task.toml'), gauges);
+  writeFileSync(join(folder, 'gauges/gauges.xml'), readFileSync(join(tasks, 'double_link/double_link.xml'), 'utf8').replace('</mujoco>', `${sensors}</mujoco>`));
+}
 
 /** A dataset of the trajectories file, read by h5py. */
 function hdf5(file, name) {
@@ -234,4 +299,52 @@ describe('play', () => {
     assert.ok((await pushed(30, 0)).success > 0.5);
     await finish();
   });
+
+  for (const task of ['gauges', 'walker'])
+    test(`costs and success in the browser are kedge's own: ${task}`, async () => {
+      if (task === 'gauges') makeGauges();
+      program('train', task === 'gauges' ? './gauges' : task, '--seed', '1', '--iterations', '1', '--set', 'rollouts=20', '--out', `run-${task}`, '--quiet');
+      program('replay', `run-${task}`, '-o', `${task}.html`, '--rollouts', '1', '--iterations', 'last', '--deterministic', '--play');
+      const { page, finish } = await replay({ width: 900, height: 700 }, `${task}.html`);
+      await page.evaluate(() => [...document.querySelectorAll('button')].find((b) => b.textContent === 'Simulate in this browser').click());
+      await page.waitForFunction(() => globalThis.kedgeReplay.state().player.active, null, { polling: 100 });
+      const found = await page.evaluate(() => {
+        const { page, numbers, shown, focus, player, costPlot } = globalThis.kedgeReplay;
+        const { horizon, nx, cost } = page.task;
+        const reference = numbers.doubles(shown.reference); // kedge's states of this rollout
+        player.run(false);
+        player.restart();
+        for (let t = 0; t < horizon; ++t) {
+          player.simulation.reset(reference.subarray(t * nx, (t + 1) * nx));
+          player.advance();
+        }
+        const stepped = { costs: Array.from(player.costs), success: player.state().success };
+        player.restart();
+        player.complete();
+        return {
+          ...stepped,
+          cost,
+          horizon,
+          own: Array.from(numbers.floats(focus.terms)),
+          rollout: focus,
+          free: { cost: player.state().cost, plotted: costPlot.options.lines.flatMap((line) => Array.from(line.y)).filter(Number.isFinite).reduce((a, b) => a + b, 0) },
+        };
+      });
+      assert.equal(found.rollout.divergedAt, -1);
+      const near = (a, b, what, tolerance = 1e-6) => assert.ok(Math.abs(a - b) <= tolerance * Math.abs(b) + 1e-12, `${what}: ${a} in the browser, ${b} by kedge`);
+      found.cost.forEach((term, i) => {
+        let compared = 0;
+        for (let t = 0; t <= found.horizon; ++t) {
+          const at = t * found.cost.length + i;
+          if (term.active[t] !== '1') assert.ok(!Number.isFinite(found.costs[at]), `${term.name} does not count at ${t}`);
+          else near(found.costs[at], found.own[at], `${term.name} at ${t}`);
+          compared += term.active[t] === '1' && found.own[at] > 0;
+        }
+        assert.ok(compared > 0, `${term.name} costs something`);
+      });
+      near(found.success, found.rollout.success, 'success');
+      near(found.free.cost, -found.rollout.return, 'cost of the whole');
+      near(found.free.plotted, -found.rollout.return, 'cost in the plot');
+      await finish();
+    });
 });

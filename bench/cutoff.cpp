@@ -1,6 +1,8 @@
 // What leaving light samples out (weight_cutoff) changes in the fitted Q: during runs that use the task's own options, every
 // few iterations Q is fitted at several cutoffs and compared with the fit to all samples (cutoff 0), in the norm of Q's
-// deviation from its mean under rho_t pi_t, sqrt(|g|^2 + |H|_F^2 / 2) in whitened coordinates.
+// deviation from its mean under rho_t pi_t, sqrt(|g|^2 + |H|_F^2 / 2) in whitened coordinates. The measure to hold that against
+// is the noise of the fit itself: how far Q moves in a Bayesian bootstrap, every sample's weight times an independent draw of
+// Exp(1). (The samples of one rollout hang together, so the real noise is larger.)
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -15,15 +17,19 @@ using namespace kedge;
 
 namespace {
 
-/// The fits of all steps at one cutoff, and how many samples a step they used.
+/// The fits of all steps at one cutoff, and how many samples a step they used. @param bootstrap scales the weights, if given
 std::vector<QuadraticFit> fits(const Task& task, const std::deque<Epoch>& window, MotoOptions options, double cutoff,
-                               double& used) {
+                               double& used, Stream* bootstrap = nullptr) {
   SampleReuse reuse(options.reuse, options.window, cutoff);
   for (const Epoch& epoch : window) reuse.push(epoch, 1);
   const RegressionOptions regression{options.ridge, false};
   std::vector<Regression> regressions;
   for (int t = 0; t < task.horizon; ++t) {
-    const WeightedSamples samples = reuse.samples(t);
+    WeightedSamples samples = reuse.samples(t);
+    if (bootstrap) {
+      for (double& w : samples.weight) w *= -std::log1p(-bootstrap->uniform());
+      samples.weight /= samples.weight.sum();
+    }
     used += static_cast<double>(samples.weight.size()) / task.horizon;
     const auto at = static_cast<std::size_t>(t);
     regressions.push_back(*prepare_regression(task, t, reuse.data(), samples, reuse.density()[at],
@@ -39,7 +45,7 @@ void report(const std::string& name, const Task& task, const MotoOptions& option
             int seeds) {
   const std::vector<double> cutoffs = {1e-4, 1e-3, 1e-2};
   std::vector<std::vector<double>> change(cutoffs.size());
-  std::vector<double> used(cutoffs.size() + 1, 0.0);
+  std::vector<double> used(cutoffs.size() + 1, 0.0), noise;
   int count = 0;
   for (int seed = 0; seed < seeds; ++seed) {
     MotoOptions part = options;
@@ -49,25 +55,30 @@ void report(const std::string& name, const Task& task, const MotoOptions& option
       state = moto(task, std::move(state), part, Run{static_cast<std::uint64_t>(seed), 2, {}}).state;
       ++count;
       const auto all = fits(task, state.window, options, 0.0, used.back());
-      for (std::size_t c = 0; c < cutoffs.size(); ++c) {
-        const auto some = fits(task, state.window, options, cutoffs[c], used[c]);
+      const auto compare = [&](const std::vector<QuadraticFit>& other, std::vector<double>& changes) {
         for (std::size_t t = 0; t < all.size(); ++t)
-          change[c].push_back(norm(some[t].q.g - all[t].q.g, some[t].q.H - all[t].q.H) / norm(all[t].q.g, all[t].q.H));
-      }
+          changes.push_back(norm(other[t].q.g - all[t].q.g, other[t].q.H - all[t].q.H) / norm(all[t].q.g, all[t].q.H));
+      };
+      for (std::size_t c = 0; c < cutoffs.size(); ++c)
+        compare(fits(task, state.window, options, cutoffs[c], used[c]), change[c]);
+      Stream bootstrap(static_cast<std::uint64_t>(seed), static_cast<std::uint32_t>(iteration), 0, 0);
+      double ignored = 0.0;
+      compare(fits(task, state.window, options, 0.0, ignored, &bootstrap), noise);
     }
   }
   fmt::print("{}: {} seeds, after {} iterations; {:.0f} samples a step without a cutoff\n", name, seeds,
              fmt::join(iterations, ", "), used.back() / count);
-  for (std::size_t c = 0; c < cutoffs.size(); ++c) {
-    std::sort(change[c].begin(), change[c].end());
+  const auto print = [](const std::string& what, std::vector<double>& changes) {
+    std::sort(changes.begin(), changes.end());
     const auto quantile = [&](double q) {
-      return change[c][static_cast<std::size_t>(q * static_cast<double>(change[c].size() - 1))];
+      return changes[static_cast<std::size_t>(q * static_cast<double>(changes.size() - 1))];
     };
-    fmt::print(
-        "  cutoff {:g}: {:.0f} samples a step; relative change of Q: median {:.1e}, 95 % of steps below {:.1e}, "
-        "largest {:.1e}\n",
-        cutoffs[c], used[c] / count, quantile(0.5), quantile(0.95), quantile(1.0));
-  }
+    fmt::print("  {}; relative change of Q: median {:.1e}, 95 % of steps below {:.1e}, largest {:.1e}\n", what,
+               quantile(0.5), quantile(0.95), quantile(1.0));
+  };
+  for (std::size_t c = 0; c < cutoffs.size(); ++c)
+    print(fmt::format("cutoff {:g}: {:.0f} samples a step", cutoffs[c], used[c] / count), change[c]);
+  print("bootstrap", noise);
 }
 
 MotoOptions tuned(const std::string& task) {

@@ -22,7 +22,7 @@ struct MotoOptions {
   Reuse reuse = Reuse::time_and_iterations;  ///< samples of which steps and iterations enter a regression (Sec. 4.2)
   int window = 5;  ///< K, iterations whose samples are kept, this one included, >= 1 (Sec. 4.2.2)
   double weight_cutoff =
-      1e-4;  ///< the lightest samples that hold at most this share of the weight are left out, in [0, 0.1]
+      1e-3;  ///< the lightest samples that hold at most this share of the weight are left out, in [0, 0.1]
 
   enum class StateDistribution { mixture, forward };
   StateDistribution state_distribution = StateDistribution::mixture;  ///< Sec. 4.3.2 or 4.3.1

@@ -18,7 +18,7 @@ namespace kedge {
 namespace {
 
 const std::vector<std::string> kNumberNames = {"initial_cost", "guide_cost", "regulariser"};
-constexpr double kLeastRegulariser = 1e-6, kLargestRegulariser = 1e-2;
+constexpr double kLeastShare = 1e-4;  // of the regulariser, to which w_r may fall
 /// Random numbers of a guide's rollouts and of a candidate's are those of iterations that training cannot reach.
 constexpr std::uint32_t kGuideRollouts = 0x40000000u, kCandidateRollouts = 0x50000000u;
 constexpr double kLeastLogStd = -6.9, kLargestLogStd = 20.0;
@@ -289,7 +289,8 @@ TrainingResult gps_is(const Task& task, TrainingState state, const GpsIsOptions&
       const bool sound = usable_rollouts(*batch) == batch->rollouts;
       accepted = sound && value_candidate > value_best ? 1.0 : 0.0;
       if (accepted > 0.0) best = candidate;
-      w_r = std::clamp(accepted > 0.0 ? w_r / 10.0 : w_r * 10.0, kLeastRegulariser, kLargestRegulariser);
+      w_r =
+          std::clamp(accepted > 0.0 ? w_r / 10.0 : w_r * 10.0, kLeastShare * options.regulariser, options.regulariser);
     } else {  // the same phases in every iteration
       clock.lap("optimise");
       clock.lap("samples");

@@ -10,7 +10,7 @@ struct GpsIsOptions : GuidedOptions {
   bool adapt = false;          ///< optimise the guide again in each iteration, and add samples of it
   int guide_rollouts = 40;     ///< of the DDP solution, >= 1
   int window = 10;             ///< iterations whose rollouts are kept, beside the guide's, >= 1
-  double regulariser = 1e-2;   ///< w_r at the start, >= 0
+  double regulariser = 1e-2;   ///< w_r at the start and at most, in the unit alpha c; it may fall to 1e-4 of this; >= 0
   double least_effective = 1;  ///< effective samples of a step below which an update is refused, >= 1
 
   /// @throws InputError naming option, value and rule.

@@ -168,7 +168,8 @@ void for_each_option(GpsIsOptions& o, Visit&& visit) {
   visit("guide_rollouts", o.guide_rollouts, at_least(1), "rollouts of the DDP solution that enter the samples");
   visit("window", o.window, at_least(1), "iterations whose rollouts are kept, beside those of the DDP solution");
   visit("regulariser", o.regulariser, at_least(0),
-        "w_r at the start: keeps the policy near its samples; rises and falls tenfold within 1e-6 ... 1e-2");
+        "w_r at the start and at most, in units of alpha times the cost: keeps the policy near its samples; falls and "
+        "rises tenfold");
   visit("least_effective", o.least_effective, at_least(1),
         "effective samples of a step below which an update is refused: its weights are degenerate");
 }

@@ -226,6 +226,45 @@ TEST(Dagger, PlainUsesEveryVisitedStateAndWeightedTheNearOnes) {
   EXPECT_EQ(test::metric(thin.iterations.back(), "visited_states"), all / 5);
 }
 
+/// A fit of five evaluations leaves much to gain. Every seed must gain, with the guide as it was and with an adapted one.
+TEST(GpsIs, ImprovesOnTheFirstFit) {
+  const Task task = DoubleIntegrator().task();
+  for (const bool adapt : {false, true})
+    for (const std::uint64_t seed : {1, 2, 3}) {
+      GpsIsOptions options = small<GpsIs>();
+      options.adapt = adapt;
+      options.first_evaluations = 5;
+      options.evaluations = 60;
+      options.regulariser = 1.0;  // with 0.01 one of these seeds finds no candidate that it takes
+      options.rollouts = 40;
+      options.iterations = 12;
+      const Watched w = watch<GpsIs>(task, gps_is_start(task, options), options, kedge::Run{seed, 2, {}});
+      ASSERT_EQ(w.result.stop, Stop::max_iterations) << w.result.message;
+      EXPECT_LT(-test::metric(w.iterations.back(), "return_mean"), 0.5 * -test::metric(w.iterations[0], "return_mean"))
+          << "adapt " << adapt << " seed " << seed;
+    }
+}
+
+/// A rollout that diverges leaves no samples, so the estimate does not know of it. Near the edge some rollout of every candidate
+/// diverges; far from it the same candidates are taken.
+TEST(GpsIs, TakesNoCandidateOfWhichARolloutDiverges) {
+  const auto accepted = [](double edge) {
+    const Task task = DoubleIntegrator().task(edge);
+    GpsIsOptions options = small<GpsIs>();
+    options.first_evaluations = 5;
+    options.rollouts = 40;
+    options.iterations = 6;
+    options.alpha_first = options.alpha_last = 0.5;
+    const Watched w = watch<GpsIs>(task, gps_is_start(task, options), options, kedge::Run{1, 2, {}});
+    EXPECT_EQ(w.result.stop, Stop::max_iterations) << w.result.message;
+    double sum = 0.0;
+    for (const Iteration& i : w.iterations) sum += test::metric(i, "accepted");
+    return sum;
+  };
+  EXPECT_EQ(accepted(1.05), 0.0);
+  EXPECT_GT(accepted(1e100), 0.0);
+}
+
 TEST(CostWeighted, WarnsWhenOneRolloutTakesAllTheWeight) {
   const Task task = DoubleIntegrator().task();
   CostWeightedOptions options = small<CostWeighted>();

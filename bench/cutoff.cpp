@@ -82,9 +82,9 @@ void report(const std::string& name, const Task& task, const MotoOptions& option
 }
 
 MotoOptions tuned(const std::string& task) {
-  Options options = moto_options();
+  Options options = default_options<MotoOptions>();
   read_options(options, KEDGE_SOURCE_DIR "/tasks/" + task + "/moto.toml");
-  return to_moto_options(options);
+  return options_as<MotoOptions>(options);
 }
 
 }  // namespace

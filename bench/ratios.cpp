@@ -295,9 +295,9 @@ int main(int argc, char** argv) {
   const Task double_link = load_task(tasks + "double_link/task.toml").task;
   const Task quad_link = load_task(tasks + "quad_link/task.toml").task;
   const auto tuned = [&](const std::string& name) {
-    Options options = moto_options();
+    Options options = default_options<MotoOptions>();
     read_options(options, tasks + name + "/moto.toml");
-    return to_moto_options(options);
+    return options_as<MotoOptions>(options);
   };
   Case reusing{"double link", double_link, tuned("double_link"), 240, 30};
   Case quad{"quad link, M = 400", quad_link, tuned("quad_link"), 130, 10};

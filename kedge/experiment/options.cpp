@@ -179,33 +179,6 @@ void for_each_option(CostWeightedOptions& o, Visit&& visit) {
   for_each_guided_option(o, visit);
 }
 
-template <class AlgorithmOptions>
-Options describe(AlgorithmOptions defaults) {
-  Options options;
-  for_each_option(defaults, [&](const char* name, auto& field, const auto& allowed, const char* meaning) {
-    using Field = std::remove_reference_t<decltype(field)>;
-    Option option{.name = name, .meaning = meaning, .value = {}, .names = {}};
-    if constexpr (std::is_enum_v<Field>) {
-      option.value = allowed.at(static_cast<std::size_t>(field));
-      option.names = allowed;
-    } else if constexpr (std::is_same_v<Field, bool>) {
-      option.value = field;
-    } else {
-      if constexpr (std::is_same_v<Field, int>) {
-        option.value = std::int64_t{field};
-        option.high = std::min(allowed.high, static_cast<double>(std::numeric_limits<int>::max()));
-      } else {
-        option.value = field;
-        option.high = allowed.high;
-      }
-      option.low = allowed.low;
-      option.low_allowed = allowed.low_allowed;
-    }
-    options.push_back(std::move(option));
-  });
-  return options;
-}
-
 std::vector<std::string> names_of(const Options& options) {
   std::vector<std::string> names;
   for (const Option& option : options) names.push_back(option.name);
@@ -233,8 +206,38 @@ std::optional<OptionValue> converted(const Option& option, const toml::node& nod
   return std::nullopt;
 }
 
+}  // namespace
+
 template <class AlgorithmOptions>
-AlgorithmOptions read_back(const Options& options) {
+Options default_options() {
+  AlgorithmOptions defaults;
+  Options options;
+  for_each_option(defaults, [&](const char* name, auto& field, const auto& allowed, const char* meaning) {
+    using Field = std::remove_reference_t<decltype(field)>;
+    Option option{.name = name, .meaning = meaning, .value = {}, .names = {}};
+    if constexpr (std::is_enum_v<Field>) {
+      option.value = allowed.at(static_cast<std::size_t>(field));
+      option.names = allowed;
+    } else if constexpr (std::is_same_v<Field, bool>) {
+      option.value = field;
+    } else {
+      if constexpr (std::is_same_v<Field, int>) {
+        option.value = std::int64_t{field};
+        option.high = std::min(allowed.high, static_cast<double>(std::numeric_limits<int>::max()));
+      } else {
+        option.value = field;
+        option.high = allowed.high;
+      }
+      option.low = allowed.low;
+      option.low_allowed = allowed.low_allowed;
+    }
+    options.push_back(std::move(option));
+  });
+  return options;
+}
+
+template <class AlgorithmOptions>
+AlgorithmOptions options_as(const Options& options) {
   AlgorithmOptions result;
   for_each_option(result, [&](const char* name, auto& field, const auto&, const char*) {
     using Field = std::remove_reference_t<decltype(field)>;
@@ -253,28 +256,20 @@ AlgorithmOptions read_back(const Options& options) {
   return result;
 }
 
-}  // namespace
-
-Options moto_options() { return describe(MotoOptions{}); }
-MotoOptions to_moto_options(const Options& options) { return read_back<MotoOptions>(options); }
-
-Options gps_options() { return describe(GpsOptions{}); }
-GpsOptions to_gps_options(const Options& options) { return read_back<GpsOptions>(options); }
-
-Options ilqr_options() { return describe(IlqrOptions{}); }
-IlqrOptions to_ilqr_options(const Options& options) { return read_back<IlqrOptions>(options); }
-
-Options vgps_options() { return describe(VgpsOptions{}); }
-VgpsOptions to_vgps_options(const Options& options) { return read_back<VgpsOptions>(options); }
-
-Options gps_is_options() { return describe(GpsIsOptions{}); }
-GpsIsOptions to_gps_is_options(const Options& options) { return read_back<GpsIsOptions>(options); }
-
-Options dagger_options() { return describe(DaggerOptions{}); }
-DaggerOptions to_dagger_options(const Options& options) { return read_back<DaggerOptions>(options); }
-
-Options cost_weighted_options() { return describe(CostWeightedOptions{}); }
-CostWeightedOptions to_cost_weighted_options(const Options& options) { return read_back<CostWeightedOptions>(options); }
+template Options default_options<MotoOptions>();
+template MotoOptions options_as(const Options&);
+template Options default_options<GpsOptions>();
+template GpsOptions options_as(const Options&);
+template Options default_options<IlqrOptions>();
+template IlqrOptions options_as(const Options&);
+template Options default_options<VgpsOptions>();
+template VgpsOptions options_as(const Options&);
+template Options default_options<GpsIsOptions>();
+template GpsIsOptions options_as(const Options&);
+template Options default_options<DaggerOptions>();
+template DaggerOptions options_as(const Options&);
+template Options default_options<CostWeightedOptions>();
+template CostWeightedOptions options_as(const Options&);
 
 std::string allowed_text(const Option& option) {
   if (std::holds_alternative<bool>(option.value)) return "true or false";

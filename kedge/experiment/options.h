@@ -70,20 +70,11 @@ Assignment parse_assignment(std::string_view text);
 /// The value of an option that exists.
 const OptionValue& option_value(const Options& options, std::string_view name);
 
-/// The options of an algorithm <-> named options. `record_updates` is not among them: it changes no result.
-Options moto_options();
-MotoOptions to_moto_options(const Options& options);
-Options gps_options();
-GpsOptions to_gps_options(const Options& options);
-Options ilqr_options();
-IlqrOptions to_ilqr_options(const Options& options);
-Options vgps_options();
-VgpsOptions to_vgps_options(const Options& options);
-Options gps_is_options();
-GpsIsOptions to_gps_is_options(const Options& options);
-Options dagger_options();
-DaggerOptions to_dagger_options(const Options& options);
-Options cost_weighted_options();
-CostWeightedOptions to_cost_weighted_options(const Options& options);
+/// The options of an algorithm <-> named options: AlgorithmOptions is MotoOptions, GpsOptions, ... `record_updates` is not among
+/// them: it changes no result.
+template <class AlgorithmOptions>
+Options default_options();
+template <class AlgorithmOptions>
+AlgorithmOptions options_as(const Options& options);
 
 }  // namespace kedge

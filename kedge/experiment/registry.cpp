@@ -2,6 +2,7 @@
 
 #include <array>
 #include <limits>
+#include <type_traits>
 
 #include "kedge/core/errors.h"
 #include "kedge/evaluation/cost_expansion.h"
@@ -49,57 +50,64 @@ TrainingEnd train_with(const Training& t, AlgorithmOptions options, Start start,
   return {result.stop, result.message, result.state.iteration};
 }
 
-TrainingEnd train_moto(const Training& t) { return train_with(t, to_moto_options(t.options), moto_start, moto); }
-TrainingEnd train_gps(const Training& t) { return train_with(t, to_gps_options(t.options), gps_start, gps); }
-TrainingEnd train_vgps(const Training& t) { return train_with(t, to_vgps_options(t.options), vgps_start, vgps); }
-TrainingEnd train_gps_is(const Training& t) {
-  return train_with(t, to_gps_is_options(t.options), gps_is_start, gps_is);
+template <class AlgorithmOptions, auto start, auto loop>
+TrainingEnd train(const Training& t) {
+  return train_with(t, options_as<AlgorithmOptions>(t.options), start, loop);
 }
-TrainingEnd train_dagger(const Training& t) {
-  return train_with(t, to_dagger_options(t.options), dagger_start, dagger);
-}
-TrainingEnd train_cost_weighted(const Training& t) {
-  return train_with(t, to_cost_weighted_options(t.options), cost_weighted_start, cost_weighted);
-}
-TrainingEnd train_ilqr(const Training& t) { return train_with(t, to_ilqr_options(t.options), ilqr_start, ilqr); }
 
-template <auto to_options>
+template <class AlgorithmOptions>
 std::optional<MatrixXd> first_guide(const Task& task, const Options& options, const Run& run) {
-  const GuidePlan plan = initial_guide(task, 0, nullptr, to_options(options), run);
+  const GuidePlan plan = initial_guide(task, 0, nullptr, options_as<AlgorithmOptions>(options), run);
   if (!plan.guide) return std::nullopt;
   return plan.guide->q.x;
+}
+
+/// What follows from the type of an algorithm's options and its two functions; for those that learn a network from a guide,
+/// what it starts from.
+template <class AlgorithmOptions, auto start, auto loop>
+constexpr Algorithm algorithm(const char* name, const char* summary) {
+  Algorithm row{.name = name, .summary = summary};
+  row.options = default_options<AlgorithmOptions>;
+  row.check = [](const Options& options) { options_as<AlgorithmOptions>(options).validate(); };
+  row.train = train<AlgorithmOptions, start, loop>;
+  if constexpr (std::is_base_of_v<GuidedOptions, AlgorithmOptions>)
+    row.initial_trajectory = first_guide<AlgorithmOptions>;
+  return row;
+}
+
+constexpr auto table() {
+  Algorithm moto_row = algorithm<MotoOptions, moto_start, moto>(
+      "moto", "model-free trajectory optimisation with exact KL and entropy bounds [Akrour2018]");
+  moto_row.records_updates = true;
+  Algorithm gps_row = algorithm<GpsOptions, gps_start, gps>(
+      "gps", "trajectory optimisation of guided policy search: fitted linear dynamics [LevineAbbeel2014]");
+  gps_row.check_task = require_expandable;
+  gps_row.records_updates = true;
+  Algorithm ilqr_row = algorithm<IlqrOptions, ilqr_start, ilqr>(
+      "ilqr", "iterative linear-quadratic regulator: the model itself, its derivatives [LiTodorov2004; Tassa2014]");
+  ilqr_row.check_task = require_full_state;
+  ilqr_row.full_state = true;
+  return std::array{
+      moto_row,
+      gps_row,
+      ilqr_row,
+      algorithm<VgpsOptions, vgps_start, vgps>(
+          "vgps",
+          "variational guided policy search: a network that imitates trajectory optimisation [LevineKoltun2013]"),
+      algorithm<GpsIsOptions, gps_is_start, gps_is>(
+          "gps_is", "guided policy search by importance sampling of a network, plain or adaptive [LevineKoltun2013b]"),
+      algorithm<DaggerOptions, dagger_start, dagger>(
+          "dagger", "a network that imitates a DDP solution at the states it visits [Ross2011]"),
+      algorithm<CostWeightedOptions, cost_weighted_start, cost_weighted>(
+          "cost_weighted", "a network fitted to its own rollouts, weighted by the exponential of their cost"),
+  };
 }
 
 }  // namespace
 
 std::span<const Algorithm> algorithms() {
-  static constexpr std::array table{
-      Algorithm{"moto", "model-free trajectory optimisation with exact KL and entropy bounds [Akrour2018]",
-                moto_options, [](const Options& options) { to_moto_options(options).validate(); }, [](const Task&) {},
-                false, true, train_moto},
-      Algorithm{"gps", "trajectory optimisation of guided policy search: fitted linear dynamics [LevineAbbeel2014]",
-                gps_options, [](const Options& options) { to_gps_options(options).validate(); }, require_expandable,
-                false, true, train_gps},
-      Algorithm{"ilqr",
-                "iterative linear-quadratic regulator: the model itself, its derivatives [LiTodorov2004; Tassa2014]",
-                ilqr_options, [](const Options& options) { to_ilqr_options(options).validate(); }, require_full_state,
-                true, false, train_ilqr},
-      Algorithm{"vgps",
-                "variational guided policy search: a network that imitates trajectory optimisation [LevineKoltun2013]",
-                vgps_options, [](const Options& options) { to_vgps_options(options).validate(); }, [](const Task&) {},
-                false, false, train_vgps, first_guide<to_vgps_options>},
-      Algorithm{"gps_is",
-                "guided policy search by importance sampling of a network, plain or adaptive [LevineKoltun2013b]",
-                gps_is_options, [](const Options& options) { to_gps_is_options(options).validate(); },
-                [](const Task&) {}, false, false, train_gps_is, first_guide<to_gps_is_options>},
-      Algorithm{"dagger", "a network that imitates a DDP solution at the states it visits [Ross2011]", dagger_options,
-                [](const Options& options) { to_dagger_options(options).validate(); }, [](const Task&) {}, false, false,
-                train_dagger, first_guide<to_dagger_options>},
-      Algorithm{"cost_weighted", "a network fitted to its own rollouts, weighted by the exponential of their cost",
-                cost_weighted_options, [](const Options& options) { to_cost_weighted_options(options).validate(); },
-                [](const Task&) {}, false, false, train_cost_weighted, first_guide<to_cost_weighted_options>},
-  };
-  return table;
+  static constexpr auto rows = table();
+  return rows;
 }
 
 const Algorithm& find_algorithm(std::string_view name) {

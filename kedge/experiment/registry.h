@@ -44,16 +44,16 @@ struct TrainingEnd {
 };
 
 struct Algorithm {
-  const char* name;
-  const char* summary;              ///< one line
-  Options (*options)();             ///< all options with their defaults
-  void (*check)(const Options&);    ///< rules that name more than one option; throws InputError
-  void (*check_task)(const Task&);  ///< what the algorithm asks of a task; throws InputError
-  bool full_state;                  ///< it feeds back the whole state: the task's observation is replaced by that
-  bool records_updates;             ///< --record-updates means something
+  const char* name = nullptr;
+  const char* summary = nullptr;                         ///< one line
+  Options (*options)() = nullptr;                        ///< all options with their defaults
+  void (*check)(const Options&) = nullptr;               ///< rules that name more than one option; throws InputError
+  void (*check_task)(const Task&) = [](const Task&) {};  ///< what the algorithm asks of a task; throws InputError
+  bool full_state = false;       ///< it feeds back the whole state: the task's observation is replaced by that
+  bool records_updates = false;  ///< --record-updates means something
   /// Begins the run, or continues it from its checkpoint, and saves every completed iteration.
   /// @throws InputError, SystemError
-  TrainingEnd (*train)(const Training&);
+  TrainingEnd (*train)(const Training&) = nullptr;
   /// States [nx, T+1] of the trajectory that learning starts from, as a run with this seed plans it; nullopt if planning
   /// fails or is cancelled. Null where learning starts from none.
   std::optional<MatrixXd> (*initial_trajectory)(const Task&, const Options&, const Run&) = nullptr;

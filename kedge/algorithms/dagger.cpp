@@ -57,7 +57,7 @@ std::optional<FitData> label(const Task& task, const Guide& guide, const Visits&
       data.variance.col(i) = guide.q.Sigma[t].diagonal();
     }
     if (!options.weighted || d.cols() == 0) continue;
-    const auto weight = marginal_weights(d, guide.S[t]);
+    const auto weight = marginal_weights(d, guide.S_wide[t]);
     if (!weight) return std::nullopt;
     data.weight(at_step[t]) = *weight;
   }
@@ -146,7 +146,7 @@ TrainingResult dagger(const Task& task, TrainingState state, const DaggerOptions
     clock.lap("guide");
 
     // Train on the oracle's answers at all states visited so far
-    const FitData own = guide_samples(task, {guide}, options, {run.seed, k, 0, 1}, run.threads);
+    const FitData own = guide_samples(task, {guide}, Marginals::wide, options, {run.seed, k, 0, 1}, run.threads);
     const auto labelled = label(task, guide, visits, options);
     if (!labelled) return end.failure("a marginal of the oracle has no density; raise start_spread or process_std");
     const FitData visited = without_weightless(*labelled);

@@ -58,11 +58,14 @@ GuidePlan planned(const Task& task, IlqrSolution solution, const GuidedOptions& 
   result.cost = solution.task_cost;
   const Index n = task.system->ndx();
   const MatrixXd noise = options.process_std * options.process_std * MatrixXd::Identity(n, n);
+  const auto marginals = [&](const std::vector<MatrixXd>& Sigma) {
+    return state_marginals(solution.lin.A, solution.lin.B, solution.q.K, Sigma,
+                           start_covariance(task, options.start_spread), noise);
+  };
   std::vector<MatrixXd> wide = solution.q.Sigma;
   for (MatrixXd& Sigma : wide) Sigma *= options.noise_scale * options.noise_scale;
-  std::vector<MatrixXd> S = state_marginals(solution.lin.A, solution.lin.B, solution.q.K, wide,
-                                            start_covariance(task, options.start_spread), noise);
-  result.guide = Guide{std::move(solution.q), std::move(S)};
+  std::vector<MatrixXd> S = marginals(solution.q.Sigma), S_wide = marginals(wide);
+  result.guide = Guide{std::move(solution.q), std::move(S), std::move(S_wide)};
   return result;
 }
 
@@ -177,16 +180,16 @@ MatrixXd start_covariance(const Task& task, double spreads) {
   return share * spreads * spreads * E * task.start.spread.cwiseAbs2().asDiagonal() * E.transpose();
 }
 
-std::vector<MatrixXd> marginal_offsets(const Guide& guide, int count, const DrawName& name, int threads) {
-  std::vector<MatrixXd> offsets(guide.q.K.size());
+std::vector<MatrixXd> marginal_offsets(const std::vector<MatrixXd>& S, int count, const DrawName& name, int threads) {
+  std::vector<MatrixXd> offsets(S.size() - 1);
   parallel_for(static_cast<Index>(offsets.size()), threads, [&](Index t) {
-    const MatrixXd& S = guide.S[static_cast<std::size_t>(t)];
+    const MatrixXd& S_t = S[static_cast<std::size_t>(t)];
     const auto step = static_cast<std::uint32_t>(name.draw) * kStepsPerDraw + static_cast<std::uint32_t>(t);
     Stream noise(name.seed, static_cast<std::uint32_t>(name.iteration),
                  kMarginalStream + static_cast<std::uint32_t>(name.condition), step);
-    MatrixXd z = MatrixXd::Zero(S.rows(), count);
+    MatrixXd z = MatrixXd::Zero(S_t.rows(), count);
     for (int i = 1; i < count; ++i) noise.normal(z.col(i));
-    offsets[static_cast<std::size_t>(t)] = square_root(S) * z;
+    offsets[static_cast<std::size_t>(t)] = square_root(S_t) * z;
   });
   return offsets;
 }
@@ -207,10 +210,10 @@ GuidePlan initial_guide(const Task& task, int condition, const Guide* first, con
 
 GuidePlan adapted_guide(const Task& task, const Guide& guide, const MlpGaussian& policy, double alpha, int iteration,
                         int condition, const GuidedOptions& options, const Run& run) {
-  const PolicyCost extra(
-      task, policy,
-      marginal_offsets(guide, options.policy_samples, {run.seed, iteration, condition, kPolicyCostDraw}, run.threads),
-      guide.q.K);
+  const PolicyCost extra(task, policy,
+                         marginal_offsets(guide.S_wide, options.policy_samples,
+                                          {run.seed, iteration, condition, kPolicyCostDraw}, run.threads),
+                         guide.q.K);
   IlqrOptions how;
   how.iterations = options.guide_iterations;
   how.improvement = alpha * options.guide_tolerance;
@@ -230,13 +233,14 @@ MlpGaussian initial_network(const Task& task, const Guide& guide, const GuidedOp
   return MlpGaussian(std::move(network), std::move(theta));
 }
 
-FitData guide_samples(const Task& task, const std::vector<Guide>& guides, const GuidedOptions& options, DrawName name,
-                      int threads) {
+FitData guide_samples(const Task& task, const std::vector<Guide>& guides, Marginals marginals,
+                      const GuidedOptions& options, DrawName name, int threads) {
   const Index T = task.horizon - options.tail, M = options.fit_samples, N = T * M * static_cast<Index>(guides.size());
   FitData data{MatrixXd(task.ds(), N), MatrixXd(task.da(), N), MatrixXd(task.da(), N), VectorXd::Ones(N)};
   Index n = 0;
   for (const Guide& guide : guides) {
-    const std::vector<MatrixXd> offsets = marginal_offsets(guide, options.fit_samples, name, threads);
+    const std::vector<MatrixXd> offsets =
+        marginal_offsets(marginals == Marginals::wide ? guide.S_wide : guide.S, options.fit_samples, name, threads);
     ++name.condition;
     for (Index t = 0; t < T; ++t) {
       const auto at = static_cast<std::size_t>(t);
@@ -269,10 +273,14 @@ FitResult fit_to_guides(const Task& task, const MlpGaussian& policy, const std::
   MlpGaussian network = policy;
   FitResult fit;
   for (int draw = 0, left = evaluations; left > 0; ++draw, left -= chunk) {
-    const FitData data = guide_samples(task, guides, options, {run.seed, iteration, 0, draw}, run.threads);
+    const DrawName name{run.seed, iteration, 0, draw};
+    const FitData data = guide_samples(task, guides, Marginals::wide, options, name, run.threads);
     FitResult part = fit_network(network, data, std::min(left, chunk), iteration, draw, options, run);
     if (part.status == FitStatus::no_improvement && draw > 0) break;  // these samples leave nothing to gain
     if (part.status != FitStatus::ok) return part;
+    network.set_theta(part.theta);
+    part.theta = with_fitted_noise(network, guide_samples(task, guides, Marginals::own, options, name, run.threads),
+                                   run.threads);
     network.set_theta(part.theta);
     if (draw > 0) part.before = fit.before;
     part.evaluations += fit.evaluations;
@@ -282,11 +290,9 @@ FitResult fit_to_guides(const Task& task, const MlpGaussian& policy, const std::
 }
 
 std::vector<NamedMatrix> to_matrices(const Guide& guide, const std::string& name) {
-  return {{name + "_state", guide.q.x},
-          {name + "_action", guide.q.a},
-          {name + "_K", stacked(guide.q.K)},
-          {name + "_Sigma", stacked(guide.q.Sigma)},
-          {name + "_S", stacked(guide.S)}};
+  return {{name + "_state", guide.q.x},      {name + "_action", guide.q.a},
+          {name + "_K", stacked(guide.q.K)}, {name + "_Sigma", stacked(guide.q.Sigma)},
+          {name + "_S", stacked(guide.S)},   {name + "_S_wide", stacked(guide.S_wide)}};
 }
 
 Guide guide_of(const Task& task, const TrainingState& state, const std::string& name) {
@@ -301,6 +307,7 @@ Guide guide_of(const Task& task, const TrainingState& state, const std::string& 
   guide.q.K = read("_K", da, n, T);
   guide.q.Sigma = read("_Sigma", da, da, T);
   guide.S = read("_S", n, n, T + 1);
+  guide.S_wide = read("_S_wide", n, n, T + 1);
   return guide;
 }
 

@@ -34,8 +34,9 @@ struct GuidedOptions {
   int policy_samples = 10;  ///< states of a marginal over which derivatives of log pi_theta are averaged, >= 1 (Sec. 4)
   double start_spread = 10.0;  ///< Sigma_1: this many spreads of the task's start, >= 0
   double process_std = 0.0;    ///< Sigma_f^1/2: noise of every state entry in a step, >= 0 (Sec. 4)
-  double noise_scale = 1.0;    ///< the marginals are those of this many times the guide's noise, >= 1: Sigma_f is also
-                               ///< (noise_scale^2 - 1) B Sigma_t B'
+  double noise_scale =
+      1.0;  ///< the wide marginals are those of this many times the guide's noise, >= 1: there Sigma_f is
+            ///< also (noise_scale^2 - 1) B Sigma_t B'
 
   FitMethod optimiser = FitMethod::lbfgs;  ///< of the fit (Sec. 5)
   int fit_samples = 20;                    ///< M, states of each marginal to which the network is fitted, >= 1 (Sec. 5)
@@ -59,6 +60,9 @@ double annealed(const GuidedOptions& options, int k);
 struct Guide {
   TrajectoryPolicy q;
   std::vector<MatrixXd> S;  ///< [T+1] [ndx, ndx] covariance of x_t (-) the trajectory; its mean is 0
+  std::vector<MatrixXd>
+      S_wide;  ///< likewise, with noise_scale times the noise: a margin for what the linear model misses.
+               ///< Where the network's mean is fitted, and its density averaged
 };
 
 /// -log pi_theta(a|x) as DDP sees it (Sec. 4): averaged over states x (+) d_i, d_i ~ N(0, S_t), and actions a + K_t d_i, with
@@ -89,8 +93,8 @@ struct DrawName {
   int draw = 0;       ///< of this iteration, < 4096
 };
 
-/// Draws of N(0, S_t), t = 0 ... T-1. The first is 0: the trajectory itself. @return [T] [ndx, count]
-std::vector<MatrixXd> marginal_offsets(const Guide& guide, int count, const DrawName& name, int threads);
+/// Draws of N(0, S_t), t = 0 ... T-1. The first is 0: the trajectory itself. @param S [T+1]  @return [T] [ndx, count]
+std::vector<MatrixXd> marginal_offsets(const std::vector<MatrixXd>& S, int count, const DrawName& name, int threads);
 
 /// The result of planning; unless `guide` is set, `message` says why not.
 struct GuidePlan {
@@ -115,10 +119,12 @@ GuidePlan adapted_guide(const Task& task, const Guide& guide, const MlpGaussian&
 /// root-mean-square action, small random weights.
 MlpGaussian initial_network(const Task& task, const Guide& guide, const GuidedOptions& options, std::uint64_t seed);
 
+enum class Marginals { own, wide };
+
 /// What the network is fitted to (Sec. 5): states of the marginals of all guides, the guide's mean action there and its
 /// variances; the last `tail` steps are left out. @param name its condition is counted through
-FitData guide_samples(const Task& task, const std::vector<Guide>& guides, const GuidedOptions& options, DrawName name,
-                      int threads);
+FitData guide_samples(const Task& task, const std::vector<Guide>& guides, Marginals marginals,
+                      const GuidedOptions& options, DrawName name, int threads);
 
 /// A fit of the network from where it is. @param evaluations of the objective, or steps of a minibatch  @param draw names the
 /// random numbers of this fit among those of the iteration
@@ -130,7 +136,8 @@ inline bool usable(const FitResult& fit) {
   return fit.status == FitStatus::ok || fit.status == FitStatus::no_improvement;
 }
 
-/// Lines 3 and 4: fits the network to samples of the guides.
+/// Lines 3 and 4: fits the network to samples of the guides' wide marginals, then its noise, given the mean, to their own: q does
+/// not visit the wide ones, and the network's error there is no reason for noise.
 FitResult fit_to_guides(const Task& task, const MlpGaussian& policy, const std::vector<Guide>& guides, int iteration,
                         const GuidedOptions& options, const Run& run);
 

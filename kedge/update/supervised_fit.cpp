@@ -229,4 +229,16 @@ FitResult supervised_fit(const MlpGaussian& policy, const FitData& all, const Fi
   return result;
 }
 
+VectorXd with_fitted_noise(const MlpGaussian& policy, const FitData& data, int threads) {
+  // At log_std = 0 the gradient by log_std is 1 - sigma^2.
+  VectorXd theta = policy.theta(), gradient(theta.size());
+  auto log_std = theta.tail(policy.action_dim());
+  log_std.setZero();
+  FitObjective(policy, data, 0.0, threads)(theta, gradient);
+  const FitOptions box;
+  log_std = 0.5 * (1.0 - gradient.tail(policy.action_dim()).array()).log();
+  log_std = log_std.cwiseMax(box.log_std_low).cwiseMin(box.log_std_high);
+  return theta;
+}
+
 }  // namespace kedge

@@ -83,4 +83,9 @@ struct FitResult {
 [[nodiscard]] FitResult supervised_fit(const MlpGaussian& policy, const FitData& data, const FitOptions& options,
                                        Stream random, const Run& run);
 
+/// theta with the log_std that minimises the function above, given the mean: sigma_i^2 = 1/W sum_n w_n ((mu_i - target_i,n)^2 +
+/// variance_i,n), within the box of FitOptions. @return [P]
+/// @throws InputError if shapes do not agree, a weight or variance is negative, or all weights are 0
+VectorXd with_fitted_noise(const MlpGaussian& policy, const FitData& data, int threads);
+
 }  // namespace kedge

@@ -104,6 +104,7 @@ Guide some_guide(const Task& task, Stream& random) {
   for (int t = 0; t <= T; ++t) {
     const MatrixXd L = random_matrix(2, 2, random);
     guide.S.push_back(L * L.transpose());
+    guide.S_wide.push_back(4.0 * guide.S.back());
   }
   guide.S[1] << 4.0, 2.0, 2.0, 1.0;  // singular
   return guide;
@@ -114,7 +115,7 @@ TEST(MarginalOffsets, HaveTheirCovarianceAndBeginWithTheTrajectory) {
   Stream random(3, 0, 0, 0);
   const Guide guide = some_guide(task, random);
   const int count = 20000;
-  const auto offsets = marginal_offsets(guide, count, {.seed = 1}, 2);
+  const auto offsets = marginal_offsets(guide.S, count, {.seed = 1}, 2);
   ASSERT_EQ(offsets.size(), static_cast<std::size_t>(task.horizon));
   for (std::size_t t = 0; t < offsets.size(); ++t) {
     EXPECT_TRUE(offsets[t].col(0).isZero(0));
@@ -128,7 +129,7 @@ TEST(MarginalOffsets, DependOnTheirNameAlone) {
   const Task task = DoubleIntegrator().task();
   Stream random(4, 0, 0, 0);
   const Guide guide = some_guide(task, random);
-  const auto draw = [&](const DrawName& name, int threads) { return marginal_offsets(guide, 5, name, threads); };
+  const auto draw = [&](const DrawName& name, int threads) { return marginal_offsets(guide.S, 5, name, threads); };
   const auto first = draw({1, 2, 3, 4}, 1);
   for (const int threads : {1, 2, 8}) {
     const auto again = draw({1, 2, 3, 4}, threads);
@@ -145,7 +146,8 @@ TEST(GuideSamples, AreStatesOfTheMarginalsWithTheGuidesAnswer) {
   GuidedOptions options;
   options.fit_samples = 3;
   options.tail = 4;
-  const FitData data = guide_samples(task, guides, options, {.seed = 1}, 1);
+  const FitData data = guide_samples(task, guides, Marginals::own, options, {.seed = 1}, 1);
+  const FitData wide = guide_samples(task, guides, Marginals::wide, options, {.seed = 1}, 1);
   const Index T = task.horizon - 4;
   ASSERT_EQ(data.s.cols(), 2 * T * 3);
   for (Index g = 0; g < 2; ++g)
@@ -158,6 +160,8 @@ TEST(GuideSamples, AreStatesOfTheMarginalsWithTheGuidesAnswer) {
         EXPECT_EQ(data.variance(0, n), 0.3);
         EXPECT_EQ(data.weight[n], 1.0);
         EXPECT_EQ(data.s.col(n) == q.x.col(t), i == 0);
+        if (t == 1) continue;  // there S is not a quarter of S_wide
+        EXPECT_LT((wide.s.col(n) - q.x.col(t) - 2.0 * (data.s.col(n) - q.x.col(t))).norm(), 1e-12);
       }
 }
 
@@ -173,6 +177,7 @@ TEST(Guide, SurvivesBeingMatricesOfAState) {
   EXPECT_EQ(back.q.K, guide.q.K);
   EXPECT_EQ(back.q.Sigma, guide.q.Sigma);
   EXPECT_EQ(back.S, guide.S);
+  EXPECT_EQ(back.S_wide, guide.S_wide);
   EXPECT_THROW(guide_of(task, state, "other"), InputError);
   Task longer = task;
   ++longer.horizon;
@@ -200,11 +205,14 @@ TEST(InitialGuide, HasTheMarginalsOfItsNoiseTimesTheScale) {
     SystemClones clones(*task.system, 1);
     return linearise(task, guide.q.x, guide.q.a, {}, clones);
   }();
-  MatrixXd S = start_covariance(task, 1.0);
+  MatrixXd S = start_covariance(task, 1.0), S_wide = S;
   for (std::size_t t = 0; t < guide.q.K.size(); ++t) {
     EXPECT_TRUE(guide.S[t].isApprox(S, 1e-6)) << "step " << t;
-    const MatrixXd closed = lin.A[t] + lin.B[t] * guide.q.K[t];
-    S = (closed * S * closed.transpose() + 9.0 * lin.B[t] * guide.q.Sigma[t] * lin.B[t].transpose()).eval();
+    EXPECT_TRUE(guide.S_wide[t].isApprox(S_wide, 1e-6)) << "step " << t;
+    const MatrixXd closed = lin.A[t] + lin.B[t] * guide.q.K[t],
+                   noise = lin.B[t] * guide.q.Sigma[t] * lin.B[t].transpose();
+    S = (closed * S * closed.transpose() + noise).eval();
+    S_wide = (closed * S_wide * closed.transpose() + 9.0 * noise).eval();
   }
 }
 

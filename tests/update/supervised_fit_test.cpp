@@ -107,6 +107,32 @@ TEST(SupervisedFit, OfALinearPolicyIsWeightedLeastSquares) {
   }
 }
 
+/// The noise is the best one for the mean: the objective's derivative by log_std is 0 there, and the rest of theta is as it was.
+TEST(WithFittedNoise, IsTheMinimumGivenTheMean) {
+  const MlpGaussian pi = policy(4, {5}, 3, true);
+  const FitData d = data(pi, 300);
+  const VectorXd theta = with_fitted_noise(pi, d, 2);
+  const Index head = theta.size() - 3;
+  EXPECT_TRUE(same_bits(theta.head(head), pi.theta().head(head)));
+  VectorXd gradient(theta.size());
+  const double value = FitObjective(pi, d, 0.0, 1)(theta, gradient);
+  EXPECT_LT(gradient.tail(3).lpNorm<Eigen::Infinity>(), 1e-12);
+  for (Index i = 0; i < 3; ++i)
+    for (const double step : {-0.1, 0.1}) {
+      VectorXd other = theta;
+      other[head + i] += step;
+      EXPECT_GT(FitObjective(pi, d, 0.0, 1)(other, gradient), value);
+    }
+}
+
+TEST(WithFittedNoise, StaysInItsBox) {
+  const MlpGaussian pi = policy(2, {}, 1, false);
+  FitData d = data(pi, 20);
+  for (Index n = 0; n < 20; ++n) pi.mean(0, d.s.col(n), d.target.col(n));
+  d.variance.setZero();
+  EXPECT_EQ(with_fitted_noise(pi, d, 1).tail(1)[0], FitOptions{}.log_std_low);
+}
+
 TEST(SupervisedFit, RecoversALinearTruth) {
   const MlpGaussian pi = policy(4, {}, 2, true), truth = policy(4, {}, 2, true, 1);
   FitData d = data(pi, 100);

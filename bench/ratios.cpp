@@ -12,7 +12,6 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <fstream>
 #include <functional>
 #include <limits>
@@ -286,9 +285,16 @@ void network(int repetitions, std::vector<Row>& rows) {
 int main(int argc, char** argv) {
   int repetitions = 15;
   std::string json;
-  for (int i = 1; i + 1 < argc; i += 2) {
-    if (!std::strcmp(argv[i], "--json")) json = argv[i + 1];
-    if (!std::strcmp(argv[i], "--repetitions")) repetitions = std::atoi(argv[i + 1]);
+  for (int i = 1; i < argc; i += 2) {
+    const std::string option = argv[i];
+    if (option == "--json" && i + 1 < argc) {
+      json = argv[i + 1];
+    } else if (option == "--repetitions" && i + 1 < argc && std::atoi(argv[i + 1]) >= 1) {
+      repetitions = std::atoi(argv[i + 1]);
+    } else {
+      fmt::print(stderr, "usage: {} [--repetitions N] [--json FILE]; N >= 1, default {}\n", argv[0], repetitions);
+      return option == "--help" || option == "-h" ? 0 : 2;
+    }
   }
   openblas_set_num_threads(1);
   const std::string tasks = KEDGE_SOURCE_DIR "/tasks/";

@@ -1,6 +1,10 @@
 #!/bin/bash
 # Lays out every C++ file of the repository by .clang-format; with --check only names those that differ, and fails.
 set -euo pipefail
+if (($# > 1)) || [[ ${1:---check} != --check ]]; then
+  echo "usage: scripts/format.sh [--check]" >&2
+  exit 2
+fi
 cd "$(dirname "$0")/.."
 
 # Versions differ in details: the one of Debian 12 decides.

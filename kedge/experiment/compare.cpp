@@ -76,7 +76,7 @@ RunData read_run(const fs::path& directory) {
   if (metrics.column("success_rate") >= 0) run.noisy_success = column(metrics, "success_rate", metrics_file).back();
   if (metrics.column("initial_cost") >= 0) run.reference = -column(metrics, "initial_cost", metrics_file).back();
   // An iteration in which every rollout diverged is worse than any return.
-  for (std::vector<double>* values : {&run.returns, &run.median_returns})
+  for (std::vector<double>* values : {&run.returns, &run.median_returns, &run.deterministic})
     for (double& value : *values)
       if (std::isnan(value)) value = -std::numeric_limits<double>::infinity();
   // Only metrics.csv must be whole: without times there is no curve over them, and the rest is as it is.

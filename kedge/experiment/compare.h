@@ -29,7 +29,7 @@ struct CurvePoint {
   double seconds = 0.0;       ///< wall time so far, median over the runs; NaN without timings.csv
   Estimate median, iqm, mean;
   double lower_quartile = 0.0, upper_quartile = 0.0;
-  /// Median of `return_deterministic` over the seeds; NaN where the algorithm does not report it.
+  /// Median of `return_deterministic` over the seeds, one that diverged: -inf; NaN where the algorithm does not report it.
   double deterministic = std::numeric_limits<double>::quiet_NaN();
 };
 

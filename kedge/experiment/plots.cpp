@@ -83,7 +83,7 @@ std::string panel_script(const Comparison& comparison, const std::string& panel,
     if (group.reference) reference = group.reference;
     for (const CurvePoint& p : group.curve) {
       negative = negative && p.upper_quartile < 0 && p.median.value < 0;
-      deterministic = deterministic && (std::isfinite(p.deterministic) || !std::isfinite(p.median.value));
+      deterministic = deterministic && (!std::isnan(p.deterministic) || !std::isfinite(p.median.value));
     }
   }
   const ReturnAxis returns{negative};

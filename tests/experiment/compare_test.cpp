@@ -101,6 +101,10 @@ TEST(GnuplotScript, DrawsTheReturnWithoutNoiseAndTheFirstTrajectoryWhereThereIsO
   EXPECT_THAT(script, HasSubstr("without noise (dashed)"));
   EXPECT_THAT(script, HasSubstr(" 7.5\n"));
   EXPECT_THAT(script, HasSubstr("12.25 with lines lw 1 dt 3"));
+  c.groups[0].curve[1].deterministic = -std::numeric_limits<double>::infinity();  // it diverged there
+  const std::string gap = curves_script(c, CurveAxis::rollouts);
+  EXPECT_THAT(gap, HasSubstr("without noise (dashed)"));
+  EXPECT_THAT(gap, HasSubstr(" NaN\n"));
 }
 
 TEST(GnuplotScript, LeavesOutWhatIsInfinite) {

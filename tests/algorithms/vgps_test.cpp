@@ -240,6 +240,7 @@ TEST(GpsIs, ImprovesOnTheFirstFit) {
       options.iterations = 12;
       const Watched w = watch<GpsIs>(task, gps_is_start(task, options), options, kedge::Run{seed, 2, {}});
       ASSERT_EQ(w.result.stop, Stop::max_iterations) << w.result.message;
+      EXPECT_GE(test::metric(w.iterations[1], "regulariser"), 1.0);  // it falls tenfold at most
       EXPECT_LT(-test::metric(w.iterations.back(), "return_mean"), 0.5 * -test::metric(w.iterations[0], "return_mean"))
           << "adapt " << adapt << " seed " << seed;
     }

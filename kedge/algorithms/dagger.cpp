@@ -122,7 +122,7 @@ TrainingResult dagger(const Task& task, TrainingState state, const DaggerOptions
       if (fit.status != FitStatus::ok) return end.without_fit(fit);
       policy.set_theta(fit.theta);
     } else {
-      guide = guide_of(task, state, "guide");
+      guide = guide_of(task, state, "guide", options);
       visits = visits_of(state);
     }
     clock.lap("initial_guide");

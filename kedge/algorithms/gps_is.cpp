@@ -148,7 +148,7 @@ std::vector<NamedMatrix> to_matrices(const std::vector<Samples>& all) {
   return matrices;
 }
 
-std::vector<Samples> samples_in(const Task& task, const TrainingState& state) {
+std::vector<Samples> samples_in(const Task& task, const TrainingState& state, const GuidedOptions& options) {
   std::vector<Samples> all;
   const auto has = [&](const std::string& name) {
     return std::any_of(state.matrices.begin(), state.matrices.end(), [&](const auto& m) { return m.name == name; });
@@ -159,7 +159,7 @@ std::vector<Samples> samples_in(const Task& task, const TrainingState& state) {
                     matrix(state, name + "_cost"),
                     matrix(state, name + "_theta"),
                     {}};
-    if (samples.theta.size() == 0) samples.guide = guide_of(task, state, name);
+    if (samples.theta.size() == 0) samples.guide = guide_of(task, state, name, options);
     all.push_back(std::move(samples));
   }
   return all;
@@ -222,8 +222,8 @@ TrainingResult gps_is(const Task& task, TrainingState state, const GpsIsOptions&
       if (fit.status != FitStatus::ok) return end.without_fit(fit);
       best.set_theta(fit.theta);
     } else {
-      guide = guide_of(task, state, "guide");
-      samples = samples_in(task, state);
+      guide = guide_of(task, state, "guide", options);
+      samples = samples_in(task, state, options);
     }
     clock.lap("initial_guide");
 

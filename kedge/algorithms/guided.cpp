@@ -56,16 +56,7 @@ GuidePlan planned(const Task& task, IlqrSolution solution, const GuidedOptions& 
   if (solution.stop == IlqrStop::cancelled) result.stop = Stop::cancelled;
   if (solution.q.K.empty()) return result;
   result.cost = solution.task_cost;
-  const Index n = task.system->ndx();
-  const MatrixXd noise = options.process_std * options.process_std * MatrixXd::Identity(n, n);
-  const auto marginals = [&](const std::vector<MatrixXd>& Sigma) {
-    return state_marginals(solution.lin.A, solution.lin.B, solution.q.K, Sigma,
-                           start_covariance(task, options.start_spread), noise);
-  };
-  std::vector<MatrixXd> wide = solution.q.Sigma;
-  for (MatrixXd& Sigma : wide) Sigma *= options.noise_scale * options.noise_scale;
-  std::vector<MatrixXd> S = marginals(solution.q.Sigma), S_wide = marginals(wide);
-  result.guide = Guide{std::move(solution.q), std::move(S), std::move(S_wide)};
+  result.guide = guide_around(task, std::move(solution.q), std::move(solution.lin), options);
   return result;
 }
 
@@ -172,6 +163,18 @@ void PolicyCost::add_expansion(int t, VectorIn x, VectorIn a, StageCost& q) cons
   q.c += value(t, x, a);
 }
 
+Guide guide_around(const Task& task, TrajectoryPolicy q, Linearisation lin, const GuidedOptions& options) {
+  const Index n = task.system->ndx();
+  const MatrixXd noise = options.process_std * options.process_std * MatrixXd::Identity(n, n);
+  const auto marginals = [&](const std::vector<MatrixXd>& Sigma) {
+    return state_marginals(lin.A, lin.B, q.K, Sigma, start_covariance(task, options.start_spread), noise);
+  };
+  std::vector<MatrixXd> wide = q.Sigma;
+  for (MatrixXd& Sigma : wide) Sigma *= options.noise_scale * options.noise_scale;
+  std::vector<MatrixXd> S = marginals(q.Sigma), S_wide = marginals(wide);
+  return {std::move(q), std::move(lin), std::move(S), std::move(S_wide)};
+}
+
 MatrixXd start_covariance(const Task& task, double spreads) {
   const double share = task.start.kind == StartDistribution::Kind::uniform ? 1.0 / 3.0 : 1.0;
   MatrixXd G(task.nx(), task.system->ndx());
@@ -219,7 +222,7 @@ GuidePlan adapted_guide(const Task& task, const Guide& guide, const MlpGaussian&
   how.improvement = alpha * options.guide_tolerance;
   how.differences = kOneSided;
   const IlqrProblem problem{.task = task, .scale = alpha, .extra = &extra, .x0 = guide.q.x.col(0)};
-  return planned(task, ilqr_optimise(problem, mean_of(guide.q, *task.system), how, run), options);
+  return planned(task, ilqr_optimise(problem, mean_of(guide.q, *task.system), how, run, &guide.lin), options);
 }
 
 MlpGaussian initial_network(const Task& task, const Guide& guide, const GuidedOptions& options, std::uint64_t seed) {
@@ -290,25 +293,23 @@ FitResult fit_to_guides(const Task& task, const MlpGaussian& policy, const std::
 }
 
 std::vector<NamedMatrix> to_matrices(const Guide& guide, const std::string& name) {
-  return {{name + "_state", guide.q.x},      {name + "_action", guide.q.a},
-          {name + "_K", stacked(guide.q.K)}, {name + "_Sigma", stacked(guide.q.Sigma)},
-          {name + "_S", stacked(guide.S)},   {name + "_S_wide", stacked(guide.S_wide)}};
+  return {{name + "_state", guide.q.x},        {name + "_action", guide.q.a},
+          {name + "_K", stacked(guide.q.K)},   {name + "_Sigma", stacked(guide.q.Sigma)},
+          {name + "_A", stacked(guide.lin.A)}, {name + "_B", stacked(guide.lin.B)},
+          {name + "_C", stacked(guide.lin.C)}, {name + "_D", stacked(guide.lin.D)}};
 }
 
-Guide guide_of(const Task& task, const TrainingState& state, const std::string& name) {
-  const Index n = task.system->ndx(), da = task.da();
+Guide guide_of(const Task& task, const TrainingState& state, const std::string& name, const GuidedOptions& options) {
+  const Index n = task.system->ndx(), da = task.da(), ny = reads_sensors(task) ? task.system->nsensor() : 0;
   const int T = task.horizon;
   const auto read = [&](const char* part, Index rows, Index cols, int count) {
     return unstacked(matrix(state, name + part), rows, cols, count, name + part);
   };
-  Guide guide;
-  guide.q.x = read("_state", task.nx(), T + 1, 1).front();
-  guide.q.a = read("_action", da, T, 1).front();
-  guide.q.K = read("_K", da, n, T);
-  guide.q.Sigma = read("_Sigma", da, da, T);
-  guide.S = read("_S", n, n, T + 1);
-  guide.S_wide = read("_S_wide", n, n, T + 1);
-  return guide;
+  TrajectoryPolicy q{read("_state", task.nx(), T + 1, 1).front(), read("_action", da, T, 1).front(),
+                     read("_K", da, n, T), read("_Sigma", da, da, T)};
+  Linearisation lin{
+      .A = read("_A", n, n, T), .B = read("_B", n, da, T), .C = read("_C", ny, n, T + 1), .D = read("_D", ny, da, T)};
+  return guide_around(task, std::move(q), std::move(lin), options);
 }
 
 std::optional<Judgement> judge(const Task& task, const MlpGaussian& policy, int iteration, int rollouts,

@@ -59,6 +59,7 @@ double annealed(const GuidedOptions& options, int k);
 /// The distribution q over trajectories: pi_G(a|x) = N(a_t + K_t (x (-) x_t), Quu^-1) with linearised dynamics (Sec. 4).
 struct Guide {
   TrajectoryPolicy q;
+  Linearisation lin;        ///< around it
   std::vector<MatrixXd> S;  ///< [T+1] [ndx, ndx] covariance of x_t (-) the trajectory; its mean is 0
   std::vector<MatrixXd>
       S_wide;  ///< likewise, with noise_scale times the noise: a margin for what the linear model misses.
@@ -81,6 +82,9 @@ class PolicyCost final : public ExtraCost {
   const MlpGaussian& policy_;
   std::vector<MatrixXd> offsets_, action_offsets_;
 };
+
+/// The distribution around a solution of DDP: its marginals, own and wide, by the options.
+Guide guide_around(const Task& task, TrajectoryPolicy q, Linearisation lin, const GuidedOptions& options);
 
 /// Covariance of the start in tangent coordinates, Sigma_1. @return [ndx, ndx]
 MatrixXd start_covariance(const Task& task, double spreads);
@@ -143,7 +147,7 @@ FitResult fit_to_guides(const Task& task, const MlpGaussian& policy, const std::
 
 /// The guide as matrices of a state, their names beginning with `name`, and back. @throws InputError if they do not fit the task
 std::vector<NamedMatrix> to_matrices(const Guide& guide, const std::string& name);
-Guide guide_of(const Task& task, const TrainingState& state, const std::string& name);
+Guide guide_of(const Task& task, const TrainingState& state, const std::string& name, const GuidedOptions& options);
 
 /// How the present policy does: rollouts with its noise, and one without from the middle of the start.
 struct Judgement {

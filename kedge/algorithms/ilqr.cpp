@@ -73,11 +73,15 @@ double Ilqr::total(const Trajectory& path) const {
   return std::isfinite(sum) ? sum : std::numeric_limits<double>::infinity();
 }
 
+Linearisation Ilqr::derivatives() {
+  return linearise(problem_.task, point_.path.x, point_.path.a, options_.differences, clones_);
+}
+
 /// Local models around the present trajectory.
-bool Ilqr::expand() {
+bool Ilqr::expand(Linearisation lin) {
   const Task& task = problem_.task;
   const Trajectory& path = point_.path;
-  point_.lin = linearise(task, path.x, path.a, options_.differences, clones_);
+  point_.lin = std::move(lin);
   if (point_.lin.diverged_at >= 0) {
     message_ = fmt::format("a simulation from the neighbourhood of step {} diverged: there are no derivatives",
                            point_.lin.diverged_at);
@@ -111,7 +115,7 @@ bool Ilqr::expand() {
   return true;
 }
 
-bool Ilqr::start(const ActionLaw& law, double lambda) {
+bool Ilqr::start(const ActionLaw& law, double lambda, const Linearisation* known) {
   point_.lambda = lambda;
   point_.path = rollout(law);
   point_.cost = total(point_.path);
@@ -121,7 +125,7 @@ bool Ilqr::start(const ActionLaw& law, double lambda) {
                    : "the cost of the first trajectory is not finite";
     return false;
   }
-  return expand();
+  return expand(known ? *known : derivatives());
 }
 
 bool Ilqr::backward(double lambda) {
@@ -198,7 +202,7 @@ std::optional<IlqrStop> Ilqr::iterate(IlqrIteration& done) {
     return IlqrStop::no_step;
   }
   if (done.step > kGoodStep) point_.lambda = less(point_.lambda);
-  if (!expand()) return IlqrStop::diverged;
+  if (!expand(derivatives())) return IlqrStop::diverged;
   return std::nullopt;
 }
 
@@ -222,7 +226,7 @@ ActionLaw mean_of(const TrajectoryPolicy& policy, const System& system) {
 }
 
 IlqrSolution ilqr_optimise(const IlqrProblem& problem, const ActionLaw& first, const IlqrOptions& options,
-                           const Run& run, double lambda) {
+                           const Run& run, const Linearisation* known) {
   options.validate();
   Ilqr solver(problem, options, run.threads);
   IlqrSolution solution;
@@ -233,7 +237,7 @@ IlqrSolution ilqr_optimise(const IlqrProblem& problem, const ActionLaw& first, c
     solution.cost = solver.point().cost;
     solution.task_cost = solver.point().path.cost.sum();
     const Index inputs = problem.task.system->ndx() + problem.task.da();
-    const auto expansions = static_cast<std::int64_t>(solution.history.size()) + 1;
+    const auto expansions = static_cast<std::int64_t>(solution.history.size()) + (known ? 0 : 1);
     solution.simulated_steps =
         solver.simulated_steps() + expansions * problem.task.horizon * inputs * (options.differences.centred ? 2 : 1);
     solution.lambda = solver.point().lambda;
@@ -249,7 +253,7 @@ IlqrSolution ilqr_optimise(const IlqrProblem& problem, const ActionLaw& first, c
     return solution;
   };
 
-  if (!solver.start(first, lambda < 0.0 ? options.lambda : lambda)) return finish(IlqrStop::diverged, solver.message());
+  if (!solver.start(first, options.lambda, known)) return finish(IlqrStop::diverged, solver.message());
   for (int i = 0; i < options.iterations; ++i) {
     if (run.stop.stop_requested()) return finish(IlqrStop::cancelled, fmt::format("cancelled after {} iterations", i));
     IlqrIteration done;

@@ -87,8 +87,9 @@ class Ilqr {
   Ilqr(const IlqrProblem& problem, const IlqrOptions& options, int threads);
 
   /// Rolls out the first trajectory and expands it. With `box` actions are moved into their limits.
+  /// @param known derivatives along that trajectory, null: not known
   /// @return false: it diverged; `message` says where
-  bool start(const ActionLaw& law, double lambda);
+  bool start(const ActionLaw& law, double lambda, const Linearisation* known = nullptr);
 
   /// One iteration. @return nullopt if it made a step; else why not, with `message`
   std::optional<IlqrStop> iterate(IlqrIteration& done);
@@ -105,7 +106,8 @@ class Ilqr {
  private:
   Trajectory rollout(const ActionLaw& law);
   [[nodiscard]] double total(const Trajectory& path) const;
-  bool expand();
+  bool expand(Linearisation lin);
+  Linearisation derivatives();
   bool backward(double lambda);
   [[nodiscard]] double gradient() const;
   [[nodiscard]] double least_improvement() const;
@@ -137,10 +139,10 @@ struct IlqrSolution {
 
 /// Runs up to options.iterations iterations.
 /// @param first the law of the first trajectory, for instance `open_loop(actions)`, or a feedback law around another one
-/// @param lambda regularisation to begin with; negative: options.lambda
+/// @param known derivatives along the first trajectory, as `options.differences` make them; null: not known
 /// @throws InputError if options or problem are wrong
 [[nodiscard]] IlqrSolution ilqr_optimise(const IlqrProblem& problem, const ActionLaw& first, const IlqrOptions& options,
-                                         const Run& run, double lambda = -1.0);
+                                         const Run& run, const Linearisation* known = nullptr);
 
 /// a_t, whatever the state. @param a [da, T], copied
 ActionLaw open_loop(MatrixXd a);

@@ -46,7 +46,7 @@ TrainingResult vgps(const Task& task, TrainingState state, const VgpsOptions& op
     std::vector<Guide> guides;
     for (int c = 0; c < options.conditions; ++c) {
       if (k > 0) {
-        guides.push_back(guide_of(task, state, guide_name(c)));
+        guides.push_back(guide_of(task, state, guide_name(c), options));
         continue;
       }
       GuidePlan plan = initial_guide(task, c, c == 0 ? nullptr : &guides.front(), options, run);

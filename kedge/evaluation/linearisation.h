@@ -15,7 +15,7 @@ namespace kedge {
 struct Linearisation {
   std::vector<MatrixXd> A;  ///< [T] [ndx, ndx]
   std::vector<MatrixXd> B;  ///< [T] [ndx, da]
-  std::vector<MatrixXd> C;  ///< [T+1] [ny, ndx], the last at the final state; empty unless the task reads a sensor
+  std::vector<MatrixXd> C;  ///< [T+1] [ny, ndx], the last at the final state; no rows unless the task reads a sensor
   std::vector<MatrixXd> D;  ///< [T] [ny, da], likewise
   int diverged_at = -1;     ///< first step from whose neighbourhood a simulation diverged: nothing else counts then
 };

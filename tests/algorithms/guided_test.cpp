@@ -94,6 +94,7 @@ TEST(PolicyCost, ExpandsAsItsDifferencesSay) {
   }
 }
 
+/// Its marginals are none of its dynamics: they are what the tests ask for.
 Guide some_guide(const Task& task, Stream& random) {
   const int T = task.horizon;
   Guide guide;
@@ -168,20 +169,32 @@ TEST(GuideSamples, AreStatesOfTheMarginalsWithTheGuidesAnswer) {
 TEST(Guide, SurvivesBeingMatricesOfAState) {
   const Task task = DoubleIntegrator().task();
   Stream random(6, 0, 0, 0);
-  const Guide guide = some_guide(task, random);
+  GuidedOptions options;
+  options.noise_scale = 2.0;
+  const TrajectoryPolicy q = some_guide(task, random).q;
+  const auto T = static_cast<std::size_t>(task.horizon);
+  const Linearisation lin{.A = random_matrices(task.horizon, 2, 2, random),
+                          .B = random_matrices(task.horizon, 2, 1, random),
+                          .C = std::vector<MatrixXd>(T + 1, MatrixXd(0, 2)),
+                          .D = std::vector<MatrixXd>(T, MatrixXd(0, 1))};
+  const Guide guide = guide_around(task, q, lin, options);
   TrainingState state;
   state.matrices = to_matrices(guide, "g");
-  const Guide back = guide_of(task, state, "g");
+  const Guide back = guide_of(task, state, "g", options);
   EXPECT_EQ(back.q.x, guide.q.x);
   EXPECT_EQ(back.q.a, guide.q.a);
   EXPECT_EQ(back.q.K, guide.q.K);
   EXPECT_EQ(back.q.Sigma, guide.q.Sigma);
+  EXPECT_EQ(back.lin.A, lin.A);
+  EXPECT_EQ(back.lin.B, lin.B);
+  EXPECT_EQ(back.lin.C.size(), lin.C.size());
+  EXPECT_EQ(back.lin.D.size(), lin.D.size());
   EXPECT_EQ(back.S, guide.S);
   EXPECT_EQ(back.S_wide, guide.S_wide);
-  EXPECT_THROW(guide_of(task, state, "other"), InputError);
+  EXPECT_THROW((void)guide_of(task, state, "other", options), InputError);
   Task longer = task;
   ++longer.horizon;
-  EXPECT_THROW(guide_of(longer, state, "g"), InputError);
+  EXPECT_THROW((void)guide_of(longer, state, "g", options), InputError);
 }
 
 TEST(StartCovariance, IsThatOfTheTasksStart) {

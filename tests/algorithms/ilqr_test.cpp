@@ -229,6 +229,24 @@ TEST(Ilqr, GoesOnFromAFeedbackLaw) {
   EXPECT_LT(true_gradient(task, near.q.a, x0).lpNorm<Eigen::Infinity>(), 1e-5);
 }
 
+TEST(Ilqr, KnownDerivativesSaveTheFirstLinearisationAndChangeNothingElse) {
+  const Task task = wave(100.0);
+  const auto law = open_loop(MatrixXd::Constant(2, 20, 0.1));
+  IlqrOptions options = precise();
+  options.iterations = 0;
+  const IlqrSolution first = ilqr_optimise({task, 1.0, nullptr, task.start.mean}, law, options, {});
+  options.iterations = 2;
+  const IlqrSolution anew = ilqr_optimise({task, 1.0, nullptr, task.start.mean}, law, options, {});
+  const IlqrSolution known = ilqr_optimise({task, 1.0, nullptr, task.start.mean}, law, options, {}, &first.lin);
+  ASSERT_EQ(known.history.size(), 2);
+  EXPECT_TRUE(test::same_bits(known.q.a, anew.q.a));
+  EXPECT_TRUE(test::same_bits(known.q.K[3], anew.q.K[3]));
+  EXPECT_EQ(anew.simulated_steps - known.simulated_steps, 20 * 2 * (task.system->ndx() + task.da()));
+  Linearisation wrong = first.lin;
+  for (MatrixXd& B : wrong.B) B *= 2.0;
+  EXPECT_NE(ilqr_optimise({task, 1.0, nullptr, task.start.mean}, law, options, {}, &wrong).q.a, known.q.a);
+}
+
 TEST(Ilqr, IsTheSameForAnyNumberOfThreads) {
   Task task = wave(0.8);
   IlqrOptions options;

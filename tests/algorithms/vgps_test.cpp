@@ -205,7 +205,8 @@ TEST(Vgps, OfSeveralConditionsTeachesOneNetwork) {
   options.conditions = 3;
   const Watched w = watch<Vgps>(task, vgps_start(task, options), options, kedge::Run{1, 1, {}});
   ASSERT_EQ(w.result.stop, Stop::max_iterations) << w.result.message;
-  const Guide first = guide_of(task, w.result.state, "guide0"), last = guide_of(task, w.result.state, "guide2");
+  const Guide first = guide_of(task, w.result.state, "guide0", options),
+              last = guide_of(task, w.result.state, "guide2", options);
   EXPECT_EQ(first.q.x.col(0), task.start.mean);
   EXPECT_NE(last.q.x.col(0), task.start.mean);
 }

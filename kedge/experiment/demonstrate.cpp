@@ -25,19 +25,6 @@ class Playback final : public Policy {
   Index ds_;
 };
 
-/// The first `steps` steps of a task, from a state.
-Task shortened(Task task, int steps, VectorIn start) {
-  const auto shorten = [&](std::vector<char>& active) {
-    active.erase(active.begin() + steps, active.end() - 1);  // the final state stays the last
-  };
-  for (CostTerm& term : task.cost) shorten(term.active);
-  for (Success& success : task.success) shorten(success.active);
-  task.horizon = steps;
-  task.start.mean = start;
-  task.start.spread.setZero();
-  return task;
-}
-
 DemonstratedTerm describe(const CostTerm& term, int number, const Task& task, const Batch& batch) {
   DemonstratedTerm result;
   result.name = term.name;
@@ -70,7 +57,9 @@ DemonstratedTerm describe(const CostTerm& term, int number, const Task& task, co
 DemonstrationReport demonstrate(const Task& task) {
   assert(task.demonstration);
   const Demonstration& shown = *task.demonstration;
-  const Task played = shortened(task, shown.steps(), shown.state.col(0));
+  Task played = with_horizon(task, shown.steps());
+  played.start.mean = shown.state.col(0);
+  played.start.spread.setZero();
   DemonstrationReport report;
   report.batch = *rollout(played, Playback(shown.action, task.ds()), {.explore = false}, Run{});
   for (std::size_t i = 0; i < played.cost.size(); ++i)

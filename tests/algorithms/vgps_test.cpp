@@ -101,7 +101,8 @@ TYPED_TEST_SUITE(GuidedLoop, Loops);
 
 TYPED_TEST(GuidedLoop, DoesNotDependOnThreads) {
   const Task task = DoubleIntegrator().task();
-  const auto options = small<TypeParam>();
+  auto options = small<TypeParam>();
+  options.plan_horizon = task.horizon + 3;
   const Watched one = watch<TypeParam>(task, TypeParam::start(task, options), options, kedge::Run{3, 1, {}});
   ASSERT_EQ(one.result.stop, Stop::max_iterations) << one.result.message;
   for (const int threads : {2, 8}) {
@@ -115,17 +116,20 @@ TYPED_TEST(GuidedLoop, DoesNotDependOnThreads) {
 
 TYPED_TEST(GuidedLoop, GoesOnFromASavedStateAsIfItHadNeverStopped) {
   const Task task = DoubleIntegrator().task();
-  auto options = small<TypeParam>();
-  const Watched whole = watch<TypeParam>(task, TypeParam::start(task, options), options, kedge::Run{3, 1, {}});
-  options.iterations = 2;
-  const Watched half = watch<TypeParam>(task, TypeParam::start(task, options), options, kedge::Run{3, 1, {}});
-  options.iterations = 4;
-  const Watched rest = watch<TypeParam>(task, half.result.state, options, kedge::Run{3, 1, {}});
-  EXPECT_EQ(theta(rest.result.state), theta(whole.result.state));
-  ASSERT_EQ(rest.iterations.size(), 2U);
-  for (std::size_t i = 0; i < 2; ++i) EXPECT_TRUE(test::same(rest.iterations[i], whole.iterations[i + 2]));
-  EXPECT_EQ(rest.result.state.rollouts_total, whole.result.state.rollouts_total);
-  EXPECT_EQ(rest.result.state.steps_total, whole.result.state.steps_total);
+  for (const int plan_horizon : {0, task.horizon + 3}) {
+    auto options = small<TypeParam>();
+    options.plan_horizon = plan_horizon;
+    const Watched whole = watch<TypeParam>(task, TypeParam::start(task, options), options, kedge::Run{3, 1, {}});
+    options.iterations = 2;
+    const Watched half = watch<TypeParam>(task, TypeParam::start(task, options), options, kedge::Run{3, 1, {}});
+    options.iterations = 4;
+    const Watched rest = watch<TypeParam>(task, half.result.state, options, kedge::Run{3, 1, {}});
+    EXPECT_EQ(theta(rest.result.state), theta(whole.result.state));
+    ASSERT_EQ(rest.iterations.size(), 2U);
+    for (std::size_t i = 0; i < 2; ++i) EXPECT_TRUE(test::same(rest.iterations[i], whole.iterations[i + 2]));
+    EXPECT_EQ(rest.result.state.rollouts_total, whole.result.state.rollouts_total);
+    EXPECT_EQ(rest.result.state.steps_total, whole.result.state.steps_total);
+  }
 }
 
 /// Tables of numbers and of times have one header.
@@ -209,6 +213,41 @@ TEST(Vgps, OfSeveralConditionsTeachesOneNetwork) {
               last = guide_of(task, w.result.state, "guide2", options);
   EXPECT_EQ(first.q.x.col(0), task.start.mean);
   EXPECT_NE(last.q.x.col(0), task.start.mean);
+}
+
+TEST(Vgps, StartsItsConditionsAsFarApartAsItsMarginals) {
+  const Task task = DoubleIntegrator().task();
+  VgpsOptions options = small<Vgps>();
+  options.conditions = 2;
+  options.iterations = 1;
+  const auto moved = [&](double start_spread) -> VectorXd {
+    options.start_spread = start_spread;
+    const Watched w = watch<Vgps>(task, vgps_start(task, options), options, kedge::Run{1, 1, {}});
+    return guide_of(task, w.result.state, "guide1", options).q.x.col(0) - task.start.mean;
+  };
+  const VectorXd once = moved(1.0);
+  EXPECT_GT(once.norm(), 0.0);
+  EXPECT_TRUE(moved(3.0).isApprox(3.0 * once));
+  EXPECT_TRUE(moved(0.0).isZero());
+}
+
+TEST(Vgps, PlansBeyondTheHorizonOfItsRollouts) {
+  const Task task = DoubleIntegrator().task();
+  VgpsOptions options = small<Vgps>();
+  options.plan_horizon = task.horizon + 10;
+  options.tail = task.horizon + 4;
+  const Watched w = watch<Vgps>(task, vgps_start(task, options), options, kedge::Run{1, 1, {}});
+  ASSERT_EQ(w.result.stop, Stop::max_iterations) << w.result.message;
+  const Guide guide = guide_of(task, w.result.state, "guide0", options);
+  EXPECT_EQ(guide.q.horizon(), task.horizon + 10);
+  const Trajectory shown = simulate(task, *task.system->clone(), guide.q.x.col(0), mean_of(guide.q, *task.system));
+  EXPECT_EQ(test::metric(w.iterations.back(), "guide_cost"), shown.cost.sum());
+
+  options.tail = task.horizon + 10;
+  EXPECT_THROW((void)vgps_start(task, options), InputError);
+  options.tail = 0;
+  options.plan_horizon = task.horizon - 1;
+  EXPECT_THROW((void)vgps_start(task, options), InputError);
 }
 
 TEST(Dagger, PlainUsesEveryVisitedStateAndWeightedTheNearOnes) {

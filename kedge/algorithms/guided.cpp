@@ -24,12 +24,29 @@ constexpr int kPolicyCostDraw = 4095;
 /// networks to three digits, in twice the time.
 constexpr LinearisationOptions kOneSided{.centred = false, .state_step = 1e-7, .action_step = 1e-5};
 
+/// Marginals where the network strays are at most this many times as wide as the guide's own: a network that is far from any gait
+/// would leave to infinity.
+constexpr double kWidest = 20.0;
+/// Of a covariance's largest eigenvalue: what is less counts as 0.
+constexpr double kSingular = 1e-14;
+
 /// L with L L' = S, for S positive semidefinite up to rounding.
 MatrixXd square_root(const MatrixXd& S) {
   const Eigen::LDLT<MatrixXd> factor(S);
   MatrixXd L = factor.matrixL();
   L *= factor.vectorD().cwiseMax(0.0).cwiseSqrt().asDiagonal();
   return factor.transpositionsP().transpose() * L;
+}
+
+/// M, but in every direction at least S and at most width^2 S.
+MatrixXd within(const MatrixXd& M, const MatrixXd& S, double width) {
+  const Eigen::SelfAdjointEigenSolver<MatrixXd> of_S(S);
+  const VectorXd root =
+      of_S.eigenvalues().cwiseMax(kSingular * of_S.eigenvalues().maxCoeff()).cwiseSqrt();  // S may be singular
+  const MatrixXd white = root.cwiseInverse().asDiagonal() * of_S.eigenvectors().transpose();
+  const Eigen::SelfAdjointEigenSolver<MatrixXd> ratio(white * M * white.transpose());
+  const MatrixXd Y = of_S.eigenvectors() * root.asDiagonal() * ratio.eigenvectors();
+  return Y * ratio.eigenvalues().cwiseMax(1.0).cwiseMin(width * width).asDiagonal() * Y.transpose();
 }
 
 VectorXd observed(const Task& task, VectorIn x) { return x(task.observation); }
@@ -48,7 +65,8 @@ VectorXd moved(const System& system, VectorIn x, VectorIn dx) {
   return y;
 }
 
-GuidePlan planned(const Task& task, IlqrSolution solution, const GuidedOptions& options) {
+/// @param policy to which q was adapted; null: none
+GuidePlan planned(const Task& task, IlqrSolution solution, const MlpGaussian* policy, const GuidedOptions& options) {
   GuidePlan result;
   result.message = std::move(solution.message);
   result.iterations = static_cast<int>(solution.history.size());
@@ -61,7 +79,7 @@ GuidePlan planned(const Task& task, IlqrSolution solution, const GuidedOptions& 
         simulate(task, *task.system->clone(), solution.q.x.col(0), mean_of(solution.q, *task.system)).cost.sum();
     result.steps += task.horizon;
   }
-  result.guide = guide_around(task, std::move(solution.q), std::move(solution.lin), options);
+  result.guide = guide_around(task, std::move(solution.q), std::move(solution.lin), policy, options);
   return result;
 }
 
@@ -114,6 +132,7 @@ void GuidedOptions::validate() const {
   require(policy_samples >= 1, "policy_samples", policy_samples, ">= 1");
   require(start_spread >= 0 && std::isfinite(start_spread), "start_spread", start_spread, ">= 0");
   require(process_std >= 0 && std::isfinite(process_std), "process_std", process_std, ">= 0");
+  require(stray >= 0, "stray", stray, ">= 0");
   require(noise_scale >= 1 && std::isfinite(noise_scale), "noise_scale", noise_scale, ">= 1");
   require(fit_samples >= 1, "fit_samples", fit_samples, ">= 1");
   require(first_evaluations >= 1, "first_evaluations", first_evaluations, ">= 1");
@@ -176,7 +195,32 @@ void PolicyCost::add_expansion(int t, VectorIn x, VectorIn a, StageCost& q) cons
   q.c += value(t, x, a);
 }
 
-Guide guide_around(const Task& task, TrajectoryPolicy q, Linearisation lin, const GuidedOptions& options) {
+std::vector<MatrixXd> network_gains(const Task& task, const MlpGaussian& policy, const MatrixXd& x) {
+  std::vector<MatrixXd> J;
+  VectorXd mean(task.da());
+  MatrixXd dmean_ds(task.da(), task.ds());
+  for (Index t = 0; t + 1 < x.cols(); ++t) {
+    policy.mean_and_jacobian(observed(task, x.col(t)), mean, dmean_ds);
+    J.push_back(dmean_ds * observation_map(task, x.col(t)));
+  }
+  return J;
+}
+
+std::vector<MatrixXd> stray_marginals(const Linearisation& lin, const std::vector<MatrixXd>& J,
+                                      const std::vector<MatrixXd>& Sigma, const std::vector<MatrixXd>& S,
+                                      const std::vector<MatrixXd>& S_wide, int stray) {
+  const double back = 1.0 / stray;
+  std::vector<MatrixXd> all = {S_wide.front()};
+  for (std::size_t t = 0; t < J.size(); ++t) {
+    const MatrixXd closed = lin.A[t] + lin.B[t] * J[t];
+    const MatrixXd on = closed * all[t] * closed.transpose() + lin.B[t] * Sigma[t] * lin.B[t].transpose();
+    all.push_back(within((1.0 - back) * on + back * S_wide[t + 1], S[t + 1], kWidest));
+  }
+  return all;
+}
+
+Guide guide_around(const Task& task, TrajectoryPolicy q, Linearisation lin, const MlpGaussian* policy,
+                   const GuidedOptions& options) {
   const Index n = task.system->ndx();
   const MatrixXd noise = options.process_std * options.process_std * MatrixXd::Identity(n, n);
   const auto marginals = [&](const std::vector<MatrixXd>& Sigma) {
@@ -185,6 +229,8 @@ Guide guide_around(const Task& task, TrajectoryPolicy q, Linearisation lin, cons
   std::vector<MatrixXd> wide = q.Sigma;
   for (MatrixXd& Sigma : wide) Sigma *= options.noise_scale * options.noise_scale;
   std::vector<MatrixXd> S = marginals(q.Sigma), S_wide = marginals(wide);
+  if (options.stray > 0 && policy)
+    S_wide = stray_marginals(lin, network_gains(task, *policy, q.x), wide, S, S_wide, options.stray);
   return {std::move(q), std::move(lin), std::move(S), std::move(S_wide)};
 }
 
@@ -224,7 +270,7 @@ GuidePlan initial_guide(const Task& task, int condition, const Guide* first, con
     problem.x0 = sample_start(wide, random);
   }
   const ActionLaw law = first ? mean_of(first->q, *task.system) : open_loop(first_actions(plan));
-  return planned(task, ilqr_optimise(problem, law, how, run), options);
+  return planned(task, ilqr_optimise(problem, law, how, run), nullptr, options);
 }
 
 GuidePlan adapted_guide(const Task& task, const Guide& guide, const MlpGaussian& policy, double alpha, int iteration,
@@ -239,7 +285,7 @@ GuidePlan adapted_guide(const Task& task, const Guide& guide, const MlpGaussian&
   how.differences = kOneSided;
   const Task plan = plan_of(task, options);
   const IlqrProblem problem{.task = plan, .scale = alpha, .extra = &extra, .x0 = guide.q.x.col(0)};
-  return planned(task, ilqr_optimise(problem, mean_of(guide.q, *task.system), how, run, &guide.lin), options);
+  return planned(task, ilqr_optimise(problem, mean_of(guide.q, *task.system), how, run, &guide.lin), &policy, options);
 }
 
 MlpGaussian initial_network(const Task& task, const Guide& guide, const GuidedOptions& options, std::uint64_t seed) {
@@ -327,7 +373,7 @@ Guide guide_of(const Task& task, const TrainingState& state, const std::string& 
                      read("_K", da, n, T), read("_Sigma", da, da, T)};
   Linearisation lin{
       .A = read("_A", n, n, T), .B = read("_B", n, da, T), .C = read("_C", ny, n, T + 1), .D = read("_D", ny, da, T)};
-  return guide_around(task, std::move(q), std::move(lin), options);
+  return guide_around(task, std::move(q), std::move(lin), std::get_if<MlpGaussian>(&state.policy), options);
 }
 
 std::optional<Judgement> judge(const Task& task, const MlpGaussian& policy, int iteration, int rollouts,

@@ -39,6 +39,8 @@ struct GuidedOptions {
       1.0;  ///< the wide marginals are those of this many times the guide's noise, >= 1: there Sigma_f is
             ///< also (noise_scale^2 - 1) B Sigma_t B'
 
+  int stray = 0;  ///< the wide marginals also follow the network, for so many steps on average, >= 0; 0: they do not
+
   FitMethod optimiser = FitMethod::lbfgs;  ///< of the fit (Sec. 5)
   int fit_samples = 20;                    ///< M, states of each marginal to which the network is fitted, >= 1 (Sec. 5)
   int first_evaluations = 400;             ///< of the fit's objective in iteration 0, >= 1
@@ -66,7 +68,7 @@ struct Guide {
   Linearisation lin;        ///< around it
   std::vector<MatrixXd> S;  ///< [T+1] [ndx, ndx] covariance of x_t (-) the trajectory; its mean is 0
   std::vector<MatrixXd>
-      S_wide;  ///< likewise, with noise_scale times the noise: a margin for what the linear model misses.
+      S_wide;  ///< likewise, with noise_scale times the noise, and where the network strays: a margin for what q misses.
                ///< Where the network's mean is fitted, and its density averaged
 };
 
@@ -87,8 +89,22 @@ class PolicyCost final : public ExtraCost {
   std::vector<MatrixXd> offsets_, action_offsets_;
 };
 
+/// Gains of the network's mean along a trajectory, in tangent coordinates: J_t = d mu / d(dx). @param x [nx, T+1]  @return [T] [da, ndx]
+std::vector<MatrixXd> network_gains(const Task& task, const MlpGaussian& policy, const MatrixXd& x);
+
+/// Where the network goes that is not kept on the trajectory: who follows its gains J_t with noise Sigma_t, and at each step, with
+/// probability 1/stray, is put back into the guide's marginal S_wide_t. In every direction at least as wide as S_t.
+///   P_{t+1} = (1 - 1/stray) ((A_t + B_t J_t) P_t (A_t + B_t J_t)' + B_t Sigma_t B_t') + S_wide_{t+1} / stray,    P_0 = S_wide_0
+/// A guide's own marginals are narrow where its gains are firm. A network that is not firm there is not found out on them.
+/// @param J, Sigma [T]  @param S, S_wide [T+1]  @return [T+1]
+std::vector<MatrixXd> stray_marginals(const Linearisation& lin, const std::vector<MatrixXd>& J,
+                                      const std::vector<MatrixXd>& Sigma, const std::vector<MatrixXd>& S,
+                                      const std::vector<MatrixXd>& S_wide, int stray);
+
 /// The distribution around a solution of DDP: its marginals, own and wide, by the options.
-Guide guide_around(const Task& task, TrajectoryPolicy q, Linearisation lin, const GuidedOptions& options);
+/// @param policy to which it was adapted; null: none
+Guide guide_around(const Task& task, TrajectoryPolicy q, Linearisation lin, const MlpGaussian* policy,
+                   const GuidedOptions& options);
 
 /// Covariance of the start in tangent coordinates, Sigma_1. @return [ndx, ndx]
 MatrixXd start_covariance(const Task& task, double spreads);

@@ -133,6 +133,7 @@ void for_each_guided_option(GuidedOptions& o, Visit&& visit) {
   visit("process_std", o.process_std, at_least(0), "noise of a state entry in a step, Sigma_f^1/2 (Sec. 4)");
   visit("noise_scale", o.noise_scale, at_least(1),
         "the marginals are those of this many times the guide's noise: a margin for what the linear model misses");
+  visit("stray", o.stray, at_least(0), "steps for which the wide marginals follow the network, on average; 0: none");
   visit("optimiser", o.optimiser, Names{"lbfgs", "adam"}, "of the fit (Sec. 5)");
   visit("fit_samples", o.fit_samples, at_least(1),
         "states of each marginal to which the network is fitted (M, Sec. 5)");

@@ -177,7 +177,7 @@ TEST(Guide, SurvivesBeingMatricesOfAState) {
                           .B = random_matrices(task.horizon, 2, 1, random),
                           .C = std::vector<MatrixXd>(T + 1, MatrixXd(0, 2)),
                           .D = std::vector<MatrixXd>(T, MatrixXd(0, 1))};
-  const Guide guide = guide_around(task, q, lin, options);
+  const Guide guide = guide_around(task, q, lin, nullptr, options);
   TrainingState state;
   state.matrices = to_matrices(guide, "g");
   const Guide back = guide_of(task, state, "g", options);
@@ -229,6 +229,76 @@ TEST(InitialGuide, HasTheMarginalsOfItsNoiseTimesTheScale) {
   }
 }
 
+class StrayMarginals : public testing::Test {
+ protected:
+  StrayMarginals() {
+    GuidedOptions options;
+    options.start_spread = 1.0;
+    guide = *initial_guide(task, 0, nullptr, options, kedge::Run{1, 1, {}}).guide;
+  }
+  [[nodiscard]] std::vector<MatrixXd> marginals(double gain, int stray) const {
+    std::vector<MatrixXd> J = guide.q.K;
+    for (MatrixXd& J_t : J) J_t *= gain;
+    return stray_marginals(guide.lin, J, guide.q.Sigma, guide.S, guide.S_wide, stray);
+  }
+  Task task = DoubleIntegrator().task();
+  Guide guide;
+};
+
+TEST_F(StrayMarginals, AreTheGuidesIfTheNetworkHasItsGainsOrIsPutBackAtOnce) {
+  for (std::size_t t = 0; t < guide.S.size(); ++t) {
+    EXPECT_TRUE(marginals(1.0, 20)[t].isApprox(guide.S[t], 1e-9)) << "step " << t;
+    EXPECT_TRUE(marginals(0.3, 1)[t].isApprox(guide.S[t], 1e-9)) << "step " << t;
+  }
+}
+
+TEST_F(StrayMarginals, FollowTheNetworkWhereItIsLessFirm) {
+  const std::vector<MatrixXd> P = marginals(0.7, 4);
+  MatrixXd expected = guide.S.front();
+  for (std::size_t t = 0; t < guide.q.K.size(); ++t) {
+    const MatrixXd closed = guide.lin.A[t] + 0.7 * guide.lin.B[t] * guide.q.K[t];
+    expected = (0.75 * (closed * expected * closed.transpose() +
+                        guide.lin.B[t] * guide.q.Sigma[t] * guide.lin.B[t].transpose()) +
+                0.25 * guide.S[t + 1])
+                   .eval();
+    const VectorXd ratio =
+        (P[t + 1] - guide.S[t + 1]).selfadjointView<Eigen::Lower>().eigenvalues() / guide.S[t + 1].norm();
+    EXPECT_GE(ratio.minCoeff(), -1e-9) << "step " << t;
+    if (((expected - guide.S[t + 1]).selfadjointView<Eigen::Lower>().eigenvalues().array() < 0.0).any()) return;
+    EXPECT_TRUE(P[t + 1].isApprox(expected, 1e-9)) << "step " << t;
+    EXPECT_GT(P[t + 1].norm(), guide.S[t + 1].norm());
+  }
+}
+
+TEST_F(StrayMarginals, OfANetworkThatRunsAwayEndAtTwentyTimesTheGuidesWidth) {
+  const std::vector<MatrixXd> P = marginals(-3.0, 1000);
+  for (std::size_t t = 1; t < P.size(); ++t)
+    EXPECT_LE((P[t] * guide.S[t].inverse()).eigenvalues().real().maxCoeff(), 400.0 * (1.0 + 1e-6)) << "step " << t;
+  EXPECT_GT((P.back() * guide.S.back().inverse()).eigenvalues().real().maxCoeff(), 399.0);
+}
+
+TEST(NetworkGains, AreTheDerivativeOfItsMean) {
+  const Task task = DoubleIntegrator().task();
+  Stream random(8, 0, 0, 0);
+  const MatrixXd x = random_matrix(2, 4, random);
+  const Network network{.hidden = {3},
+                        .activation = Activation::softplus,
+                        .output_bias = false,
+                        .input_mean = VectorXd::Zero(2),
+                        .input_scale = VectorXd::Ones(2),
+                        .output_scale = VectorXd::Ones(1)};
+  const MlpGaussian policy(network, random_theta(network, VectorXd::Zero(1), random));
+  const std::vector<MatrixXd> J = network_gains(task, policy, x);
+  ASSERT_EQ(J.size(), 3U);
+  VectorXd above(1), below(1);
+  for (Index t = 0; t < 3; ++t)
+    for (Index i = 0; i < 2; ++i) {
+      policy.mean(0, x.col(t) + 1e-5 * VectorXd::Unit(2, i), above);
+      policy.mean(0, x.col(t) - 1e-5 * VectorXd::Unit(2, i), below);
+      EXPECT_NEAR(J[static_cast<std::size_t>(t)](0, i), (above[0] - below[0]) / 2e-5, 1e-8);
+    }
+}
+
 TEST(GuidedOptions, RefusesWhatIsImpossible) {
   const auto refused = [](const char* name, const auto& change) {
     GuidedOptions options;
@@ -250,6 +320,7 @@ TEST(GuidedOptions, RefusesWhatIsImpossible) {
   refused("guide_iterations", [](GuidedOptions& o) { o.guide_iterations = 0; });
   refused("guide_tolerance", [](GuidedOptions& o) { o.guide_tolerance = -0.1; });
   refused("plan_horizon", [](GuidedOptions& o) { o.plan_horizon = -1; });
+  refused("stray", [](GuidedOptions& o) { o.stray = -1; });
   refused("policy_samples", [](GuidedOptions& o) { o.policy_samples = 0; });
   refused("start_spread", [](GuidedOptions& o) { o.start_spread = -1.0; });
   refused("process_std", [](GuidedOptions& o) { o.process_std = -1.0; });

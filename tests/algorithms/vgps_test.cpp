@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "kedge/algorithms/cost_weighted.h"
 #include "kedge/algorithms/dagger.h"
 #include "kedge/algorithms/gps_is.h"
@@ -119,6 +121,7 @@ TYPED_TEST(GuidedLoop, GoesOnFromASavedStateAsIfItHadNeverStopped) {
   for (const int plan_horizon : {0, task.horizon + 3}) {
     auto options = small<TypeParam>();
     options.plan_horizon = plan_horizon;
+    options.stray = plan_horizon > 0 ? 5 : 0;
     const Watched whole = watch<TypeParam>(task, TypeParam::start(task, options), options, kedge::Run{3, 1, {}});
     options.iterations = 2;
     const Watched half = watch<TypeParam>(task, TypeParam::start(task, options), options, kedge::Run{3, 1, {}});
@@ -266,11 +269,13 @@ TEST(Dagger, PlainUsesEveryVisitedStateAndWeightedTheNearOnes) {
   EXPECT_EQ(test::metric(thin.iterations.back(), "visited_states"), all / 5);
 }
 
-/// A fit of five evaluations leaves much to gain. Every seed must gain, with the guide as it was and with an adapted one.
+/// A fit of five evaluations leaves much to gain. Every seed must gain, with the guide as it was and with an adapted one; how much
+/// is the affair of the median, since rounding decides about single runs.
 TEST(GpsIs, ImprovesOnTheFirstFit) {
   const Task task = DoubleIntegrator().task();
-  for (const bool adapt : {false, true})
-    for (const std::uint64_t seed : {1, 2, 3}) {
+  for (const bool adapt : {false, true}) {
+    std::vector<double> left;
+    for (const std::uint64_t seed : {1, 2, 3, 4, 5}) {
       GpsIsOptions options = small<GpsIs>();
       options.adapt = adapt;
       options.first_evaluations = 5;
@@ -281,9 +286,12 @@ TEST(GpsIs, ImprovesOnTheFirstFit) {
       const Watched w = watch<GpsIs>(task, gps_is_start(task, options), options, kedge::Run{seed, 2, {}});
       ASSERT_EQ(w.result.stop, Stop::max_iterations) << w.result.message;
       EXPECT_GE(test::metric(w.iterations[1], "regulariser"), 1.0);  // it falls tenfold at most
-      EXPECT_LT(-test::metric(w.iterations.back(), "return_mean"), 0.5 * -test::metric(w.iterations[0], "return_mean"))
-          << "adapt " << adapt << " seed " << seed;
+      left.push_back(test::metric(w.iterations.back(), "return_mean") / test::metric(w.iterations[0], "return_mean"));
+      EXPECT_LT(left.back(), 0.9) << "adapt " << adapt << " seed " << seed;
     }
+    std::sort(left.begin(), left.end());
+    EXPECT_LT(left[2], 0.3) << "adapt " << adapt;
+  }
 }
 
 /// A rollout that diverges leaves no samples, so the estimate does not know of it. Near the edge some rollout of every candidate

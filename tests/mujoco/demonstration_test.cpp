@@ -81,7 +81,7 @@ TEST_F(DemonstrationTest, HasAsManyStepsAsWanted) {
   EXPECT_EQ(load(kWave, {{"horizon", "20"}}).task.demonstration->steps(), 20);
   EXPECT_EQ(load(kWave + "steps = 3\n").task.demonstration->steps(), 3);
   EXPECT_EQ(load(kWave + "steps = 11\n").task.demonstration->steps(), 11);  // more than the horizon
-  EXPECT_EQ(load(kFile).task.demonstration->steps(), 8);  // of 10
+  EXPECT_EQ(load(kFile).task.demonstration->steps(), 8);                    // of 10
   EXPECT_EQ(load(kFile, {{"horizon", "20"}}).task.demonstration->steps(), 10);
   EXPECT_EQ(load(kFile + "steps = 3\n").task.demonstration->steps(), 3);
   EXPECT_EQ(load(kFile + "steps = 9\n").task.demonstration->steps(), 9);

@@ -49,9 +49,20 @@ std::vector<Panel> read_panels(const Value& root) {
   return panels;
 }
 
+/// A run is in every panel unless it names some.
+bool belongs(const Value& section, const Panel& panel, const std::vector<Panel>& panels) {
+  const auto named = section.find("panels");
+  if (!named) return true;
+  std::vector<std::string> titles;
+  for (const Panel& one : panels) titles.push_back(one.title);
+  bool found = false;
+  for (const Value& title : named->elements()) found |= titles[title.choice(titles)] == panel.title;
+  return found;
+}
+
 /// `set` of the figure, of the panel and of the run, the last word the run's.
 FigureRun read_run(const Value& section, const Value& root, const Panel& panel, const Figure& figure) {
-  section.allow({"label", "task", "algorithm", "set"});
+  section.allow({"label", "panels", "task", "algorithm", "set"});
   FigureRun run;
   const std::string label = section.require("label").text();
   run.label = panel.title.empty() ? label : fmt::format("{}: {}", panel.title, label);
@@ -151,9 +162,10 @@ Figure read_figure(const fs::path& file) {
   }
   if (const auto x = root.find("x")) figure.over_iterations = x->choice({"rollouts", "iterations"}) == 1;
   if (const auto paths = root.find("paths")) figure.paths = paths->boolean();
-  for (const Panel& panel : read_panels(root))
+  const std::vector<Panel> panels = read_panels(root);
+  for (const Panel& panel : panels)
     for (const Value& section : root.require("run").elements())
-      figure.runs.push_back(read_run(section, root, panel, figure));
+      if (belongs(section, panel, panels)) figure.runs.push_back(read_run(section, root, panel, figure));
   if (figure.runs.empty()) root.require("run").fail("must have at least one element");
   if (const auto claims = root.find("claim"))
     for (const Value& section : claims->elements()) figure.claims.push_back(read_claim(section, figure));

@@ -249,6 +249,21 @@ TEST_F(FigureFile, RepeatsItsRunsInEveryPanel) {
   EXPECT_EQ(figure.claims[0].run, "Q: A");
 }
 
+TEST_F(FigureFile, KeepsARunToThePanelsThatItNames) {
+  std::string text = kFigure;
+  text.replace(text.find("[quick]"), 7, "[[panel]]\ntitle = \"D\"\n[[panel]]\ntitle = \"Q\"\n[quick]");
+  text.replace(text.find("label = \"A\""), 11, "label = \"A\"\npanels = [\"Q\"]");
+  text.replace(text.find("run = \"A\""), 9, "run = \"Q: A\"");
+  text.replace(text.find("than = \"B\""), 10, "than = \"D: B\"");
+  const Figure figure = read_figure(write(text));
+  ASSERT_EQ(figure.runs.size(), 3U);
+  EXPECT_EQ(figure.runs[0].label, "D: B");
+  EXPECT_EQ(figure.runs[1].label, "Q: A");
+  EXPECT_EQ(figure.runs[2].label, "Q: B");
+  text.replace(text.find("[\"Q\"]"), 5, "[\"R\"]");
+  EXPECT_THAT(complaint(text), HasSubstr("run[0].panels[0]: \"R\" is not known"));
+}
+
 TEST_F(FigureFile, IsRefusedWithOneLineThatNamesThePlace) {
   struct Wrong {
     const char *from, *to, *expected;

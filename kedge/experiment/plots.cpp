@@ -134,7 +134,8 @@ std::string curves_script(const Comparison& comparison, CurveAxis axis) {
       "set style fill transparent solid 0.2 noborder\n"
       "set grid ytics lc rgb '#dddddd' lw 1\n"
       "set border 3\nset tics nomirror\n";
-  script += fmt::format("set key {} noenhanced\n", panels.size() > 1 ? "below" : "inside bottom right");
+  const bool crowded = panels.size() > 1 || comparison.groups.size() > 4;  // a key inside would hide curves
+  script += fmt::format("set key {} noenhanced\n", crowded ? "below" : "inside bottom right");
   script += fmt::format("set xlabel '{}'\n", x);
   if (panels.size() > 1)
     script +=

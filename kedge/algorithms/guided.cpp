@@ -207,13 +207,13 @@ std::vector<MatrixXd> network_gains(const Task& task, const MlpGaussian& policy,
 }
 
 std::vector<MatrixXd> stray_marginals(const Linearisation& lin, const std::vector<MatrixXd>& J,
-                                      const std::vector<MatrixXd>& Sigma, const std::vector<MatrixXd>& S,
-                                      const std::vector<MatrixXd>& S_wide, int stray) {
+                                      const std::vector<MatrixXd>& Sigma, const MatrixXd& Sf,
+                                      const std::vector<MatrixXd>& S, const std::vector<MatrixXd>& S_wide, int stray) {
   const double back = 1.0 / stray;
   std::vector<MatrixXd> all = {S_wide.front()};
   for (std::size_t t = 0; t < J.size(); ++t) {
     const MatrixXd closed = lin.A[t] + lin.B[t] * J[t];
-    const MatrixXd on = closed * all[t] * closed.transpose() + lin.B[t] * Sigma[t] * lin.B[t].transpose();
+    const MatrixXd on = closed * all[t] * closed.transpose() + lin.B[t] * Sigma[t] * lin.B[t].transpose() + Sf;
     all.push_back(within((1.0 - back) * on + back * S_wide[t + 1], S[t + 1], kWidest));
   }
   return all;
@@ -230,7 +230,7 @@ Guide guide_around(const Task& task, TrajectoryPolicy q, Linearisation lin, cons
   for (MatrixXd& Sigma : wide) Sigma *= options.noise_scale * options.noise_scale;
   std::vector<MatrixXd> S = marginals(q.Sigma), S_wide = marginals(wide);
   if (options.stray > 0 && policy)
-    S_wide = stray_marginals(lin, network_gains(task, *policy, q.x), wide, S, S_wide, options.stray);
+    S_wide = stray_marginals(lin, network_gains(task, *policy, q.x), wide, noise, S, S_wide, options.stray);
   return {std::move(q), std::move(lin), std::move(S), std::move(S_wide)};
 }
 

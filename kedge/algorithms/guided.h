@@ -94,12 +94,12 @@ std::vector<MatrixXd> network_gains(const Task& task, const MlpGaussian& policy,
 
 /// Where the network goes that is not kept on the trajectory: who follows its gains J_t with noise Sigma_t, and at each step, with
 /// probability 1/stray, is put back into the guide's marginal S_wide_t. In every direction at least as wide as S_t.
-///   P_{t+1} = (1 - 1/stray) ((A_t + B_t J_t) P_t (A_t + B_t J_t)' + B_t Sigma_t B_t') + S_wide_{t+1} / stray,    P_0 = S_wide_0
+///   P_{t+1} = (1 - 1/stray) ((A_t + B_t J_t) P_t (A_t + B_t J_t)' + B_t Sigma_t B_t' + Sf) + S_wide_{t+1} / stray,    P_0 = S_wide_0
 /// A guide's own marginals are narrow where its gains are firm. A network that is not firm there is not found out on them.
-/// @param J, Sigma [T]  @param S, S_wide [T+1]  @return [T+1]
+/// @param J, Sigma [T]  @param Sf [ndx, ndx]  @param S, S_wide [T+1]  @return [T+1]
 std::vector<MatrixXd> stray_marginals(const Linearisation& lin, const std::vector<MatrixXd>& J,
-                                      const std::vector<MatrixXd>& Sigma, const std::vector<MatrixXd>& S,
-                                      const std::vector<MatrixXd>& S_wide, int stray);
+                                      const std::vector<MatrixXd>& Sigma, const MatrixXd& Sf,
+                                      const std::vector<MatrixXd>& S, const std::vector<MatrixXd>& S_wide, int stray);
 
 /// The distribution around a solution of DDP: its marginals, own and wide, by the options.
 /// @param policy to which it was adapted; null: none

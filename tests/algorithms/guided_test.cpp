@@ -234,14 +234,16 @@ class StrayMarginals : public testing::Test {
   StrayMarginals() {
     GuidedOptions options;
     options.start_spread = 1.0;
+    options.process_std = 0.02;
     guide = *initial_guide(task, 0, nullptr, options, kedge::Run{1, 1, {}}).guide;
   }
   [[nodiscard]] std::vector<MatrixXd> marginals(double gain, int stray) const {
     std::vector<MatrixXd> J = guide.q.K;
     for (MatrixXd& J_t : J) J_t *= gain;
-    return stray_marginals(guide.lin, J, guide.q.Sigma, guide.S, guide.S_wide, stray);
+    return stray_marginals(guide.lin, J, guide.q.Sigma, Sf, guide.S, guide.S_wide, stray);
   }
   Task task = DoubleIntegrator().task();
+  MatrixXd Sf = 4e-4 * MatrixXd::Identity(2, 2);
   Guide guide;
 };
 
@@ -260,7 +262,7 @@ TEST_F(StrayMarginals, FollowTheNetworkAndAreNeverNarrowerThanTheGuides) {
   for (std::size_t t = 0; t < guide.q.K.size(); ++t) {
     const MatrixXd closed = guide.lin.A[t] + 0.7 * guide.lin.B[t] * guide.q.K[t], &S = guide.S[t + 1];
     const MatrixXd M = 0.75 * (closed * expected * closed.transpose() +
-                               guide.lin.B[t] * guide.q.Sigma[t] * guide.lin.B[t].transpose()) +
+                               guide.lin.B[t] * guide.q.Sigma[t] * guide.lin.B[t].transpose() + Sf) +
                        0.25 * S;
     const Eigen::GeneralizedSelfAdjointEigenSolver<MatrixXd> pencil(M, S);
     const MatrixXd SV = S * pencil.eigenvectors();

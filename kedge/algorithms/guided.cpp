@@ -74,11 +74,6 @@ GuidePlan planned(const Task& task, IlqrSolution solution, const MlpGaussian* po
   if (solution.stop == IlqrStop::cancelled) result.stop = Stop::cancelled;
   if (solution.q.K.empty()) return result;
   result.cost = solution.task_cost;
-  if (solution.q.horizon() != task.horizon) {
-    result.cost =
-        simulate(task, *task.system->clone(), solution.q.x.col(0), mean_of(solution.q, *task.system)).cost.sum();
-    result.steps += task.horizon;
-  }
   result.guide = guide_around(task, std::move(solution.q), std::move(solution.lin), policy, options);
   return result;
 }
@@ -139,20 +134,12 @@ void GuidedOptions::validate() const {
   require(evaluations >= 1, "evaluations", evaluations, ">= 1");
   require(resample >= 0, "resample", resample, ">= 0");
   require(tail >= 0, "tail", tail, ">= 0");
-  require(plan_horizon >= 0, "plan_horizon", plan_horizon, ">= 0");
   require(weight_decay >= 0 && std::isfinite(weight_decay), "weight_decay", weight_decay, ">= 0");
 }
 
 void require_guidable(const Task& task, const GuidedOptions& options) {
   validate(task);
-  require(options.plan_horizon == 0 || options.plan_horizon >= task.horizon, "plan_horizon", options.plan_horizon,
-          fmt::format(">= {}, the task's horizon, or 0", task.horizon).c_str());
-  const int horizon = plan_of(task, options).horizon;
-  require(options.tail < horizon, "tail", options.tail, fmt::format("< {}, the horizon", horizon).c_str());
-}
-
-Task plan_of(const Task& task, const GuidedOptions& options) {
-  return with_horizon(task, options.plan_horizon > 0 ? options.plan_horizon : task.horizon);
+  require(options.tail < task.horizon, "tail", options.tail, fmt::format("< {}, the horizon", task.horizon).c_str());
 }
 
 double annealed(const GuidedOptions& options, int k) {
@@ -261,15 +248,14 @@ GuidePlan initial_guide(const Task& task, int condition, const Guide* first, con
   IlqrOptions how;
   how.iterations = options.initial_iterations;
   how.differences = kOneSided;
-  const Task plan = plan_of(task, options);
-  IlqrProblem problem{.task = plan, .scale = options.alpha_first, .extra = nullptr, .x0 = task.start.mean};
+  IlqrProblem problem{.task = task, .scale = options.alpha_first, .extra = nullptr, .x0 = task.start.mean};
   if (condition > 0) {
     StartDistribution wide = task.start;
     wide.spread *= options.start_spread;
     Stream random(run.seed, 0, kConditionStream, static_cast<std::uint32_t>(condition));
     problem.x0 = sample_start(wide, random);
   }
-  const ActionLaw law = first ? mean_of(first->q, *task.system) : open_loop(first_actions(plan));
+  const ActionLaw law = first ? mean_of(first->q, *task.system) : open_loop(first_actions(task));
   return planned(task, ilqr_optimise(problem, law, how, run), nullptr, options);
 }
 
@@ -283,13 +269,12 @@ GuidePlan adapted_guide(const Task& task, const Guide& guide, const MlpGaussian&
   how.iterations = options.guide_iterations;
   how.improvement = alpha * options.guide_tolerance;
   how.differences = kOneSided;
-  const Task plan = plan_of(task, options);
-  const IlqrProblem problem{.task = plan, .scale = alpha, .extra = &extra, .x0 = guide.q.x.col(0)};
+  const IlqrProblem problem{.task = task, .scale = alpha, .extra = &extra, .x0 = guide.q.x.col(0)};
   return planned(task, ilqr_optimise(problem, mean_of(guide.q, *task.system), how, run, &guide.lin), &policy, options);
 }
 
 MlpGaussian initial_network(const Task& task, const Guide& guide, const GuidedOptions& options, std::uint64_t seed) {
-  const MatrixXd s = guide.q.x(task.observation, Eigen::seqN(0, guide.q.horizon()));
+  const MatrixXd s = guide.q.x(task.observation, Eigen::seqN(0, task.horizon));
   Network network = plain_network(task, options);
   network.input_mean = s.rowwise().mean();
   network.input_scale = units(s.colwise() - network.input_mean);
@@ -301,8 +286,7 @@ MlpGaussian initial_network(const Task& task, const Guide& guide, const GuidedOp
 
 FitData guide_samples(const Task& task, const std::vector<Guide>& guides, Marginals marginals,
                       const GuidedOptions& options, DrawName name, int threads) {
-  const Index T = guides.front().q.horizon() - options.tail, M = options.fit_samples,
-              N = T * M * static_cast<Index>(guides.size());
+  const Index T = task.horizon - options.tail, M = options.fit_samples, N = T * M * static_cast<Index>(guides.size());
   FitData data{MatrixXd(task.ds(), N), MatrixXd(task.da(), N), MatrixXd(task.da(), N), VectorXd::Ones(N)};
   Index n = 0;
   for (const Guide& guide : guides) {
@@ -365,7 +349,7 @@ std::vector<NamedMatrix> to_matrices(const Guide& guide, const std::string& name
 
 Guide guide_of(const Task& task, const TrainingState& state, const std::string& name, const GuidedOptions& options) {
   const Index n = task.system->ndx(), da = task.da(), ny = reads_sensors(task) ? task.system->nsensor() : 0;
-  const int T = plan_of(task, options).horizon;
+  const int T = task.horizon;
   const auto read = [&](const char* part, Index rows, Index cols, int count) {
     return unstacked(matrix(state, name + part), rows, cols, count, name + part);
   };

@@ -28,7 +28,6 @@ struct GuidedOptions {
   double alpha_last = 0.1;   ///< alpha_K > 0
   int anneal = 50;           ///< iterations in which alpha goes from the first to the last, exponentially, >= 0
 
-  int plan_horizon = 0;           ///< control steps over which DDP plans, >= the task's horizon; 0: the task's horizon
   int initial_iterations = 60;    ///< of DDP on the task's cost alone, at most, >= 0 (line 1)
   int guide_iterations = 5;       ///< of DDP in each outer iteration, at most, >= 1 (line 6)
   double guide_tolerance = 0.05;  ///< DDP stops where it improves by less than alpha times this, >= 0
@@ -46,7 +45,7 @@ struct GuidedOptions {
   int first_evaluations = 400;             ///< of the fit's objective in iteration 0, >= 1
   int evaluations = 100;                   ///< and in later ones, >= 1
   int resample = 0;            ///< new samples after so many evaluations, >= 0; 0: once an iteration (n of Sec. 5)
-  int tail = 0;                ///< last steps left out of the fit, in [0, plan's horizon): its end is not stationary
+  int tail = 0;                ///< last steps left out of the fit, in [0, T): the end of the horizon is not stationary
   double weight_decay = 1e-5;  ///< of the network's weights, >= 0
 
   /// @throws InputError naming option, value and rule.
@@ -59,10 +58,7 @@ void require_guidable(const Task& task, const GuidedOptions& options);
 /// alpha_k = exp((1 - k/K) log alpha_0 + k/K log alpha_K), constant from K = anneal on (Alg. 1, line 5).
 double annealed(const GuidedOptions& options, int k);
 
-/// The task over the horizon of a guide. Rollouts are those of the task itself.
-Task plan_of(const Task& task, const GuidedOptions& options);
-
-/// The distribution q over trajectories, T the horizon of the plan: pi_G(a|x) = N(a_t + K_t (x (-) x_t), Quu^-1) with linearised dynamics (Sec. 4).
+/// The distribution q over trajectories: pi_G(a|x) = N(a_t + K_t (x (-) x_t), Quu^-1) with linearised dynamics (Sec. 4).
 struct Guide {
   TrajectoryPolicy q;
   Linearisation lin;        ///< around it
@@ -125,7 +121,7 @@ struct GuidePlan {
   std::optional<Guide> guide;
   Stop stop = Stop::numerical_failure;  ///< cancelled or numerical_failure, where there is no guide
   std::string message;
-  double cost = 0.0;       ///< the task's own cost along the trajectory, over the task's horizon
+  double cost = 0.0;       ///< the task's own cost along the trajectory
   int iterations = 0;      ///< steps of DDP that were accepted
   std::int64_t steps = 0;  ///< control steps simulated
 };

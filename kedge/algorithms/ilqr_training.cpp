@@ -1,5 +1,4 @@
 // The iterations of iLQR as a training loop that can be stopped and resumed.
-#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -84,9 +83,7 @@ MatrixXd first_actions(const Task& task) {
   for (double& m : middle)
     if (!std::isfinite(m)) m = 0.0;
   MatrixXd a = middle.replicate(1, task.horizon);
-  if (!task.demonstration) return a;
-  const int shown = std::min(task.demonstration->steps(), task.horizon);
-  a.leftCols(shown) = task.demonstration->action.leftCols(shown);
+  if (task.demonstration) a.leftCols(task.demonstration->steps()) = task.demonstration->action;
   return a;
 }
 

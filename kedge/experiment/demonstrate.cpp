@@ -57,7 +57,7 @@ DemonstratedTerm describe(const CostTerm& term, int number, const Task& task, co
 DemonstrationReport demonstrate(const Task& task) {
   assert(task.demonstration);
   const Demonstration& shown = *task.demonstration;
-  Task played = with_horizon(task, shown.steps());
+  Task played = shortened(task, shown.steps());
   played.start.mean = shown.state.col(0);
   played.start.spread.setZero();
   DemonstrationReport report;

@@ -126,7 +126,6 @@ void for_each_guided_option(GuidedOptions& o, Visit&& visit) {
   visit("guide_iterations", o.guide_iterations, at_least(1), "of DDP in each outer iteration, at most (line 6)");
   visit("guide_tolerance", o.guide_tolerance, at_least(0),
         "DDP ends where a step improves by less than this times the factor on the cost");
-  visit("plan_horizon", o.plan_horizon, at_least(0), "control steps over which DDP plans; 0: the task's horizon");
   visit("policy_samples", o.policy_samples, at_least(1),
         "states of a marginal over which the derivatives of log pi are averaged (Sec. 4)");
   visit("start_spread", o.start_spread, at_least(0), "Sigma_1, in spreads of the task's start (Sec. 4)");

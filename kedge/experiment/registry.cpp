@@ -59,7 +59,7 @@ template <class AlgorithmOptions>
 std::optional<MatrixXd> first_guide(const Task& task, const Options& options, const Run& run) {
   const GuidePlan plan = initial_guide(task, 0, nullptr, options_as<AlgorithmOptions>(options), run);
   if (!plan.guide) return std::nullopt;
-  return plan.guide->q.x.leftCols(task.horizon + 1);
+  return plan.guide->q.x;
 }
 
 /// What follows from the type of an algorithm's options and its two functions; for those that learn a network from a guide,

@@ -109,7 +109,7 @@ DemonstrationTable read_demonstration(const Value& section, const Task& task,
   const auto file = section.find("file"), controller = section.find("controller");
   int steps = task.horizon;
   if (const auto given = section.find("steps")) {
-    steps = given->integer(1, kLongestHorizon);
+    steps = given->integer(1, task.horizon);
     table.resolved.insert("steps", steps);
   }
   Demonstration& shown = table.demonstration;

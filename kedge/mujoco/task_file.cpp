@@ -23,6 +23,7 @@ namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr int kFormat = 1;
+constexpr int kLongestHorizon = 100000;
 
 const Part& find(const Value& where, const std::string& what, const std::vector<Part>& parts, const std::string& name) {
   const Part* part = find(parts, name);

@@ -1,6 +1,5 @@
 #include "kedge/system/task.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "kedge/core/errors.h"
@@ -38,7 +37,8 @@ void validate(const Task& task, const Residual& r, const std::vector<char>& acti
 }
 
 void validate(const Task& task, const Demonstration& shown) {
-  require(shown.steps() >= 1, "task.demonstration steps", shown.steps(), ">= 1");
+  require(shown.steps() >= 1 && shown.steps() <= task.horizon, "task.demonstration steps", shown.steps(),
+          fmt::format("in [1, {}]", task.horizon).c_str());
   require(shown.state.rows() == task.nx() && shown.state.cols() == shown.action.cols() + 1,
           "task.demonstration.state shape", fmt::format("[{}, {}]", shown.state.rows(), shown.state.cols()),
           fmt::format("[{}, {}]", task.nx(), shown.action.cols() + 1).c_str());
@@ -90,16 +90,11 @@ void validate(const Task& task) {
   if (task.demonstration) validate(task, *task.demonstration);
 }
 
-Task with_horizon(Task task, int horizon) {
-  require(horizon >= 1, "horizon", horizon, ">= 1");
-  const auto resize = [&](std::vector<char>& active) {
-    const char running = active[active.size() - 2], final = active.back();
-    active.resize(static_cast<std::size_t>(std::min(horizon, task.horizon)));
-    active.resize(static_cast<std::size_t>(horizon), running);
-    active.push_back(final);
-  };
-  for (CostTerm& term : task.cost) resize(term.active);
-  for (Success& success : task.success) resize(success.active);
+Task shortened(Task task, int horizon) {
+  require(horizon >= 1 && horizon <= task.horizon, "horizon", horizon, fmt::format("in [1, {}]", task.horizon).c_str());
+  const auto shorten = [&](std::vector<char>& active) { active.erase(active.begin() + horizon, active.end() - 1); };
+  for (CostTerm& term : task.cost) shorten(term.active);
+  for (Success& success : task.success) shorten(success.active);
   task.horizon = horizon;
   return task;
 }

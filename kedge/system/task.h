@@ -68,13 +68,11 @@ struct StartDistribution {
 /// A trajectory that shows how the task can be done, for algorithms that begin with one. Where it was made with the
 /// task's own system, its states follow from its actions step by step (`replay_error`); a recording's need not.
 struct Demonstration {
-  MatrixXd state;   ///< [nx, T'+1], T' >= 1; it may be shorter than the task's horizon, or longer
+  MatrixXd state;   ///< [nx, T'+1], 1 <= T' <= T
   MatrixXd action;  ///< [da, T'], within the limits if it was made with the task's own system
 
   [[nodiscard]] int steps() const { return static_cast<int>(action.cols()); }  ///< T'
 };
-
-constexpr int kLongestHorizon = 100000;  ///< control steps
 
 struct Task {
   std::string name;
@@ -100,9 +98,8 @@ struct Task {
 /// Checks that sizes, indices and ranges fit together. @throws InputError "task.<field> = ..., but must be ..."
 void validate(const Task& task);
 
-/// The task over another number of steps, >= 1. The final state stays the last; a longer task goes on with the costs of its last
-/// step before that.
-Task with_horizon(Task task, int horizon);
+/// The first `horizon` steps of the task, in [1, T]. What holds at its final state holds at the last one of these.
+Task shortened(Task task, int horizon);
 
 /// Draws the initial state of a rollout. All randomness comes from `noise`. @return [nx]
 VectorXd sample_start(const StartDistribution& start, Stream& noise);

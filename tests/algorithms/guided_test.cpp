@@ -322,7 +322,6 @@ TEST(GuidedOptions, RefusesWhatIsImpossible) {
   refused("initial_iterations", [](GuidedOptions& o) { o.initial_iterations = -1; });
   refused("guide_iterations", [](GuidedOptions& o) { o.guide_iterations = 0; });
   refused("guide_tolerance", [](GuidedOptions& o) { o.guide_tolerance = -0.1; });
-  refused("plan_horizon", [](GuidedOptions& o) { o.plan_horizon = -1; });
   refused("stray", [](GuidedOptions& o) { o.stray = -1; });
   refused("policy_samples", [](GuidedOptions& o) { o.policy_samples = 0; });
   refused("start_spread", [](GuidedOptions& o) { o.start_spread = -1.0; });

@@ -140,26 +140,21 @@ TEST(ValidateTask, AcceptsATaskThatFitsTogether) {
   EXPECT_NO_THROW(validate(task));
 }
 
-TEST(ValidateTask, ADemonstrationMayBeLongerThanTheHorizon) {
-  Task task = small_task();
-  demonstrate(task, 2, 1, 4);
-  EXPECT_NO_THROW(validate(task));
-}
-
-TEST(WithHorizon, KeepsTheFinalStateLastAndGoesOnWithTheLastRunningStep) {
+TEST(Shortened, KeepsTheFinalStateLast) {
   Task task = small_task();
   task.cost[1].active = {1, 0, 1, 0};
   const auto flags = [&](int horizon) {
-    const Task other = with_horizon(task, horizon);
+    const Task other = shortened(task, horizon);
     EXPECT_EQ(other.horizon, horizon);
     EXPECT_NO_THROW(validate(other));
     return std::vector<std::vector<char>>{other.cost[0].active, other.cost[1].active, other.success[0].active};
   };
   using Flags = std::vector<std::vector<char>>;
   EXPECT_EQ(flags(3), (Flags{{1, 1, 1, 1}, {1, 0, 1, 0}, {0, 0, 0, 1}}));
-  EXPECT_EQ(flags(5), (Flags{{1, 1, 1, 1, 1, 1}, {1, 0, 1, 1, 1, 0}, {0, 0, 0, 0, 0, 1}}));
+  EXPECT_EQ(flags(2), (Flags{{1, 1, 1}, {1, 0, 0}, {0, 0, 1}}));
   EXPECT_EQ(flags(1), (Flags{{1, 1}, {1, 0}, {0, 1}}));
-  EXPECT_THROW((void)with_horizon(task, 0), InputError);
+  EXPECT_THROW((void)shortened(task, 0), InputError);
+  EXPECT_THROW((void)shortened(task, 4), InputError);
 }
 
 TEST(ValidateTask, RefusesEveryMistakeAndNamesIt) {
@@ -248,7 +243,8 @@ TEST(ValidateTask, RefusesEveryMistakeAndNamesIt) {
       {"success below 0", [](Task& t) { t.success[0].below = 0; }, "task.success.below = 0, but must be > 0"},
       {"success at no step", [](Task& t) { t.success[0].active = {}; }, "task.success.active size = 0"},
       {"demonstration of no step", [](Task& t) { demonstrate(t, 2, 1, 0); },
-       "task.demonstration steps = 0, but must be >= 1"},
+       "task.demonstration steps = 0, but must be in [1, 3]"},
+      {"demonstration beyond the horizon", [](Task& t) { demonstrate(t, 2, 1, 4); }, "task.demonstration steps = 4"},
       {"demonstration of other states", [](Task& t) { demonstrate(t, 3, 1, 3); },
        "task.demonstration.state shape = [3, 4], but must be [2, 4]"},
       {"demonstration of other actions", [](Task& t) { demonstrate(t, 2, 2, 3); },

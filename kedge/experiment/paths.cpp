@@ -17,6 +17,12 @@ namespace {
 
 using Points = std::vector<Eigen::Vector3d>;
 
+/// Pixels of a panel: its width, what is left around the plot, and the plot's width.
+constexpr int kPanelWidth = 520, kLeft = 150, kRight = 15, kTop = 40, kBottom = 60,
+              kPlotWidth = kPanelWidth - kLeft - kRight;
+constexpr double kTallest = 4.0;     ///< a plot's height in widths: one of robots that stay where they are gets wider
+constexpr double kLeastSpan = 1e-3;  ///< m
+
 struct Row {
   MatrixXd centres;  ///< [3, n] m
   Points ends;       ///< of lines, two of each
@@ -72,7 +78,20 @@ std::pair<Eigen::Vector3d, Eigen::Vector3d> box_of(const std::vector<Row>& rows)
   return {low, high};
 }
 
-std::string panel_script(const PathPanel& panel, std::size_t number, int bodies) {
+/// 1, 2 or 5 times a power of ten, at least three of them in a span.
+double tick_of(double span) {
+  const double power = std::pow(10.0, std::floor(std::log10(span / 3)));
+  for (const double digit : {5.0, 2.0})
+    if (digit * power <= span / 3) return digit * power;
+  return power;
+}
+
+struct DrawnPanel {
+  std::string script;
+  int plot_height = 0;  ///< pixels
+};
+
+DrawnPanel drawn_panel(const PathPanel& panel, std::size_t number, int bodies) {
   static constexpr std::array<const char*, 3> axis_names{"x", "y", "z"};
   if (panel.paths.empty()) throw InputError(fmt::format("the panel \"{}\" has no paths", panel.title));
   const Scene shown = scene(*panel.system);
@@ -83,12 +102,15 @@ std::string panel_script(const PathPanel& panel, std::size_t number, int bodies)
   Index hidden = 0;
   (high - low).minCoeff(&hidden);
   const Index across = hidden == 0 ? 1 : 0, up = hidden == 2 ? 1 : 2;
-  const double height = 1.15 * (high[up] - low[up]);
-  const double tick = std::pow(10.0, std::ceil(std::log10((high[across] - low[across]) / 5.0)));
+  const double height = std::max(kLeastSpan, 1.15 * (high[up] - low[up]));
+  const double top = height, bottom = -height * (double(rows.size()) - 0.9);
+  const double middle = (low[across] + high[across]) / 2;
+  const double half = std::max({kLeastSpan, 0.54 * (high[across] - low[across]), (top - bottom) / (2 * kTallest)});
+  const double left = middle - half, right = middle + half;
 
   std::string script = fmt::format("set title \"{}\" noenhanced\nset xlabel '{}, m'\nset xtics {}\n", panel.title,
-                                   axis_names[static_cast<std::size_t>(across)], tick);
-  script += fmt::format("set yrange [{}:{}]\nset ytics (", -height * (double(rows.size()) - 0.9), height);
+                                   axis_names[static_cast<std::size_t>(across)], tick_of(right - left));
+  script += fmt::format("set xrange [{}:{}]\nset yrange [{}:{}]\nset ytics (", left, right, bottom, top);
   for (std::size_t r = 0; r < rows.size(); ++r)
     script += fmt::format("{}\"{}\" {}", r == 0 ? "" : ", ", panel.paths[r].label, height * (0.4 - double(r)));
   script += ") noenhanced\n";
@@ -109,25 +131,31 @@ std::string panel_script(const PathPanel& panel, std::size_t number, int bodies)
         "2 lc rgb '#0072b2' notitle",
         r == 0 ? "plot " : ", ", number, r);
   }
-  return script + plots + "\n";
+  return {script + plots + "\n", static_cast<int>(std::lround(kPlotWidth * (top - bottom) / (right - left)))};
 }
 
 }  // namespace
 
-std::string paths_script(const std::vector<PathPanel>& panels, int bodies) {
+PathsDrawing paths_drawing(const std::vector<PathPanel>& panels, int bodies) {
   require(bodies >= 1, "bodies", bodies, ">= 1");
   if (panels.empty()) throw InputError("there are no paths to draw");
-  std::string script = "set size ratio -1\nset border 1\nset tics nomirror scale 0.5\nset ytics scale 0\n";
-  if (panels.size() > 1) script += fmt::format("set multiplot layout 1,{}\n", panels.size());
-  for (std::size_t i = 0; i < panels.size(); ++i) script += panel_script(panels[i], i, bodies);
-  if (panels.size() > 1) script += "unset multiplot\n";
-  return script;
-}
-
-DrawingSize size_of_paths(const std::vector<PathPanel>& panels) {
-  std::size_t rows = 0;
-  for (const PathPanel& panel : panels) rows = std::max(rows, panel.paths.size());
-  return {520 * static_cast<int>(panels.size()), 100 + 130 * static_cast<int>(rows)};
+  std::vector<DrawnPanel> drawn;
+  int tallest = 0;
+  for (const PathPanel& panel : panels) {
+    drawn.push_back(drawn_panel(panel, drawn.size(), bodies));
+    tallest = std::max(tallest, drawn.back().plot_height);
+  }
+  const DrawingSize size{kPanelWidth * static_cast<int>(panels.size()), kTop + tallest + kBottom};
+  std::string script = "set border 1\nset tics nomirror scale 0.5\nset ytics scale 0\nset multiplot\n";
+  for (std::size_t i = 0; i < drawn.size(); ++i) {
+    const double from = kPanelWidth * double(i) + kLeft, down = kTop + drawn[i].plot_height;
+    script += fmt::format(
+        "set lmargin at screen {}\nset rmargin at screen {}\nset tmargin at screen {}\nset bmargin at screen {}\n",
+        from / size.width, (from + kPlotWidth) / size.width, 1.0 - double(kTop) / size.height,
+        1.0 - down / size.height);
+    script += drawn[i].script;
+  }
+  return {script + "unset multiplot\n", size};
 }
 
 }  // namespace kedge

@@ -21,12 +21,15 @@ struct PathPanel {
   std::vector<Path> paths;  ///< each in a row of its own, the first on top
 };
 
+struct PathsDrawing {
+  std::string script;
+  DrawingSize size;  ///< in which lengths are the same along both axes, with nothing left white
+};
+
 /// One drawing for each panel, beside each other, for `draw` (plots.h). Seen along the axis of the world in which the bodies
 /// move least. The body is drawn `bodies` times, at equal times from the first state to the last: every long shape of it as
 /// a line.
 /// @throws InputError without panels or paths  @throws SystemError if MuJoCo fails
-std::string paths_script(const std::vector<PathPanel>& panels, int bodies = 12);
-
-DrawingSize size_of_paths(const std::vector<PathPanel>& panels);
+PathsDrawing paths_drawing(const std::vector<PathPanel>& panels, int bodies = 12);
 
 }  // namespace kedge

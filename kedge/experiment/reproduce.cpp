@@ -416,9 +416,9 @@ void draw_paths(const Comparison& comparison, const fs::path& folder) {
     panels.back().paths.push_back(
         {group.panel.empty() ? group.label : group.label.substr(group.panel.size() + 2), std::move(run.learned)});
   }
-  const std::string script = paths_script(panels);
+  const PathsDrawing drawing = paths_drawing(panels);
   for (const auto& [format, extension] : {std::pair{PlotFormat::svg, "svg"}, {PlotFormat::pdf, "pdf"}})
-    draw(script, format, folder / fmt::format("paths.{}", extension), size_of_paths(panels));
+    draw(drawing.script, format, folder / fmt::format("paths.{}", extension), drawing.size);
 }
 
 }  // namespace

@@ -21,6 +21,7 @@ using Points = std::vector<Eigen::Vector3d>;
 constexpr int kPanelWidth = 520, kLeft = 150, kRight = 15, kTop = 40, kBottom = 60,
               kPlotWidth = kPanelWidth - kLeft - kRight;
 constexpr double kTallest = 4.0;     ///< a plot's height in widths: one of robots that stay where they are gets wider
+constexpr double kLeastRow = 0.1;    ///< a row's height in widths: room for its name
 constexpr double kLeastSpan = 1e-3;  ///< m
 
 struct Row {
@@ -102,10 +103,11 @@ DrawnPanel drawn_panel(const PathPanel& panel, std::size_t number, int bodies) {
   Index hidden = 0;
   (high - low).minCoeff(&hidden);
   const Index across = hidden == 0 ? 1 : 0, up = hidden == 2 ? 1 : 2;
-  const double height = std::max(kLeastSpan, 1.15 * (high[up] - low[up]));
+  const double length = high[across] - low[across];
+  const double height = std::max({kLeastSpan, 1.15 * (high[up] - low[up]), kLeastRow * length});
   const double top = height, bottom = -height * (double(rows.size()) - 0.9);
   const double middle = (low[across] + high[across]) / 2;
-  const double half = std::max({kLeastSpan, 0.54 * (high[across] - low[across]), (top - bottom) / (2 * kTallest)});
+  const double half = std::max({kLeastSpan, 0.54 * length, (top - bottom) / (2 * kTallest)});
   const double left = middle - half, right = middle + half;
 
   std::string script = fmt::format("set title \"{}\" noenhanced\nset xlabel '{}, m'\nset xtics {}\n", panel.title,

@@ -12,13 +12,15 @@
 namespace kedge {
 namespace {
 
-/// The swimmer at `count` moments, `speed` metres further each time along x.
-PathPanel swimmer(const std::string& title, double speed, const std::vector<std::string>& labels, int count = 5) {
+/// The swimmer at `count` moments, `speed` metres further each time along x, its joints at an angle.
+PathPanel swimmer(const std::string& title, double speed, const std::vector<std::string>& labels, int count = 5,
+                  double angle = 1.0) {
   static const TaskFile file = open_task(find_task("swimmer"));
   const auto* system = dynamic_cast<const MujocoSystem*>(file.task.system.get());
   PathPanel panel{title, system, {}};
   for (const std::string& label : labels) {
     MatrixXd states = file.task.start.mean.replicate(1, count);
+    states.middleRows(3, 2).setConstant(angle);
     for (Index t = 0; t < count; ++t) states(0, t) += speed * static_cast<double>(t);
     panel.paths.push_back({label, states});
   }
@@ -75,6 +77,11 @@ TEST(Paths, OfARobotThatStaysWhereItIsAreNoTower) {
   const std::vector<std::string> nine(9, "a");
   const PathsDrawing drawing = paths_drawing({swimmer("P", 0.0, nine)});
   EXPECT_LT(drawing.size.height, 4 * drawing.size.width);
+}
+
+TEST(Paths, AFlatRobotHasRoomForItsName) {
+  const PathsDrawing drawing = paths_drawing({swimmer("P", 1.0, {"a", "b", "c"}, 5, 0.0)});
+  EXPECT_GT(drawing.size.height, 100 + 3 * 30);
 }
 
 TEST(Paths, RefusesWhatCannotBeDrawn) {

@@ -1,19 +1,26 @@
 #include "kedge/experiment/compare.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <functional>
+#include <limits>
 #include <regex>
 
+#include "example_run.h"
+#include "kedge/experiment/metrics_file.h"
 #include "kedge/experiment/plots.h"
+#include "kedge/experiment/train.h"
 
 namespace kedge {
 namespace {
 
 using testing::HasSubstr;
 using testing::Not;
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
 
 CurvePoint point(int iteration, double value) {
   CurvePoint p;
@@ -101,15 +108,44 @@ TEST(GnuplotScript, DrawsTheReturnWithoutNoiseAndTheFirstTrajectoryWhereThereIsO
   EXPECT_THAT(script, HasSubstr("without noise (dashed)"));
   EXPECT_THAT(script, HasSubstr(" 7.5\n"));
   EXPECT_THAT(script, HasSubstr("12.25 with lines lw 1 dt 3"));
-  c.groups[0].curve[1].deterministic = -std::numeric_limits<double>::infinity();  // it diverged there
+  c.groups[0].curve[1].deterministic = -infinity;  // it diverged there
   const std::string gap = curves_script(c, CurveAxis::rollouts);
   EXPECT_THAT(gap, HasSubstr("without noise (dashed)"));
   EXPECT_THAT(gap, HasSubstr(" NaN\n"));
 }
 
+TEST(Compare, RolloutsThatDivergeAreWorseThanAnyReturn) {
+  const example::Folder folder;
+  OpenRun run = create_run(plan_run({.task = "double_link",
+                                     .algorithm = "vgps",
+                                     .config = {},
+                                     .set = {"task.horizon=20", "initial_iterations=5"},
+                                     .iterations = 2,
+                                     .out = folder / "run"}));
+  ASSERT_EQ(train(run, {.stop = {}, .observe = {}}).stop, Stop::max_iterations);
+  const auto curve = [&] { return compare({folder / "run"}, {}).groups.front().curve; };
+  const std::vector<CurvePoint> before = curve();
+  ASSERT_EQ(before.size(), 2U);
+  EXPECT_TRUE(std::isfinite(before[1].deterministic));
+
+  // As the loop writes it: no return of any of the noisy rollouts, or none of the noise-free one.
+  const MetricsTable table = read_metrics(folder / "run" / "metrics.csv");
+  for (const char* name : {"return_mean", "return_deterministic"}) {
+    MetricsTable changed = table;
+    changed.rows[1][static_cast<std::size_t>(table.column(name))] = std::numeric_limits<double>::quiet_NaN();
+    std::string text = fmt::format("{}\n", fmt::join(changed.columns, ","));
+    for (const auto& row : changed.rows) text += fmt::format("{}\n", fmt::join(row, ","));
+    example::write_bytes(folder / "run" / "metrics.csv", text);
+    const std::vector<CurvePoint> after = curve();
+    const bool noisy = std::string(name) == "return_mean";
+    EXPECT_EQ(after[1].median.value, noisy ? -infinity : before[1].median.value);
+    EXPECT_EQ(after[1].deterministic, noisy ? before[1].deterministic : -infinity);
+    EXPECT_EQ(after[0].deterministic, before[0].deterministic);
+  }
+}
+
 TEST(GnuplotScript, LeavesOutWhatIsInfinite) {
-  const std::string script =
-      curves_script(comparison({-std::numeric_limits<double>::infinity(), -100}), CurveAxis::rollouts);
+  const std::string script = curves_script(comparison({-infinity, -100}), CurveAxis::rollouts);
   EXPECT_THAT(script, Not(HasSubstr("inf")));
   EXPECT_THAT(script, HasSubstr("40 100 "));
 }
@@ -121,7 +157,6 @@ ComparisonGroup finals(const std::vector<std::optional<double>>& values) {
 }
 
 TEST(PerformanceProfile, IsTheShareOfSeedsThatReachEachThreshold) {
-  const double infinity = std::numeric_limits<double>::infinity();
   const Comparison c{
       .task = "reach", .groups = {finals({-3.0, -1.0, std::nullopt, -infinity}), finals({-2.0})}, .notes = {}};
   const std::vector<double> thresholds = final_returns(c);
@@ -139,7 +174,7 @@ TEST(ComparisonJson, HasEveryNumberAndNoneThatIsNotFiniteAsText) {
   Comparison c = comparison({-300, -20.25});
   c.task = "a <b>";
   c.groups[0].curve[0].seconds = std::numeric_limits<double>::quiet_NaN();
-  c.groups[0].runs = finals({-3.0, -std::numeric_limits<double>::infinity(), std::nullopt}).runs;
+  c.groups[0].runs = finals({-3.0, -infinity, std::nullopt}).runs;
   c.groups[0].runs[0].final_success = 1.0;
   c.groups[0].runs[1].final_success = 0.5;
   c.groups[0].reference = -12.25;

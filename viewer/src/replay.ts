@@ -185,7 +185,8 @@ class Replay {
     }
     task.actionNames.forEach((name, i) => {
       const levels = [task.actionLow[i], task.actionHigh[i]].filter((v): v is number => v !== null && v !== undefined);
-      this.actionPlots.push(new Plot(actions, { ...common, title: name, levels, height: 112 }));
+      const title = /^\d+$/.test(name) ? `actuator ${name}` : name; // without a name in the model it goes by its number
+      this.actionPlots.push(new Plot(actions, { ...common, title, levels, height: 112 }));
     });
     this.costPlot = new Plot(costs, { ...common, title: 'by term, where it counts', yScale: 'asinh', height: 150, xLabel: 's' });
   }

@@ -82,6 +82,7 @@ int train_and_report(OpenRun& run, const Common& common, int threads, const Sign
     case Stop::converged: break;
   }
   if (!common.quiet) {
+    if (end.stop == Stop::converged) fmt::print("after {} iterations {}\n", end.iterations, end.message);
     print_result(run, threads);
     print_next_commands(directory);
   }

@@ -42,7 +42,7 @@ Iteration gps_report(const Task& task, const Epoch& epoch, const DynamicsFit& fi
     report.warnings.push_back(fmt::format(
         "few rollouts: {} for dynamics with {} coefficients an observation; raise rollouts, or set prior=gmm", usable,
         coefficients));
-  warn_of_saturation(epoch.batch, report.warnings);
+  warn_of_saturation(epoch.batch, "lower initial_std", report.warnings);
   warn_of_divergence(epoch.batch, report.warnings);
   return report;
 }

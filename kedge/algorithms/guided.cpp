@@ -398,7 +398,7 @@ Iteration guided_report(const Task& task, const Judgement& judgement, const MlpG
       {"policy_std_mean", policy.std().mean()},
       {"diverged", static_cast<double>(batch.rollouts - usable_rollouts(batch))},
   };
-  warn_of_saturation(batch, report.warnings);
+  warn_of_saturation(batch, "alpha_first", report.warnings);
   warn_of_divergence(batch, report.warnings);
   return report;
 }

@@ -180,10 +180,13 @@ bool Ilqr::line_search(IlqrIteration& done) {
 std::optional<IlqrStop> Ilqr::iterate(IlqrIteration& done) {
   done = {};
   done.gradient = gradient();
-  if (backward(0.0) && -(riccati_.linear + riccati_.quadratic) < least_improvement()) {
-    message_ = fmt::format("converged: cost {:.6g}, the local model promises {:.3g} more, largest derivative {:.3g}",
-                           point_.cost, -(riccati_.linear + riccati_.quadratic), done.gradient);
-    return IlqrStop::converged;
+  if (backward(0.0)) {
+    const double promised = 0.0 - (riccati_.linear + riccati_.quadratic);
+    if (promised <= least_improvement()) {
+      message_ = fmt::format("converged: cost {:.6g}, the local model promises {:.3g} more, largest derivative {:.3g}",
+                             point_.cost, promised, done.gradient);
+      return IlqrStop::converged;
+    }
   }
   for (;; point_.lambda = more(point_.lambda)) {
     const bool hopeless = point_.lambda > kHopeless;

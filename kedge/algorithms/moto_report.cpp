@@ -88,7 +88,7 @@ Iteration moto_report(const Task& task, const Epoch& epoch, const std::vector<Ga
         fmt::format("few effective samples: {:.0f} for {:.0f} features (median over steps); raise rollouts, window or "
                     "gamma, or lower epsilon",
                     median_of(effective), features));
-  warn_of_saturation(epoch.batch, report.warnings);
+  warn_of_saturation(epoch.batch, "lower initial_std", report.warnings);
   if (median_of(spread) < 0.3)
     report.warnings.push_back(
         fmt::format("the state distribution lags: the present states fill {:.0f} % of its variance (median over "

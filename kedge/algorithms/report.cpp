@@ -89,11 +89,11 @@ double improvement_realised(const Batch& batch, const TrainingState& before) {
   return before.iteration == 0 ? 0.0 : return_mean(batch) - before.last_return_mean;
 }
 
-void warn_of_saturation(const Batch& batch, std::vector<std::string>& warnings) {
+void warn_of_saturation(const Batch& batch, const char* remedy, std::vector<std::string>& warnings) {
   if (batch.saturated > 0.1)
-    warnings.push_back(fmt::format(
-        "{:.0f} % of the commanded actions are beyond their limits; raise the action cost or lower initial_std",
-        100.0 * batch.saturated));
+    warnings.push_back(
+        fmt::format("{:.0f} % of the commanded actions are beyond their limits; raise the action cost or {}",
+                    100.0 * batch.saturated, remedy));
 }
 
 void warn_of_divergence(const Batch& batch, std::vector<std::string>& warnings) {

@@ -50,8 +50,8 @@ std::vector<StepMetric> update_steps(const std::vector<MotoUpdate>& updates);
 /// Mean return minus that of the iteration before: what the previous update brought; 0 in iteration 0.
 double improvement_realised(const Batch& batch, const TrainingState& before);
 
-/// Warnings about the rollouts themselves.
-void warn_of_saturation(const Batch& batch, std::vector<std::string>& warnings);
+/// Warnings about the rollouts themselves. @param remedy beside raising the action cost: "lower initial_std"
+void warn_of_saturation(const Batch& batch, const char* remedy, std::vector<std::string>& warnings);
 void warn_of_divergence(const Batch& batch, std::vector<std::string>& warnings);
 
 }  // namespace kedge

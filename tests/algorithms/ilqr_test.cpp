@@ -90,6 +90,21 @@ TEST(Ilqr, SolvesALinearQuadraticProblemByOneFullStep) {
   EXPECT_NEAR(s.cost, task.start.mean.dot(P * task.start.mean), 1e-9);
 }
 
+TEST(Ilqr, HasTheFeedbackAroundARestThatCostsNothing) {
+  Task task = DoubleIntegrator().task();
+  const IlqrSolution moved = optimise(task, precise());
+  task.start.mean.setZero();
+  const IlqrSolution rest = optimise(task, precise());
+  EXPECT_EQ(rest.stop, IlqrStop::converged) << rest.message;
+  EXPECT_TRUE(rest.history.empty());
+  EXPECT_EQ(rest.cost, 0.0);
+  ASSERT_EQ(rest.q.K.size(), moved.q.K.size());
+  for (std::size_t t = 0; t < rest.q.K.size(); ++t) {
+    EXPECT_LT((rest.q.K[t] - moved.q.K[t]).norm(), 1e-7);
+    EXPECT_GT(rest.q.K[t].norm(), 0.1);
+  }
+}
+
 TEST(Ilqr, ArrivesWhereTheTrueCostIsStationary) {
   const Task task = wave(100.0);
   const IlqrSolution s = optimise(task, precise());
@@ -387,6 +402,19 @@ TEST(IlqrTraining, FindsWhatOptimisationFinds) {
     EXPECT_LT((a - s.q.a.col(t)).norm(), 1e-12);
     EXPECT_LT((policy[t].K - s.q.K[static_cast<std::size_t>(t)]).norm(), 1e-12);
     EXPECT_TRUE(test::same_bits(policy[t].Sigma, s.q.Sigma[static_cast<std::size_t>(t)]));
+  }
+}
+
+TEST(IlqrTraining, ARestThatCostsNothingIsDoneAtOnceWithItsFeedback) {
+  Task task = DoubleIntegrator().task();
+  task.start.mean.setZero();
+  const Recorded r = train(task, ilqr_start(task, precise()), precise());
+  EXPECT_EQ(r.result.stop, Stop::converged) << r.result.message;
+  EXPECT_TRUE(r.iterations.empty());
+  const IlqrSolution s = optimise(task, precise());
+  for (int t = 0; t < task.horizon; ++t) {
+    EXPECT_EQ(time_varying(r.result.state)[t].K, s.q.K[static_cast<std::size_t>(t)]);
+    EXPECT_GT(s.q.K[static_cast<std::size_t>(t)].norm(), 0.1);
   }
 }
 

@@ -114,6 +114,14 @@ TEST(Train, TimesOfEveryAlgorithmHaveTheirPhases) {
   EXPECT_EQ(run({"compare", "moto", "ilqr"}, {.directory = scratch.path()}).code, 0);
 }
 
+TEST(Train, SaysThatItConverged) {
+  const Scratch scratch;
+  const Outcome o = run({"train", "double_link", "--algorithm", "ilqr", "--set", "task.horizon=20", "--out", "run"},
+                        {.directory = scratch.path()});
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_THAT(o.out, ContainsRegex("\nafter [0-9]+ iterations converged: cost [0-9.]+, "));
+}
+
 TEST(Train, QuietPrintsNothing) {
   const Scratch scratch;
   const Outcome o = run(with(small_training("run"), {"--quiet"}), {.directory = scratch.path()});

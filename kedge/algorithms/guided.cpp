@@ -96,7 +96,7 @@ std::vector<MatrixXd> unstacked(const MatrixXd& all, Index rows, Index cols, int
 
 /// Without normalisation.
 Network plain_network(const Task& task, const GuidedOptions& options) {
-  return {.hidden = {options.hidden},
+  return {.hidden = std::vector<Index>(static_cast<std::size_t>(options.layers), options.hidden),
           .activation = options.activation,
           .output_bias = options.output_bias,
           .input_mean = VectorXd::Zero(task.ds()),
@@ -118,6 +118,7 @@ void GuidedOptions::validate() const {
   require(iterations >= 0, "iterations", iterations, ">= 0");
   require(rollouts >= 1, "rollouts", rollouts, ">= 1");
   require(hidden >= 1, "hidden", hidden, ">= 1");
+  require(layers >= 1, "layers", layers, ">= 1");
   require(alpha_first > 0 && std::isfinite(alpha_first), "alpha_first", alpha_first, "> 0");
   require(alpha_last > 0 && std::isfinite(alpha_last), "alpha_last", alpha_last, "> 0");
   require(anneal >= 0, "anneal", anneal, ">= 0");

@@ -20,7 +20,8 @@ struct GuidedOptions {
   int rollouts = 10;    ///< of the policy in each iteration, >= 1: what the metrics report, and the samples of the
                         ///< methods that learn from samples (Sec. 6)
 
-  int hidden = 10;                               ///< units of the hidden layer, >= 1 (Sec. 6)
+  int hidden = 10;                               ///< units of a hidden layer, >= 1 (Sec. 6)
+  int layers = 1;                                ///< hidden layers, >= 1
   Activation activation = Activation::softplus;  ///< Sec. 6
   bool output_bias = false;                      ///< the paper's parameter counts leave none
 

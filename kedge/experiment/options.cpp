@@ -115,8 +115,9 @@ void for_each_guided_option(GuidedOptions& o, Visit&& visit) {
   visit("rollouts", o.rollouts, at_least(1),
         "rollouts of the policy in each iteration, for the report; methods that learn from samples learn from these "
         "(Sec. 6)");
-  visit("hidden", o.hidden, at_least(1), "units of the network's hidden layer (Sec. 6)");
-  visit("activation", o.activation, Names{"softplus", "tanh"}, "of the hidden layer (Sec. 6)");
+  visit("hidden", o.hidden, at_least(1), "units of each hidden layer of the network (Sec. 6)");
+  visit("layers", o.layers, at_least(1), "hidden layers of the network; the paper has one");
+  visit("activation", o.activation, Names{"softplus", "tanh"}, "of the hidden layers (Sec. 6)");
   visit("output_bias", o.output_bias, Names{}, "give the outputs a bias; the paper's parameter counts leave none");
   visit("alpha_first", o.alpha_first, above(0), "factor on the cost in the first iteration (alpha_0 of Alg. 1)");
   visit("alpha_last", o.alpha_last, above(0), "factor on the cost from iteration `anneal` on (alpha_K)");

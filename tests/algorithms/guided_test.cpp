@@ -316,6 +316,7 @@ TEST(GuidedOptions, RefusesWhatIsImpossible) {
   refused("iterations", [](GuidedOptions& o) { o.iterations = -1; });
   refused("rollouts", [](GuidedOptions& o) { o.rollouts = 0; });
   refused("hidden", [](GuidedOptions& o) { o.hidden = 0; });
+  refused("layers", [](GuidedOptions& o) { o.layers = 0; });
   refused("alpha_first", [](GuidedOptions& o) { o.alpha_first = 0.0; });
   refused("alpha_last", [](GuidedOptions& o) { o.alpha_last = -1.0; });
   refused("anneal", [](GuidedOptions& o) { o.anneal = -1; });

@@ -379,42 +379,38 @@ std::string figure_page(const Figure& figure, const FigureResult& result, const 
 
 namespace {
 
-/// Where the robot of a run goes.
-struct RunPaths {
-  TaskFile task;
-  MatrixXd learned;                 ///< states of the final policy without noise, from a start of this seed
-  std::optional<MatrixXd> initial;  ///< states of the trajectory that learning started from
-};
-
-RunPaths run_paths(const fs::path& directory) {
-  const RunFile file = read_run_file(directory);
-  RunPaths paths{load_run_task(directory, file), {}, {}};
+/// States of a run's final policy without noise, from a start of its seed.
+MatrixXd learned_path(const fs::path& directory, const TaskFile& task, const RunFile& file) {
   Run run;
   run.seed = file.seed;
   const AnyPolicy policy = load_policy(directory / "policy.h5").policy;
-  const Batch batch = evaluate(paths.task.task, as_policy(policy), {.rollouts = 1, .deterministic = true}, run)->batch;
+  const Batch batch = evaluate(task.task, as_policy(policy), {.rollouts = 1, .deterministic = true}, run)->batch;
   const int diverged = batch.diverged_at.front();
-  paths.learned = batch.state.leftCols(diverged < 0 ? batch.horizon + 1 : std::max(1, diverged));
-  const auto initial = find_algorithm(file.algorithm).initial_trajectory;
-  if (initial) paths.initial = initial(paths.task.task, file.options, run);
-  return paths;
+  return batch.state.leftCols(diverged < 0 ? batch.horizon + 1 : std::max(1, diverged));
 }
 
-/// The paths of the first seed, panel by panel.
+/// The paths of the first seed, panel by panel: first the trajectory that learning started from.
 void draw_paths(const Comparison& comparison, const fs::path& folder) {
   std::vector<PathPanel> panels;
   std::vector<TaskFile> tasks;  // keep the systems
   for (const ComparisonGroup& group : comparison.groups) {
-    RunPaths run = run_paths(group.runs.front().directory);
+    const fs::path& directory = group.runs.front().directory;
+    const RunFile file = read_run_file(directory);
+    TaskFile task = load_run_task(directory, file);
+    MatrixXd learned = learned_path(directory, task, file);
     if (panels.empty() || panels.back().title != group.panel) {
-      const auto* system = dynamic_cast<const MujocoSystem*>(run.task.task.system.get());
+      const auto* system = dynamic_cast<const MujocoSystem*>(task.task.system.get());
       if (!system) return;  // nothing to draw
       panels.push_back({group.panel, system, {}});
-      tasks.push_back(std::move(run.task));
-      if (run.initial) panels.back().paths.push_back({"initial trajectory", std::move(*run.initial)});
+      Run run;
+      run.seed = file.seed;
+      if (const auto initial = find_algorithm(file.algorithm).initial_trajectory)
+        if (auto states = initial(task.task, file.options, run))
+          panels.back().paths.push_back({"initial trajectory", std::move(*states)});
+      tasks.push_back(std::move(task));
     }
     panels.back().paths.push_back(
-        {group.panel.empty() ? group.label : group.label.substr(group.panel.size() + 2), std::move(run.learned)});
+        {group.panel.empty() ? group.label : group.label.substr(group.panel.size() + 2), std::move(learned)});
   }
   const PathsDrawing drawing = paths_drawing(panels);
   for (const auto& [format, extension] : {std::pair{PlotFormat::svg, "svg"}, {PlotFormat::pdf, "pdf"}})

@@ -126,6 +126,8 @@ TYPED_TEST(GuidedLoop, GoesOnFromASavedStateAsIfItHadNeverStopped) {
     const Watched half = watch<TypeParam>(task, TypeParam::start(task, options), options, kedge::Run{3, 1, {}});
     options.iterations = 4;
     const Watched rest = watch<TypeParam>(task, half.result.state, options, kedge::Run{3, 1, {}});
+    EXPECT_EQ(std::get<MlpGaussian>(whole.result.state.policy).network().hidden,
+              std::vector<Index>(static_cast<std::size_t>(options.layers), options.hidden));
     EXPECT_EQ(theta(rest.result.state), theta(whole.result.state));
     ASSERT_EQ(rest.iterations.size(), 2U);
     for (std::size_t i = 0; i < 2; ++i) EXPECT_TRUE(test::same(rest.iterations[i], whole.iterations[i + 2]));

@@ -10,8 +10,8 @@
 
 #include "kedge/algorithms/moto.h"
 #include "kedge/evaluation/quadratic_fit.h"
-#include "kedge/experiment/options.h"
-#include "kedge/mujoco/task_file.h"
+#include "kedge/run/option_text.h"
+#include "kedge/tasks/task_file.h"
 
 using namespace kedge;
 

@@ -19,12 +19,12 @@
 #include "kedge/algorithms/moto.h"
 #include "kedge/evaluation/linearisation.h"
 #include "kedge/evaluation/quadratic_fit.h"
-#include "kedge/experiment/options.h"
 #include "kedge/mujoco/mujoco_system.h"
-#include "kedge/mujoco/task_file.h"
 #include "kedge/policy/mlp_gaussian.h"
 #include "kedge/rollout/rollout.h"
 #include "kedge/rollout/trajectory.h"
+#include "kedge/run/option_text.h"
+#include "kedge/tasks/task_file.h"
 
 extern "C" void* __libc_malloc(std::size_t);
 

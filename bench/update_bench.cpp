@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "kedge/core/random.h"
-#include "kedge/update/moto_update.h"
+#include "kedge/update/gaussian_step.h"
 #include "kedge/update/riccati.h"
 
 // Counts heap allocations, Eigen's included, by standing before the C library's malloc.

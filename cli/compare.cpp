@@ -1,4 +1,4 @@
-#include "kedge/experiment/compare.h"
+#include "kedge/study/compare.h"
 
 #include <fmt/format.h>
 
@@ -6,9 +6,9 @@
 #include <memory>
 
 #include "kedge/core/errors.h"
-#include "kedge/experiment/atomic_file.h"
-#include "kedge/experiment/pages.h"
-#include "kedge/experiment/plots.h"
+#include "kedge/files/atomic_file.h"
+#include "kedge/pages/embedded.h"
+#include "kedge/study/plots.h"
 #include "print.h"
 #include "verbs.h"
 

@@ -1,4 +1,4 @@
-#include "kedge/experiment/demonstrate.h"
+#include "kedge/tasks/demonstrate.h"
 
 #include <fmt/format.h>
 
@@ -7,9 +7,9 @@
 #include <memory>
 
 #include "kedge/core/errors.h"
-#include "kedge/experiment/options.h"
-#include "kedge/experiment/tasks.h"
-#include "kedge/experiment/trajectory_file.h"
+#include "kedge/files/trajectory_file.h"
+#include "kedge/run/option_text.h"
+#include "kedge/tasks/bundled.h"
 #include "print.h"
 #include "verbs.h"
 

@@ -1,4 +1,4 @@
-#include "kedge/experiment/evaluate.h"
+#include "kedge/run/evaluate.h"
 
 #include <fmt/format.h>
 
@@ -6,9 +6,9 @@
 #include <memory>
 
 #include "kedge/core/errors.h"
-#include "kedge/experiment/policy_file.h"
-#include "kedge/experiment/subject.h"
-#include "kedge/experiment/trajectory_file.h"
+#include "kedge/files/policy_file.h"
+#include "kedge/files/trajectory_file.h"
+#include "kedge/run/policy_source.h"
 #include "print.h"
 #include "verbs.h"
 

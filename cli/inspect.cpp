@@ -5,8 +5,8 @@
 #include <memory>
 
 #include "kedge/core/errors.h"
-#include "kedge/experiment/registry.h"
-#include "kedge/experiment/tasks.h"
+#include "kedge/run/registry.h"
+#include "kedge/tasks/bundled.h"
 #include "print.h"
 #include "verbs.h"
 

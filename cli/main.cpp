@@ -13,8 +13,8 @@
 
 #include "kedge/core/errors.h"
 #include "kedge/core/text.h"
-#include "kedge/experiment/options.h"
-#include "kedge/experiment/version.h"
+#include "kedge/run/option_text.h"
+#include "kedge/run/version.h"
 #include "verbs.h"
 
 namespace kedge::cli {

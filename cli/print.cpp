@@ -6,7 +6,7 @@
 #include <cmath>
 #include <vector>
 
-#include "kedge/experiment/json.h"
+#include "kedge/files/json.h"
 #include "progress.h"
 
 namespace kedge::cli {

@@ -3,10 +3,10 @@
 
 #include <string>
 
-#include "kedge/experiment/compare.h"
-#include "kedge/experiment/demonstrate.h"
-#include "kedge/experiment/evaluate.h"
-#include "kedge/experiment/tasks.h"
+#include "kedge/run/evaluate.h"
+#include "kedge/study/compare.h"
+#include "kedge/tasks/bundled.h"
+#include "kedge/tasks/demonstrate.h"
 
 namespace kedge::cli {
 

@@ -5,7 +5,7 @@
 #include <map>
 #include <string>
 
-#include "kedge/experiment/registry.h"
+#include "kedge/run/registry.h"
 
 namespace kedge::cli {
 

@@ -1,13 +1,13 @@
-#include "kedge/experiment/replay.h"
+#include "kedge/pages/replay.h"
 
 #include <fmt/format.h>
 
 #include <memory>
 
 #include "kedge/core/errors.h"
-#include "kedge/experiment/atomic_file.h"
-#include "kedge/experiment/film.h"
-#include "kedge/experiment/pages.h"
+#include "kedge/files/atomic_file.h"
+#include "kedge/pages/embedded.h"
+#include "kedge/pages/film.h"
 #include "verbs.h"
 
 namespace kedge::cli {

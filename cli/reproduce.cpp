@@ -1,4 +1,4 @@
-#include "kedge/experiment/reproduce.h"
+#include "kedge/study/reproduce.h"
 
 #include <fmt/format.h>
 
@@ -6,8 +6,8 @@
 #include <memory>
 
 #include "kedge/core/errors.h"
-#include "kedge/experiment/atomic_file.h"
-#include "kedge/experiment/sweep.h"
+#include "kedge/files/atomic_file.h"
+#include "kedge/study/sweep.h"
 #include "print.h"
 #include "signals.h"
 #include "verbs.h"

@@ -1,4 +1,4 @@
-#include "kedge/experiment/train.h"
+#include "kedge/run/train.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "kedge/core/errors.h"
-#include "kedge/experiment/policy_file.h"
+#include "kedge/files/policy_file.h"
 #include "print.h"
 #include "progress.h"
 #include "signals.h"

@@ -1,4 +1,4 @@
-#include "kedge/experiment/view.h"
+#include "kedge/pages/view.h"
 
 #include <fmt/format.h>
 #include <spawn.h>
@@ -8,9 +8,9 @@
 #include <memory>
 
 #include "kedge/core/errors.h"
-#include "kedge/experiment/http_server.h"
-#include "kedge/experiment/pages.h"
-#include "kedge/experiment/replay.h"
+#include "kedge/pages/embedded.h"
+#include "kedge/pages/http_server.h"
+#include "kedge/pages/replay.h"
 #include "signals.h"
 #include "verbs.h"
 

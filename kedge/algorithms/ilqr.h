@@ -8,7 +8,7 @@
 
 #include "kedge/algorithms/training.h"
 #include "kedge/evaluation/linearisation.h"
-#include "kedge/math/linear_quadratic.h"
+#include "kedge/math/lq.h"
 #include "kedge/policy/trajectory_policy.h"
 #include "kedge/rollout/trajectory.h"
 #include "kedge/update/riccati.h"

@@ -14,7 +14,7 @@
 #include "kedge/math/gaussian.h"
 #include "kedge/policy/any_policy.h"
 #include "kedge/system/task.h"
-#include "kedge/update/moto_update.h"
+#include "kedge/update/gaussian_step.h"
 
 namespace kedge {
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "kedge/math/hermite.h"
-#include "kedge/math/linear_quadratic.h"
+#include "kedge/math/lq.h"
 #include "kedge/system/task.h"
 
 namespace kedge {

@@ -9,7 +9,7 @@
 
 #include "kedge/evaluation/epoch.h"
 #include "kedge/math/gaussian_mixture.h"
-#include "kedge/math/linear_quadratic.h"
+#include "kedge/math/lq.h"
 
 namespace kedge {
 

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "kedge/evaluation/linearisation.h"
-#include "kedge/math/linear_quadratic.h"
+#include "kedge/math/lq.h"
 
 namespace kedge {
 

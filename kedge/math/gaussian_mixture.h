@@ -7,7 +7,7 @@
 #include "kedge/core/random.h"
 #include "kedge/core/types.h"
 #include "kedge/math/gaussian.h"
-#include "kedge/math/linear_quadratic.h"
+#include "kedge/math/lq.h"
 
 namespace kedge {
 

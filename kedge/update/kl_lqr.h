@@ -21,9 +21,9 @@
 #include <vector>
 
 #include "kedge/math/hermite.h"
-#include "kedge/math/linear_quadratic.h"
+#include "kedge/math/lq.h"
 #include "kedge/policy/tv_linear_gaussian.h"
-#include "kedge/update/moto_update.h"
+#include "kedge/update/gaussian_step.h"
 
 namespace kedge {
 

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "kedge/math/box_qp.h"
-#include "kedge/math/linear_quadratic.h"
+#include "kedge/math/lq.h"
 
 namespace kedge {
 

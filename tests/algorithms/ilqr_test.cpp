@@ -7,7 +7,7 @@
 #include <limits>
 
 #include "kedge/core/errors.h"
-#include "kedge/mujoco/task_file.h"
+#include "kedge/tasks/task_file.h"
 #include "small_tasks.h"
 #include "tests/evaluation/wave.h"
 #include "tests/support/numbers.h"

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Fails if a folder includes one that it may not know.
+"""Fails if a folder includes one that it may not know, or outgrows the others.
 
     check_includes.py ROOT
 
 Reads the #include "..." lines of kedge/ and cli/ and compares them with ALLOWED. A direction that is not checked by a
-machine is lost. Every header must also begin with a comment that says what it is for, and be included by its path
+machine is lost. No folder of kedge/ may hold more than a fifth of the library's lines: one that does has lost its
+subject. Every header must also begin with a comment that says what it is for, and be included by its path
 from the root, so that installed and uninstalled headers are found alike.
 """
 
@@ -12,24 +13,31 @@ import pathlib
 import re
 import sys
 
+# What a run is made of: everything that knows no run directory.
+BELOW_RUN = {"core", "math", "policy", "system", "files", "mujoco", "rollout", "tasks", "evaluation", "update", "algorithms"}
+
 # Folder -> the folders it may include besides itself.
 ALLOWED = {
     "core": set(),
     "math": {"core"},
     "policy": {"core", "math"},
     "system": {"core", "math"},
+    "files": {"core", "math", "policy", "system"},
     "mujoco": {"core", "math", "policy", "system"},
     "rollout": {"core", "math", "policy", "system"},
+    "tasks": {"core", "math", "policy", "system", "files", "mujoco", "rollout"},
     "evaluation": {"core", "math", "policy", "system"},
     "update": {"core", "math", "policy"},
     "algorithms": {"core", "math", "policy", "system", "rollout", "evaluation", "update"},
-    "experiment": {"core", "math", "policy", "system", "mujoco", "rollout", "evaluation", "update", "algorithms"},
-    "cli": {"core", "experiment"},
+    "run": BELOW_RUN,
+    "study": BELOW_RUN | {"run"},
+    "pages": BELOW_RUN | {"run", "study"},
+    "cli": {"core", "math", "files", "tasks", "run", "study", "pages"},
 }
 
 # Libraries that belong to one place: prefix of the header -> the folders that may include it.
 CONFINED = {
-    "mujoco/": {"mujoco", "experiment"},  # experiment: the version, for run.toml
+    "mujoco/": {"mujoco", "tasks", "run"},  # tasks: demonstrations; run: the version, for run.toml
     "tbb/": {"core"},
     "oneapi/": {"core"},
     "nlopt": {"math"},
@@ -38,6 +46,8 @@ CONFINED = {
 
 # Headers that the build writes; they are not installed.
 GENERATED = {"commit.h"}
+
+LARGEST_SHARE = 0.2  # of the lines of kedge/, in one folder
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
 SOURCES = {".h", ".hpp", ".cpp", ".cc"}
@@ -76,10 +86,17 @@ def faults_of_line(folder, line):
     return [f"{folder} includes {target}; it may include {allowed}"]
 
 
+def faults_of_sizes(lines_of):
+    """Folders that hold more than LARGEST_SHARE of the lines. `lines_of`: folder -> lines."""
+    total = sum(lines_of.values())
+    return [f"kedge/{folder}: {lines} of {total} lines, more than {LARGEST_SHARE:.0%}; split it by subject"
+            for folder, lines in sorted(lines_of.items()) if lines > LARGEST_SHARE * total]
+
+
 def check(root):
     """All faults under `root`, each "file:line: what", and the number of files read."""
     root = pathlib.Path(root)
-    faults, files = [], 0
+    faults, files, lines_of = [], 0, {}
     for path in sorted(p for top in ("kedge", "cli") for p in (root / top).rglob("*") if p.suffix in SOURCES):
         files += 1
         folder = folder_of(path, root)
@@ -88,10 +105,14 @@ def check(root):
             faults.append(f"{name}:1: folder {folder} is unknown; give it a row in {pathlib.Path(__file__).name}")
             continue
         lines = path.read_text(encoding="utf-8").splitlines()
+        if name.parts[0] == "kedge":
+            lines_of[folder] = lines_of.get(folder, 0) + len(lines)
         if path.suffix == ".h" and not (lines and lines[0].startswith("//")):
             faults.append(f"{name}:1: a header begins with a comment that says what it is for")
         for number, line in enumerate(lines, 1):
             faults += [f"{name}:{number}: {fault}" for fault in faults_of_line(folder, line)]
+    if set(lines_of) == set(ALLOWED) - {"cli"}:  # the whole library, not a part of it
+        faults += faults_of_sizes(lines_of)
     return faults, files
 
 

@@ -34,8 +34,15 @@ class CheckIncludes(unittest.TestCase):
         for folder, allowed in check_includes.ALLOWED.items():
             for target in allowed:
                 self.assertLess(order.index(target), order.index(folder))
-                if folder != "cli":  # the program speaks to experiment only
+                if folder != "cli":  # the program speaks to runs, studies and pages only
                     self.assertLessEqual(check_includes.ALLOWED[target], allowed)
+
+    def test_a_folder_that_holds_more_than_a_fifth_is_named(self):
+        even = {folder: 100 for folder in check_includes.ALLOWED}
+        self.assertEqual(check_includes.faults_of_sizes(even), [])
+        found = check_includes.faults_of_sizes({**even, "run": 25 * len(even)})
+        self.assertEqual(len(found), 1)
+        self.assertIn("kedge/run", found[0])
 
     def test_an_update_never_sees_a_simulator(self):
         found = faults({"kedge/update/step.cpp": '// a step\n#  include "kedge/system/task.h"  // for T\n'})

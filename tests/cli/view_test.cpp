@@ -1,4 +1,4 @@
-// kedge view as a user runs it, with clients that behave badly. The server itself: tests/experiment/http_server_test.cpp.
+// kedge view as a user runs it, with clients that behave badly. The server itself: tests/pages/http_server_test.cpp.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -6,11 +6,11 @@
 #include <chrono>
 #include <thread>
 
-#include "../experiment/http_client.h"
 #include "kedge/core/errors.h"
-#include "kedge/experiment/http_server.h"
-#include "kedge/experiment/pages.h"
+#include "kedge/pages/embedded.h"
+#include "kedge/pages/http_server.h"
 #include "program.h"
+#include "tests/support/http_client.h"
 
 namespace kedge::test {
 namespace {

@@ -10,8 +10,8 @@
 #include <limits>
 
 #include "kedge/mujoco/mujoco_system.h"
-#include "kedge/mujoco/task_file.h"
 #include "kedge/system/linear_system.h"
+#include "kedge/tasks/task_file.h"
 #include "tests/evaluation/wave.h"
 #include "tests/support/numbers.h"
 

@@ -14,7 +14,7 @@
 #include "kedge/core/random.h"
 #include "kedge/policy/tv_linear_gaussian.h"
 #include "kedge/rollout/rollout.h"
-#include "temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace kedge {
 namespace {

@@ -5,8 +5,8 @@
 
 #include <cmath>
 
-#include "kedge/mujoco/task_file.h"
-#include "temporary_folder.h"
+#include "kedge/tasks/task_file.h"
+#include "tests/support/temporary_folder.h"
 
 namespace kedge {
 namespace {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "kedge/core/random.h"
-#include "kedge/update/moto_update.h"
+#include "kedge/update/gaussian_step.h"
 #include "problems.h"
 
 namespace kedge {

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "kedge/core/random.h"
-#include "kedge/update/moto_update.h"
+#include "kedge/update/gaussian_step.h"
 #include "tests/support/numbers.h"
 
 namespace kedge::test {

@@ -1,4 +1,4 @@
-// The page of kedge compare --html: the numbers of kedge/experiment/compare.h, drawn. Nothing is computed here.
+// The page of kedge compare --html: the numbers of kedge/study/compare.h, drawn. Nothing is computed here.
 import './theme';
 import './compare.css';
 import { json } from './data';

@@ -6,7 +6,7 @@ import { Plot, type Line, type PlotOptions } from './plot';
 import { align, count, shortNames, style, type Value } from './series';
 import { setTheme, theme, themeButton } from './theme';
 
-// ---- what the server says (kedge/experiment/run_view.h)
+// ---- what the server says (kedge/pages/run_view.h)
 
 type State = 'training' | 'interrupted' | 'finished' | 'failed' | 'damaged';
 interface Warning {

@@ -1,4 +1,4 @@
-// What kedge writes into a replay page: kedge/experiment/replay.cpp.
+// What kedge writes into a replay page: kedge/pages/replay.cpp.
 import { binary, json } from './data';
 
 /** Where numbers lie in the binary part. */

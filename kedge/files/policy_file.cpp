@@ -1,0 +1,203 @@
+#include "kedge/files/policy_file.h"
+
+#include <array>
+#include <cmath>
+
+#include "kedge/core/errors.h"
+#include "kedge/files/hdf5.h"
+#include "kedge/files/tensor.h"
+
+namespace kedge {
+
+namespace {
+
+constexpr Index max_steps = 1'000'000;
+constexpr Index max_units = 100'000;  ///< of a layer
+constexpr double symmetry = 1e-9;     ///< |Sigma - Sigma'| relative to the largest entry: rounding of another program
+
+std::span<const double> entries(const VectorXd& v) { return {v.data(), static_cast<std::size_t>(v.size())}; }
+
+void require_entries(const hdf5::GroupReader& file, const char* name, std::size_t found, Index expected) {
+  if (found != static_cast<std::size_t>(expected))
+    file.fail(fmt::format("attribute {}: found {} entries, expected {}", name, found, expected));
+}
+
+VectorXd read_limits(const hdf5::GroupReader& file, const char* name, Index da) {
+  const std::vector<double> values = file.reals(name);
+  require_entries(file, name, values.size(), da);
+  return Eigen::Map<const VectorXd>(values.data(), da);
+}
+
+PolicyInfo read_info(const hdf5::GroupReader& file, Index ds, Index da) {
+  PolicyInfo info;
+  if (file.has_attribute("task")) info.task = file.text("task");
+  if (file.has_attribute("observation_names")) {
+    info.observation_names = file.texts("observation_names");
+    require_entries(file, "observation_names", info.observation_names.size(), ds);
+  }
+  if (file.has_attribute("action_names")) {
+    info.action_names = file.texts("action_names");
+    require_entries(file, "action_names", info.action_names.size(), da);
+  }
+  if (file.has_attribute("action_low") || file.has_attribute("action_high")) {
+    info.action_low = read_limits(file, "action_low", da);
+    info.action_high = read_limits(file, "action_high", da);
+    for (Index j = 0; j < da; ++j)
+      if (!(info.action_low[j] < info.action_high[j]))
+        file.fail(fmt::format("attributes action_low, action_high: found {} and {} at [{}], expected low < high",
+                              info.action_low[j], info.action_high[j], j));
+  }
+  return info;
+}
+
+}  // namespace
+
+PolicyInfo policy_info(const Task& task) {
+  return {task.name, task.observation_names, task.action_names, task.action_low, task.action_high};
+}
+
+const char* policy_kind(const AnyPolicy& policy) {
+  static constexpr std::array<const char*, std::variant_size_v<AnyPolicy>> names{"tv_linear_gaussian", "mlp_gaussian"};
+  return names[policy.index()];
+}
+
+void write_policy(hdf5::GroupWriter& group, const TvLinearGaussian& policy) {
+  const Index T = policy.horizon(), ds = policy.observation_dim(), da = policy.action_dim();
+  group.dataset("K", stack(T, da, ds, [&](int t) -> const MatrixXd& { return policy[t].K; }), {T, da, ds});
+  group.dataset("k", stack(T, da, 1, [&](int t) -> const VectorXd& { return policy[t].k; }), {T, da});
+  group.dataset("Sigma", stack(T, da, da, [&](int t) -> const MatrixXd& { return policy[t].Sigma; }), {T, da, da});
+}
+
+TvLinearGaussian read_tv_linear_gaussian(const hdf5::GroupReader& group) {
+  const hdf5::Shape shape = group.shape("K");
+  if (shape.size() != 3 || shape[0] < 1 || shape[0] > max_steps || shape[1] < 1 || shape[2] < 1)
+    group.fail(fmt::format("dataset K: found {}, expected [T, da, ds], all at least 1", hdf5::to_string(shape)));
+  const Index T = shape[0], da = shape[1], ds = shape[2];
+  const std::vector<double> K = group.doubles("K", shape);
+  const std::vector<double> k = group.doubles("k", {T, da});
+  const std::vector<double> Sigma = group.doubles("Sigma", {T, da, da});
+
+  std::vector<LinearGaussian> steps;
+  steps.reserve(static_cast<std::size_t>(T));
+  for (Index t = 0; t < T; ++t) {
+    const MatrixXd S = slice(Sigma, t, da, da);
+    if ((S - S.transpose()).cwiseAbs().maxCoeff() > symmetry * S.cwiseAbs().maxCoeff())
+      group.fail(fmt::format("dataset Sigma: found a matrix that is not symmetric at step {}", t));
+    try {
+      steps.push_back(make_linear_gaussian(slice(K, t, da, ds), slice(k, t, da, 1), S));
+    } catch (const InputError&) {  // sizes and finiteness are checked: what is left is
+      group.fail(fmt::format("dataset Sigma: found a matrix that is not positive definite at step {}", t));
+    }
+  }
+  return TvLinearGaussian(std::move(steps));
+}
+
+void write_policy(hdf5::GroupWriter& group, const MlpGaussian& policy) {
+  const Network& network = policy.network();
+  const auto vector = [&](const std::string& name, const VectorXd& v) {
+    group.dataset(name, entries(v), {static_cast<Index>(v.size())});
+  };
+  group.attribute("activation", to_string(network.activation));
+  vector("input_mean", network.input_mean);
+  vector("input_scale", network.input_scale);
+  vector("output_scale", network.output_scale);
+  const VectorXd& theta = policy.theta();
+  Index at = 0, in = network.ds();
+  const std::size_t layers = network.hidden.size() + 1;
+  for (std::size_t l = 1; l <= layers; ++l) {
+    const Index out = l < layers ? network.hidden[l - 1] : network.da();
+    const MatrixXd W = Eigen::Map<const MatrixXd>(theta.data() + at, out, in);
+    group.dataset(fmt::format("W{}", l), stack(1, out, in, [&](int) -> const MatrixXd& { return W; }), {out, in});
+    at += out * in;
+    if (l < layers || network.output_bias) {
+      vector(fmt::format("b{}", l), theta.segment(at, out));
+      at += out;
+    }
+    in = out;
+  }
+  vector("log_std", policy.log_std());
+}
+
+MlpGaussian read_mlp_gaussian(const hdf5::GroupReader& group) {
+  const auto vector = [&](const std::string& name, Index size) -> VectorXd {
+    const std::vector<double> values = group.doubles(name, {size});
+    return Eigen::Map<const VectorXd>(values.data(), size);
+  };
+  const auto size_of = [&](const std::string& name) {
+    const hdf5::Shape shape = group.shape(name);
+    if (shape.size() != 1 || shape[0] < 1 || shape[0] > max_units)
+      group.fail(
+          fmt::format("dataset {}: found {}, expected [n], 1 <= n <= {}", name, hdf5::to_string(shape), max_units));
+    return shape[0];
+  };
+  Network network;
+  const std::string activation = group.text("activation");
+  if (activation == to_string(Activation::tanh))
+    network.activation = Activation::tanh;
+  else if (activation != to_string(Activation::softplus))
+    group.fail(
+        fmt::format("attribute activation: found {}, expected \"softplus\" or \"tanh\"", hdf5::quoted(activation)));
+  network.input_mean = vector("input_mean", size_of("input_mean"));
+  network.input_scale = vector("input_scale", network.ds());
+  network.output_scale = vector("output_scale", size_of("output_scale"));
+  network.hidden.clear();
+  while (group.has(fmt::format("W{}", network.hidden.size() + 2)))
+    network.hidden.push_back(size_of(fmt::format("b{}", network.hidden.size() + 1)));
+  network.output_bias = group.has(fmt::format("b{}", network.hidden.size() + 1));
+
+  std::vector<double> theta;
+  const auto append = [&](const MatrixXd& m) { theta.insert(theta.end(), m.data(), m.data() + m.size()); };
+  Index in = network.ds();
+  for (std::size_t l = 0; l <= network.hidden.size(); ++l) {
+    const bool last = l == network.hidden.size();
+    const Index out = last ? network.da() : network.hidden[l];
+    append(slice(group.doubles(fmt::format("W{}", l + 1), {out, in}), 0, out, in));
+    if (!last || network.output_bias) append(vector(fmt::format("b{}", l + 1), out));
+    in = out;
+  }
+  append(vector("log_std", network.da()));
+  try {
+    return MlpGaussian(std::move(network), Eigen::Map<const VectorXd>(theta.data(), static_cast<Index>(theta.size())));
+  } catch (const InputError& error) {
+    group.fail(error.what());
+  }
+}
+
+AnyPolicy read_policy(const hdf5::GroupReader& group) {
+  const std::string kind = group.text("kind");
+  if (kind == policy_kind(TvLinearGaussian())) return read_tv_linear_gaussian(group);
+  if (kind == policy_kind(MlpGaussian())) return read_mlp_gaussian(group);
+  group.fail(fmt::format("attribute kind: found {}, expected \"{}\" or \"{}\"", hdf5::quoted(kind),
+                         policy_kind(TvLinearGaussian()), policy_kind(MlpGaussian())));
+}
+
+std::string policy_bytes(const AnyPolicy& policy, const PolicyInfo& info) {
+  hdf5::Writer file;
+  hdf5::GroupWriter root = file.root();
+  root.attribute("kind", policy_kind(policy));
+  root.attribute("kedge_version", KEDGE_VERSION);
+  if (!info.task.empty()) root.attribute("task", info.task);
+  if (!info.observation_names.empty()) root.attribute("observation_names", info.observation_names);
+  if (!info.action_names.empty()) root.attribute("action_names", info.action_names);
+  if (info.action_low.size() > 0) root.attribute("action_low", entries(info.action_low));
+  if (info.action_high.size() > 0) root.attribute("action_high", entries(info.action_high));
+  std::visit([&](const auto& p) { write_policy(root, p); }, policy);
+  return hdf5::seal(file.image());
+}
+
+void save_policy(const std::filesystem::path& path, const AnyPolicy& policy, const PolicyInfo& info,
+                 Durability durability) {
+  write_file(path, policy_bytes(policy, info), durability);
+}
+
+PolicyFile load_policy(const std::filesystem::path& path) {
+  const std::string image = hdf5::read_sealed(path, hdf5::Trailer::optional);
+  const hdf5::Reader file(image, path.string());
+  const hdf5::GroupReader root = file.root();
+  PolicyFile result;
+  result.policy = read_policy(root);
+  result.info = read_info(root, as_policy(result.policy).observation_dim(), as_policy(result.policy).action_dim());
+  return result;
+}
+
+}  // namespace kedge

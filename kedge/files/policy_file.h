@@ -1,0 +1,66 @@
+// policy.h5: a controller as a file that other programs can read.
+//
+//   attributes  kind = "tv_linear_gaussian", kedge_version; optional: task, observation_names, action_names [da],
+//               action_low, action_high [da]
+//   datasets    K [T, da, ds], k [T, da], Sigma [T, da, da], C order; mean action = K s + k, covariance Sigma
+//
+//   attributes  kind = "mlp_gaussian", activation ("softplus" or "tanh"), kedge_version; optional: the same
+//   datasets    input_mean, input_scale [ds], output_scale, log_std [da]; W1 [h, ds], b1 [h], ..., the last pair W [da, h]
+//               and, with an output bias, b [da]; x = (s - input_mean) / input_scale, x = activation(W x + b) in each
+//               hidden layer, mean action = output_scale * (W x [+ b]), covariance diag(exp(2 log_std)), at every step
+//
+// A file with `kind` and the datasets that another program made (h5py, MATLAB) is accepted.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "kedge/files/atomic_file.h"
+#include "kedge/policy/any_policy.h"
+#include "kedge/system/task.h"
+
+namespace kedge {
+
+namespace hdf5 {
+class GroupReader;
+class GroupWriter;
+}  // namespace hdf5
+
+/// What a reader needs to use the policy elsewhere; every field may be empty.
+struct PolicyInfo {
+  std::string task;                            ///< its name
+  std::vector<std::string> observation_names;  ///< [ds]
+  std::vector<std::string> action_names;       ///< [da]
+  VectorXd action_low, action_high;            ///< [da] limits, may be infinite
+};
+PolicyInfo policy_info(const Task& task);
+
+/// The name of a policy's kind, as in the attribute `kind`.
+const char* policy_kind(const AnyPolicy& policy);
+
+struct PolicyFile {
+  AnyPolicy policy;
+  PolicyInfo info;
+};
+
+/// Contents of policy.h5.
+std::string policy_bytes(const AnyPolicy& policy, const PolicyInfo& info);
+
+/// @throws SystemError if the file cannot be written; then the old one, if any, is untouched
+void save_policy(const std::filesystem::path& path, const AnyPolicy& policy, const PolicyInfo& info,
+                 Durability durability = Durability::power);
+
+/// @throws InputError naming file, dataset, what was found and what is allowed: a damaged or foreign file, wrong
+///         shapes, numbers that are not finite, Sigma not symmetric positive definite
+PolicyFile load_policy(const std::filesystem::path& path);
+
+/// The datasets of a policy in a group, and back, with the checks of `load_policy`.
+void write_policy(hdf5::GroupWriter& group, const TvLinearGaussian& policy);
+void write_policy(hdf5::GroupWriter& group, const MlpGaussian& policy);
+/// By the attribute `kind`.
+AnyPolicy read_policy(const hdf5::GroupReader& group);
+TvLinearGaussian read_tv_linear_gaussian(const hdf5::GroupReader& group);
+MlpGaussian read_mlp_gaussian(const hdf5::GroupReader& group);
+
+}  // namespace kedge

@@ -1,0 +1,64 @@
+#include "kedge/files/trajectory_file.h"
+
+#include <algorithm>
+
+#include "kedge/files/hdf5.h"
+#include "kedge/files/tensor.h"
+
+namespace kedge {
+
+void save_trajectories(const std::filesystem::path& path, const Batch& batch, const std::string& task,
+                       double control_step, Durability durability) {
+  const Index N = batch.rollouts, T = batch.horizon, ds = batch.observation.rows();
+  MatrixXd observation(ds, N * T);  // of the steps at which the policy acted
+  for (Index n = 0; n < N; ++n)
+    observation.middleCols(n * T, T) = batch.observation.middleCols(batch.at(static_cast<int>(n), 0), T);
+
+  hdf5::Writer file;
+  hdf5::GroupWriter root = file.root();
+  root.attribute("kind", "trajectories");
+  root.attribute("kedge_version", KEDGE_VERSION);
+  root.attribute("task", task);
+  root.attribute("control_step", control_step);
+  root.dataset("state", columns(batch.state), {N, T + 1, batch.state.rows()});
+  root.dataset("observation", columns(observation), {N, T, ds});
+  root.dataset("action", columns(batch.action), {N, T, batch.action.rows()});
+  root.dataset("cost", columns(batch.cost), {N, T + 1});
+  root.dataset("diverged_at", batch.diverged_at, {N});
+  write_file(path, hdf5::seal(file.image()), durability);
+}
+
+Demonstration load_demonstration(const std::filesystem::path& path) {
+  const std::string image = hdf5::read_sealed(path, hdf5::Trailer::optional);
+  const hdf5::Reader file(image, path.string());
+  const hdf5::GroupReader root = file.root();
+
+  const hdf5::Shape state = root.shape("state"), action = root.shape("action");
+  const bool many = state.size() == 3;
+  const auto is = [&](const char* name, const hdf5::Shape& found, const char* expected) {
+    if (found.size() != (many ? 3U : 2U) || std::any_of(found.begin(), found.end(), [](Index n) { return n < 1; }))
+      root.fail(
+          fmt::format("dataset {}: found {}, expected {}, all at least 1", name, hdf5::to_string(found), expected));
+  };
+  is("state", state, many ? "[N, T+1, nx]" : "[N, T+1, nx] or [T+1, nx]");
+  is("action", action, many ? "[N, T, da]" : "[T, da]");
+  const std::size_t time = many ? 1 : 0;  // axis
+  hdf5::Shape expected = action;
+  expected[time] = state[time] - 1;
+  if (many) expected[0] = state[0];
+  if (action != expected)
+    root.fail(fmt::format("dataset action: found {}, expected {} beside state {}", hdf5::to_string(action),
+                          hdf5::to_string(expected), hdf5::to_string(state)));
+
+  const Index nx = state[time + 1], da = action[time + 1];
+  Index T = action[time];
+  const std::vector<double> x = root.doubles("state", state), a = root.doubles("action", action);
+  if (many && root.has("diverged_at")) {
+    const int diverged = root.ints("diverged_at", {state[0]}).front();
+    if (diverged >= 0) T = std::min<Index>(T, diverged);
+    if (T < 1) root.fail("dataset diverged_at: the first trajectory diverged at its first step");
+  }
+  return {Eigen::Map<const MatrixXd>(x.data(), nx, T + 1), Eigen::Map<const MatrixXd>(a.data(), da, T)};
+}
+
+}  // namespace kedge

@@ -1,0 +1,220 @@
+#include "kedge/pages/film.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cmath>
+#include <csignal>
+#include <cstring>
+#include <memory>
+
+#include "kedge/core/errors.h"
+#include "kedge/core/text.h"
+
+extern char** environ;
+
+namespace kedge {
+
+namespace {
+
+constexpr int kFramesPerSecond = 30;
+
+/// The poses of a rollout, at any time, with a camera that goes along if the robot does.
+class Film {
+ public:
+  explicit Film(const Replay& replay) {
+    const TaskFile& task = replay.subject.task;
+    const auto& system = dynamic_cast<const MujocoSystem&>(*task.task.system);
+    const Batch& batch = replay.policies.back().evaluation.batch;
+    const int diverged = batch.diverged_at.front();
+    last_ = diverged < 0 ? batch.horizon : std::min(diverged, batch.horizon);
+    const Scene shown = scene(system);
+    bodies_ = shown.bodies.size() - 1;
+    poses_ = body_poses(system, batch.state.leftCols(last_ + 1));
+    painter_ = std::make_unique<Painter>(shown);
+    view_ = first_viewpoint(shown);
+    control_step_ = task.task.control_step;
+
+    Eigen::Vector2d low = middle(0), high = low;
+    for (int t = 1; t <= last_; ++t) {
+      low = low.cwiseMin(middle(t));
+      high = high.cwiseMax(middle(t));
+    }
+    follows_ = (high - low).norm() > 1.2 * shown.extent;
+    centre_ = Eigen::Vector2d(shown.centre[0], shown.centre[1]);
+  }
+
+  /// Control steps in it.
+  [[nodiscard]] int last() const { return last_; }
+  [[nodiscard]] double control_step() const { return control_step_; }
+
+  /// @param step  in [0, last], between steps too
+  [[nodiscard]] Image frame(double step, int width, int height) const {
+    Viewpoint view = view_;
+    if (follows_) view.eye.head<2>() += middle(step) - centre_;
+    return painter_->paint(poses(step), view, width, height);
+  }
+
+ private:
+  [[nodiscard]] std::vector<float> poses(double step) const {
+    const int before = std::min(static_cast<int>(step), last_), after = std::min(before + 1, last_);
+    const auto share = static_cast<float>(step - before);
+    std::vector<float> all(7 * bodies_);
+    for (std::size_t body = 0; body < bodies_; ++body) {
+      const float* a = poses_.data() + 7 * (std::size_t(before) * bodies_ + body);
+      const float* b = poses_.data() + 7 * (std::size_t(after) * bodies_ + body);
+      for (std::size_t i = 0; i < 3; ++i) all[7 * body + i] = a[i] + share * (b[i] - a[i]);
+      const Eigen::Quaternionf turned =
+          Eigen::Quaternionf(a[3], a[4], a[5], a[6]).slerp(share, Eigen::Quaternionf(b[3], b[4], b[5], b[6]));
+      const std::array<float, 4> q{turned.w(), turned.x(), turned.y(), turned.z()};
+      std::copy(q.begin(), q.end(), all.begin() + static_cast<std::ptrdiff_t>(7 * body + 3));
+    }
+    return all;
+  }
+
+  /// Of the bodies, seen from above.
+  [[nodiscard]] Eigen::Vector2d middle(double step) const {
+    const std::vector<float> all = poses(step);
+    Eigen::Vector2d sum = Eigen::Vector2d::Zero();
+    for (std::size_t body = 0; body < bodies_; ++body) sum += Eigen::Vector2d(all[7 * body], all[7 * body + 1]);
+    return sum / static_cast<double>(bodies_);
+  }
+
+  std::size_t bodies_ = 0;  ///< without the world
+  int last_ = 0;
+  double control_step_ = 0.0;
+  std::vector<float> poses_;
+  std::unique_ptr<Painter> painter_;
+  Viewpoint view_;
+  bool follows_ = false;
+  Eigen::Vector2d centre_;
+};
+
+void copy_into(Image& whole, const Image& part, int x, int y) {
+  for (int row = 0; row < part.height; ++row)
+    std::copy_n(part.pixels.begin() + std::ptrdiff_t{3} * row * part.width, 3 * part.width,
+                whole.pixels.begin() + std::ptrdiff_t{3} * ((y + row) * whole.width + x));
+}
+
+/// A pipe to a program's input.
+class Program {
+ public:
+  explicit Program(std::vector<std::string> arguments) : name_(arguments.front()) {
+    std::array<int, 2> ends{};
+    if (pipe2(ends.data(), O_CLOEXEC) != 0)
+      throw SystemError(fmt::format("a pipe cannot be made: {}", std::strerror(errno)));
+    std::vector<char*> argv;
+    for (std::string& argument : arguments) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, ends[0], STDIN_FILENO);
+    const int failed = posix_spawnp(&child_, argv[0], &actions, nullptr, argv.data(), environ);
+    posix_spawn_file_actions_destroy(&actions);
+    ::close(ends[0]);
+    input_ = ends[1];
+    if (failed == 0) return;
+    ::close(input_);
+    throw SystemError(fmt::format("{}, which makes videos, cannot be run: {}; install it (Debian: {})", name_,
+                                  std::strerror(failed), name_));
+  }
+  ~Program() { finish(); }
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+
+  /// @return false if the program takes no more
+  bool write(const std::vector<std::uint8_t>& bytes) {
+    std::size_t done = 0;
+    while (done < bytes.size()) {
+      const ssize_t written = ::write(input_, bytes.data() + done, bytes.size() - done);
+      if (written < 0 && errno == EINTR) continue;
+      if (written <= 0) return false;
+      done += static_cast<std::size_t>(written);
+    }
+    return true;
+  }
+
+  /// @return its exit code; -1: a signal
+  int finish() {
+    if (child_ == 0) return code_;
+    ::close(input_);
+    int status = 0;
+    while (waitpid(child_, &status, 0) < 0 && errno == EINTR) {
+    }
+    child_ = 0;
+    return code_ = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+
+ private:
+  std::string name_;
+  pid_t child_ = 0;
+  int input_ = -1;
+  int code_ = -1;
+};
+
+}  // namespace
+
+Image film_strip(const Replay& replay, int frames, int side) {
+  require(frames >= 1 && frames <= 64, "frames", frames, "in [1, 64]");
+  constexpr int gap = 4;
+  const Film film(replay);
+  const int rows = (frames + 7) / 8, columns = (frames + rows - 1) / rows;
+  Image strip;
+  strip.width = columns * side + (columns - 1) * gap;
+  strip.height = rows * side + (rows - 1) * gap;
+  strip.pixels.assign(std::size_t{3} * static_cast<std::size_t>(strip.width) * static_cast<std::size_t>(strip.height),
+                      255);
+  for (int i = 0; i < frames; ++i) {
+    const double step = frames == 1 ? 0.0 : std::round(double(i) * film.last() / (frames - 1));
+    const int x = i % columns * (side + gap), y = i / columns * (side + gap);
+    copy_into(strip, film.frame(step, side, side), x, y);
+    write_text(strip, x + 8, y + side - 22, fmt::format("{:.2f} s", step * film.control_step()));
+  }
+  return strip;
+}
+
+void write_video(const std::filesystem::path& file, const Replay& replay, int width, int height) {
+  const Film film(replay);
+  std::signal(SIGPIPE, SIG_IGN);  // a program that ends early is an error of the write
+  Program ffmpeg({"ffmpeg",
+                  "-loglevel",
+                  "error",
+                  "-nostdin",
+                  "-y",
+                  "-f",
+                  "rawvideo",
+                  "-pix_fmt",
+                  "rgb24",
+                  "-s",
+                  fmt::format("{}x{}", width, height),
+                  "-r",
+                  fmt::format("{}", kFramesPerSecond),
+                  "-i",
+                  "pipe:0",
+                  "-an",
+                  "-c:v",
+                  "libx264",
+                  "-pix_fmt",
+                  "yuv420p",
+                  "-movflags",
+                  "+faststart",
+                  "-f",
+                  "mp4",
+                  file.string()});
+  const int frames = 1 + static_cast<int>(std::lround(film.last() * film.control_step() * kFramesPerSecond));
+  bool taken = true;
+  for (int i = 0; i < frames && taken; ++i) {
+    const double step = std::min<double>(i / (kFramesPerSecond * film.control_step()), film.last());
+    taken = ffmpeg.write(film.frame(step, width, height).pixels);
+  }
+  if (const int code = ffmpeg.finish(); code != 0 || !taken)
+    throw SystemError(fmt::format("{}: ffmpeg failed to make the video (exit code {})", file.string(), code));
+}
+
+}  // namespace kedge

@@ -1,0 +1,51 @@
+// A replay: how policies of a run move the robot, as one page that opens from disk (viewer/), and for pictures.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "kedge/files/policy_file.h"
+#include "kedge/mujoco/scene.h"
+#include "kedge/run/evaluate.h"
+#include "kedge/run/policy_source.h"
+
+namespace kedge {
+
+/// A policy and how it does.
+struct ReplayedPolicy {
+  int iterations = -1;             ///< after so many iterations of the run; -1: unknown, a file of its own
+  std::vector<std::string> names;  ///< "first", "best", "last": those that it is
+  AnyPolicy policy;
+  Evaluation evaluation;  ///< its first rollouts are shown, all of them make the band
+  MatrixXd reference;     ///< [nx, T+1] states from the start of rollout 0 without noise: to compare with
+};
+
+struct Replay {
+  Subject subject;
+  std::string title;                     ///< of the run or file, for people
+  std::vector<ReplayedPolicy> policies;  ///< by iterations, not empty
+  int shown = 4;                         ///< rollouts of each policy that are shown
+  std::uint64_t seed = 1;
+  bool deterministic = false;
+};
+
+struct ReplayOptions {
+  std::string iterations;  ///< "first,best,last,40", "all"; "": first, best, last and up to three between
+  int shown = 4;           ///< >= 1
+  int rollouts = 100;      ///< >= 1, evaluated; `shown` if that is more
+  std::uint64_t seed = 1;  ///< of starts and noise: the rollouts of `kedge evaluate` with this seed
+  bool deterministic = false;
+  int threads = 1;
+};
+
+/// Chooses the policies and runs them.
+/// @throws InputError if an iteration is asked for that the run does not keep, or the task is not a MuJoCo model
+Replay make_replay(const Subject& subject, const ReplayOptions& options);
+
+/// The page. Nothing outside it is ever read.
+/// @param play  with MuJoCo and the model inside, so that the policy runs in the browser: 3.6 MB more
+/// @throws InputError if this kedge was built without its pages, or a model file cannot be read
+std::string replay_page(const Replay& replay, bool play);
+
+}  // namespace kedge

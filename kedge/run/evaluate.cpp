@@ -1,0 +1,52 @@
+#include "kedge/run/evaluate.h"
+
+#include <limits>
+
+#include "kedge/core/errors.h"
+#include "kedge/rollout/rollout.h"
+
+namespace kedge {
+
+namespace {
+
+/// Training iterations count from 0 and never get here.
+constexpr std::uint32_t evaluation_iteration = std::numeric_limits<std::uint32_t>::max();
+
+void check_fit(const Task& task, const Policy& policy) {
+  const bool lasts = policy.horizon() == task.horizon || policy.horizon() == kEndless;
+  if (lasts && policy.observation_dim() == task.ds() && policy.action_dim() == task.da()) return;
+  throw InputError(fmt::format(
+      "the policy has {} steps, {} observations and {} actions, but must have those of task '{}': {}, {} and {}",
+      policy.horizon(), policy.observation_dim(), policy.action_dim(), task.name, task.horizon, task.ds(), task.da()));
+}
+
+}  // namespace
+
+std::optional<Evaluation> evaluate(const Task& task, const Policy& policy, const EvaluationOptions& options,
+                                   const Run& run) {
+  require(options.rollouts >= 1, "rollouts", options.rollouts, ">= 1");
+  check_fit(task, policy);
+  auto batch = rollout(
+      task, policy,
+      {.rollouts = options.rollouts, .iteration = evaluation_iteration, .explore = !options.deterministic}, run);
+  if (!batch) return std::nullopt;
+
+  Evaluation result;
+  result.rollouts = options.rollouts;
+  result.saturated = batch->saturated;
+  for (int n = 0; n < options.rollouts; ++n) {
+    if (!batch->usable(n)) {
+      ++result.diverged;
+      continue;
+    }
+    result.returns.push_back(rollout_return(*batch, n));
+    if (task.success.empty()) continue;
+    const double value = batch->success[n];
+    result.success_values.push_back(value);
+    if (value < task.success.front().below) ++result.succeeded;
+  }
+  result.batch = std::move(*batch);
+  return result;
+}
+
+}  // namespace kedge

@@ -1,0 +1,53 @@
+#include "kedge/run/policy_source.h"
+
+#include <fmt/format.h>
+
+#include "kedge/core/errors.h"
+#include "kedge/run/run_task.h"
+#include "kedge/tasks/bundled.h"
+
+namespace kedge {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// The run to which a policy file belongs: in its directory, or in its folder of kept policies.
+fs::path run_of(const fs::path& policy_file) {
+  const fs::path folder = fs::absolute(policy_file).lexically_normal().parent_path();
+  return !fs::exists(folder / "run.toml") && fs::exists(folder.parent_path() / "run.toml") ? folder.parent_path()
+                                                                                           : folder;
+}
+
+TaskFile task_of(const Subject& subject, const fs::path& run, const std::string& task,
+                 const std::vector<std::string>& set) {
+  std::vector<Override> overrides;
+  for (const std::string& text : set) {
+    const Assignment assigned = parse_assignment(text);
+    overrides.emplace_back(assigned.key.starts_with("task.") ? assigned.key.substr(5) : assigned.key, assigned.value);
+  }
+  if (!task.empty()) return open_task(find_task(task), overrides);
+  if (!fs::exists(run / "run.toml"))
+    throw InputError(fmt::format("{}: lies in no run directory; name its task with --task", subject.name));
+  TaskFile own = load_run_task(run, read_run_file(run));
+  // The policy is tried on a changed task: another torque limit, another start.
+  return overrides.empty() ? std::move(own) : open_task(run / "task" / "task.toml", overrides);
+}
+
+}  // namespace
+
+Subject find_subject(const std::string& what, const std::string& task, const std::vector<std::string>& set) {
+  const fs::path path = what;
+  if (!fs::exists(path)) throw InputError(fmt::format("{}: there is no such run or policy", what));
+  Subject subject;
+  subject.name = what;
+  subject.is_run = fs::is_directory(path);
+  if (subject.is_run && !fs::exists(path / "run.toml"))
+    throw InputError(fmt::format("{}: is not a run directory: it has no run.toml", what));
+  if (subject.is_run) subject.run_directory = path;
+  subject.policy_file = subject.is_run ? path / "policy.h5" : path;
+  subject.task = task_of(subject, subject.is_run ? path : run_of(path), task, set);
+  return subject;
+}
+
+}  // namespace kedge

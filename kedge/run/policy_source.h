@@ -1,0 +1,27 @@
+// What a person names to look at: a run, or a policy file with its task.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kedge/tasks/task_file.h"
+
+namespace kedge {
+
+struct Subject {
+  std::string name;                   ///< as it was given
+  std::filesystem::path policy_file;  ///< of a run: its policy.h5
+  bool is_run = false;
+  std::filesystem::path run_directory;  ///< if it is a run
+  TaskFile task;
+};
+
+/// @param what  a run's directory or a policy file
+/// @param task  name or path of the task to run on; "": the one of the run in whose directory `what` is
+/// @param set   "task.actions.limit=10" or "actions.limit=10": changes of the task, in order
+/// @throws InputError if there is no such run, policy or task
+Subject find_subject(const std::string& what, const std::string& task, const std::vector<std::string>& set);
+
+}  // namespace kedge

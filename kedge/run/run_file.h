@@ -1,0 +1,37 @@
+// run.toml: everything needed to repeat a run. Its options are a table that `--config` reads; its task is the copy in
+// DIR/task, with every default written out, its model and all that the model reads.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "kedge/run/option_text.h"
+#include "kedge/run/version.h"
+
+namespace kedge {
+
+struct RunFile {
+  std::string algorithm;
+  std::uint64_t seed = 0;  ///< < 2^63: TOML has no larger integers
+  bool record_updates = false;
+  std::string task;                         ///< its name
+  std::filesystem::path task_source;        ///< absolute path of the original
+  std::vector<std::string> task_overrides;  ///< "actions.limit=10": in the order in which they were given
+  std::string task_digest;                  ///< of the task: TaskFile::digest
+  Options options;
+  Versions versions;  ///< of the program that began the run
+};
+
+/// Contents of run.toml.
+std::string run_file_text(const RunFile& run);
+
+/// Reads DIR/run.toml.
+/// @throws InputError with file, line and column: missing, damaged, of another format, an option that does not exist
+RunFile read_run_file(const std::filesystem::path& directory);
+
+/// Digest of the options that decide what an iteration computes: all but `iterations`, so that a finished run can go on.
+std::string options_digest(const RunFile& run);
+
+}  // namespace kedge

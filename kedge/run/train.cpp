@@ -1,0 +1,174 @@
+#include "kedge/run/train.h"
+
+#include <cctype>
+#include <string_view>
+
+#include "kedge/core/errors.h"
+#include "kedge/run/run_task.h"
+
+namespace kedge {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::string_view kTaskPrefix = "task.";
+
+RunIdentity identity(const RunFile& file) {
+  return {.algorithm = file.algorithm,
+          .task = file.task,
+          .task_digest = file.task_digest,
+          .options_digest = options_digest(file),
+          .seed = file.seed};
+}
+
+/// runs/<task>-<algorithm>-s<seed>, with -2, -3, ... where that is taken.
+fs::path free_directory(const RunFile& file, bool force) {
+  std::string name = fmt::format("{}-{}-s{}", file.task, file.algorithm, file.seed);
+  for (char& c : name)
+    if (!std::isalnum(static_cast<unsigned char>(c)) && c != '-' && c != '_' && c != '.') c = '_';
+  fs::path path = fs::path("runs") / name;
+  for (int n = 2; !force && fs::exists(fs::symlink_status(path)); ++n)
+    path = fs::path("runs") / fmt::format("{}-{}", name, n);
+  return path;
+}
+
+/// The program that continues a run is not the one that began it.
+std::vector<std::string> version_warnings(const Versions& then) {
+  const Versions now = versions();
+  std::vector<std::string> warnings;
+  const auto compare = [&](const char* what, const std::string& a, const std::string& b) {
+    if (a != b)
+      warnings.push_back(
+          fmt::format("the run began with {} {}, this is {}: results may differ in the last bits", what, a, b));
+  };
+  compare("kedge", then.kedge + " " + then.commit, now.kedge + " " + now.commit);
+  compare("MuJoCo", then.mujoco, now.mujoco);
+  compare("compiler", then.compiler + ", " + then.build, now.compiler + ", " + now.build);
+  return warnings;
+}
+
+/// Loads the task again with the whole state as its observation, if that is not what it has.
+void observe_everything(const fs::path& file, TaskFile& task, std::vector<Override>& overrides) {
+  const auto sees_all = [&] {
+    for (Index i = 0; i < task.task.ds(); ++i)
+      if (task.task.observation[static_cast<std::size_t>(i)] != i) return false;
+    return task.task.ds() == task.task.nx();
+  };
+  for (const char* parts : {R"(["qpos", "qvel"])", R"(["qpos", "qvel", "act"])"}) {
+    if (sees_all()) return;
+    std::vector<Override> with_parts = overrides;
+    with_parts.emplace_back("observation.parts", parts);
+    task = open_task(file, with_parts);
+    if (sees_all()) overrides = std::move(with_parts);
+  }
+}
+
+}  // namespace
+
+PlannedRun plan_run(const TrainRequest& request) {
+  const Algorithm& algorithm = find_algorithm(request.algorithm);
+  PlannedRun plan{.file = {}, .task = {}, .out = request.out, .force = request.force};
+  RunFile& file = plan.file;
+  file.algorithm = algorithm.name;
+  file.seed = request.seed;
+  file.record_updates = request.record_updates;
+  file.options = algorithm.options();
+  file.versions = versions();
+
+  const fs::path task_file = find_task(request.task);
+  const fs::path task_options = task_file.parent_path() / (file.algorithm + ".toml");
+  if (fs::exists(task_options) && !fs::equivalent(task_options, task_file)) read_options(file.options, task_options);
+  if (request.config) read_options(file.options, *request.config);
+  std::vector<Override> overrides;
+  for (const std::string& text : request.set) {
+    const Assignment set = parse_assignment(text);
+    if (set.key.starts_with(kTaskPrefix)) {
+      overrides.emplace_back(set.key.substr(kTaskPrefix.size()), set.value);
+    } else {
+      assign_option(file.options, set.key, set.value);
+    }
+  }
+  if (request.iterations) assign_option(file.options, "iterations", std::to_string(*request.iterations));
+
+  algorithm.check(file.options);
+  if (request.record_updates && !algorithm.records_updates)
+    throw InputError(fmt::format("--record-updates: {} has no updates within trust regions to record", algorithm.name));
+
+  plan.task = open_task(task_file, overrides);
+  if (algorithm.full_state) observe_everything(task_file, plan.task, overrides);
+  algorithm.check_task(plan.task.task);
+  file.task = plan.task.task.name;
+  file.task_source = fs::absolute(task_file).lexically_normal();
+  file.task_digest = plan.task.digest;
+  for (const auto& [key, value] : overrides) file.task_overrides.push_back(fmt::format("{}={}", key, value));
+  return plan;
+}
+
+OpenRun create_run(PlannedRun plan) {
+  const fs::path path = plan.out ? *plan.out : free_directory(plan.file, plan.force);
+  if (plan.force && fs::exists(path / "task") && !fs::exists(path / "run.toml"))
+    throw InputError(
+        fmt::format("{}: is there already, but not from a run: --force does not replace it", (path / "task").string()));
+  RunDirectory directory = RunDirectory::create(path, run_file_text(plan.file), plan.force);
+  copy_task(plan.task, path);
+  // What is trained is the copy: it is what resume and evaluate will read.
+  TaskFile task = load_run_task(path, plan.file);
+  std::vector<std::string> warnings = plan.task.warnings;
+  return {std::move(plan.file), std::move(task), std::move(directory), std::move(warnings)};
+}
+
+OpenRun open_run(const fs::path& path, std::optional<int> iterations) {
+  const RunStatus status = run_status(path);
+  RunFile file = read_run_file(path);
+  if (iterations) assign_option(file.options, "iterations", std::to_string(*iterations));
+  const std::string name = path.string();
+  if (status.state == RunState::damaged)
+    throw InputError(fmt::format("{}: cannot be continued: {}", name, status.detail));
+  if (status.state == RunState::failed)
+    throw InputError(fmt::format("{}: ended by numerical failure after {} iterations and would fail again: {}", name,
+                                 status.iterations, status.detail));
+  RunDirectory directory = RunDirectory::open(path);
+
+  const auto total = std::get<std::int64_t>(option_value(file.options, "iterations"));
+  if (total < status.iterations)
+    throw InputError(fmt::format("--iterations = {}, but must be >= {}: {} has completed that many", total,
+                                 status.iterations, name));
+  if (status.state == RunState::finished && total == status.iterations)
+    throw InputError(
+        fmt::format("{}: is finished, all {} iterations are done; --iterations N goes on to N", name, total));
+  if (!directory.began()) {
+    // Killed before its first checkpoint: the copy of the task may be incomplete.
+    std::vector<Override> overrides;
+    for (const std::string& text : file.task_overrides) {
+      const Assignment override = parse_assignment(text);
+      overrides.emplace_back(override.key, override.value);
+    }
+    const TaskFile original = open_task(file.task_source, overrides);
+    if (original.digest != file.task_digest)
+      throw InputError(
+          fmt::format("{}: was killed before it began, and {} has changed since; begin again with kedge train", name,
+                      file.task_source.string()));
+    copy_task(original, path);
+  }
+  TaskFile task = load_run_task(path, file);
+  if (iterations) write_file(path / "run.toml", run_file_text(file), Durability::power);
+  return {std::move(file), std::move(task), std::move(directory), version_warnings(read_run_file(path).versions)};
+}
+
+TrainingEnd train(OpenRun& run, const HowToRun& how) {
+  Run settings;
+  settings.seed = run.file.seed;
+  settings.threads = how.threads;
+  settings.stop = how.stop;
+  return find_algorithm(run.file.algorithm)
+      .train({.task = run.task.task,
+              .options = run.file.options,
+              .directory = run.directory,
+              .identity = identity(run.file),
+              .record_updates = run.file.record_updates,
+              .run = settings,
+              .observe = how.observe});
+}
+
+}  // namespace kedge

@@ -1,0 +1,70 @@
+// A training run from the request to the last saved iteration.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "kedge/run/registry.h"
+#include "kedge/run/run_file.h"
+#include "kedge/tasks/bundled.h"
+
+namespace kedge {
+
+/// What a user asks for.
+struct TrainRequest {
+  std::string task;  ///< name or path
+  std::string algorithm = "moto";
+  std::uint64_t seed = 1;
+  std::optional<std::filesystem::path> config;  ///< file of options
+  std::vector<std::string> set;                 ///< "epsilon=0.1", "task.actions.limit=10"
+  std::optional<int> iterations;
+  bool record_updates = false;
+  std::optional<std::filesystem::path> out;  ///< nullopt: runs/<task>-<algorithm>-s<seed>, the first that is free
+  bool force = false;                        ///< replace a run that is there
+};
+
+/// A checked request: nothing is written yet.
+struct PlannedRun {
+  RunFile file;
+  TaskFile task;
+  std::optional<std::filesystem::path> out;
+  bool force = false;
+};
+
+/// Resolves task and options. Precedence, the strongest last: defaults, <algorithm>.toml beside the task, `config`, `set`
+/// and `iterations` in the order given.
+/// @throws InputError
+PlannedRun plan_run(const TrainRequest& request);
+
+/// A run whose directory exists and is locked.
+struct OpenRun {
+  RunFile file;
+  TaskFile task;
+  RunDirectory directory;
+  std::vector<std::string> warnings;  ///< one line each
+};
+
+/// Makes the directory, with a copy of the task in it.
+/// @throws InputError if the directory is taken  @throws SystemError
+OpenRun create_run(PlannedRun plan);
+
+/// Opens an interrupted run, or a finished one that is to go on.
+/// @param iterations  the new total; nullopt: what the run was asked for
+/// @throws InputError if it is not a run, is damaged or in use, has ended by numerical failure, or has nothing left to do
+OpenRun open_run(const std::filesystem::path& directory, std::optional<int> iterations);
+
+struct HowToRun {
+  int threads = 1;
+  std::stop_token stop;
+  ProgressObserver observe;
+};
+
+/// Trains to the end, to a stop request or to a numerical failure; every completed iteration is saved.
+/// @throws InputError, SystemError
+TrainingEnd train(OpenRun& run, const HowToRun& how);
+
+}  // namespace kedge

@@ -1,0 +1,44 @@
+// updates.h5: inputs and outputs of every policy update, for study and for the page that explains them.
+//
+//   group iteration_%04d:  old/{K,k,Sigma}, new/{K,k,Sigma} as in policy.h5;
+//                          state_mean [T,ds], state_cov [T,ds,ds]: the state distribution of the update;
+//                          Qaa [T,da,da], Qas [T,da,ds], qa [T,da]: Q of the return, which is maximised;
+//                          eta, omega, kl, entropy, beta [T]; attribute epsilon
+//
+// Appending is a pure function of the bytes before and the record, so that a run that was interrupted ends with the
+// same bytes as one that was not. The whole file is written each time, so n iterations write n^2 / 2 groups: it is for
+// study, not for runs of many thousands of iterations.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "kedge/algorithms/training.h"
+#include "kedge/files/atomic_file.h"
+
+namespace kedge {
+
+class UpdatesFile {
+ public:
+  /// A new file without groups; nothing is written yet.
+  explicit UpdatesFile(std::filesystem::path path);
+  /// Reads the file and drops the groups of iterations >= `iterations`.
+  /// @throws InputError if it is damaged or a group before that is missing
+  UpdatesFile(std::filesystem::path path, int iterations);
+
+  /// Adds the group of the next iteration and writes the file. @throws SystemError, then nothing was added
+  void append(const UpdateRecord& record, Durability durability);
+  /// Takes back what the last `append` added; the file on the disk follows with the next one.
+  void take_back();
+
+  [[nodiscard]] int iterations() const { return iterations_; }
+  /// Writes the file as it is here. @throws SystemError
+  void save(Durability durability) const;
+
+ private:
+  std::filesystem::path path_;
+  std::string image_, previous_;  ///< without trailer: now, and before the last `append`
+  int iterations_ = 0;
+};
+
+}  // namespace kedge

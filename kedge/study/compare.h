@@ -1,0 +1,100 @@
+// Learning curves of several runs, side by side: runs that differ only in their seed form a group, a group has a curve of
+// statistics over its seeds.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kedge/math/statistics.h"
+#include "kedge/run/evaluate.h"
+#include "kedge/run/run_directory.h"
+#include "kedge/run/run_file.h"
+
+namespace kedge {
+
+/// A statistic over the seeds of a group with its 95 % bootstrap interval.
+struct Estimate {
+  double value = 0.0;
+  Interval interval;
+};
+
+/// One iteration of a group: statistics of `return_mean` over its runs.
+struct CurvePoint {
+  int iteration = 0;          ///< 0, 1, ... as in metrics.csv
+  std::int64_t rollouts = 0;  ///< simulated so far, per run
+  double seconds = 0.0;       ///< wall time so far, median over the runs; NaN without timings.csv
+  Estimate median, iqm, mean;
+  double lower_quartile = 0.0, upper_quartile = 0.0;
+  /// Median of `return_deterministic` over the seeds, one that diverged: -inf; NaN where the algorithm does not report it.
+  double deterministic = std::numeric_limits<double>::quiet_NaN();
+};
+
+struct ComparedRun {
+  std::filesystem::path directory;
+  std::uint64_t seed = 0;
+  RunState state = RunState::interrupted;
+  int iterations = 0;  ///< completed
+  /// Of the policy that the run ended with, without exploration noise; nullopt while it is not finished.
+  std::optional<double> final_return;   ///< median over the rollouts
+  std::optional<double> final_success;  ///< fraction of the rollouts; nullopt too where the task has no success measure
+  std::vector<double> rollouts;         ///< [iterations] simulated so far
+  std::vector<double> median_returns;   ///< [iterations] of an iteration's rollouts
+  std::optional<double> noisy_success =
+      std::nullopt;  ///< success rate of the last iteration's rollouts, if the algorithm reports it
+};
+
+struct ComparisonGroup {
+  std::string label;              ///< algorithm, and the options in which the groups differ
+  std::vector<ComparedRun> runs;  ///< by seed
+  std::vector<CurvePoint> curve;  ///< the iterations that every run of the group has completed, if any
+  std::string panel = "";         ///< of a figure, where the curve is drawn; empty: there is one panel
+  /// Return of the trajectory that learning started from, median over seeds; nullopt where there is none.
+  std::optional<double> reference = std::nullopt;
+  std::string algorithm = {};  ///< what the runs have in common
+  Options options = {};        ///< of the first run; of all of them but for `iterations`
+};
+
+struct Comparison {
+  std::string task;
+  std::vector<ComparisonGroup> groups;  ///< in the order in which the directories were given
+  std::vector<std::string> notes;       ///< one line each: runs that are left out, or not finished
+};
+
+struct CompareOptions {
+  bool evaluate_final = true;  ///< run the final policies
+  int final_rollouts = 20;
+  int threads = 1;
+  bool partial = false;  ///< leave out what is damaged, with a note, and let groups have different seeds
+};
+
+/// Reads and summarises runs. A run that failed before it completed an iteration has no part in the curve of its group.
+/// @throws InputError if the runs learned different tasks, if a directory is not a run or nothing is left, and, unless
+/// `partial`, if a run is damaged or a group lacks a seed that another has
+Comparison compare(const std::vector<std::filesystem::path>& directories, const CompareOptions& options);
+
+/// Points of a curve that a table shows: the first, the last, and those between at equal distances.
+std::vector<CurvePoint> table_points(const std::vector<CurvePoint>& curve, int points = 6);
+
+/// Final returns of all runs, rising: where the share of a profile can change.
+std::vector<double> final_returns(const Comparison& comparison);
+
+/// A point of a performance profile [Agarwal2021]: the share of the seeds of a group whose final policy, without noise,
+/// returns at least tau, with its pointwise 95 % bootstrap interval. A run without a final return is below every tau.
+struct ProfilePoint {
+  double tau = 0.0;
+  Estimate share;
+};
+std::vector<ProfilePoint> performance_profile(const ComparisonGroup& group, const std::vector<double>& thresholds);
+
+/// All points of all groups as CSV.
+std::string comparison_csv(const Comparison& comparison);
+
+/// All of the comparison as JSON, for the page (viewer/src/compare.ts): curves, profiles, final results, options. Infinity is
+/// 1e999, NaN is null.
+std::string comparison_json(const Comparison& comparison);
+
+}  // namespace kedge

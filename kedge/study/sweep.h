@@ -1,0 +1,36 @@
+// Tuning as a declared search over options: a sweep file says task, algorithm, what is searched, on which seeds, and by
+// which measure configurations are ranked. docs/reproduce.md describes the format.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "kedge/study/figure_file.h"
+#include "kedge/study/reproduce.h"
+
+namespace kedge {
+
+struct Sweep {
+  Figure figure;  ///< one run for each configuration, its label the options that were searched: "epsilon=0.1 gamma=0.5"
+  Measure measure;
+};
+
+/// Reads a sweep file and draws its configurations: all of a grid, or `samples` at random (the same ones always).
+/// @throws InputError with file, line and column
+Sweep read_sweep(const std::filesystem::path& file);
+
+/// One configuration and what it reached.
+struct SweepRow {
+  std::string label;
+  std::vector<double> values;  ///< the measure, by seed
+  double score = 0.0;          ///< interquartile mean of `values`
+  std::size_t solved = 0;      ///< seeds whose final policy succeeds in every rollout
+};
+
+/// The best first; configurations without runs are left out.
+std::vector<SweepRow> rank(const Sweep& sweep, const Comparison& comparison);
+
+std::string sweep_csv(const Sweep& sweep, const std::vector<SweepRow>& rows);
+
+}  // namespace kedge

@@ -1,0 +1,138 @@
+#include "kedge/tasks/demonstration_table.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <vector>
+
+#include "kedge/core/errors.h"
+#include "kedge/tasks/simbicon.h"
+#include "kedge/tasks/wave.h"
+
+namespace kedge {
+
+namespace {
+
+/// A number of a controller, by the name of its key.
+struct Parameter {
+  const char* key;
+  double* value;  ///< the default, until the file says otherwise
+  double (Value::*read)() const;
+};
+
+void read_parameters(const Value& section, std::vector<std::string> other_keys,
+                     const std::vector<Parameter>& parameters, toml::table& resolved) {
+  for (const Parameter& parameter : parameters) other_keys.emplace_back(parameter.key);
+  section.allow(other_keys);
+  for (const Parameter& parameter : parameters) {
+    if (const auto given = section.find(parameter.key)) *parameter.value = ((*given).*parameter.read)();
+    resolved.insert(parameter.key, *parameter.value);
+  }
+}
+
+/// The motors of all actions.
+std::vector<Motor> motors(const Value& controller, const Task& task, const mjModel& model) {
+  std::vector<Motor> all;
+  const std::vector<Part> actuator = actuators(model);
+  for (const std::string& name : task.action_names) {
+    const auto found = find(actuator, name) ? motor(model, name) : std::nullopt;
+    if (!found)
+      controller.fail(
+          fmt::format("the controller \"{}\" needs actions that are motors of hinges and slides, but \"{}\" is not",
+                      controller.text(), name));
+    all.push_back(*found);
+  }
+  return all;
+}
+
+Demonstration simbicon(const Value& section, const Task& task, const std::shared_ptr<const mjModel>& model, int steps,
+                       toml::table& resolved) {
+  const Value controller = section.require("controller");
+  SimbiconOptions options;
+  std::vector<std::string> names;
+  for (const SimbiconGait& gait : simbicon_gaits()) names.emplace_back(gait.name);
+  const auto gait = section.find("gait");
+  options.gait = simbicon_gaits()[gait ? gait->choice(names) : 0];
+  resolved.insert("gait", options.gait.name);
+  read_parameters(section, {"controller", "steps", "gait", "skip"},
+                  {{"stiffness", &options.stiffness, &Value::positive},
+                   {"damping", &options.damping, &Value::not_negative},
+                   {"torque_limit", &options.torque_limit, &Value::positive},
+                   {"velocity_feedback", &options.gait.lift.velocity_feedback, &Value::number},
+                   {"start_speed", &options.start_speed, &Value::number},
+                   {"after_strike", &options.after_strike, &Value::not_negative}},
+                  resolved);
+  if (const auto skip = section.find("skip")) options.skip = skip->integer(0, 100000);
+  resolved.insert("skip", options.skip);
+  try {
+    const SimbiconBody body = simbicon_body(*model, motors(controller, task, *model));
+    return simbicon_walk(task, model, body, options, steps);
+  } catch (const InputError& e) {
+    controller.fail(fmt::format("\"simbicon\": {}", e.what()));
+  }
+}
+
+Demonstration swim(const Value& section, const Task& task, const mjModel& model, int steps, toml::table& resolved) {
+  WaveOptions options;
+  read_parameters(section, {"controller", "steps"},
+                  {{"amplitude", &options.amplitude, &Value::positive},
+                   {"frequency", &options.frequency, &Value::positive},
+                   {"lag", &options.lag, &Value::number},
+                   {"ramp", &options.ramp, &Value::positive},
+                   {"stiffness", &options.stiffness, &Value::positive},
+                   {"damping", &options.damping, &Value::not_negative}},
+                  resolved);
+  const std::vector<Motor> chain = motors(section.require("controller"), task, model);
+  return record(task, wave(chain, options, task.control_step), task.start.mean, steps);
+}
+
+Demonstration recording(const Value& file, const std::string& path, const Task& task, const DemonstrationReader& read) {
+  if (!read) file.fail("recordings cannot be read here");
+  Demonstration shown;
+  try {
+    shown = read(path);
+  } catch (const InputError& e) {
+    file.fail(e.what());
+  }
+  if (shown.state.rows() != task.nx() || shown.action.rows() != task.da())
+    file.fail(fmt::format("{} has {} states and {} actions a step, but this task has {} and {}", path,
+                          shown.state.rows(), shown.action.rows(), task.nx(), task.da()));
+  return shown;
+}
+
+}  // namespace
+
+DemonstrationTable read_demonstration(const Value& section, const Task& task,
+                                      const std::shared_ptr<const mjModel>& model, const std::string& folder,
+                                      const DemonstrationReader& read) {
+  if (!section.is_table()) section.fail(fmt::format("must be a table, but is {}", section.describe()));
+  DemonstrationTable table;
+  const auto file = section.find("file"), controller = section.find("controller");
+  int steps = task.horizon;
+  if (const auto given = section.find("steps")) {
+    steps = given->integer(1, task.horizon);
+    table.resolved.insert("steps", steps);
+  }
+  Demonstration& shown = table.demonstration;
+  if (file && controller) file->fail("a demonstration is read from a file or made by a controller, not both");
+  if (file) {
+    section.allow({"file", "steps"});
+    table.file = (std::filesystem::path(folder) / file->text()).lexically_normal().string();
+    table.text = fmt::format("the recording {}", table.file);
+    shown = recording(*file, table.file, task, read);
+    const Index kept = std::min(shown.steps(), steps);
+    shown = {MatrixXd(shown.state.leftCols(kept + 1)), MatrixXd(shown.action.leftCols(kept))};
+  } else {
+    const Value name = section.require("controller");
+    const bool walks = name.choice({"simbicon", "wave"}) == 0;
+    table.resolved.insert("controller", name.text());
+    shown = walks ? simbicon(section, task, model, steps, table.resolved)
+                  : swim(section, task, *model, steps, table.resolved);
+    table.text = fmt::format("the controller {}", name.text());
+    if (const auto gait = table.resolved["gait"].value<std::string>()) table.text += fmt::format(", gait {}", *gait);
+    if (shown.steps() < steps)
+      name.fail(fmt::format("the simulation diverges under this controller at step {} of {}", shown.steps(), steps));
+  }
+  return table;
+}
+
+}  // namespace kedge

@@ -1,0 +1,30 @@
+// The table [demonstration] of a task file. Internal to kedge/mujoco.
+#pragma once
+
+#include <mujoco/mujoco.h>
+
+#include <memory>
+#include <string>
+
+#include "kedge/files/toml_value.h"
+#include "kedge/system/demonstration.h"
+#include "kedge/tasks/task_file.h"
+
+namespace kedge {
+
+struct DemonstrationTable {
+  Demonstration demonstration;  ///< at most task.horizon steps
+  std::string file;             ///< absolute path of the recording; empty: a controller made it
+  std::string text;             ///< where it is from, for people
+  toml::table resolved;         ///< every key but `file`
+};
+
+/// Reads a recording, or lets a controller make one.
+/// @param task   with system, clock, actions and start: everything but the demonstration itself
+/// @param model  of the task's system  @param folder  that relative paths start from
+/// @throws InputError with the place of the value that is wrong
+DemonstrationTable read_demonstration(const Value& section, const Task& task,
+                                      const std::shared_ptr<const mjModel>& model, const std::string& folder,
+                                      const DemonstrationReader& read);
+
+}  // namespace kedge

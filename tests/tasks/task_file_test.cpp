@@ -1,0 +1,352 @@
+#include "kedge/tasks/task_file.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <limits>
+
+#include "kedge/core/errors.h"
+#include "kedge/mujoco/mujoco_system.h"
+#include "task_texts.h"
+#include "tests/support/temporary_folder.h"
+
+namespace kedge {
+namespace {
+
+using testing::ElementsAre;
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+class TaskFileTest : public testing::Test {
+ protected:
+  TaskFileTest() { folder.write("arm.xml", kModel); }
+  TaskFile load(const std::string& text, const std::vector<Override>& overrides = {}) {
+    return load_task(folder.write("task.toml", text), overrides);
+  }
+  /// The task of kTask with one thing replaced.
+  Task with(const std::string& from, const std::string& to) { return load(replaced(kTask, from, to)).task; }
+
+  TemporaryFolder folder;
+};
+
+std::string active(const std::vector<char>& steps) {
+  std::string text;
+  for (const char on : steps) text += on ? '1' : '.';
+  return text;
+}
+
+MATCHER_P(Numbers, expected, "") {
+  const Eigen::VectorXd values = arg;
+  *result_listener << values.transpose();
+  return std::vector<double>(values.begin(), values.end()) == expected;
+}
+auto numbers(std::vector<double> values) { return Numbers(values); }
+
+TEST_F(TaskFileTest, ReadsEveryKey) {
+  const TaskFile file = load(kTask);
+  const Task& task = file.task;
+  EXPECT_EQ(task.name, "arm");
+  EXPECT_EQ(task.summary, "every key once");
+  EXPECT_EQ(task.horizon, 10);
+  EXPECT_EQ(task.control_step, 0.05);
+  EXPECT_EQ(dynamic_cast<const MujocoSystem&>(*task.system).substeps(), 2);
+  EXPECT_EQ(task.nx(), 5);
+
+  EXPECT_THAT(task.control_index, ElementsAre(1, 0));
+  EXPECT_THAT(task.action_names, ElementsAre("twist", "push"));
+  EXPECT_THAT(task.action_low, numbers({-1, -5}));
+  EXPECT_THAT(task.action_high, numbers({2, 5}));
+
+  EXPECT_THAT(task.observation, ElementsAre(2, 3, 1, 4));
+  EXPECT_THAT(task.observation_names, ElementsAre("qvel:rail", "qvel:hinge", "qpos:hinge", "act:twist"));
+
+  EXPECT_EQ(task.start.kind, StartDistribution::Kind::uniform);
+  EXPECT_THAT(task.start.mean, numbers({0.5, 3.0, 0.25, 0.25, 0.125}));
+  EXPECT_THAT(task.start.spread, numbers({0, 0.1, 0.2, 0.2, 0}));
+
+  ASSERT_EQ(task.cost.size(), 3u);
+  const CostTerm& effort = task.cost[0];
+  EXPECT_EQ(effort.name, "effort");
+  EXPECT_EQ(effort.residual.source, Source::action);
+  EXPECT_THAT(effort.residual.index, ElementsAre(0, 1));
+  EXPECT_TRUE(effort.residual.needs_action);
+  EXPECT_THAT(effort.residual.target, numbers({0, 0}));
+  EXPECT_THAT(effort.weight, numbers({1, 2}));
+  EXPECT_EQ(effort.norm, Norm::quadratic);
+  EXPECT_EQ(active(effort.active), "1111111111.");
+
+  const CostTerm& height = task.cost[1];
+  EXPECT_EQ(height.residual.source, Source::sensor);
+  EXPECT_THAT(height.residual.index, ElementsAre(0, 1, 2));
+  EXPECT_FALSE(height.residual.needs_action);
+  EXPECT_THAT(height.residual.matrix.reshaped(), numbers({0, 0, 1}));
+  EXPECT_THAT(height.residual.target, numbers({1}));
+  EXPECT_THAT(height.weight, numbers({3}));
+  EXPECT_EQ(height.norm, Norm::smooth);
+  EXPECT_EQ(height.width, 0.5);
+  EXPECT_EQ(active(height.active), ".......1111");
+
+  const CostTerm& still = task.cost[2];
+  EXPECT_EQ(still.residual.source, Source::state);
+  EXPECT_THAT(still.residual.index, ElementsAre(2, 3, 0));
+  EXPECT_THAT(still.residual.target, numbers({0, 0, 1}));
+  EXPECT_THAT(still.weight, numbers({1, 1, 1}));
+  EXPECT_EQ(still.norm, Norm::absolute);
+  EXPECT_EQ(active(still.active), "11..1......");
+
+  ASSERT_EQ(task.success.size(), 1u);
+  EXPECT_EQ(task.success[0].statistic, Success::Statistic::max_abs);
+  EXPECT_EQ(task.success[0].below, 0.2);
+  EXPECT_EQ(task.success[0].text, "tip up");
+  EXPECT_EQ(active(task.success[0].active), "..........1");
+
+  EXPECT_THAT(file.model_path, EndsWith("/arm.xml"));
+  EXPECT_THAT(file.files, ElementsAre(file.model_path));
+  EXPECT_THAT(file.warnings, IsEmpty());
+}
+
+TEST_F(TaskFileTest, HasDefaultsForAllButTheEssential) {
+  const TaskFile file =
+      load("kedge = 1\nmodel = \"arm.xml\"\nhorizon = 4\ncontrol_step = 0.05\n[[cost]]\nname = \"c\"\nof = \"qpos\"\n");
+  const Task& task = file.task;
+  EXPECT_EQ(dynamic_cast<const MujocoSystem&>(*task.system).substeps(), 5);  // 0.05 s of 0.01 s
+  EXPECT_THAT(task.action_names, ElementsAre("push", "twist"));
+  EXPECT_THAT(task.action_low, numbers({-infinity, -3}));
+  EXPECT_THAT(task.action_high, numbers({infinity, 2}));
+  EXPECT_THAT(task.observation, ElementsAre(0, 1, 2, 3, 4));
+  EXPECT_EQ(task.start.kind, StartDistribution::Kind::gaussian);
+  EXPECT_THAT(task.start.mean, numbers({0, 0, 0, 0, 0}));
+  EXPECT_THAT(task.start.spread, numbers({0, 0, 0, 0, 0}));
+  EXPECT_THAT(task.cost[0].weight, numbers({1, 1}));
+  EXPECT_EQ(active(task.cost[0].active), "1111.");
+  EXPECT_THAT(task.success, IsEmpty());
+}
+
+TEST_F(TaskFileTest, SubstepsSetTheModelsTimeStep) {
+  // One control step covers the same time, whatever the number of sub-steps: a coasting cart goes equally far.
+  for (const std::string substeps : {"1", "4", "50"}) {
+    const Task task = with("substeps = 2", "substeps = " + substeps);
+    const auto system = task.system->clone();
+    VectorXd x = VectorXd::Zero(5);
+    x[2] = 2.0;
+    system->reset(x);
+    ASSERT_TRUE(system->step(VectorXd::Zero(2)));
+    system->state(x);
+    EXPECT_NEAR(x[0], 0.1, 1e-12);
+  }
+}
+
+TEST_F(TaskFileTest, LimitsAreNumbersPairsOrTables) {
+  const std::string given = "limit = [[-1.0, 2.0], 5]";
+  EXPECT_THAT(with(given, "limit = 2").action_high, numbers({2, 2}));
+  EXPECT_THAT(with(given, "limit = [2, 7]").action_low, numbers({-2, -7}));
+  EXPECT_THAT(with(given, "limit = { push = [-inf, 4] }").action_low, numbers({-3, -infinity}));
+  EXPECT_THAT(with(given, "limit = { push = [-inf, 4] }").action_high, numbers({2, 4}));
+  EXPECT_THAT(with(given, "").action_high, numbers({2, infinity}));
+}
+
+TEST_F(TaskFileTest, StepsAreNamedInManyWays) {
+  const auto steps = [&](const std::string& text) {
+    return active(with(R"(steps = ["0..1", 4])", "steps = " + text).cost[2].active);
+  };
+  EXPECT_EQ(steps("\"all\""), "1111111111.");
+  EXPECT_EQ(steps("\"final\""), "..........1");
+  EXPECT_EQ(steps("[\"all\", \"final\"]"), "11111111111");
+  EXPECT_EQ(steps("\"first 1\""), "1..........");
+  EXPECT_EQ(steps("\"first 10\""), "1111111111.");
+  EXPECT_EQ(steps("\"last 1\""), ".........1.");
+  EXPECT_EQ(steps("\"last 10\""), "1111111111.");
+  EXPECT_EQ(steps("\"3..3\""), "...1.......");
+  EXPECT_EQ(steps("\"3..9\""), "...1111111.");
+  EXPECT_EQ(steps("0"), "1..........");
+  EXPECT_EQ(steps("9"), ".........1.");
+  EXPECT_EQ(steps("[1, 3, \"2..3\"]"), ".111.......");
+}
+
+TEST_F(TaskFileTest, QuantitiesAreNamedByTheModel) {
+  const auto of = [&](const std::string& text) {
+    return with("of = [\"qvel\", \"qpos:rail\"]\ntarget = [0, 0, 1]", "of = " + text).cost[2].residual;
+  };
+  EXPECT_THAT(of("\"qpos:hinge\"").index, ElementsAre(1));
+  EXPECT_THAT(of("[\"act\", \"qvel:rail\"]").index, ElementsAre(4, 2));
+  EXPECT_THAT(of("\"act:twist\"").index, ElementsAre(4));
+  EXPECT_THAT(of("\"action:push\"").index, ElementsAre(1));  // second of the actions
+  EXPECT_EQ(of("\"action:push\"").source, Source::action);
+  EXPECT_THAT(of("\"ctrl:push\"").index, ElementsAre(0));  // first of the model's controls
+  EXPECT_THAT(of("\"ctrl\"").index, ElementsAre(1, 0));
+  EXPECT_EQ(of("\"ctrl\"").source, Source::control);
+  EXPECT_TRUE(of("\"ctrl\"").needs_action);
+  EXPECT_THAT(of("[\"sensor:spin\", \"sensor:tip\"]").index, ElementsAre(3, 0, 1, 2));
+  EXPECT_FALSE(of("\"sensor:spin\"").needs_action);
+  EXPECT_TRUE(of("\"sensor:force\"").needs_action);
+  EXPECT_THAT(of("\"sensor:force\"").index, ElementsAre(4));
+}
+
+TEST_F(TaskFileTest, ObjectsWithoutANameGoByTheirNumber) {
+  folder.write("arm.xml", R"(<mujoco><worldbody><body><joint type="slide"/><joint name="b" type="slide" axis="1 0 0"/>
+    <geom size="0.1"/></body></worldbody><actuator><motor joint="b"/></actuator><sensor><clock/></sensor></mujoco>)");
+  const TaskFile file = load(
+      "kedge = 1\nmodel = \"arm.xml\"\nhorizon = 2\ncontrol_step = 0.02\nsubsteps = 1\n[actions]\n"
+      "actuators = \"0\"\n[[cost]]\nname = \"c\"\nof = \"qpos:0\"\n[[cost]]\nname = \"d\"\nof = \"sensor:0\"\n");
+  EXPECT_THAT(file.task.action_names, ElementsAre("0"));
+  EXPECT_THAT(file.task.cost[0].residual.index, ElementsAre(0));
+}
+
+TEST_F(TaskFileTest, FreeJointsStartAtTheirPoseAndSpreadTheirVelocity) {
+  folder.write("arm.xml", R"(<mujoco><worldbody><body pos="1 2 3"><freejoint name="f"/><geom size="0.1"/></body>
+    <body><joint name="h"/><geom size="0.1"/></body></worldbody><actuator><motor joint="h"/></actuator></mujoco>)");
+  const std::string text =
+      "kedge = 1\nmodel = \"arm.xml\"\nhorizon = 2\ncontrol_step = 0.02\nsubsteps = 1\n[[cost]]\nname = \"c\"\n"
+      "of = \"qpos:f\"\n[start]\nqvel_spread = 0.5\nqpos_spread = { f = [1, 1, 0, 0, 0, 0, 0] }\n";
+  const Task task = load(text).task;
+  EXPECT_THAT(task.start.mean, numbers({1, 2, 3, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}));
+  EXPECT_THAT(task.start.spread.head(8), numbers({1, 1, 0, 0, 0, 0, 0, 0}));
+  EXPECT_EQ(task.observation_names[3], "qpos:f[3]");
+  EXPECT_THAT([&] { load(replaced(text, "qpos_spread = { f = [1, 1, 0, 0, 0, 0, 0] }", "qpos_spread = 0.1")); },
+              testing::ThrowsMessage<InputError>(HasSubstr("quaternion")));
+  EXPECT_THAT([&] { load(text + "qpos = { f = [0, 0, 0, 1, 1, 0, 0] }\n"); },
+              testing::ThrowsMessage<InputError>(HasSubstr("norm 1, but has 1.41")));
+}
+
+// ---- overrides -------------------------------------------------------------------------------------------------------
+
+TEST_F(TaskFileTest, OverridesAct) {
+  const auto set = [&](const std::string& key, const std::string& value) { return load(kTask, {{key, value}}).task; };
+  EXPECT_EQ(set("horizon", "7").horizon, 7);
+  EXPECT_THAT(set("actions.limit", "[1, 2]").action_high, numbers({1, 2}));
+  EXPECT_EQ(set("start.distribution", "gaussian").start.kind, StartDistribution::Kind::gaussian);
+  EXPECT_EQ(set("start.distribution", "\"gaussian\"").start.kind, StartDistribution::Kind::gaussian);
+  EXPECT_EQ(active(set("cost.height.steps", "last 2").cost[1].active), "........11.");
+  EXPECT_EQ(active(set("cost.height.steps", "2..4").cost[1].active), "..111......");
+  EXPECT_THAT(set("cost.effort.weight", "9").cost[0].weight, numbers({9, 9}));
+  EXPECT_THAT(set("cost.0.weight", "[8, 9]").cost[0].weight, numbers({8, 9}));
+  EXPECT_THAT(set("start.qpos_spread.rail", "0.5").start.spread.head(2), numbers({0.5, 0.1}));
+  EXPECT_EQ(set("success.below", "1e-3").success[0].below, 1e-3);
+
+  // Later ones win, and tables that the file does not have are made.
+  const std::string bare =
+      "kedge = 1\nmodel = \"arm.xml\"\nhorizon = 4\ncontrol_step = 0.05\n[[cost]]\nname = \"c\"\nof = \"qpos\"\n";
+  EXPECT_EQ(load(bare, {{"horizon", "5"}, {"horizon", "6"}}).task.horizon, 6);
+  EXPECT_THAT(load(bare, {{"actions.limit.push", "3"}}).task.action_high, numbers({3, 2}));
+}
+
+// ---- what identifies a task --------------------------------------------------------------------------------------------
+
+TEST_F(TaskFileTest, TheResolvedTextIsTheSameTask) {
+  for (const std::string& text :
+       {kTask, std::string("kedge = 1\nmodel = \"arm.xml\"\nhorizon = 4\ncontrol_step = 0.1\n[[cost]]\n"
+                           "name = \"c\"\nof = \"qpos\"\nweight = 0.1\n")}) {
+    const TaskFile first = load(text);
+    const TemporaryFolder elsewhere;
+    const TaskFile second = load_task(elsewhere.write("other.toml", first.resolved_toml));
+    EXPECT_EQ(first.resolved_toml, second.resolved_toml);
+    EXPECT_EQ(first.digest, second.digest);
+    EXPECT_EQ(first.task.start.mean, second.task.start.mean);
+    EXPECT_EQ(first.task.action_low, second.task.action_low);
+    EXPECT_EQ(first.task.cost.back().weight, second.task.cost.back().weight);
+  }
+}
+
+TEST_F(TaskFileTest, DigestChangesWithWhatMatters) {
+  const std::string digest = load(kTask).digest;
+  EXPECT_THAT(digest, testing::MatchesRegex("[0-9a-f]{16}"));
+  EXPECT_EQ(load(kTask).digest, digest);
+
+  for (const auto& [from, to] :
+       std::vector<std::pair<std::string, std::string>>{{"horizon = 10", "horizon = 11"},
+                                                        {"0.05", "0.06"},
+                                                        {"substeps = 2", "substeps = 3"},
+                                                        {"[-1.0, 2.0]", "[-1.0, 1.9]"},
+                                                        {"\"act\"]", "\"act\", \"qpos:rail\"]"},
+                                                        {"uniform", "gaussian"},
+                                                        {"hinge = 0.1", "hinge = 0.2"},
+                                                        {"weight = 3.0", "weight = 3.0000000000000004"},
+                                                        {"last 3", "last 4"},
+                                                        {"below = 0.2", "below = 0.3"}})
+    EXPECT_NE(load(replaced(kTask, from, to)).digest, digest) << from;
+  EXPECT_NE(load(kTask, {{"actions.limit", "[[-1, 2], 6]"}}).digest, digest);
+
+  // Comments, layout, the name, texts and defaults that are written out do not matter.
+  EXPECT_EQ(load("# comment\n" + kTask).digest, digest);
+  EXPECT_EQ(load(replaced(replaced(kTask, "every key once", "other"), "\"tip up\"", "\"tip is up\"")).digest, digest);
+  EXPECT_EQ(
+      load(replaced(kTask, "of = \"action\"", "of = \"action\"\nsteps = \"all\"\ntarget = 0\nnorm = \"quadratic\""))
+          .digest,
+      digest);
+
+  const TemporaryFolder elsewhere;
+  elsewhere.write("arm.xml", kModel);
+  EXPECT_EQ(load_task(elsewhere.write("arm.toml", kTask)).digest, digest);
+
+  folder.write("arm.xml", replaced(kModel, "gear=\"2\"", "gear=\"3\""));
+  EXPECT_NE(load(kTask).digest, digest);
+}
+
+TEST_F(TaskFileTest, TheModelsFilesAreFoundAndCount) {
+  const std::string mesh = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n";
+  folder.write("parts/meshes/rock.obj", mesh);
+  folder.write("parts/assets.xml", R"(<mujoco><asset><mesh name="rock" file='rock.obj'/></asset></mujoco>)");
+  folder.write(
+      "arm.xml",
+      replaced(replaced(kModel, "<worldbody>",
+                        "<compiler meshdir=\"parts/meshes\"/>\n<include file = \"parts/assets.xml\"/>\n<worldbody>"),
+               "<geom size=\"0.1\"", "<geom type=\"mesh\" mesh=\"rock\""));
+  const TaskFile file = load(kTask);
+  EXPECT_THAT(file.files,
+              ElementsAre(EndsWith("/arm.xml"), EndsWith("/parts/assets.xml"), EndsWith("/parts/meshes/rock.obj")));
+  folder.write("parts/meshes/rock.obj", replaced(mesh, "v 1 0 0", "v 2 0 0"));
+  EXPECT_NE(load(kTask).digest, file.digest);
+}
+
+// ---- what is bundled ---------------------------------------------------------------------------------------------------
+
+TEST(BundledTasks, Load) {
+  int count = 0;
+  for (const std::string folder : {"/tasks", "/examples"})
+    for (const auto& entry : std::filesystem::directory_iterator(KEDGE_SOURCE_DIR + folder)) {
+      const auto file = entry.path() / "task.toml";
+      if (!std::filesystem::exists(file)) continue;
+      const TaskFile loaded = load_task(file.string());
+      EXPECT_EQ(loaded.task.name, entry.path().filename());
+      EXPECT_NE(loaded.task.summary, "");
+      EXPECT_FALSE(loaded.task.success.empty());
+      EXPECT_THAT(loaded.warnings, IsEmpty());
+      ++count;
+    }
+  EXPECT_GE(count, 1);
+}
+
+TEST(BundledTasks, DoubleLinkIsTheSwingUpOfThePaper) {
+  const Task task = load_task(KEDGE_SOURCE_DIR "/tasks/double_link/task.toml").task;
+  EXPECT_EQ(task.horizon, 100);
+  EXPECT_EQ(task.control_step, 0.05);
+  EXPECT_EQ(task.ds(), 4);
+  EXPECT_EQ(task.da(), 2);
+  EXPECT_THAT(task.action_high, numbers({25, 25}));
+  // What hanging still costs: 20 steps of 1e4 pi^2.
+  const auto system = task.system->clone();
+  system->reset(task.start.mean);
+  double cost = 0.0;
+  VectorXd x(4);
+  const VectorXd zero = VectorXd::Zero(2);
+  for (int t = 0; t <= task.horizon; ++t) {
+    system->state(x);
+    for (const CostTerm& term : task.cost)
+      if (term.active[static_cast<std::size_t>(t)]) cost += term_value(term, x, zero, zero, VectorXd());
+    if (t < task.horizon) {
+      ASSERT_TRUE(system->step(zero));
+    }
+  }
+  EXPECT_NEAR(cost, 20 * 1e4 * 3.141592653589793 * 3.141592653589793, 1.0);
+  // Success looks at the links' angles against upright, not at the joints'.
+  VectorXd r(2);
+  residual(task.success[0].residual, Eigen::Vector4d(0.5, -0.5, 0, 0), zero, zero, VectorXd(), r);
+  EXPECT_THAT(r, numbers({0.5, 0.0}));
+}
+
+}  // namespace
+}  // namespace kedge

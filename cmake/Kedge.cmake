@@ -64,7 +64,7 @@ function(kedge_test name)
   # Tests are compiled more often than they run. At -O1 GCC 12 raises more false alarms in its AVX-512 header.
   target_compile_options(kedge_${name}_test PRIVATE -O1 -Wno-uninitialized)
   target_link_libraries(kedge_${name}_test PRIVATE kedge_private ${ARG_DEPENDS} GTest::gmock GTest::gtest_main)
-  target_compile_definitions(kedge_${name}_test PRIVATE KEDGE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  target_link_libraries(kedge_${name}_test PRIVATE kedge_test_support)
   kedge_precompile(kedge_${name}_test kedge_core_test <gmock/gmock.h> <gtest/gtest.h>)
   gtest_discover_tests(kedge_${name}_test DISCOVERY_MODE PRE_TEST PROPERTIES LABELS "${name};${ARG_LABELS}" TIMEOUT 600)
 endfunction()

@@ -11,6 +11,7 @@
 #include "small_tasks.h"
 #include "tests/evaluation/wave.h"
 #include "tests/support/numbers.h"
+#include "tests/support/source_dir.h"
 
 namespace kedge {
 namespace {
@@ -503,7 +504,8 @@ TEST(IlqrTraining, BeginsWithTheDemonstration) {
 TEST(IlqrTraining, SwingsTheDoubleLinkUp) {
   for (const double limit : {25.0, 10.0}) {
     const Task task =
-        load_task(KEDGE_SOURCE_DIR "/tasks/double_link/task.toml", {{"actions.limit", fmt::format("{}", limit)}}).task;
+        load_task(test::source_dir() + "/tasks/double_link/task.toml", {{"actions.limit", fmt::format("{}", limit)}})
+            .task;
     IlqrOptions options;
     options.box = true;
     options.initial_noise = 0.1;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "program.h"
+#include "tests/support/source_dir.h"
 
 namespace kedge::test {
 namespace {
@@ -131,7 +132,7 @@ TEST_F(Mistakes, Options) {
   write(path("range.toml"), "# nothing\nbeta0 = -0.5\n");
   write(path("type.toml"), "reuse = 3\n");
   write(path("broken.toml"), "epsilon = = 3\n");
-  fs::copy(fs::path(KEDGE_SOURCE_DIR) / "tasks/double_link", path("link"));
+  fs::copy(fs::path(test::source_dir()) / "tasks/double_link", path("link"));
   write(path("link/moto.toml"), "window = 0\n");
   const auto train = [](std::vector<std::string> more) {
     more.insert(more.begin(), {"train", "double_link"});

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "program.h"
+#include "tests/support/source_dir.h"
 
 namespace kedge::test {
 namespace {
@@ -151,7 +152,7 @@ TEST(Train, NamesADirectoryOfItsOwnAndOverwritesNothing) {
 
 TEST(Train, OptionsComeFromDefaultsTaskConfigAndSetInThisOrder) {
   const Scratch scratch;
-  fs::copy(fs::path(KEDGE_SOURCE_DIR) / "tasks/double_link", scratch.path() / "link");
+  fs::copy(fs::path(test::source_dir()) / "tasks/double_link", scratch.path() / "link");
   write(scratch.path() / "link/moto.toml", "epsilon = 0.2\nrollouts = 6\ngamma = 0.3\n");
   write(scratch.path() / "my.toml", "rollouts = 7\ngamma = 0.4\niterations = 9\n");
   const Outcome o =
@@ -256,7 +257,7 @@ TEST(Resume, GoesOnToMoreIterations) {
 
 TEST(Resume, NeedsNeitherTheTaskNorThePlaceThatTheRunBeganWith) {
   const Scratch scratch;
-  fs::copy(fs::path(KEDGE_SOURCE_DIR) / "tasks/double_link", scratch.path() / "link");
+  fs::copy(fs::path(test::source_dir()) / "tasks/double_link", scratch.path() / "link");
   std::vector<std::string> whole = small_training("whole", 6), part = small_training("part", 3);
   whole[1] = part[1] = "link";
   ASSERT_EQ(run(whole, {.directory = scratch.path()}).code, 0);

@@ -6,6 +6,7 @@
 #include <regex>
 
 #include "program.h"
+#include "tests/support/source_dir.h"
 
 namespace kedge::test {
 namespace {
@@ -78,7 +79,8 @@ TEST_F(Verbs, ListOptionsShowsNameDefaultRangeAndMeaning) {
 
 TEST_F(Verbs, TasksAreFoundInTheFoldersOfTheEnvironmentFirst) {
   fs::create_directory(path("mine"));
-  fs::copy(fs::path(KEDGE_SOURCE_DIR) / "tasks" / "double_link", path("mine/other_link"), fs::copy_options::recursive);
+  fs::copy(fs::path(test::source_dir()) / "tasks" / "double_link", path("mine/other_link"),
+           fs::copy_options::recursive);
   const Outcome o =
       run({"list"}, {.directory = scratch_->path(), .variables = {{"KEDGE_TASKS", path("mine").string()}}});
   EXPECT_THAT(o.out, HasSubstr("other_link"));
@@ -93,7 +95,7 @@ TEST_F(Verbs, ValidateShowsWhatWasUnderstood) {
     EXPECT_THAT(o.out, HasSubstr(expected));
   const Outcome changed = kedge({"validate", "double_link", "--set", "actions.limit=10"});
   EXPECT_THAT(changed.out, HasSubstr("in [-10, 10]"));
-  const Outcome folder = kedge({"validate", std::string(KEDGE_SOURCE_DIR) + "/tasks/double_link"});
+  const Outcome folder = kedge({"validate", test::source_dir() + "/tasks/double_link"});
   EXPECT_EQ(folder.code, 0) << folder.err;
 }
 

@@ -14,6 +14,7 @@
 #include "kedge/tasks/task_file.h"
 #include "tests/evaluation/wave.h"
 #include "tests/support/numbers.h"
+#include "tests/support/source_dir.h"
 
 namespace kedge {
 namespace {
@@ -225,7 +226,7 @@ VectorXd visited_state(const Task& task, double spread, double push, int steps, 
 
 TEST(Linearise, AgreesWithDifferencesOfHigherOrderOnEveryBundledTask) {
   int tasks = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(KEDGE_SOURCE_DIR "/tasks")) {
+  for (const auto& entry : std::filesystem::directory_iterator(test::source_dir() + "/tasks")) {
     const std::string file = entry.path() / "task.toml";
     if (!std::filesystem::exists(file)) continue;
     ++tasks;

@@ -12,6 +12,7 @@
 #include "kedge/run/checkpoint.h"
 #include "kedge/run/updates_file.h"
 #include "tests/support/example_run.h"
+#include "tests/support/source_dir.h"
 
 namespace kedge {
 namespace {
@@ -34,7 +35,7 @@ std::string expect(const std::string& path, const std::string& shape, const std:
 
 bool python(const std::string& script, const std::string& arguments) {
   return std::system(
-             fmt::format("/usr/bin/python3 {}/tests/files/{} {} > /dev/null", KEDGE_SOURCE_DIR, script, arguments)
+             fmt::format("/usr/bin/python3 {}/tests/files/{} {} > /dev/null", test::source_dir(), script, arguments)
                  .c_str()) == 0;
 }
 

@@ -14,6 +14,7 @@
 #include "kedge/core/random.h"
 #include "kedge/policy/tv_linear_gaussian.h"
 #include "kedge/rollout/rollout.h"
+#include "tests/support/source_dir.h"
 #include "tests/support/temporary_folder.h"
 
 namespace kedge {
@@ -21,8 +22,8 @@ namespace {
 
 using testing::HasSubstr;
 
-const std::string kDoubleLink = KEDGE_SOURCE_DIR "/tasks/double_link/double_link.xml";
-const std::string kQuadLink = KEDGE_SOURCE_DIR "/tasks/quad_link/quad_link.xml";
+const std::string kDoubleLink = test::source_dir() + "/tasks/double_link/double_link.xml";
+const std::string kQuadLink = test::source_dir() + "/tasks/quad_link/quad_link.xml";
 
 MujocoSystem load(const std::string& path, int substeps = 1) {
   LoadedModel loaded = load_mujoco_model(path);

@@ -11,6 +11,7 @@
 #include "kedge/core/errors.h"
 #include "kedge/tasks/task_file.h"
 #include "task_texts.h"
+#include "tests/support/source_dir.h"
 #include "tests/support/temporary_folder.h"
 
 namespace kedge {
@@ -202,7 +203,7 @@ TEST_F(DemonstrationTest, ControllersNeedMotors) {
 }
 
 TEST_F(DemonstrationTest, AWalkerThatFallsIsRefused) {
-  const std::string walker = KEDGE_SOURCE_DIR "/tasks/walker/task.toml";
+  const std::string walker = test::source_dir() + "/tasks/walker/task.toml";
   for (const auto& [set, expected] : std::vector<std::pair<Override, std::string>>{
            {{"demonstration.stiffness", "1"}, "\"simbicon\": the body falls after "},
            {{"demonstration.gait", "high_step"}, "\"simbicon\": the body falls after "},

@@ -12,6 +12,7 @@
 #include "kedge/system/demonstration.h"
 #include "kedge/tasks/task_file.h"
 #include "tests/support/numbers.h"
+#include "tests/support/source_dir.h"
 
 namespace kedge {
 namespace {
@@ -19,7 +20,7 @@ namespace {
 using namespace kedge::test;
 
 Task load(const std::string& name, const std::vector<Override>& overrides = {}) {
-  return load_task(std::string(KEDGE_SOURCE_DIR) + "/tasks/" + name + "/task.toml", overrides).task;
+  return load_task(test::source_dir() + "/tasks/" + name + "/task.toml", overrides).task;
 }
 
 const mjModel& model(const Task& task) { return dynamic_cast<const MujocoSystem&>(*task.system).model(); }

@@ -16,6 +16,7 @@
 #include "kedge/core/random.h"
 #include "kedge/tasks/task_file.h"
 #include "task_texts.h"
+#include "tests/support/source_dir.h"
 #include "tests/support/temporary_folder.h"
 
 namespace kedge {
@@ -157,8 +158,8 @@ TEST(TaskFileFuzz, LoadsOrRefusesInOneLine) {
 
   const TemporaryFolder folder;
   folder.write("arm.xml", kModel);
-  folder.write("double_link.xml", read(KEDGE_SOURCE_DIR "/tasks/double_link/double_link.xml"));
-  const std::vector<std::string> seeds = {kTask, read(KEDGE_SOURCE_DIR "/tasks/double_link/task.toml")};
+  folder.write("double_link.xml", read(test::source_dir() + "/tasks/double_link/double_link.xml"));
+  const std::vector<std::string> seeds = {kTask, read(test::source_dir() + "/tasks/double_link/task.toml")};
   const std::vector<Override> overrides = {
       {"actions.limit", "3"}, {"cost.0.steps", "last 2"}, {"start.qpos.hinge", "1"}, {"horizon", "7"}};
 

@@ -9,6 +9,7 @@
 #include "kedge/core/errors.h"
 #include "kedge/mujoco/mujoco_system.h"
 #include "task_texts.h"
+#include "tests/support/source_dir.h"
 #include "tests/support/temporary_folder.h"
 
 namespace kedge {
@@ -307,7 +308,7 @@ TEST_F(TaskFileTest, TheModelsFilesAreFoundAndCount) {
 TEST(BundledTasks, Load) {
   int count = 0;
   for (const std::string folder : {"/tasks", "/examples"})
-    for (const auto& entry : std::filesystem::directory_iterator(KEDGE_SOURCE_DIR + folder)) {
+    for (const auto& entry : std::filesystem::directory_iterator(test::source_dir() + folder)) {
       const auto file = entry.path() / "task.toml";
       if (!std::filesystem::exists(file)) continue;
       const TaskFile loaded = load_task(file.string());
@@ -321,7 +322,7 @@ TEST(BundledTasks, Load) {
 }
 
 TEST(BundledTasks, DoubleLinkIsTheSwingUpOfThePaper) {
-  const Task task = load_task(KEDGE_SOURCE_DIR "/tasks/double_link/task.toml").task;
+  const Task task = load_task(test::source_dir() + "/tasks/double_link/task.toml").task;
   EXPECT_EQ(task.horizon, 100);
   EXPECT_EQ(task.control_step, 0.05);
   EXPECT_EQ(task.ds(), 4);

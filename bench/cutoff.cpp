@@ -18,7 +18,7 @@ using namespace kedge;
 namespace {
 
 /// The fits of all steps at one cutoff, and how many samples a step they used. @param bootstrap scales the weights, if given
-std::vector<QuadraticFit> fits(const Task& task, const std::deque<Epoch>& window, MotoOptions options, double cutoff,
+std::vector<QuadraticFit> fits(const Task& task, const Window& window, MotoOptions options, double cutoff,
                                double& used, Stream* bootstrap = nullptr) {
   SampleReuse reuse(options.reuse, options.window, cutoff);
   for (const Epoch& epoch : window) reuse.push(epoch, 1);

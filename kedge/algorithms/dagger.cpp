@@ -11,16 +11,6 @@ namespace kedge {
 
 namespace {
 
-const std::vector<std::string> kNumberNames = {"initial_cost", "guide_cost"};
-
-/// States that policies have visited: column i of `x` at step `t[i]`.
-struct Visits {
-  MatrixXd x;  ///< [nx, n]
-  MatrixXd t;  ///< [1, n]
-};
-
-Visits visits_of(const TrainingState& state) { return {matrix(state, "visited_state"), matrix(state, "visited_step")}; }
-
 void append(MatrixXd& all, const MatrixXd& more) {
   all.conservativeResize(more.rows(), all.cols() + more.cols());
   all.rightCols(more.cols()) = more;
@@ -82,101 +72,106 @@ FitData joined(FitData a, const FitData& b) {
   return a;
 }
 
+/// What the policy is trained on: samples of the oracle's own marginals, and its answers at the states visited.
+struct TrainingData {
+  FitData all;
+  Index visited = 0;            ///< visited states of some weight
+  double visited_weight = 0.0;  ///< their sum
+};
+
+/// @return nullopt if a marginal has no density
+std::optional<TrainingData> training_data(const Task& task, const Guide& oracle, const Visits& visits,
+                                          const DaggerOptions& options, const DrawName& name, int threads) {
+  FitData own = guide_samples(task, {oracle}, Marginals::wide, options, name, threads);
+  const auto labelled = label(task, oracle, visits, options);
+  if (!labelled) return std::nullopt;
+  const FitData visited = without_weightless(*labelled);
+  return TrainingData{joined(std::move(own), visited), visited.weight.size(), visited.weight.sum()};
+}
+
+void require_fits(const Task& task, const Visits& visits) {
+  bool ok = visits.x.rows() == task.nx() && visits.t.rows() == 1 && visits.t.cols() == visits.x.cols();
+  for (const double t : visits.t.reshaped()) ok = ok && t >= 0 && t < task.horizon && t == std::floor(t);
+  if (!ok) throw InputError(fmt::format("the visited states do not fit the task {}", task.name));
+}
+
 }  // namespace
 
-void DaggerOptions::validate() const {
-  GuidedOptions::validate();
-  require(thin >= 1, "thin", thin, ">= 1");
-}
-
-TrainingState dagger_start(const Task& task, const DaggerOptions& options) {
+DaggerState dagger_start(const Task& task, const DaggerOptions& options) {
   options.validate();
-  return guided_start(task, options, kNumberNames);
+  DaggerState state;
+  state.policy = blank_network(task, options);
+  state.visits = {MatrixXd(task.nx(), 0), MatrixXd(1, 0)};
+  return state;
 }
 
-TrainingResult dagger(const Task& task, TrainingState state, const DaggerOptions& options, const Run& run,
-                      const TrainingObserver& observe) {
+DaggerResult dagger(const Task& task, DaggerState state, const DaggerOptions& options, const Run& run,
+                    const DaggerObserver& observe) {
   options.validate();
   require_guidable(task, options);
-  require_network(task, state, kNumberNames);
-  const LoopEnd end{state};
+  require_network(task, state, state.policy);
+  require_guides(task, state.iteration, state.guide, 1);
+  require_fits(task, state.visits);
 
-  while (state.iteration < options.iterations) {
-    PhaseClock clock;
-    const int k = state.iteration;
-    double initial_cost = state.numbers[0].second, guide_cost = state.numbers[1].second;
+  Loop<DaggerState> loop(std::move(state), options.iterations, run, observe);
+  while (loop.next()) {
+    DaggerState next = loop.state();
+    const int k = loop.iteration();
     std::int64_t steps = 0;
-    MlpGaussian policy = std::get<MlpGaussian>(state.policy);
-    Guide guide;
-    Visits visits{MatrixXd(task.nx(), 0), MatrixXd(1, 0)};
 
     // The oracle, and a policy trained on its own trajectories
     if (k == 0) {
-      GuidePlan plan = initial_guide(task, 0, nullptr, options, run);
-      if (!plan.guide) return end.without_guide("the oracle", plan);
-      initial_cost = guide_cost = plan.cost;
-      steps += plan.steps;
-      guide = std::move(*plan.guide);
-      policy = initial_network(task, guide, options, run.seed);
-      const FitResult fit = fit_to_guides(task, policy, {guide}, k, options, run);
-      if (fit.status != FitStatus::ok) return end.without_fit(fit);
-      policy.set_theta(fit.theta);
+      auto first = first_guide(task, "the oracle", options, run);
+      if (!first) return loop.end(first.ending());
+      next.initial_cost = next.guide_cost = first->plan.cost;
+      next.policy = std::move(first->policy);
+      next.guide = {std::move(first->plan.guide)};
+      steps = first->plan.steps;
     } else {
-      guide = guide_of(task, state, "guide", options);
-      visits = visits_of(state);
+      next.guide = {with_marginals(task, std::move(next.guide.front()), &next.policy, options)};
     }
-    clock.lap("initial_guide");
+    Guide& oracle = next.guide.front();
+    loop.lap("initial_guide");
 
     // Visit states with the present policy
-    const auto judgement = judge(task, policy, k, options.rollouts, run);
-    if (!judgement) return end.cancelled();
-    add_visits(judgement->noisy, options.thin, visits);
-    Iteration report = guided_report(task, *judgement, policy, steps, state);
-    clock.lap("rollouts");
+    auto judgement = judge(task, next.policy, k, options.rollouts, run);
+    if (!judgement) return loop.end(judgement.ending());
+    add_visits(judgement->noisy, options.thin, next.visits);
+    Iteration report = guided_report(task, *judgement, next.policy, steps, loop.state());
+    loop.lap("rollouts");
 
     // Adapt the oracle to the policy
     const double alpha = annealed(options, k + 1);
     if (options.adapt) {
-      GuidePlan plan = adapted_guide(task, guide, policy, alpha, k, 0, options, run);
-      if (!plan.guide) return end.without_guide("the oracle", plan);
-      guide_cost = plan.cost;
-      steps += plan.steps;
-      guide = std::move(*plan.guide);
+      auto plan = adapted_guide(task, oracle, next.policy, alpha, k, 0, options, run);
+      if (!plan) return loop.end(without("the oracle", plan.ending()));
+      next.guide_cost = plan->cost;
+      steps += plan->steps;
+      oracle = std::move(plan->guide);
     }
-    clock.lap("guide");
+    loop.lap("guide");
 
     // Train on the oracle's answers at all states visited so far
-    const FitData own = guide_samples(task, {guide}, Marginals::wide, options, {run.seed, k, 0, 1}, run.threads);
-    const auto labelled = label(task, guide, visits, options);
-    if (!labelled) return end.failure("a marginal of the oracle has no density; raise start_spread or process_std");
-    const FitData visited = without_weightless(*labelled);
-    const FitResult fit = fit_network(policy, joined(own, visited), options.evaluations, k, 1, options, run);
-    if (!usable(fit)) return end.without_fit(fit);
-    policy.set_theta(fit.theta);
-    clock.lap("fit");
+    const auto data = training_data(task, oracle, next.visits, options, {run.seed, k, 0, 1}, run.threads);
+    if (!data)
+      return loop.end(failure("a marginal of the oracle has no density; raise start_spread or process_std"));
+    auto fit = fit_network(next.policy, data->all, options.evaluations, k, 1, options, run);
+    if (!fit) return loop.end(fit.ending());
+    next.policy.set_theta(fit->theta);
+    loop.lap("fit");
 
-    const std::vector<Metric> metrics = {{"initial_cost", initial_cost},
-                                         {"guide_cost", guide_cost},
-                                         {"alpha", alpha},
-                                         {"visited_states", static_cast<double>(visits.x.cols())},
-                                         {"visited_used", static_cast<double>(visited.weight.size())},
-                                         {"visited_weight", visited.weight.sum()},
-                                         {"fit_before", fit.before},
-                                         {"fit_after", fit.after}};
-    report.metrics.insert(report.metrics.end(), metrics.begin(), metrics.end());
-    state.iteration = k + 1;
-    state.rollouts_total += judgement->noisy.rollouts;
-    state.steps_total += simulated_steps(judgement->noisy) + steps;
-    state.numbers = {{kNumberNames[0], initial_cost}, {kNumberNames[1], guide_cost}};
-    state.policy = std::move(policy);
-    state.matrices = to_matrices(guide, "guide");
-    state.matrices.push_back({"visited_state", std::move(visits.x)});
-    state.matrices.push_back({"visited_step", std::move(visits.t)});
-    clock.lap("report");
-    report.seconds = std::move(clock.seconds);
-    if (observe) observe(report, state, nullptr);
+    add(report, {{"initial_cost", next.initial_cost},
+                 {"guide_cost", next.guide_cost},
+                 {"alpha", alpha},
+                 {"visited_states", static_cast<double>(next.visits.x.cols())},
+                 {"visited_used", static_cast<double>(data->visited)},
+                 {"visited_weight", data->visited_weight},
+                 {"fit_before", fit->before},
+                 {"fit_after", fit->after}});
+    count(judgement->noisy, steps, next);
+    loop.commit(std::move(next), std::move(report));
   }
-  return end.done();
+  return loop.done();
 }
 
 }  // namespace kedge

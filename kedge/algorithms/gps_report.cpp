@@ -7,15 +7,14 @@
 namespace kedge {
 
 Iteration gps_report(const Task& task, const Epoch& epoch, const DynamicsFit& fit, const KlLqrUpdate& update,
-                     double step_size, Index components, const TrainingState& before) {
+                     double step_size, Index components, const GpsState& before) {
   const int usable = usable_rollouts(epoch.batch);
   const auto entropy_residual = [](const MotoUpdate& u) { return u.entropy_residual; };
 
   Iteration report;
-  report.number = epoch.iteration;
   report.metrics = common_metrics(
       epoch, update.steps, {static_cast<double>(usable), median_of(fit.r2), update.cost_old - update.cost_new}, before);
-  const std::vector<Metric> own = {
+  add(report, {
       {"improvement_realised", improvement_realised(epoch.batch, before)},
       {"return_median", median_of(returns(epoch.batch))},
       {"success_rate", success_rate(task, epoch.batch)},
@@ -30,8 +29,7 @@ Iteration gps_report(const Task& task, const Epoch& epoch, const DynamicsFit& fi
       {"dual_evaluations", static_cast<double>(update.evaluations)},
       {"saturated_share", epoch.batch.saturated},
       {"diverged", static_cast<double>(epoch.batch.rollouts - usable)},
-  };
-  report.metrics.insert(report.metrics.end(), own.begin(), own.end());
+  });
 
   report.steps = update_steps(update.steps);
   report.steps.emplace_back("ess", std::vector<double>(fit.r2.size(), usable));

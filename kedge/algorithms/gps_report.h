@@ -11,6 +11,6 @@ namespace kedge {
 /// @param step_size epsilon in effect  @param components of the mixture, 0 without prior
 /// @param before state of the loop before this iteration
 Iteration gps_report(const Task& task, const Epoch& epoch, const DynamicsFit& fit, const KlLqrUpdate& update,
-                     double step_size, Index components, const TrainingState& before);
+                     double step_size, Index components, const GpsState& before);
 
 }  // namespace kedge

@@ -1,274 +1,134 @@
 #include "kedge/algorithms/ilqr.h"
 
-#include <algorithm>
 #include <cmath>
 #include <limits>
 
+#include "kedge/algorithms/time_varying.h"
 #include "kedge/core/errors.h"
-#include "kedge/core/parallel.h"
-#include "kedge/evaluation/trajectory_cost.h"
 
 namespace kedge {
 
 namespace {
 
-/// Regularisation: what it grows and shrinks by, where it begins when it was 0, what counts as 0, where hope ends.
-constexpr double kGrow = 5.0, kShrink = 0.3, kFirst = 1e-3, kZero = 1e-4, kHopeless = 1e10;
-/// A step longer than this is a good one. A step is accepted if it brings this share of what the model promised.
-constexpr double kGoodStep = 0.4, kLeastShare = 1e-4;
+/// The random numbers of the first actions: a name that no rollout has.
+constexpr std::uint32_t kNoiseStream = std::numeric_limits<std::uint32_t>::max();
 
-double more(double lambda) { return lambda > 0.0 ? kGrow * lambda : kFirst; }
-double less(double lambda) { return kShrink * lambda < kZero ? 0.0 : kShrink * lambda; }
+/// An open-loop policy of these actions, of unit variance.
+TvLinearGaussian without_feedback(const Task& task, const MatrixXd& a) {
+  TvLinearGaussian policy =
+      TvLinearGaussian::constant(task.horizon, task.ds(), VectorXd::Zero(task.da()), VectorXd::Ones(task.da()));
+  for (int t = 0; t < task.horizon; ++t) policy[t].k = a.col(t);
+  return policy;
+}
 
-/// What misses a limit by rounding is put on it: a + (limit - a) is not always the limit.
-void move_within_limits(const Task& task, VectorOut a) {
-  for (Index i = 0; i < a.size(); ++i) {
-    const double low = task.action_low[i], high = task.action_high[i];
-    if (a[i] <= low + 1e-14 * std::abs(low)) a[i] = low;
-    if (a[i] >= high - 1e-14 * std::abs(high)) a[i] = high;
+MatrixXd with_noise(MatrixXd a, double std, std::uint64_t seed) {
+  VectorXd noise(a.rows());
+  for (Index t = 0; t < a.cols() && std > 0.0; ++t) {
+    Stream(seed, 0, kNoiseStream, static_cast<std::uint32_t>(t)).normal(noise);
+    a.col(t) += std * noise;
   }
+  return a;
+}
+
+/// Share of action entries beyond their limits.
+double saturated(const Task& task, const MatrixXd& a) {
+  Index count = 0;
+  for (Index t = 0; t < a.cols(); ++t)
+    count += ((a.col(t).array() < task.action_low.array()) || (a.col(t).array() > task.action_high.array())).count();
+  return static_cast<double>(count) / static_cast<double>(a.size());
+}
+
+/// @param number of the iteration  @param after state of the loop after it
+Iteration report(const Task& task, const Trajectory& path, const IlqrIteration& done, double scale, int number,
+                 const IlqrState& after) {
+  const double value = -path.cost.sum();
+  const bool success = !task.success.empty() && path.success < task.success[0].below;
+  Iteration it;
+  it.metrics = {
+      {"iteration", static_cast<double>(number)},
+      {"rollouts_total", static_cast<double>(after.rollouts_total)},
+      {"steps_total", static_cast<double>(after.steps_total)},
+      {"return_mean", value},
+      {"return_std", 0.0},
+      {"return_min", value},
+      {"return_max", value},
+      {"improvement_predicted", done.predicted / scale},
+      {"improvement_realised", done.realised / scale},
+      {"return_median", value},
+      {"success_rate", success ? 1.0 : 0.0},
+      {"lambda", done.lambda},
+      {"step_size", done.step},
+      {"gradient_max", done.gradient / scale},
+      {"line_search_rollouts", static_cast<double>(done.rollouts)},
+      {"saturated_share", saturated(task, path.a)},
+  };
+  return it;
 }
 
 }  // namespace
 
-void IlqrOptions::validate() const {
-  require(iterations >= 0, "iterations", iterations, ">= 0");
-  require(tolerance >= 1e-12 && tolerance <= 1.0, "tolerance", tolerance, "in [1e-12, 1]");
-  require(improvement >= 0 && std::isfinite(improvement), "improvement", improvement, ">= 0");
-  require(lambda >= 0 && lambda <= kHopeless, "lambda", lambda, "in [0, 1e10]");
-  require(backtracks >= 0 && backtracks <= 40, "backtracks", backtracks, "in [0, 40]");
-  require(differences.state_step > 0 && std::isfinite(differences.state_step), "state_step", differences.state_step,
-          "> 0");
-  require(differences.action_step > 0 && std::isfinite(differences.action_step), "action_step", differences.action_step,
-          "> 0");
-  require(cost_scale > 0 && std::isfinite(cost_scale), "cost_scale", cost_scale, "> 0");
-  require(initial_noise >= 0 && std::isfinite(initial_noise), "initial_noise", initial_noise, ">= 0");
+void require_full_state(const Task& task) {
+  bool whole = task.ds() == task.nx();
+  for (Index i = 0; whole && i < task.nx(); ++i) whole = task.observation[static_cast<std::size_t>(i)] == i;
+  if (!whole)
+    throw InputError(fmt::format(
+        "task {}: the policy sees {} of the {} entries of the state, but ilqr needs the whole state, in order",
+        task.name, task.ds(), task.nx()));
 }
 
-Ilqr::Ilqr(const IlqrProblem& problem, const IlqrOptions& options, int threads)
-    : problem_(problem), options_(options), clones_(*problem.task.system, threads) {
-  require(problem.x0.size() == problem.task.nx() && problem.x0.allFinite(), "x0 size", problem.x0.size(),
-          fmt::format("{} finite numbers", problem.task.nx()).c_str());
-  require(problem.scale > 0 && std::isfinite(problem.scale), "scale", problem.scale, "> 0");
-  require(threads >= 1, "threads", threads, ">= 1");
-}
-
-Trajectory Ilqr::rollout(const ActionLaw& law) {
-  const Task& task = problem_.task;
-  const auto within = [&](int t, VectorIn x, VectorOut a) {
-    law(t, x, a);
-    if (options_.box) move_within_limits(task, a);
-  };
-  Trajectory path = simulate(task, clones_.mine(), problem_.x0, within);
-  simulated_steps_ += path.diverged_at < 0 ? task.horizon : std::min(path.diverged_at + 1, task.horizon);
-  return path;
-}
-
-/// Infinite if the trajectory diverged.
-double Ilqr::total(const Trajectory& path) const {
-  if (path.diverged_at >= 0) return std::numeric_limits<double>::infinity();
-  double sum = problem_.scale * path.cost.sum();
-  if (problem_.extra)
-    for (int t = 0; t < problem_.task.horizon; ++t) sum += problem_.extra->value(t, path.x.col(t), path.a.col(t));
-  return std::isfinite(sum) ? sum : std::numeric_limits<double>::infinity();
-}
-
-Linearisation Ilqr::derivatives() {
-  return linearise(problem_.task, point_.path.x, point_.path.a, options_.differences, clones_);
-}
-
-/// Local models around the present trajectory.
-bool Ilqr::expand(Linearisation lin) {
-  const Task& task = problem_.task;
-  const Trajectory& path = point_.path;
-  point_.lin = std::move(lin);
-  if (point_.lin.diverged_at >= 0) {
-    message_ = fmt::format("a simulation from the neighbourhood of step {} diverged: there are no derivatives",
-                           point_.lin.diverged_at);
-    return false;
-  }
-  point_.costs = trajectory_cost(task, path.x, path.a, path.y, point_.lin, clones_.threads());
-  parallel_for(task.horizon + 1, clones_.threads(), [&](Index t) {
-    StageCost& q = point_.costs[static_cast<std::size_t>(t)];
-    q.c *= problem_.scale;
-    q.x *= problem_.scale;
-    q.u *= problem_.scale;
-    q.xx *= problem_.scale;
-    q.ux *= problem_.scale;
-    q.uu *= problem_.scale;
-    if (problem_.extra && t < task.horizon)
-      problem_.extra->add_expansion(static_cast<int>(t), path.x.col(t), path.a.col(t), q);
-  });
-
-  point_.R = VectorXd::Zero(task.da());
-  for (int t = 0; t < task.horizon; ++t) point_.R += point_.costs[static_cast<std::size_t>(t)].uu.diagonal();
-  point_.R /= task.horizon;
-  const double largest = point_.R.maxCoeff();
-  for (double& r : point_.R)
-    if (!(r > 0.0)) r = largest > 0.0 ? largest : 1.0;
-
-  regularised_.R = point_.R;
-  if (options_.box) {
-    regularised_.low = task.action_low.replicate(1, task.horizon) - path.a;
-    regularised_.high = task.action_high.replicate(1, task.horizon) - path.a;
-  }
-  return true;
-}
-
-bool Ilqr::start(const ActionLaw& law, double lambda, const Linearisation* known) {
-  point_.lambda = lambda;
-  point_.path = rollout(law);
-  point_.cost = total(point_.path);
-  if (!std::isfinite(point_.cost)) {
-    message_ = point_.path.diverged_at >= 0
-                   ? fmt::format("the first trajectory diverged at step {}", point_.path.diverged_at)
-                   : "the cost of the first trajectory is not finite";
-    return false;
-  }
-  return expand(known ? *known : derivatives());
-}
-
-bool Ilqr::backward(double lambda) {
-  regularised_.lambda = lambda;
-  return riccati(point_.lin.A, point_.lin.B, point_.costs, regularised_, riccati_);
-}
-
-/// Largest entry of the gradient by the actions, as far as limits let them follow it.
-double Ilqr::gradient() const {
-  const MatrixXd g = action_gradient(point_.lin.A, point_.lin.B, point_.costs);
-  if (!options_.box) return g.lpNorm<Eigen::Infinity>();
-  double largest = 0.0;
-  for (Index t = 0; t < g.cols(); ++t)
-    for (Index i = 0; i < g.rows(); ++i) {
-      const bool held = g(i, t) > 0.0 ? regularised_.low(i, t) >= 0.0 : regularised_.high(i, t) <= 0.0;
-      if (!held) largest = std::max(largest, std::abs(g(i, t)));
-    }
-  return largest;
-}
-
-double Ilqr::least_improvement() const {
-  return std::max(options_.tolerance * std::abs(point_.cost), options_.improvement);
-}
-
-/// The longest step along the present gains that brings enough of what it promises; the point moves there.
-bool Ilqr::line_search(IlqrIteration& done) {
-  const Task& task = problem_.task;
-  VectorXd dx(task.system->ndx());
-  double step = 1.0;
-  for (int i = 0; i <= options_.backtracks; ++i, step *= 0.5) {
-    const double predicted = -(step * riccati_.linear + step * step * riccati_.quadratic);
-    Trajectory next = rollout([&](int t, VectorIn x, VectorOut a) {
-      task.system->difference(point_.path.x.col(t), x, dx);
-      a = point_.path.a.col(t) + step * riccati_.k.col(t);
-      a.noalias() += riccati_.K[static_cast<std::size_t>(t)] * dx;
-    });
-    ++done.rollouts;
-    const double cost = total(next), realised = point_.cost - cost;
-    if (!(realised > kLeastShare * predicted)) continue;
-    done.step = step;
-    done.predicted = predicted;
-    done.realised = realised;
-    done.lambda = point_.lambda;
-    done.cost = cost;
-    point_.path = std::move(next);
-    point_.cost = cost;
-    return true;
-  }
-  return false;
-}
-
-std::optional<IlqrStop> Ilqr::iterate(IlqrIteration& done) {
-  done = {};
-  done.gradient = gradient();
-  if (backward(0.0)) {
-    const double promised = 0.0 - (riccati_.linear + riccati_.quadratic);
-    if (promised <= least_improvement()) {
-      message_ = fmt::format("converged: cost {:.6g}, the local model promises {:.3g} more, largest derivative {:.3g}",
-                             point_.cost, promised, done.gradient);
-      return IlqrStop::converged;
-    }
-  }
-  for (;; point_.lambda = more(point_.lambda)) {
-    const bool hopeless = point_.lambda > kHopeless;
-    if (!backward(point_.lambda)) {
-      if (!hopeless) continue;
-      message_ = describe_failure(riccati_, point_.lambda);
-      return IlqrStop::not_positive_definite;
-    }
-    if (line_search(done)) break;
-    if (!hopeless) continue;
-    message_ = fmt::format(
-        "no acceptable step: {} rollouts, regularisation up to {:.0e}, and none lowers the cost {:.6g}; largest "
-        "derivative "
-        "{:.3g}",
-        done.rollouts, point_.lambda, point_.cost, done.gradient);
-    return IlqrStop::no_step;
-  }
-  if (done.step > kGoodStep) point_.lambda = less(point_.lambda);
-  if (!expand(derivatives())) return IlqrStop::diverged;
-  return std::nullopt;
-}
-
-std::optional<TrajectoryPolicy> Ilqr::policy() {
-  if (!backward(0.0)) {
-    message_ = describe_failure(riccati_, 0.0);
-    return std::nullopt;
-  }
-  return TrajectoryPolicy{point_.path.x, point_.path.a, riccati_.K, policy_covariances(riccati_.Quu)};
-}
-
-ActionLaw open_loop(MatrixXd a) {
-  return [a = std::move(a)](int t, VectorIn, VectorOut action) { action = a.col(t); };
-}
-
-ActionLaw mean_of(const TrajectoryPolicy& policy, const System& system) {
-  return [&policy, &system, dx = VectorXd(system.ndx())](int t, VectorIn x, VectorOut a) mutable {
-    system.difference(policy.x.col(t), x, dx);
-    a = policy.a.col(t) + policy.K[static_cast<std::size_t>(t)] * dx;
-  };
-}
-
-IlqrSolution ilqr_optimise(const IlqrProblem& problem, const ActionLaw& first, const IlqrOptions& options,
-                           const Run& run, const Linearisation* known) {
+IlqrState ilqr_start(const Task& task, const IlqrOptions& options) {
   options.validate();
-  Ilqr solver(problem, options, run.threads);
-  IlqrSolution solution;
-  const auto finish = [&](IlqrStop stop, std::string message) {
-    solution.stop = stop;
-    solution.message = std::move(message);
-    solution.q = {solver.point().path.x, solver.point().path.a, {}, {}};
-    solution.cost = solver.point().cost;
-    solution.task_cost = solver.point().path.cost.sum();
-    const Index inputs = problem.task.system->ndx() + problem.task.da();
-    const auto expansions = static_cast<std::int64_t>(solution.history.size()) + (known ? 0 : 1);
-    solution.simulated_steps =
-        solver.simulated_steps() + expansions * problem.task.horizon * inputs * (options.differences.centred ? 2 : 1);
-    solution.lambda = solver.point().lambda;
-    if (stop != IlqrStop::diverged) {
-      if (auto q = solver.policy()) {
-        solution.q = std::move(*q);
-      } else if (stop != IlqrStop::not_positive_definite) {
-        solution.stop = IlqrStop::not_positive_definite;
-        solution.message = solver.message();
-      }
-    }
-    solution.lin = std::move(solver.point().lin);
-    return solution;
-  };
+  validate(task);
+  require_full_state(task);
+  IlqrState state;
+  state.action = first_actions(task);
+  state.policy = without_feedback(task, state.action);
+  state.lambda = options.lambda;
+  return state;
+}
 
-  if (!solver.start(first, options.lambda, known)) return finish(IlqrStop::diverged, solver.message());
-  for (int i = 0; i < options.iterations; ++i) {
-    if (run.stop.stop_requested()) return finish(IlqrStop::cancelled, fmt::format("cancelled after {} iterations", i));
+IlqrResult ilqr(const Task& task, IlqrState state, const IlqrOptions& options, const Run& run,
+                const IlqrObserver& observe) {
+  options.validate();
+  require_fit(task, state, state.policy, {});
+  require_full_state(task);
+  MatrixXd a = state.action;
+  require(a.rows() == task.da() && a.cols() == task.horizon, "state actions", fmt::format("{}x{}", a.rows(), a.cols()),
+          fmt::format("{}x{}", task.da(), task.horizon).c_str());
+  if (state.iteration == 0) a = with_noise(std::move(a), options.initial_noise, run.seed);
+  const IlqrProblem problem{task, options.cost_scale, nullptr, task.start.mean};
+  Ilqr solver(problem, options, run.threads);
+
+  Loop<IlqrState> loop(std::move(state), options.iterations, run, observe);
+  // The trajectory is a function of its actions: a resumed run rolls it out again.
+  if (loop.iteration() < options.iterations && !solver.start(open_loop(a), loop.state().lambda))
+    return loop.end(failure(solver.message()));
+  std::int64_t counted = loop.iteration() == 0 ? 0 : solver.simulated_steps();
+
+  while (loop.next()) {
+    // Improve the trajectory by one step, or find that it has converged
     IlqrIteration done;
-    const auto stop = solver.iterate(done);
-    if (done.step > 0.0) solution.history.push_back(done);
-    if (stop) return finish(*stop, solver.message());
-    if (done.realised < std::max(options.tolerance * std::abs(done.cost), options.improvement))
-      return finish(IlqrStop::converged, fmt::format("converged: cost {:.6g}, the last step improved it by {:.3g}",
-                                                     done.cost, done.realised));
+    const std::optional<IlqrStop> stop = solver.iterate(done);
+    if (stop && *stop != IlqrStop::converged) return loop.end(failure(solver.message()));
+    std::optional<TrajectoryPolicy> policy = solver.policy();
+    if (!policy) return loop.end(failure(solver.message()));
+    IlqrState next = loop.state();
+    next.policy = to_tv_linear_gaussian(*policy, tangent_maps(*task.system, policy->x));
+    if (stop) return loop.converged(std::move(next), solver.message());
+    loop.lap("optimisation");
+
+    const Trajectory& path = solver.point().path;
+    next.rollouts_total += done.rollouts + (loop.iteration() == 0 ? 1 : 0);  // the first trajectory
+    next.steps_total += solver.simulated_steps() - counted;
+    counted = solver.simulated_steps();
+    next.last_return_mean = -path.cost.sum();
+    next.lambda = solver.point().lambda;
+    next.action = policy->a;
+    Iteration it = report(task, path, done, options.cost_scale, loop.iteration(), next);
+    loop.commit(std::move(next), std::move(it));
+    if (solver.settled(done)) return loop.converged(loop.state(), settled_text(done));
   }
-  return finish(IlqrStop::max_iterations,
-                fmt::format("{} iterations done: cost {:.6g}", options.iterations, solver.point().cost));
+  return loop.done();
 }
 
 }  // namespace kedge

@@ -5,6 +5,7 @@
 
 #include "kedge/algorithms/moto_report.h"
 #include "kedge/algorithms/report.h"
+#include "kedge/algorithms/time_varying.h"
 #include "kedge/core/errors.h"
 #include "kedge/core/parallel.h"
 #include "kedge/evaluation/quadratic_fit.h"
@@ -15,8 +16,7 @@ namespace kedge {
 
 namespace {
 
-std::optional<std::vector<Gaussian>> state_distribution(const std::deque<Epoch>& window, const MotoOptions& options,
-                                                        int threads) {
+std::optional<std::vector<Gaussian>> state_distribution(const Window& window, const MotoOptions& options, int threads) {
   return options.state_distribution == MotoOptions::StateDistribution::mixture
              ? mixture_state_distribution(window, options.gamma, threads)
              : forward_state_distribution(window);
@@ -72,18 +72,38 @@ WhitenedQuadratic action_part(const Quadratic& q, Index ds) {
   return {q.H.bottomRightCorner(da, da), q.H.bottomLeftCorner(da, ds), q.g.tail(da)};
 }
 
+/// The trust-region steps of all time steps, which do not depend on each other (Sec. 3). @return [T]
+Outcome<std::vector<MotoUpdate>> trust_region_steps(const Epoch& epoch, const std::vector<QuadraticFit>& fits,
+                                                    const MotoOptions& options, int threads) {
+  const double beta0 = options.entropy_constraint ? options.beta0 : std::numeric_limits<double>::infinity();
+  std::vector<MotoUpdate> steps(fits.size());
+  parallel_for(static_cast<Index>(steps.size()), threads, [&](Index i) {
+    const auto t = static_cast<std::size_t>(i);
+    steps[t] = moto_update(epoch.policy[static_cast<int>(i)], action_part(fits[t].q, epoch.rho[t].dim()), epoch.rho[t],
+                           {options.epsilon, beta0});
+  });
+  for (std::size_t t = 0; t < steps.size(); ++t)
+    if (steps[t].status != UpdateStatus::ok)
+      return failure(fmt::format("step {}: {} ({})", t, steps[t].message, to_string(steps[t].status)));
+  return steps;
+}
+
+/// @param after state of the loop after the iteration
+UpdateRecord record_of(const MotoState& after, const std::vector<QuadraticFit>& fits, std::vector<MotoUpdate> steps,
+                       double epsilon) {
+  const Epoch& epoch = after.window.back();
+  UpdateRecord record{epoch.policy, after.policy, epoch.rho, {}, std::move(steps), epsilon};
+  for (std::size_t t = 0; t < fits.size(); ++t) {
+    const Gaussian& rho = epoch.rho[t];
+    record.q.push_back(unwhiten(action_part(fits[t].q, rho.dim()), epoch.policy[static_cast<int>(t)], rho));
+  }
+  return record;
+}
+
 }  // namespace
 
 void MotoOptions::validate() const {
-  require(iterations >= 0, "iterations", iterations, ">= 0");
-  require(rollouts >= 2, "rollouts", rollouts, ">= 2");
-  require(epsilon > 0 && std::isfinite(epsilon), "epsilon", epsilon, "> 0 (nats)");
-  require(beta0 >= 0 && std::isfinite(beta0), "beta0", beta0, ">= 0 (nats)");
-  require(initial_std > 0 && std::isfinite(initial_std), "initial_std", initial_std, "> 0");
-  require(ridge > 0 && std::isfinite(ridge), "ridge", ridge, "> 0");
-  require(window >= 1, "window", window, ">= 1");
-  require(weight_cutoff >= 0 && weight_cutoff <= 0.1, "weight_cutoff", weight_cutoff, "in [0, 0.1]");
-  require(gamma >= 0 && gamma <= 1, "gamma", gamma, "in [0, 1]");
+  require_in_range(*this);
   if (targets == Targets::monte_carlo && (reuse == Reuse::time || reuse == Reuse::time_and_iterations))
     throw InputError(
         "targets = monte_carlo with reuse over time steps, but the summed reward of a rollout belongs to its own step: "
@@ -92,107 +112,60 @@ void MotoOptions::validate() const {
 
 MotoState moto_start(const Task& task, const MotoOptions& options) {
   options.validate();
-  return training_start(task, options.initial_std);
+  MotoState state;
+  state.policy = first_policy(task, options.initial_std);
+  return state;
 }
 
 MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, const Run& run,
                 const MotoObserver& observe) {
   options.validate();
-  require_fit(task, state, {});
-  const auto T = static_cast<std::size_t>(task.horizon);
+  require_fit(task, state, state.policy, state.window);
   const RegressionOptions regression{options.ridge, options.targets == MotoOptions::Targets::monte_carlo};
-  const TrustRegion bounds{options.epsilon,
-                           options.entropy_constraint ? options.beta0 : std::numeric_limits<double>::infinity()};
-
   std::vector<Regression> memory(static_cast<std::size_t>(ahead(run.threads)));
   SampleReuse reuse(options.reuse, options.window, options.weight_cutoff);
   for (const Epoch& epoch : state.window) reuse.push(epoch, run.threads);
-  while (static_cast<int>(state.window.size()) > options.window) state.window.pop_front();
 
-  const auto finish = [&](Stop why, std::string message) {
-    return MotoResult{why, std::move(message), std::move(state)};
-  };
-  std::optional<Epoch> dropped;  // from the window by this iteration: put back if it fails
-  const auto failure = [&](const std::string& what) {
-    state.window.pop_back();
-    if (dropped) state.window.push_front(std::move(*dropped));
-    return finish(Stop::numerical_failure,
-                  fmt::format("iteration {}: {}; the policy of the last iteration is kept", state.iteration, what));
-  };
-
-  while (state.iteration < options.iterations) {
-    PhaseClock clock;
-    const int i = state.iteration;
+  Loop<MotoState> loop(std::move(state), options.iterations, run, observe);
+  while (loop.next()) {
+    MotoState next = loop.state();
 
     // Sample M trajectories from pi^i
-    auto sampled = rollout(task, time_varying(state), {options.rollouts, static_cast<std::uint32_t>(i), true}, run);
-    if (!sampled) return finish(Stop::cancelled, fmt::format("cancelled after {} iterations", i));
-    clock.lap("rollouts");
-    const std::vector<Gaussian> previous_rho = state.window.empty() ? std::vector<Gaussian>{} : state.window.back().rho;
-    state.window.push_back({i, time_varying(state), {}, std::move(*sampled)});
-    dropped.reset();
-    if (static_cast<int>(state.window.size()) > options.window) {
-      dropped = std::move(state.window.front());
-      state.window.pop_front();
-    }
-    Epoch& epoch = state.window.back();
+    auto batch = rollout(task, next.policy, {options.rollouts, static_cast<std::uint32_t>(loop.iteration()), true}, run);
+    if (!batch) return loop.end(cancelled());
+    loop.lap("rollouts");
+    next.window = with_newest(next.window, loop.iteration(), next.policy, std::move(*batch), options.window);
+    const Epoch& epoch = next.window.back();
 
     // Estimate the state distributions rho~_t^i (Sec. 4.3)
-    auto rho = state_distribution(state.window, options, run.threads);
-    if (!rho)
-      return failure(
-          fmt::format("the states cannot be described by a Gaussian: {} of {} rollouts are usable, the others diverged",
-                      usable_rollouts(epoch.batch), options.rollouts));
-    epoch.rho = std::move(*rho);
-    clock.lap("state_distribution");
+    auto rho = state_distribution(next.window, options, run.threads);
+    if (!rho) return loop.end(without_distribution(epoch.batch));
+    next.window.change(next.window.size() - 1).rho = std::move(*rho);
+    loop.lap("state_distribution");
 
     // Compute the importance weights of all stored (s, a, s') (Sec. 4.2)
     reuse.push(epoch, run.threads);
-    clock.lap("importance_weights");
+    loop.lap("importance_weights");
 
     // Estimate the Q-functions Q~_t^i, backwards in time (Sec. 4.1)
-    std::vector<StepDiagnostics> steps(T);
+    std::vector<StepDiagnostics> steps(static_cast<std::size_t>(task.horizon));
     std::string why;
     const auto fits = fit_all(task, reuse, regression, run.threads, memory, steps, why);
-    if (!fits) return failure(why);
-    clock.lap("regressions");
+    if (!fits) return loop.end(failure(why));
+    loop.lap("regressions");
 
     // Optimise the dual and update the policy (Sec. 3)
-    std::vector<MotoUpdate> updates(T);
-    parallel_for(task.horizon, run.threads, [&](Index step) {
-      const auto t = static_cast<std::size_t>(step);
-      updates[t] =
-          moto_update(epoch.policy[static_cast<int>(step)], action_part((*fits)[t].q, task.ds()), epoch.rho[t], bounds);
-    });
-    TvLinearGaussian next = epoch.policy;
-    for (std::size_t t = 0; t < T; ++t) {
-      if (updates[t].status != UpdateStatus::ok)
-        return failure(fmt::format("step {}: {} ({})", t, updates[t].message, to_string(updates[t].status)));
-      next[static_cast<int>(t)] = updates[t].next;
-    }
-    clock.lap("updates");
+    auto updates = trust_region_steps(epoch, *fits, options, run.threads);
+    if (!updates) return loop.end(updates.ending());
+    for (int t = 0; t < task.horizon; ++t) next.policy[t] = (*updates)[static_cast<std::size_t>(t)].next;
+    loop.lap("updates");
 
-    Iteration report = moto_report(task, epoch, previous_rho, *fits, updates, steps, state, run.threads);
-    state.iteration = i + 1;
-    state.rollouts_total += options.rollouts;
-    state.steps_total += simulated_steps(epoch.batch);
-    state.last_return_mean = return_mean(epoch.batch);
-    state.policy = std::move(next);
-    clock.lap("report");
-    report.seconds = std::move(clock.seconds);
-    if (!observe) continue;
-    if (options.record_updates) {
-      const Epoch& recorded = state.window.back();
-      MotoRecord record{recorded.policy, time_varying(state), recorded.rho, {}, std::move(updates), options.epsilon};
-      for (std::size_t t = 0; t < T; ++t)
-        record.q.push_back(
-            unwhiten(action_part((*fits)[t].q, task.ds()), recorded.policy[static_cast<int>(t)], recorded.rho[t]));
-      observe(report, state, &record);
-    } else {
-      observe(report, state, nullptr);
-    }
+    Iteration report = moto_report(task, epoch, *fits, *updates, steps, loop.state(), run.threads);
+    count(epoch.batch, 0, next);
+    loop.commit(std::move(next), std::move(report),
+                [&] { return record_of(loop.state(), *fits, std::move(*updates), options.epsilon); });
   }
-  return finish(Stop::max_iterations, fmt::format("{} iterations done", state.iteration));
+  return loop.done();
 }
 
 }  // namespace kedge

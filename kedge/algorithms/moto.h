@@ -2,44 +2,89 @@
 // advice: docs/algorithms/moto.md.
 #pragma once
 
-#include "kedge/algorithms/training.h"
+#include "kedge/algorithms/loop.h"
+#include "kedge/algorithms/update_record.h"
+#include "kedge/core/option.h"
+#include "kedge/evaluation/epoch.h"
 #include "kedge/evaluation/importance_weights.h"
+#include "kedge/policy/tv_linear_gaussian.h"
+#include "kedge/system/task.h"
 
 namespace kedge {
 
+/// `describe` below says what each option means and may be.
 struct MotoOptions {
-  int iterations = 120;   ///< N, outer iterations, >= 0 (0: nothing is learned)
-  int rollouts = 20;      ///< M, trajectories per iteration, >= 2
-  double epsilon = 0.05;  ///< step size: E KL(new || old) <= epsilon at every time step, nats, > 0 (Eq. 2)
-  double beta0 = 0.05;    ///< the entropy of a time step falls by at most this per iteration, nats, >= 0 (Eq. 3)
-  bool entropy_constraint = true;  ///< false: no Eq. 3 (the ablation of Fig. 1c)
-  double initial_std = 5.0;        ///< standard deviation of every action entry at the start, units of the action, > 0
-  double ridge = 1e-3;             ///< lambda of Eq. 6, on whitened features and standardised targets, > 0
-
   enum class Targets { dynamic_programming, monte_carlo };
-  Targets targets = Targets::dynamic_programming;  ///< Sec. 4.1.2 or 4.1.1
-
-  Reuse reuse = Reuse::time_and_iterations;  ///< samples of which steps and iterations enter a regression (Sec. 4.2)
-  int window = 5;  ///< K, iterations whose samples are kept, this one included, >= 1 (Sec. 4.2.2)
-  double weight_cutoff =
-      1e-3;  ///< the lightest samples that hold at most this share of the weight are left out, in [0, 0.1]
-
   enum class StateDistribution { mixture, forward };
-  StateDistribution state_distribution = StateDistribution::mixture;  ///< Sec. 4.3.2 or 4.3.1
-  double gamma = 0.7;  ///< decay of the weight of past iterations in the mixture, in [0, 1] (Sec. 4.3.2)
 
-  bool record_updates = false;  ///< hand every update's inputs and outputs to the observer
+  int iterations = 120;
+  int rollouts = 20;
+  double epsilon = 0.05;
+  double beta0 = 0.05;
+  bool entropy_constraint = true;
+  double initial_std = 5.0;
+  double ridge = 1e-3;
+  Targets targets = Targets::dynamic_programming;
+  Reuse reuse = Reuse::time_and_iterations;
+  int window = 5;
+  double weight_cutoff = 1e-3;
+  StateDistribution state_distribution = StateDistribution::mixture;
+  double gamma = 0.7;
 
-  /// @throws InputError naming option, value and rule.
+  /// @throws InputError naming option, value and rule
   void validate() const;
 };
 
-using MotoState = TrainingState;  ///< `numbers` is empty
-using MotoRecord = UpdateRecord;
-using MotoResult = TrainingResult;
-using MotoObserver = TrainingObserver;
+template <class O, class Visit>
+  requires IsOptions<O, MotoOptions>
+void describe(O& o, Visit&& visit) {
+  visit("iterations", o.iterations, at_least(0), {"outer iterations; 0: nothing is learned", "", "N, Alg. 1"});
+  visit("rollouts", o.rollouts, at_least(2), {"trajectories per iteration", "", "M, Alg. 1"});
+  visit("epsilon", o.epsilon, above(0),
+        {"step size: the new policy stays within this expected KL of the old one at every time step", "nats", "Eq. 2"});
+  visit("beta0", o.beta0, at_least(0),
+        {"the entropy of a time step falls by at most this per iteration", "nats", "Eq. 3"});
+  visit("entropy_constraint", o.entropy_constraint, TrueOrFalse{},
+        {"keep Eq. 3; false is the ablation of Fig. 1c: exploration may collapse"});
+  visit("initial_std", o.initial_std, above(0),
+        {"standard deviation of every action entry of the first policy", "units of the action"});
+  visit("ridge", o.ridge, above(0),
+        {"ridge of the regressions, on whitened features and standardised targets", "", "lambda, Eq. 6"});
+  visit("targets", o.targets, Choices{"dynamic_programming", "monte_carlo"},
+        {"target of Q: reward plus fitted V of the next state (Sec. 4.1.2), or the return to go (Sec. 4.1.1)"});
+  visit("reuse", o.reuse, Choices{"none", "time", "iterations", "time_and_iterations"},
+        {"samples that enter a regression by importance weights, besides those of its own step and iteration: none, those "
+         "of other time steps, of past iterations, or of both",
+         "", "Sec. 4.2"});
+  visit("window", o.window, at_least(1),
+        {"iterations whose samples are kept for reuse, the present one included", "", "K, Sec. 4.2.2"});
+  visit("weight_cutoff", o.weight_cutoff, between(0, 0.1),
+        {"samples whose importance weights sum to less than this share are left out of a regression", "", "Sec. 4.2"});
+  visit("state_distribution", o.state_distribution, Choices{"mixture", "forward"},
+        {"estimate of the state distribution: decaying mixture of past iterations (Sec. 4.3.2) or forward propagation by "
+         "importance weights (Sec. 4.3.1)"});
+  visit("gamma", o.gamma, between(0, 1),
+        {"weight that an iteration keeps in the mixture with each newer one", "", "Sec. 4.3.2"});
+}
 
-/// See training_start. @throws InputError
+struct MotoState : LoopState {
+  TvLinearGaussian policy;
+  Window window;  ///< the last iterations, `window` of them at most
+};
+
+template <class S, class Visit>
+  requires IsOptions<S, MotoState>
+void describe(S& s, Visit&& visit) {
+  describe_loop(s, visit);
+  visit("policy", s.policy);
+  visit("window", s.window);
+}
+
+using MotoResult = LoopResult<MotoState>;
+using MotoObserver = LoopObserver<MotoState>;
+
+/// Returns the state before the first iteration: see `first_policy`.
+/// @throws InputError
 MotoState moto_start(const Task& task, const MotoOptions& options);
 
 /// Runs iterations state.iteration ... options.iterations - 1.

@@ -26,9 +26,9 @@ double largest_advantage(const Quadratic& a, const MatrixXd& xi) {
 
 }  // namespace
 
-Iteration moto_report(const Task& task, const Epoch& epoch, const std::vector<Gaussian>& previous_rho,
-                      const std::vector<QuadraticFit>& fits, const std::vector<MotoUpdate>& updates,
-                      const std::vector<StepDiagnostics>& steps, const MotoState& before, int threads) {
+Iteration moto_report(const Task& task, const Epoch& epoch, const std::vector<QuadraticFit>& fits,
+                      const std::vector<MotoUpdate>& updates, const std::vector<StepDiagnostics>& steps,
+                      const MotoState& before, int threads) {
   const std::size_t T = updates.size();
   const auto of_updates = [&](auto field) {
     return collect<MotoUpdate>(updates, [=](const MotoUpdate& u) { return u.*field; });
@@ -47,17 +47,16 @@ Iteration moto_report(const Task& task, const Epoch& epoch, const std::vector<Ga
     const Gaussian& rho = epoch.rho[t];
     const MatrixXd s = observations_at(epoch.batch, static_cast<int>(step));
     const MatrixXd xi = rho.L.triangularView<Eigen::Lower>().solve(s.colwise() - rho.mean);
-    if (!previous_rho.empty()) state_kl[t] = kl(rho, previous_rho[t]);
+    if (!before.window.empty()) state_kl[t] = kl(rho, before.window.back().rho[t]);
     spread[t] = spread_of(xi);
     delta[t] = largest_advantage(
         expected_advantage(fits[t].q, epoch.policy[static_cast<int>(step)], updates[t].next, rho), xi);
   });
   const auto not_concave = std::count_if(curvature.begin(), curvature.end(), [](double c) { return c > 0; });
   Iteration report;
-  report.number = epoch.iteration;
   report.metrics = common_metrics(
       epoch, updates, {median_of(effective), median_of(r2), std::accumulate(gain.begin(), gain.end(), 0.0)}, before);
-  const std::vector<Metric> own = {
+  add(report, {
       {"improvement_realised", improvement_realised(epoch.batch, before)},
       {"improvement_bound", improvement_bound(gain, delta, kl_reached)},
       {"return_median", median_of(returns(epoch.batch))},
@@ -75,8 +74,7 @@ Iteration moto_report(const Task& task, const Epoch& epoch, const std::vector<Ga
       {"state_spread_median", median_of(spread)},
       {"saturated_share", epoch.batch.saturated},
       {"diverged", static_cast<double>(epoch.batch.rollouts - usable_rollouts(epoch.batch))},
-  };
-  report.metrics.insert(report.metrics.end(), own.begin(), own.end());
+  });
 
   report.steps = update_steps(updates);
   report.steps.emplace_back("ess", effective);

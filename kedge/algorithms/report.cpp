@@ -45,8 +45,18 @@ double success_rate(const Task& task, const Batch& batch) {
   return successes / static_cast<double>(batch.rollouts);
 }
 
+void add(Iteration& report, const std::vector<Metric>& columns) {
+  report.metrics.insert(report.metrics.end(), columns.begin(), columns.end());
+}
+
+void count(const Batch& batch, std::int64_t more, LoopState& next) {
+  next.rollouts_total += batch.rollouts;
+  next.steps_total += simulated_steps(batch) + more;
+  next.last_return_mean = return_mean(batch);
+}
+
 std::vector<Metric> common_metrics(const Epoch& epoch, const std::vector<MotoUpdate>& updates,
-                                   const CommonNumbers& numbers, const TrainingState& before) {
+                                   const CommonNumbers& numbers, const LoopState& before) {
   const std::vector<double> r = returns(epoch.batch);
   const double mean = mean_of(r);
   double variance = 0.0;
@@ -85,7 +95,7 @@ std::vector<StepMetric> update_steps(const std::vector<MotoUpdate>& updates) {
           {"omega", of(&MotoUpdate::omega)}};
 }
 
-double improvement_realised(const Batch& batch, const TrainingState& before) {
+double improvement_realised(const Batch& batch, const LoopState& before) {
   return before.iteration == 0 ? 0.0 : return_mean(batch) - before.last_return_mean;
 }
 

@@ -9,110 +9,120 @@ namespace kedge {
 
 namespace {
 
-/// What the loop keeps beside policy and guides, means over conditions: the cost of the first guides, before any policy (the
-/// DDP line of Fig. 1), and of the present ones.
-const std::vector<std::string> kNumberNames = {"initial_cost", "guide_cost"};
+/// Plans for all conditions, and their sums.
+struct Plans {
+  std::vector<Guide> guides;
+  double cost = 0.0;        ///< mean over conditions
+  double iterations = 0.0;  ///< accepted steps of DDP, mean over conditions
+  std::int64_t steps = 0;   ///< control steps simulated
+};
 
-std::string guide_name(int condition) { return fmt::format("guide{}", condition); }
+void add(GuidePlan plan, int conditions, Plans& all) {
+  all.cost += plan.cost / conditions;
+  all.iterations += static_cast<double>(plan.iterations) / conditions;
+  all.steps += plan.steps;
+  all.guides.push_back(std::move(plan.guide));
+}
+
+/// Line 1.
+Outcome<Plans> initial_guides(const Task& task, const VgpsOptions& options, const Run& run) {
+  Plans all;
+  for (int c = 0; c < options.conditions; ++c) {
+    auto plan = initial_guide(task, c, c == 0 ? nullptr : &all.guides.front(), options, run);
+    if (!plan) return without("the first guide", plan.ending());
+    add(std::move(*plan), options.conditions, all);
+  }
+  return all;
+}
+
+/// Line 6.
+Outcome<Plans> adapted_guides(const Task& task, const std::vector<Guide>& guides, const MlpGaussian& policy, double alpha,
+                              int iteration, const VgpsOptions& options, const Run& run) {
+  Plans all;
+  for (int c = 0; c < options.conditions; ++c) {
+    auto plan = adapted_guide(task, guides[static_cast<std::size_t>(c)], policy, alpha, iteration, c, options, run);
+    if (!plan) return without("the guide", plan.ending());
+    add(std::move(*plan), options.conditions, all);
+  }
+  return all;
+}
+
+void warn(const FitResult& fit, const Plans& adapted, std::vector<std::string>& warnings) {
+  if (fit.status == FitStatus::no_improvement)
+    warnings.push_back("the fit of the network found nothing better: " + fit.message);
+  if (adapted.iterations == 0.0)
+    warnings.push_back(
+        "the guide did not move: no step improves alpha c - log pi_theta; more policy_samples smooth it, a tail keeps the "
+        "end of the horizon out of the fit");
+}
 
 }  // namespace
 
-void VgpsOptions::validate() const {
-  GuidedOptions::validate();
-  require(conditions >= 1, "conditions", conditions, ">= 1");
-}
-
-TrainingState vgps_start(const Task& task, const VgpsOptions& options) {
+VgpsState vgps_start(const Task& task, const VgpsOptions& options) {
   options.validate();
-  return guided_start(task, options, kNumberNames);
+  VgpsState state;
+  state.policy = blank_network(task, options);
+  return state;
 }
 
-TrainingResult vgps(const Task& task, TrainingState state, const VgpsOptions& options, const Run& run,
-                    const TrainingObserver& observe) {
+VgpsResult vgps(const Task& task, VgpsState state, const VgpsOptions& options, const Run& run,
+                const VgpsObserver& observe) {
   options.validate();
   require_guidable(task, options);
-  require_network(task, state, kNumberNames);
+  require_network(task, state, state.policy);
+  require_guides(task, state.iteration, state.guides, options.conditions);
 
-  const LoopEnd end{state};
-
-  while (state.iteration < options.iterations) {
-    PhaseClock clock;
-    const int k = state.iteration;
-    double initial_cost = state.numbers[0].second, guide_cost = 0.0;
+  Loop<VgpsState> loop(std::move(state), options.iterations, run, observe);
+  while (loop.next()) {
+    VgpsState next = loop.state();
     std::int64_t steps = 0;
-    MlpGaussian policy = std::get<MlpGaussian>(state.policy);
 
     // Initialise q with DDP on alpha_0 c (line 1)
-    std::vector<Guide> guides;
-    for (int c = 0; c < options.conditions; ++c) {
-      if (k > 0) {
-        guides.push_back(guide_of(task, state, guide_name(c), options));
-        continue;
-      }
-      GuidePlan plan = initial_guide(task, c, c == 0 ? nullptr : &guides.front(), options, run);
-      if (!plan.guide) return end.without_guide("the first guide", plan);
-      initial_cost += plan.cost / options.conditions;
-      steps += plan.steps;
-      guides.push_back(std::move(*plan.guide));
+    if (loop.iteration() == 0) {
+      auto first = initial_guides(task, options, run);
+      if (!first) return loop.end(first.ending());
+      next.initial_cost = first->cost;
+      steps += first->steps;
+      next.guides = std::move(first->guides);
+      next.policy = initial_network(task, next.guides.front(), options, run.seed);
+    } else {
+      for (Guide& guide : next.guides) guide = with_marginals(task, std::move(guide), &next.policy, options);
     }
-    if (k == 0) policy = initial_network(task, guides.front(), options, run.seed);
-    clock.lap("initial_guide");
+    loop.lap("initial_guide");
 
     // Optimise L(q, theta) with respect to theta, on samples of the marginals (lines 3, 4)
-    const FitResult fit = fit_to_guides(task, policy, guides, k, options, run);
-    if (!usable(fit)) return end.without_fit(fit);
-    policy.set_theta(fit.theta);
-    clock.lap("fit");
+    auto fit = fit_to_guides(task, next.policy, next.guides, loop.iteration(), options, run);
+    if (!fit) return loop.end(fit.ending());
+    next.policy.set_theta(fit->theta);
+    loop.lap("fit");
 
     // How good is it?
-    const auto judgement = judge(task, policy, k, options.rollouts, run);
-    if (!judgement) return end.cancelled();
-    clock.lap("rollouts");
+    auto judgement = judge(task, next.policy, loop.iteration(), options.rollouts, run);
+    if (!judgement) return loop.end(judgement.ending());
+    loop.lap("rollouts");
 
     // Optimise q with DDP on alpha_k c - log pi_theta (lines 5, 6)
-    const double alpha = annealed(options, k + 1);
-    double accepted = 0.0;
-    for (int c = 0; c < options.conditions; ++c) {
-      Guide& guide = guides[static_cast<std::size_t>(c)];
-      GuidePlan plan = adapted_guide(task, guide, policy, alpha, k, c, options, run);
-      if (!plan.guide) return end.without_guide("the guide", plan);
-      guide_cost += plan.cost / options.conditions;
-      accepted += static_cast<double>(plan.iterations) / options.conditions;
-      steps += plan.steps;
-      guide = std::move(*plan.guide);
-    }
-    clock.lap("guide");
+    const double alpha = annealed(options, loop.iteration() + 1);
+    auto adapted = adapted_guides(task, next.guides, next.policy, alpha, loop.iteration(), options, run);
+    if (!adapted) return loop.end(adapted.ending());
+    next.guides = std::move(adapted->guides);
+    next.guide_cost = adapted->cost;
+    steps += adapted->steps;
+    loop.lap("guide");
 
-    Iteration report = guided_report(task, *judgement, policy, steps, state);
-    const std::vector<Metric> own = {{"initial_cost", initial_cost},
-                                     {"guide_cost", guide_cost},
-                                     {"alpha", alpha},
-                                     {"guide_steps", accepted},
-                                     {"fit_before", fit.before},
-                                     {"fit_after", fit.after},
-                                     {"fit_evaluations", static_cast<double>(fit.evaluations)}};
-    report.metrics.insert(report.metrics.end(), own.begin(), own.end());
-    if (fit.status == FitStatus::no_improvement)
-      report.warnings.push_back("the fit of the network found nothing better: " + fit.message);
-    if (accepted == 0.0)
-      report.warnings.push_back(
-          "the guide did not move: no step improves alpha c - log pi_theta; more policy_samples smooth it, a tail "
-          "keeps the "
-          "end of the horizon out of the fit");
-    state.iteration = k + 1;
-    state.rollouts_total += judgement->noisy.rollouts;
-    state.steps_total += simulated_steps(judgement->noisy) + steps;
-    state.numbers = {{kNumberNames[0], initial_cost}, {kNumberNames[1], guide_cost}};
-    state.policy = std::move(policy);
-    state.matrices.clear();
-    for (int c = 0; c < options.conditions; ++c)
-      for (NamedMatrix& m : to_matrices(guides[static_cast<std::size_t>(c)], guide_name(c)))
-        state.matrices.push_back(std::move(m));
-    clock.lap("report");
-    report.seconds = std::move(clock.seconds);
-    if (observe) observe(report, state, nullptr);
+    Iteration report = guided_report(task, *judgement, next.policy, steps, loop.state());
+    add(report, {{"initial_cost", next.initial_cost},
+                 {"guide_cost", next.guide_cost},
+                 {"alpha", alpha},
+                 {"guide_steps", adapted->iterations},
+                 {"fit_before", fit->before},
+                 {"fit_after", fit->after},
+                 {"fit_evaluations", static_cast<double>(fit->evaluations)}});
+    warn(*fit, *adapted, report.warnings);
+    count(judgement->noisy, steps, next);
+    loop.commit(std::move(next), std::move(report));
   }
-  return end.done();
+  return loop.done();
 }
 
 }  // namespace kedge

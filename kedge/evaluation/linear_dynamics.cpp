@@ -40,7 +40,7 @@ MatrixXd joint_samples(const Batch& batch) {
   return joint;
 }
 
-MatrixXd joint_samples(const std::deque<Epoch>& window) {
+MatrixXd joint_samples(const Window& window) {
   std::vector<MatrixXd> parts;
   Index count = 0;
   for (const Epoch& epoch : window) {

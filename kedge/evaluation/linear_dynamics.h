@@ -17,7 +17,7 @@ namespace kedge {
 MatrixXd joint_samples(const Batch& batch);
 
 /// The same of a whole window, oldest first.
-MatrixXd joint_samples(const std::deque<Epoch>& window);
+MatrixXd joint_samples(const Window& window);
 
 /// Mean and maximum-likelihood covariance of the columns of x; exactly 0 for what is the same in all of them.
 /// @param x [n, N], N >= 1

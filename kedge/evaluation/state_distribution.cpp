@@ -15,7 +15,7 @@ constexpr double kRelativeRidge = 1e-6;
 constexpr double kAbsoluteRidge = 1e-8;
 
 /// States of step t of the whole window, side by side. @return [ds, sum of usable]
-MatrixXd stacked_observations(const std::deque<Epoch>& window, int t) {
+MatrixXd stacked_observations(const Window& window, int t) {
   Index n = 0;
   for (const Epoch& epoch : window) n += usable_rollouts(epoch.batch);
   MatrixXd s(window.back().batch.observation.rows(), n);
@@ -43,7 +43,7 @@ VectorXd log_density_at(const Batch& batch, int t, const Gaussian& rho, const Li
 
 }  // namespace
 
-std::optional<std::vector<Gaussian>> mixture_state_distribution(const std::deque<Epoch>& window, double gamma,
+std::optional<std::vector<Gaussian>> mixture_state_distribution(const Window& window, double gamma,
                                                                 int threads) {
   const int T = window.back().batch.horizon;
   Index n = 0;
@@ -71,7 +71,7 @@ std::optional<std::vector<Gaussian>> mixture_state_distribution(const std::deque
   return rho;
 }
 
-std::optional<std::vector<Gaussian>> forward_state_distribution(const std::deque<Epoch>& window) {
+std::optional<std::vector<Gaussian>> forward_state_distribution(const Window& window) {
   const Epoch& present = window.back();
   const int T = present.batch.horizon;
   if (usable_rollouts(present.batch) < 2) return std::nullopt;

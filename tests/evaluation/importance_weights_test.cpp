@@ -22,7 +22,7 @@ bool over_time(Reuse reuse) { return reuse == Reuse::time || reuse == Reuse::tim
 bool over_iterations(Reuse reuse) { return reuse == Reuse::iterations || reuse == Reuse::time_and_iterations; }
 
 /// The definition at the head of importance_weights.h: for every stored sample, w_t normalised to sum 1, or 0.
-std::vector<double> plain_weights(Reuse reuse, const std::deque<Epoch>& window, int t) {
+std::vector<double> plain_weights(Reuse reuse, const Window& window, int t) {
   const Epoch& present = window.back();
   std::vector<long double> log_weight;
   for (const Epoch& data : window) {
@@ -87,7 +87,7 @@ TEST(SampleReuse, WeighsEverySampleByTheRatioOfItsDensities) {
       for (const int epochs : {1, 3}) {
         SCOPED_TRACE(testing::Message() << "reuse " << static_cast<int>(reuse) << ", T " << shape.horizon << ", M "
                                         << shape.rollouts);
-        std::deque<Epoch> window;
+        Window window;
         SampleReuse sample_reuse(reuse, 4, 0.0);
         for (int i = 0; i < epochs; ++i) {
           Sizes sizes = shape;
@@ -112,7 +112,7 @@ TEST(SampleReuse, RebuiltFromTheWindowIsTheSameAsNeverInterruptedBitForBit) {
   for (const Reuse reuse : kAll)
     for (const int window : {1, 2, 4}) {
       SampleReuse going_on(reuse, window, 1e-4);
-      std::deque<Epoch> kept;
+      Window kept;
       for (int i = 0; i < 6; ++i) {
         kept.push_back(random_epoch({3, 2, 4, 9 + i % 3, 1, {}}, i, 22));
         if (static_cast<int>(kept.size()) > window) kept.pop_front();
@@ -146,7 +146,7 @@ TEST(SampleReuse, IsTheSameForAnyNumberOfThreads) {
 
 TEST(SampleReuse, OfWeightsFarApartIsExactInTheLogDomain) {
   // Policies so narrow and so far from each other that densities underflow: log weights differ by thousands.
-  std::deque<Epoch> window;
+  Window window;
   SampleReuse reuse(Reuse::time_and_iterations, 3, 0.0);
   for (int i = 0; i < 3; ++i) {
     Epoch epoch = random_epoch({2, 1, 3, 10, 1, {}}, i, 24);

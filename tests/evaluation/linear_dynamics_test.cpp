@@ -111,7 +111,7 @@ double error_with(int rollouts, bool with_prior) {
   const Setting s = setting();
   double sum = 0.0;
   for (std::uint64_t seed = 1; seed <= 8; ++seed) {
-    std::deque<Epoch> window;
+    Window window;
     for (int i = 0; i < 4; ++i) window.push_back(simulate(s.system, s.start, s.policy, rollouts, i, seed));
     const MixtureFit mixture = fit_mixture(joint_samples(window), {2, 1e-6, 50, 1e-6}, Stream(seed, 0, 0, 0), 1);
     EXPECT_EQ(mixture.status, MixtureStatus::ok) << mixture.message;

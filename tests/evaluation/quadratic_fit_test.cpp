@@ -51,7 +51,7 @@ double distance(const Quadratic& q, const VectorXd& theta, const MatrixXd& z) {
 }
 
 struct Problem {
-  std::deque<Epoch> window;
+  Window window;
   std::deque<Transitions> data;
   WeightedSamples samples;
   Whitening map, next_map;

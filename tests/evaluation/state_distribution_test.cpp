@@ -35,8 +35,8 @@ void expect_near(const Gaussian& a, const Gaussian& b, double tolerance) {
   EXPECT_LT((a.L - b.L).cwiseAbs().maxCoeff(), tolerance);
 }
 
-std::deque<Epoch> random_window(int epochs, std::uint64_t seed) {
-  std::deque<Epoch> window;
+Window random_window(int epochs, std::uint64_t seed) {
+  Window window;
   for (int i = 0; i < epochs; ++i) window.push_back(random_epoch({2, 1, 4, 7 + 2 * i, 2, {1, i}}, i, seed));
   return window;
 }
@@ -44,7 +44,7 @@ std::deque<Epoch> random_window(int epochs, std::uint64_t seed) {
 TEST(MixtureStateDistribution, WeighsSamplesOfAgeJByGammaToTheJ) {
   for (const int epochs : {1, 2, 4})
     for (const double gamma : {0.0, 0.5, 1.0}) {
-      std::deque<Epoch> window = random_window(epochs, 3);
+      Window window = random_window(epochs, 3);
       window.back().rho.clear();  // not read
       const auto rho = mixture_state_distribution(window, gamma, 1);
       ASSERT_TRUE(rho);
@@ -65,21 +65,21 @@ TEST(MixtureStateDistribution, WeighsSamplesOfAgeJByGammaToTheJ) {
 }
 
 TEST(MixtureStateDistribution, WithGammaZeroIsThatOfThePresentIterationAlone) {
-  const std::deque<Epoch> window = random_window(3, 4);
+  const Window window = random_window(3, 4);
   const auto all = mixture_state_distribution(window, 0.0, 1),
              present = mixture_state_distribution({window.back()}, 0.7, 1);
   for (std::size_t t = 0; t < 4; ++t) expect_near((*all)[t], (*present)[t], 1e-13);
 }
 
 TEST(MixtureStateDistribution, IsTheSameForAnyNumberOfThreads) {
-  const std::deque<Epoch> window = random_window(3, 5);
+  const Window window = random_window(3, 5);
   const auto one = mixture_state_distribution(window, 0.7, 1);
   EXPECT_TRUE(same_bits(*one, *mixture_state_distribution(window, 0.7, 2)));
   EXPECT_TRUE(same_bits(*one, *mixture_state_distribution(window, 0.7, 8)));
 }
 
 TEST(StateDistributions, NeverReadARolloutThatDiverged) {
-  std::deque<Epoch> window = random_window(3, 6);
+  Window window = random_window(3, 6);
   const auto mixture = mixture_state_distribution(window, 0.7, 1), forward = forward_state_distribution(window);
   for (Epoch& epoch : window)
     for (int n = 0; n < epoch.batch.rollouts; ++n)
@@ -92,7 +92,7 @@ TEST(StateDistributions, NeverReadARolloutThatDiverged) {
 }
 
 TEST(StateDistributions, AreRefusedWithFewerThanTwoUsableRollouts) {
-  std::deque<Epoch> window = random_window(2, 7);
+  Window window = random_window(2, 7);
   window.push_back(random_epoch({2, 1, 4, 3, 2, {0, 2}}, 2, 7));
   EXPECT_FALSE(mixture_state_distribution(window, 0.7, 1));
   EXPECT_FALSE(forward_state_distribution(window));
@@ -102,14 +102,14 @@ TEST(StateDistributions, AreRefusedWithFewerThanTwoUsableRollouts) {
 }
 
 TEST(StateDistributions, AreRefusedWhereTheyOverflow) {
-  std::deque<Epoch> window = random_window(1, 8);
+  Window window = random_window(1, 8);
   window[0].batch.observation.col(window[0].batch.at(2, 3)).setConstant(1e200);
   EXPECT_FALSE(mixture_state_distribution(window, 0.7, 1));
   EXPECT_FALSE(forward_state_distribution(window));
 }
 
 TEST(StateDistributions, OfStatesWithoutSpreadAreRegular) {
-  std::deque<Epoch> window = random_window(1, 9);
+  Window window = random_window(1, 9);
   for (int n = 0; n < window[0].batch.rollouts; ++n)
     window[0].batch.observation.col(window[0].batch.at(n, 0)) = vec({1e3, -2});
   const auto rho = mixture_state_distribution(window, 0.7, 1);
@@ -121,7 +121,7 @@ TEST(StateDistributions, OfStatesWithoutSpreadAreRegular) {
 // ---- forward propagation -------------------------------------------------------------------------------------------
 
 /// Sec. 4.3.1 in plain loops: weights of step t+1 from the densities at step t.
-std::vector<Gaussian> plain_forward(const std::deque<Epoch>& window) {
+std::vector<Gaussian> plain_forward(const Window& window) {
   const Epoch& present = window.back();
   std::vector<Gaussian> rho;
   std::vector<long double> weight;
@@ -149,7 +149,7 @@ std::vector<Gaussian> plain_forward(const std::deque<Epoch>& window) {
 
 TEST(ForwardStateDistribution, IsItsDefinition) {
   for (const int epochs : {1, 2, 4}) {
-    const std::deque<Epoch> window = random_window(epochs, 11);
+    const Window window = random_window(epochs, 11);
     const auto rho = forward_state_distribution(window);
     const std::vector<Gaussian> plain = plain_forward(window);
     ASSERT_TRUE(rho);
@@ -159,7 +159,7 @@ TEST(ForwardStateDistribution, IsItsDefinition) {
 }
 
 TEST(ForwardStateDistribution, OfOneIterationIsItsOwnMaximumLikelihood) {
-  const std::deque<Epoch> window = random_window(1, 12);
+  const Window window = random_window(1, 12);
   const auto forward = forward_state_distribution(window), mixture = mixture_state_distribution(window, 0.7, 1);
   for (std::size_t t = 0; t < 4; ++t) expect_near((*forward)[t], (*mixture)[t], 1e-11);
 }
@@ -175,7 +175,7 @@ TEST(ForwardStateDistribution, FindsTheStatesOfThePresentPolicyInDataOfOthers) {
     policy[t] = make_linear_gaussian(policy[t].K + 0.1 * random_matrix(1, 2, random),
                                      policy[t].k + 0.3 * policy[t].C * random_vector(1, random), 0.8 * policy[t].Sigma);
   // Two old iterations of many rollouts, and the present one with few: the old data must be reweighted to be of use.
-  const std::deque<Epoch> window = {simulate(system, start, old_policy, N, 0, 13),
+  const Window window = {simulate(system, start, old_policy, N, 0, 13),
                                     simulate(system, start, old_policy, N, 1, 13),
                                     simulate(system, start, policy, N / 20, 2, 13)};
   const auto rho = forward_state_distribution(window);

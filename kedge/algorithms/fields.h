@@ -1,0 +1,176 @@
+// The state of an algorithm as named values, for whoever saves it or passes it on without knowing its type. A state
+// describes itself once:
+//
+//   template <class S, class Visit> requires IsOptions<S, VgpsState>   // VgpsState or const VgpsState
+//   void describe(S& s, Visit&& visit) { describe_loop(s, visit); visit("policy", s.policy); visit("guides", s.guides); }
+//
+// `fields_of` and `state_from` read that description in the same order, so what one writes the other reads, bit for bit.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "kedge/core/types.h"
+#include "kedge/evaluation/epoch.h"
+#include "kedge/policy/mlp_gaussian.h"
+#include "kedge/policy/tv_linear_gaussian.h"
+
+namespace kedge {
+
+/// A named value: a whole number, a number, or an array.
+struct Field {
+  std::string name;  ///< "lambda", "guides.0.K"
+  std::variant<std::int64_t, double, MatrixXd> value;
+};
+using Fields = std::vector<Field>;
+
+/// Visitor that appends what it is shown.
+class FieldWriter {
+ public:
+  Fields fields;
+
+  void operator()(const char* name, int value) { add(name, std::int64_t{value}); }
+  void operator()(const char* name, std::int64_t value) { add(name, value); }
+  void operator()(const char* name, double value) { add(name, value); }
+  void operator()(const char* name, const MatrixXd& value) { add(name, value); }
+  void operator()(const char* name, const VectorXd& value) { add(name, MatrixXd(value)); }
+  void operator()(const char* name, const std::vector<MatrixXd>& blocks);  ///< all of one size
+  void operator()(const char* name, const TvLinearGaussian& policy);
+  void operator()(const char* name, const MlpGaussian& policy);
+  void operator()(const char* name, const Window& window);
+  /// A number that may be infinite or NaN.
+  void any(const char* name, double value) { add(name, value); }
+
+  template <class T>
+  void operator()(const char* name, const std::vector<T>& items) {
+    const Scope scope(*this, name);
+    add("count", static_cast<std::int64_t>(items.size()));
+    for (std::size_t i = 0; i < items.size(); ++i) part(std::to_string(i).c_str(), items[i]);
+  }
+  template <class T>
+  void operator()(const char* name, const std::optional<T>& item) {
+    const Scope scope(*this, name);
+    add("count", std::int64_t{item.has_value()});
+    if (item) part("0", *item);
+  }
+  template <class T>
+    requires requires(const T& value, FieldWriter& w) { describe(value, w); }
+  void operator()(const char* name, const T& value) {
+    part(name, value);
+  }
+
+ private:
+  /// While it exists, names begin with that of the part.
+  struct Scope {
+    Scope(FieldWriter& w, const char* name) : writer(w), length(w.prefix_.size()) {
+      writer.prefix_.append(name).append(".");
+    }
+    ~Scope() { writer.prefix_.resize(length); }
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+    FieldWriter& writer;
+    std::size_t length;
+  };
+  template <class T>
+  void part(const char* name, const T& value) {
+    const Scope scope(*this, name);
+    describe(value, *this);
+  }
+  template <class Value>
+  void add(const char* name, Value value) {
+    fields.push_back({prefix_ + name, std::move(value)});
+  }
+  std::string prefix_;
+};
+
+/// Visitor that fills what it is shown, in the order in which FieldWriter wrote it. Everything that does not fit is an
+/// InputError "state: guides.0.K: found 2 x 9, expected 2 x 12".
+class FieldReader {
+ public:
+  /// @param fields outlive the reader
+  explicit FieldReader(const Fields& fields) : fields_(fields) {}
+
+  void operator()(const char* name, int& value);
+  void operator()(const char* name, std::int64_t& value);  ///< >= 0
+  void operator()(const char* name, double& value);        ///< finite, as all below
+  void operator()(const char* name, MatrixXd& value);
+  void operator()(const char* name, VectorXd& value);
+  void operator()(const char* name, std::vector<MatrixXd>& blocks);
+  void operator()(const char* name, TvLinearGaussian& policy);
+  void operator()(const char* name, MlpGaussian& policy);
+  void operator()(const char* name, Window& window);
+  void any(const char* name, double& value);
+
+  template <class T>
+  void operator()(const char* name, std::vector<T>& items) {
+    const Scope scope(*this, name);
+    items.assign(count(), T{});
+    for (std::size_t i = 0; i < items.size(); ++i) part(std::to_string(i).c_str(), items[i]);
+  }
+  template <class T>
+  void operator()(const char* name, std::optional<T>& item) {
+    const Scope scope(*this, name);
+    item.reset();
+    if (count() > 0) part("0", item.emplace());
+  }
+  template <class T>
+    requires requires(T& value, FieldReader& r) { describe(value, r); }
+  void operator()(const char* name, T& value) {
+    part(name, value);
+  }
+
+  /// @throws InputError if not all fields have been read
+  void end() const;
+
+ private:
+  struct Scope {
+    Scope(FieldReader& r, const char* name) : reader(r), length(r.prefix_.size()) {
+      reader.prefix_.append(name).append(".");
+    }
+    ~Scope() { reader.prefix_.resize(length); }
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+    FieldReader& reader;
+    std::size_t length;
+  };
+  template <class T>
+  void part(const char* name, T& value) {
+    const Scope scope(*this, name);
+    describe(value, *this);
+  }
+  /// Returns the next field, which must have this name and type.
+  template <class Value>
+  const Value& take(const char* name);
+  /// An array of finite numbers; with rows >= 0 of that size.
+  const MatrixXd& array(const char* name, Index rows = -1, Index cols = -1);
+  std::size_t count();
+  [[noreturn]] void fail(const std::string& name, const std::string& what) const;
+
+  const Fields& fields_;
+  std::size_t next_ = 0;
+  std::string prefix_;
+};
+
+template <class State>
+Fields fields_of(const State& state) {
+  FieldWriter writer;
+  describe(state, writer);
+  return std::move(writer.fields);
+}
+
+/// @throws InputError if the fields are not those of a State
+template <class State>
+State state_from(const Fields& fields) {
+  State state;
+  FieldReader reader(fields);
+  describe(state, reader);
+  reader.end();
+  return state;
+}
+
+}  // namespace kedge

@@ -65,9 +65,9 @@ double adapted_step(const Numbers& last, double cost_now) {
 }
 
 KlLqrUpdate optimise(const Epoch& epoch, const LqModel& model, const GpsOptions& options, double step_size) {
-  const double beta0 = options.entropy_constraint ? options.beta0 : std::numeric_limits<double>::infinity();
-  if (options.kl == GpsOptions::Kl::step) return kl_lqr_stepwise(epoch.policy, model, epoch.rho, {step_size, beta0});
-  return kl_lqr(epoch.policy, model, {step_size * epoch.policy.horizon(), beta0});
+  const auto drop = options.entropy_constraint ? std::optional(options.beta0) : std::nullopt;
+  if (options.kl == GpsOptions::Kl::step) return kl_lqr_stepwise(epoch.policy, model, epoch.rho, {step_size, drop});
+  return kl_lqr(epoch.policy, model, {step_size * epoch.policy.horizon(), drop});
 }
 
 UpdateRecord to_record(const Epoch& epoch, const TvLinearGaussian& next, KlLqrUpdate update, double step_size) {
@@ -161,7 +161,7 @@ TrainingResult gps(const Task& task, TrainingState state, const GpsOptions& opti
     if (options.adapt_step && i > 0) numbers.step = adapted_step(numbers, expected_cost(epoch.policy, model));
     const double step_size = options.epsilon * numbers.step;
     KlLqrUpdate update = optimise(epoch, model, options, step_size);
-    if (update.status != UpdateStatus::ok)
+    if (update.status != StepStatus::ok)
       return failure(fmt::format("{} ({})", update.message, to_string(update.status)));
     TvLinearGaussian next = epoch.policy;
     for (std::size_t t = 0; t < update.steps.size(); ++t) next[static_cast<int>(t)] = update.steps[t].next;

@@ -101,8 +101,7 @@ MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, c
   require_fit(task, state, {});
   const auto T = static_cast<std::size_t>(task.horizon);
   const RegressionOptions regression{options.ridge, options.targets == MotoOptions::Targets::monte_carlo};
-  const TrustRegion bounds{options.epsilon,
-                           options.entropy_constraint ? options.beta0 : std::numeric_limits<double>::infinity()};
+  const TrustRegion bounds{options.epsilon, options.entropy_constraint ? std::optional(options.beta0) : std::nullopt};
 
   std::vector<Regression> memory(static_cast<std::size_t>(ahead(run.threads)));
   SampleReuse reuse(options.reuse, options.window, options.weight_cutoff);
@@ -158,15 +157,15 @@ MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, c
     clock.lap("regressions");
 
     // Optimise the dual and update the policy (Sec. 3)
-    std::vector<MotoUpdate> updates(T);
+    std::vector<GaussianStep> updates(T);
     parallel_for(task.horizon, run.threads, [&](Index step) {
       const auto t = static_cast<std::size_t>(step);
-      updates[t] =
-          moto_update(epoch.policy[static_cast<int>(step)], action_part((*fits)[t].q, task.ds()), epoch.rho[t], bounds);
+      updates[t] = gaussian_step(epoch.policy[static_cast<int>(step)], action_part((*fits)[t].q, task.ds()),
+                                 epoch.rho[t], bounds);
     });
     TvLinearGaussian next = epoch.policy;
     for (std::size_t t = 0; t < T; ++t) {
-      if (updates[t].status != UpdateStatus::ok)
+      if (updates[t].status != StepStatus::ok)
         return failure(fmt::format("step {}: {} ({})", t, updates[t].message, to_string(updates[t].status)));
       next[static_cast<int>(t)] = updates[t].next;
     }

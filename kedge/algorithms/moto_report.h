@@ -20,7 +20,7 @@ struct StepDiagnostics {
 /// @param previous_rho [T] of the iteration before, or empty  @param fits, updates, steps [T]
 /// @param before state of the loop before this iteration
 Iteration moto_report(const Task& task, const Epoch& epoch, const std::vector<Gaussian>& previous_rho,
-                      const std::vector<QuadraticFit>& fits, const std::vector<MotoUpdate>& updates,
+                      const std::vector<QuadraticFit>& fits, const std::vector<GaussianStep>& updates,
                       const std::vector<StepDiagnostics>& steps, const MotoState& before, int threads);
 
 }  // namespace kedge

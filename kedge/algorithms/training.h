@@ -40,10 +40,10 @@ struct TrainingState {
 /// Inputs and outputs of the updates of one iteration, for `--record-updates`.
 struct UpdateRecord {
   TvLinearGaussian old_policy, new_policy;
-  std::vector<Gaussian> rho;        ///< [T] the states under which the KL is taken; L may be empty
-  std::vector<ActionQuadratic> q;   ///< [T] raw coordinates, return, maximised
-  std::vector<MotoUpdate> updates;  ///< [T]
-  double epsilon = 0.0;             ///< bound on the KL, nats per step
+  std::vector<Gaussian> rho;          ///< [T] the states under which the KL is taken; L may be empty
+  std::vector<ActionQuadratic> q;     ///< [T] raw coordinates, return, maximised
+  std::vector<GaussianStep> updates;  ///< [T]
+  double epsilon = 0.0;               ///< bound on the KL, nats per step
 };
 
 struct TrainingResult {

@@ -49,7 +49,7 @@ Problem random_problem(Index da, Index ds, std::uint32_t number) {
 }
 
 /// Arguments: da, ds. Takes turns between 64 problems, so that no branch is learned by heart.
-void BM_moto_update(benchmark::State& state) {
+void BM_gaussian_step(benchmark::State& state) {
   std::vector<Problem> problems;
   for (std::uint32_t i = 0; i < 64; ++i) problems.push_back(random_problem(state.range(0), state.range(1), i));
   const TrustRegion bounds{0.05, 0.05};
@@ -57,14 +57,14 @@ void BM_moto_update(benchmark::State& state) {
   const long before = allocations;
   for (auto _ : state) {
     const Problem& p = problems[i++ % problems.size()];
-    const MotoUpdate update = moto_update(p.pi, p.q, p.rho, bounds);
-    if (update.status != UpdateStatus::ok) state.SkipWithError(update.message.c_str());
+    const GaussianStep update = gaussian_step(p.pi, p.q, p.rho, bounds);
+    if (update.status != StepStatus::ok) state.SkipWithError(update.message.c_str());
     benchmark::DoNotOptimize(update.kl);
   }
   state.counters["allocations"] =
       benchmark::Counter(static_cast<double>(allocations - before), benchmark::Counter::kAvgIterations);
 }
-BENCHMARK(BM_moto_update)->Args({2, 4})->Args({4, 8})->Args({9, 21})->Unit(benchmark::kMicrosecond);
+BENCHMARK(BM_gaussian_step)->Args({2, 4})->Args({4, 8})->Args({9, 21})->Unit(benchmark::kMicrosecond);
 
 /// A chain of integrators with random couplings.
 struct LqTrajectory {
@@ -76,10 +76,10 @@ LqTrajectory random_trajectory(int T, Index ndx, Index da) {
   LqTrajectory p;
   for (int t = 0; t <= T; ++t) {
     StageCost q = StageCost::zero(ndx, da);
-    random.normal(q.x);
-    random.normal(q.u);
-    q.xx.setIdentity();
-    q.uu.setIdentity();
+    random.normal(q.gx);
+    random.normal(q.gu);
+    q.Hxx.setIdentity();
+    q.Huu.setIdentity();
     p.cost.push_back(q);
     if (t == T) break;
     p.A.push_back(MatrixXd::Identity(ndx, ndx) + 0.02 * random_matrix(ndx, ndx, random));

@@ -53,9 +53,9 @@ double adapted_step(const GpsState& last, double cost_now) {
 }
 
 KlLqrUpdate optimise(const Epoch& epoch, const LqModel& model, const GpsOptions& options, double step_size) {
-  const double beta0 = options.entropy_constraint ? options.beta0 : std::numeric_limits<double>::infinity();
-  if (options.kl == GpsOptions::Kl::step) return kl_lqr_stepwise(epoch.policy, model, epoch.rho, {step_size, beta0});
-  return kl_lqr(epoch.policy, model, {step_size * epoch.policy.horizon(), beta0});
+  const auto drop = options.entropy_constraint ? std::optional(options.beta0) : std::nullopt;
+  if (options.kl == GpsOptions::Kl::step) return kl_lqr_stepwise(epoch.policy, model, epoch.rho, {step_size, drop});
+  return kl_lqr(epoch.policy, model, {step_size * epoch.policy.horizon(), drop});
 }
 
 /// The dynamics p(s' | s, a) of every step, with the components of the mixture that was their prior (Sec. 3.2).
@@ -141,7 +141,7 @@ GpsResult gps(const Task& task, GpsState state, const GpsOptions& options, const
       next.step = adapted_step(loop.state(), expected_cost(epoch.policy, model));
     const double step_size = options.epsilon * next.step;
     KlLqrUpdate update = optimise(epoch, model, options, step_size);
-    if (update.status != UpdateStatus::ok)
+    if (update.status != StepStatus::ok)
       return loop.end(failure(fmt::format("{} ({})", update.message, to_string(update.status))));
     for (int t = 0; t < task.horizon; ++t) next.policy[t] = update.steps[static_cast<std::size_t>(t)].next;
     next.cost_before = update.cost_old;

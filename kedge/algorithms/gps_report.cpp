@@ -9,7 +9,7 @@ namespace kedge {
 Iteration gps_report(const Task& task, const Epoch& epoch, const DynamicsFit& fit, const KlLqrUpdate& update,
                      double step_size, Index components, const GpsState& before) {
   const int usable = usable_rollouts(epoch.batch);
-  const auto entropy_residual = [](const MotoUpdate& u) { return u.entropy_residual; };
+  const auto entropy_residual = [](const GaussianStep& u) { return u.entropy_residual; };
 
   Iteration report;
   report.metrics = common_metrics(
@@ -21,7 +21,7 @@ Iteration gps_report(const Task& task, const Epoch& epoch, const DynamicsFit& fi
       {"step_size", step_size},
       {"kl_total", update.kl},
       {"kl_residual_max", update.kl_residual},
-      {"entropy_residual_max", max_of(collect<MotoUpdate>(update.steps, entropy_residual))},
+      {"entropy_residual_max", max_of(collect<GaussianStep>(update.steps, entropy_residual))},
       {"model_return", -update.cost_old},
       {"model_return_next", -update.cost_new},
       {"dynamics_r2_min", min_of(fit.r2)},

@@ -125,11 +125,11 @@ void PolicyCost::add_expansion(int t, VectorIn x, VectorIn a, StageCost& q) cons
     policy_.mean_and_jacobian(observed(task_, moved(*task_.system, x, offsets_[at].col(i))), mean, dmean_ds);
     const VectorXd Pe = P.cwiseProduct(a + action_offsets_[at].col(i) - mean);
     const MatrixXd J = dmean_ds * ds_dx, PJ = P.asDiagonal() * J;
-    q.x -= J.transpose() * Pe;
-    q.u += Pe;
-    q.xx += J.transpose() * PJ;
-    q.ux -= PJ;
-    q.uu.diagonal() += P;
+    q.gx -= J.transpose() * Pe;
+    q.gu += Pe;
+    q.Hxx += J.transpose() * PJ;
+    q.Hux -= PJ;
+    q.Huu.diagonal() += P;
   }
   q.c += value(t, x, a);
 }

@@ -77,17 +77,17 @@ bool Ilqr::expand(Linearisation lin) {
   parallel_for(task.horizon + 1, clones_.threads(), [&](Index t) {
     StageCost& q = point_.costs[static_cast<std::size_t>(t)];
     q.c *= problem_.scale;
-    q.x *= problem_.scale;
-    q.u *= problem_.scale;
-    q.xx *= problem_.scale;
-    q.ux *= problem_.scale;
-    q.uu *= problem_.scale;
+    q.gx *= problem_.scale;
+    q.gu *= problem_.scale;
+    q.Hxx *= problem_.scale;
+    q.Hux *= problem_.scale;
+    q.Huu *= problem_.scale;
     if (problem_.extra && t < task.horizon)
       problem_.extra->add_expansion(static_cast<int>(t), path.x.col(t), path.a.col(t), q);
   });
 
   point_.R = VectorXd::Zero(task.da());
-  for (int t = 0; t < task.horizon; ++t) point_.R += point_.costs[static_cast<std::size_t>(t)].uu.diagonal();
+  for (int t = 0; t < task.horizon; ++t) point_.R += point_.costs[static_cast<std::size_t>(t)].Huu.diagonal();
   point_.R /= task.horizon;
   const double largest = point_.R.maxCoeff();
   for (double& r : point_.R)

@@ -73,23 +73,23 @@ WhitenedQuadratic action_part(const Quadratic& q, Index ds) {
 }
 
 /// The trust-region steps of all time steps, which do not depend on each other (Sec. 3). @return [T]
-Outcome<std::vector<MotoUpdate>> trust_region_steps(const Epoch& epoch, const std::vector<QuadraticFit>& fits,
+Outcome<std::vector<GaussianStep>> trust_region_steps(const Epoch& epoch, const std::vector<QuadraticFit>& fits,
                                                     const MotoOptions& options, int threads) {
-  const double beta0 = options.entropy_constraint ? options.beta0 : std::numeric_limits<double>::infinity();
-  std::vector<MotoUpdate> steps(fits.size());
+  const TrustRegion bounds{options.epsilon, options.entropy_constraint ? std::optional(options.beta0) : std::nullopt};
+  std::vector<GaussianStep> steps(fits.size());
   parallel_for(static_cast<Index>(steps.size()), threads, [&](Index i) {
     const auto t = static_cast<std::size_t>(i);
-    steps[t] = moto_update(epoch.policy[static_cast<int>(i)], action_part(fits[t].q, epoch.rho[t].dim()), epoch.rho[t],
-                           {options.epsilon, beta0});
+    steps[t] = gaussian_step(epoch.policy[static_cast<int>(i)], action_part(fits[t].q, epoch.rho[t].dim()), epoch.rho[t],
+                           bounds);
   });
   for (std::size_t t = 0; t < steps.size(); ++t)
-    if (steps[t].status != UpdateStatus::ok)
+    if (steps[t].status != StepStatus::ok)
       return failure(fmt::format("step {}: {} ({})", t, steps[t].message, to_string(steps[t].status)));
   return steps;
 }
 
 /// @param after state of the loop after the iteration
-UpdateRecord record_of(const MotoState& after, const std::vector<QuadraticFit>& fits, std::vector<MotoUpdate> steps,
+UpdateRecord record_of(const MotoState& after, const std::vector<QuadraticFit>& fits, std::vector<GaussianStep> steps,
                        double epsilon) {
   const Epoch& epoch = after.window.back();
   UpdateRecord record{epoch.policy, after.policy, epoch.rho, {}, std::move(steps), epsilon};

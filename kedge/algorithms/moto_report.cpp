@@ -27,17 +27,17 @@ double largest_advantage(const Quadratic& a, const MatrixXd& xi) {
 }  // namespace
 
 Iteration moto_report(const Task& task, const Epoch& epoch, const std::vector<QuadraticFit>& fits,
-                      const std::vector<MotoUpdate>& updates, const std::vector<StepDiagnostics>& steps,
+                      const std::vector<GaussianStep>& updates, const std::vector<StepDiagnostics>& steps,
                       const MotoState& before, int threads) {
   const std::size_t T = updates.size();
   const auto of_updates = [&](auto field) {
-    return collect<MotoUpdate>(updates, [=](const MotoUpdate& u) { return u.*field; });
+    return collect<GaussianStep>(updates, [=](const GaussianStep& u) { return u.*field; });
   };
   const auto of_steps = [&](auto field) {
     return collect<StepDiagnostics>(steps, [=](const StepDiagnostics& d) { return d.*field; });
   };
-  const std::vector<double> kl_reached = of_updates(&MotoUpdate::kl), gain = of_updates(&MotoUpdate::gain);
-  const std::vector<double> curvature = of_updates(&MotoUpdate::qaa_max);
+  const std::vector<double> kl_reached = of_updates(&GaussianStep::kl), gain = of_updates(&GaussianStep::gain);
+  const std::vector<double> curvature = of_updates(&GaussianStep::qaa_max);
   const std::vector<double> effective = of_steps(&StepDiagnostics::effective_samples),
                             r2 = of_steps(&StepDiagnostics::r2);
 
@@ -67,8 +67,8 @@ Iteration moto_report(const Task& task, const Epoch& epoch, const std::vector<Qu
       {"q_r2_min", min_of(r2)},
       {"qaa_max", max_of(curvature)},
       {"not_concave_share", static_cast<double>(not_concave) / static_cast<double>(T)},
-      {"kl_residual_max", max_of(of_updates(&MotoUpdate::kl_residual))},
-      {"entropy_residual_max", max_of(of_updates(&MotoUpdate::entropy_residual))},
+      {"kl_residual_max", max_of(of_updates(&GaussianStep::kl_residual))},
+      {"entropy_residual_max", max_of(of_updates(&GaussianStep::entropy_residual))},
       {"state_kl_max", max_of(state_kl)},
       {"state_kl_mean", mean_of(state_kl)},
       {"state_spread_median", median_of(spread)},

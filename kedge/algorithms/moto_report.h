@@ -19,7 +19,7 @@ struct StepDiagnostics {
 /// Metrics and warnings of the iteration whose data is `epoch`; docs/algorithms/moto.md explains every column.
 /// @param fits, updates, steps [T]  @param before state of the loop before this iteration
 Iteration moto_report(const Task& task, const Epoch& epoch, const std::vector<QuadraticFit>& fits,
-                      const std::vector<MotoUpdate>& updates, const std::vector<StepDiagnostics>& steps,
+                      const std::vector<GaussianStep>& updates, const std::vector<StepDiagnostics>& steps,
                       const MotoState& before, int threads);
 
 }  // namespace kedge

@@ -55,16 +55,16 @@ void count(const Batch& batch, std::int64_t more, LoopState& next) {
   next.last_return_mean = return_mean(batch);
 }
 
-std::vector<Metric> common_metrics(const Epoch& epoch, const std::vector<MotoUpdate>& updates,
+std::vector<Metric> common_metrics(const Epoch& epoch, const std::vector<GaussianStep>& updates,
                                    const CommonNumbers& numbers, const LoopState& before) {
   const std::vector<double> r = returns(epoch.batch);
   const double mean = mean_of(r);
   double variance = 0.0;
   for (const double value : r) variance += (value - mean) * (value - mean) / static_cast<double>(r.size());
   const auto of_updates = [&](auto field) {
-    return collect<MotoUpdate>(updates, [=](const MotoUpdate& u) { return u.*field; });
+    return collect<GaussianStep>(updates, [=](const GaussianStep& u) { return u.*field; });
   };
-  const std::vector<double> kl = of_updates(&MotoUpdate::kl);
+  const std::vector<double> kl = of_updates(&GaussianStep::kl);
   return {
       {"iteration", epoch.iteration},
       {"rollouts_total", static_cast<double>(before.rollouts_total + epoch.batch.rollouts)},
@@ -75,24 +75,24 @@ std::vector<Metric> common_metrics(const Epoch& epoch, const std::vector<MotoUpd
       {"return_max", max_of(r)},
       {"kl_max", max_of(kl)},
       {"kl_mean", mean_of(kl)},
-      {"entropy_mean", mean_of(of_updates(&MotoUpdate::entropy))},
-      {"eta_median", median_of(of_updates(&MotoUpdate::eta))},
-      {"omega_median", median_of(of_updates(&MotoUpdate::omega))},
+      {"entropy_mean", mean_of(of_updates(&GaussianStep::entropy))},
+      {"eta_median", median_of(of_updates(&GaussianStep::eta))},
+      {"omega_median", median_of(of_updates(&GaussianStep::omega))},
       {"ess_median", numbers.ess_median},
       {"q_r2_median", numbers.q_r2_median},
       {"improvement_predicted", numbers.improvement_predicted},
   };
 }
 
-std::vector<StepMetric> update_steps(const std::vector<MotoUpdate>& updates) {
-  const auto of = [&](double MotoUpdate::*field) {
-    return collect<MotoUpdate>(updates, [=](const MotoUpdate& u) { return u.*field; });
+std::vector<StepMetric> update_steps(const std::vector<GaussianStep>& updates) {
+  const auto of = [&](double GaussianStep::*field) {
+    return collect<GaussianStep>(updates, [=](const GaussianStep& u) { return u.*field; });
   };
-  return {{"kl", of(&MotoUpdate::kl)},
-          {"entropy", of(&MotoUpdate::entropy)},
-          {"beta", of(&MotoUpdate::beta)},
-          {"eta", of(&MotoUpdate::eta)},
-          {"omega", of(&MotoUpdate::omega)}};
+  return {{"kl", of(&GaussianStep::kl)},
+          {"entropy", of(&GaussianStep::entropy)},
+          {"beta", of(&GaussianStep::beta)},
+          {"eta", of(&GaussianStep::eta)},
+          {"omega", of(&GaussianStep::omega)}};
 }
 
 double improvement_realised(const Batch& batch, const LoopState& before) {

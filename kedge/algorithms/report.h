@@ -50,11 +50,11 @@ struct CommonNumbers {
 
 /// The first 15 columns, the same for all trust-region methods.
 /// @param updates [T]  @param before state of the loop before this iteration
-std::vector<Metric> common_metrics(const Epoch& epoch, const std::vector<MotoUpdate>& updates,
+std::vector<Metric> common_metrics(const Epoch& epoch, const std::vector<GaussianStep>& updates,
                                    const CommonNumbers& numbers, const LoopState& before);
 
 /// What the update did at each time step: kl, entropy, beta, eta, omega, each [T]. @param updates [T]
-std::vector<StepMetric> update_steps(const std::vector<MotoUpdate>& updates);
+std::vector<StepMetric> update_steps(const std::vector<GaussianStep>& updates);
 
 /// Mean return minus that of the iteration before: what the previous update brought; 0 in iteration 0.
 double improvement_realised(const Batch& batch, const LoopState& before);

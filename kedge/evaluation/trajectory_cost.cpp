@@ -65,11 +65,11 @@ void add(const Step& step, const CostTerm& term, StageCost& q) {
     const NormExpansion norm = expand_norm(term, r[j], 0.0);
     const double w = term.weight[j], slope = w * norm.slope, curvature = w * norm.curvature;
     q.c += w * norm.value;
-    q.x += slope * r_x.row(j).transpose();
-    q.u += slope * r_u.row(j).transpose();
-    q.xx += curvature * r_x.row(j).transpose() * r_x.row(j);
-    q.ux += curvature * r_u.row(j).transpose() * r_x.row(j);
-    q.uu += curvature * r_u.row(j).transpose() * r_u.row(j);
+    q.gx += slope * r_x.row(j).transpose();
+    q.gu += slope * r_u.row(j).transpose();
+    q.Hxx += curvature * r_x.row(j).transpose() * r_x.row(j);
+    q.Hux += curvature * r_u.row(j).transpose() * r_x.row(j);
+    q.Huu += curvature * r_u.row(j).transpose() * r_u.row(j);
   }
 }
 

@@ -20,14 +20,14 @@ struct Moments {
 };
 
 /// Cost of one step around a nominal state and action, minimised:
-///   q(dx, du) = c + x'dx + u'du + dx'xx dx / 2 + du'ux dx + du'uu du / 2
+///   q(dx, du) = c + gx'dx + gu'du + dx'Hxx dx / 2 + du'Hux dx + du'Huu du / 2
 struct StageCost {
   double c = 0.0;
-  VectorXd x;   ///< [ndx]
-  VectorXd u;   ///< [da]
-  MatrixXd xx;  ///< [ndx, ndx] symmetric
-  MatrixXd ux;  ///< [da, ndx]
-  MatrixXd uu;  ///< [da, da] symmetric
+  VectorXd gx;   ///< [ndx]
+  VectorXd gu;   ///< [da]
+  MatrixXd Hxx;  ///< [ndx, ndx] symmetric
+  MatrixXd Hux;  ///< [da, ndx]
+  MatrixXd Huu;  ///< [da, da] symmetric
 
   static StageCost zero(Index ndx, Index da) {
     return {0.0,

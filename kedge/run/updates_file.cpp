@@ -41,9 +41,9 @@ Group to_group(const UpdateRecord& record) {
               da = record.old_policy.action_dim();
   const auto rho = [&](int t) -> const Gaussian& { return record.rho[static_cast<std::size_t>(t)]; };
   const auto q = [&](int t) -> const ActionQuadratic& { return record.q[static_cast<std::size_t>(t)]; };
-  const auto update = [&](double MotoUpdate::*field) {
+  const auto update = [&](double GaussianStep::*field) {
     std::vector<double> values;
-    for (const MotoUpdate& each : record.updates) values.push_back(each.*field);
+    for (const GaussianStep& each : record.updates) values.push_back(each.*field);
     return values;
   };
   Group group;
@@ -55,11 +55,11 @@ Group to_group(const UpdateRecord& record) {
   sets.push_back({"Qaa", {T, da, da}, stack(T, da, da, [&](int t) -> const MatrixXd& { return q(t).Qaa; })});
   sets.push_back({"Qas", {T, da, ds}, stack(T, da, ds, [&](int t) -> const MatrixXd& { return q(t).Qas; })});
   sets.push_back({"qa", {T, da}, stack(T, da, 1, [&](int t) -> const VectorXd& { return q(t).qa; })});
-  sets.push_back({"eta", {T}, update(&MotoUpdate::eta)});
-  sets.push_back({"omega", {T}, update(&MotoUpdate::omega)});
-  sets.push_back({"kl", {T}, update(&MotoUpdate::kl)});
-  sets.push_back({"entropy", {T}, update(&MotoUpdate::entropy)});
-  sets.push_back({"beta", {T}, update(&MotoUpdate::beta)});
+  sets.push_back({"eta", {T}, update(&GaussianStep::eta)});
+  sets.push_back({"omega", {T}, update(&GaussianStep::omega)});
+  sets.push_back({"kl", {T}, update(&GaussianStep::kl)});
+  sets.push_back({"entropy", {T}, update(&GaussianStep::entropy)});
+  sets.push_back({"beta", {T}, update(&GaussianStep::beta)});
   group.epsilon = record.epsilon;
   return group;
 }

@@ -72,9 +72,9 @@ MatrixXd symmetric_part(const MatrixXd& m) { return 0.5 * (m + m.transpose()); }
 // With A = U diag(lambda) U', h = B xi + g = dQ/dalpha at the old mean and s_i = (U' E[h h'] U)_ii, the solution is
 //   Sigma' = C U diag(r) U' C',   mean' = K s + k + C U diag(1/x) U' h,   x_i = eta - lambda_i > 0,  r_i = (eta + omega) / x_i
 //   KL = 1/2 sum_i [ r_i - 1 - log r_i + s_i / x_i^2 ],   H' - H = 1/2 sum_i log r_i
-// For every eta the best omega >= 0 is explicit: the one that meets H' = H - beta0, or 0 where H' is larger without it.
+// For every eta the best omega >= 0 is explicit: the one that meets H' = H - entropy_drop, or 0 where H' is larger without it.
 // What remains is one equation in one unknown: epsilon - KL(eta, omega(eta)) is the derivative of a convex function, so
-// KL falls with eta, from infinity at eta = max(0, lambda_max) (finite only if lambda_max < 0 and beta0 is finite).
+// KL falls with eta, from infinity at eta = max(0, lambda_max) (finite only if lambda_max < 0 and the entropy is bounded).
 // The unknown is d = eta - max(0, lambda_max), so that no x_i suffers from cancellation.
 
 /// Q along the eigenvectors of its curvature, in units of `scale`, where its largest entry is of order 1.
@@ -112,26 +112,27 @@ EigenQuadratic diagonalise(const WhitenedQuadratic& q, const MatrixXd& C) {
   return e;
 }
 
-/// r - 1 of the evenly inflated covariance whose entropy is higher by -beta0 nats; 0 if beta0 >= 0.
-double inflation(Index da, double beta0) {
-  return beta0 < 0.0 ? std::expm1(-2.0 * beta0 / static_cast<double>(da)) : 0.0;
+/// r - 1 of the evenly inflated covariance whose entropy is just high enough; 0 if the entropy may fall.
+double inflation(Index da, const TrustRegion& bounds) {
+  const double drop = bounds.entropy_drop.value_or(0.0);
+  return drop < 0.0 ? std::expm1(-2.0 * drop / static_cast<double>(da)) : 0.0;
 }
 
 /// The KL for eta -> infinity, the least that the entropy constraint costs: of the old mean and that covariance, nats.
-double smallest_kl(Index da, double beta0) {
-  const double change = inflation(da, beta0);
+double smallest_kl(Index da, const TrustRegion& bounds) {
+  const double change = inflation(da, bounds);
   return change < infinity ? 0.5 * static_cast<double>(da) * x_minus_log1p(change) : infinity;
 }
 
 struct Dual {
   const EigenQuadratic& q;
   TrustRegion bounds;
-  double kl_min = smallest_kl(q.da(), bounds.beta0);
+  double kl_min = smallest_kl(q.da(), bounds);
   double top = std::max(0.0, q.lambda_max());
 
   [[nodiscard]] double x(Index i, double d) const { return d + (top - q.lambda[i]); }
   /// Whether eta = 0 is allowed: the Newton step, with a variance that only the entropy constraint holds up.
-  [[nodiscard]] bool has_newton_step() const { return q.lambda_max() < 0.0 && bounds.beta0 < infinity; }
+  [[nodiscard]] bool has_newton_step() const { return q.lambda_max() < 0.0 && bounds.entropy_drop; }
 };
 
 struct DualPoint {
@@ -141,13 +142,14 @@ struct DualPoint {
   double slope = 0.0;   ///< its derivative by eta, < 0
 };
 
-/// omega(eta) = max(0, exp([sum_i log x_i - 2 beta0] / da) - eta), as eta (exp(...) - 1) so that nothing cancels.
+/// omega(eta) = max(0, exp([sum_i log x_i - 2 entropy_drop] / da) - eta), as eta (exp(...) - 1) so that nothing cancels.
 void set_omega(const Dual& dual, DualPoint& p) {
   p.growth = 1.0 / p.eta;
-  if (dual.bounds.beta0 == infinity) return;
+  if (!dual.bounds.entropy_drop) return;
   const double n = static_cast<double>(dual.q.da());
   const double unit = p.eta > 0.0 ? p.eta : 1.0;
-  double log_total = -2.0 * dual.bounds.beta0 / n;  // log((eta + omega) / unit) that meets the entropy constraint
+  double log_total =
+      -2.0 * *dual.bounds.entropy_drop / n;  // log((eta + omega) / unit) that meets the entropy constraint
   double mean_inverse = 0.0;
   for (Index i = 0; i < dual.q.da(); ++i) {
     const double x = dual.x(i, p.d), ratio = dual.q.lambda[i] / unit;
@@ -234,7 +236,7 @@ DualPoint solve(const Dual& dual) {
 bool is_attained(const EigenQuadratic& q, const TrustRegion& bounds) {
   const double rounding =
       static_cast<double>(q.da()) * std::numeric_limits<double>::epsilon() * q.lambda.cwiseAbs().maxCoeff();
-  return bounds.epsilon < infinity || q.scale == 0.0 || (q.lambda_max() < -rounding && bounds.beta0 < infinity);
+  return bounds.epsilon < infinity || q.scale == 0.0 || (q.lambda_max() < -rounding && bounds.entropy_drop);
 }
 
 // ---- From the multipliers to the policy -----------------------------------------------------------------------------
@@ -262,7 +264,7 @@ Step step_of(const Dual& dual, const DualPoint& p) {
 
 /// If Q = 0, all feasible policies are equally good: the nearest one.
 Step nearest_step(Index da, const TrustRegion& bounds) {
-  return {VectorXd::Zero(da), VectorXd::Constant(da, 1.0 + inflation(da, bounds.beta0)), 0.0, 0.0, 0.0};
+  return {VectorXd::Zero(da), VectorXd::Constant(da, 1.0 + inflation(da, bounds)), 0.0, 0.0, 0.0};
 }
 
 Step best_step(const EigenQuadratic& q, const TrustRegion& bounds) {
@@ -287,33 +289,39 @@ LinearGaussian stored(const Step& step, const EigenQuadratic& q, const LinearGau
 }
 
 /// KL and entropy as the stored parameters say, whatever was solved for, and what they miss of the bounds.
-void measure(MotoUpdate& u, const LinearGaussian& pi, const Gaussian& rho, const TrustRegion& bounds) {
+void measure(GaussianStep& u, const LinearGaussian& pi, const Gaussian& rho, const TrustRegion& bounds) {
   u.kl = expected_kl(u.next, pi, rho);
   u.entropy = entropy(u.next.C);
   u.kl_residual = std::max(0.0, u.kl - bounds.epsilon) / bounds.epsilon;
   u.entropy_residual = std::max(0.0, u.beta - u.entropy) / std::max(1.0, std::abs(u.beta));
   const bool finite = std::isfinite(u.kl + u.entropy + u.eta + u.omega + u.gain);
   const bool met = finite && u.kl_residual <= tolerance && u.entropy_residual <= tolerance;
-  u.status = met ? UpdateStatus::ok : UpdateStatus::imprecise;
+  u.status = met ? StepStatus::ok : StepStatus::imprecise;
 }
 
 /// Tighter by twice what the stored policy missed of the bounds: rounding differs from one attempt to the next.
-TrustRegion tightened(const TrustRegion& aim, const MotoUpdate& missed, const TrustRegion& bounds) {
-  return {aim.epsilon - 2.0 * std::max(0.0, missed.kl - bounds.epsilon),
-          aim.beta0 - 2.0 * std::max(0.0, missed.beta - missed.entropy)};
+TrustRegion tightened(const TrustRegion& aim, const GaussianStep& missed, const TrustRegion& bounds) {
+  TrustRegion tighter = aim;
+  tighter.epsilon -= 2.0 * std::max(0.0, missed.kl - bounds.epsilon);
+  if (tighter.entropy_drop) *tighter.entropy_drop -= 2.0 * std::max(0.0, missed.beta - missed.entropy);
+  return tighter;
 }
 
 }  // namespace
 
-const char* to_string(UpdateStatus status) {
+const char* to_string(StepStatus status) {
   switch (status) {
-    case UpdateStatus::ok: return "ok";
-    case UpdateStatus::not_finite: return "not finite";
-    case UpdateStatus::infeasible: return "infeasible";
-    case UpdateStatus::unbounded: return "unbounded";
-    case UpdateStatus::imprecise: return "imprecise";
+    case StepStatus::ok: return "ok";
+    case StepStatus::not_finite: return "not finite";
+    case StepStatus::infeasible: return "infeasible";
+    case StepStatus::unbounded: return "unbounded";
+    case StepStatus::imprecise: return "imprecise";
   }
   return "?";
+}
+
+double least_entropy(double entropy, const TrustRegion& bounds) {
+  return bounds.entropy_drop ? entropy - *bounds.entropy_drop : -infinity;
 }
 
 WhitenedQuadratic whiten(const ActionQuadratic& q, const LinearGaussian& pi, const Gaussian& rho) {
@@ -348,54 +356,55 @@ double expected_kl(const LinearGaussian& p, const LinearGaussian& q, const Gauss
   return 0.5 * sum;
 }
 
-MotoUpdate moto_update(const LinearGaussian& pi, const WhitenedQuadratic& q, const Gaussian& rho,
-                       const TrustRegion& bounds) {
+GaussianStep gaussian_step(const LinearGaussian& pi, const WhitenedQuadratic& q, const Gaussian& rho,
+                           const TrustRegion& bounds) {
   require(bounds.epsilon > 0.0, "epsilon", bounds.epsilon, "> 0 (nats)");
-  require(!std::isnan(bounds.beta0), "beta0", bounds.beta0, "a number (nats)");
+  const double drop = bounds.entropy_drop.value_or(0.0);
+  require(std::isfinite(drop), "entropy_drop", drop, "finite (nats)");
   check_shapes(pi, q.A, q.B, q.g, rho);
   const Index da = pi.k.size();
 
-  MotoUpdate old;  // the result without a step
+  GaussianStep old;  // the result without a step
   old.next = pi;
   old.entropy = entropy(pi.C);
-  old.beta = old.entropy - bounds.beta0;
-  const auto fail = [&old](UpdateStatus status, std::string message) {
+  old.beta = least_entropy(old.entropy, bounds);
+  const auto fail = [&old](StepStatus status, std::string message) {
     old.status = status;
     old.message = std::move(message);
     return old;
   };
 
   if (const char* what = not_finite(pi, q, rho))
-    return fail(UpdateStatus::not_finite, fmt::format("{} contains a number that is not finite", what));
-  if (const double kl = smallest_kl(da, bounds.beta0); kl > bounds.epsilon || kl == infinity)
-    return fail(UpdateStatus::infeasible,
+    return fail(StepStatus::not_finite, fmt::format("{} contains a number that is not finite", what));
+  if (const double kl = smallest_kl(da, bounds); kl > bounds.epsilon || kl == infinity)
+    return fail(StepStatus::infeasible,
                 fmt::format("an entropy higher by {:.6g} nats needs a KL of at least {:.6g}, but epsilon = {:.6g}",
-                            -bounds.beta0, kl, bounds.epsilon));
+                            -drop, kl, bounds.epsilon));
   const EigenQuadratic e = diagonalise(q, pi.C);
   old.qaa_max = e.scale * e.lambda_max();
-  if (e.scale == 0.0 && bounds.beta0 >= 0.0) return old;
+  if (e.scale == 0.0 && drop >= 0.0) return old;
   if (!is_attained(e, bounds))
-    return fail(UpdateStatus::unbounded,
-                fmt::format("without a bound on the KL, Q must be strictly concave in the action and beta0 finite, but "
-                            "the largest eigenvalue of C'Qaa C is {:.6g} and beta0 = {:.6g}",
-                            old.qaa_max, bounds.beta0));
+    return fail(
+        StepStatus::unbounded,
+        fmt::format("without a bound on the KL, Q must be strictly concave in the action and the entropy "
+                    "bounded, but the largest eigenvalue of C'Qaa C is {:.6g} and there is {} entropy constraint",
+                    old.qaa_max, bounds.entropy_drop ? "an" : "no"));
 
-  MotoUpdate update;
+  GaussianStep update;
   update.beta = old.beta;
   update.qaa_max = old.qaa_max;
   TrustRegion aim = bounds;
-  for (int i = 0; i < attempts && aim.epsilon >= 0.5 * bounds.epsilon && smallest_kl(da, aim.beta0) <= aim.epsilon;
-       ++i) {
+  for (int i = 0; i < attempts && aim.epsilon >= 0.5 * bounds.epsilon && smallest_kl(da, aim) <= aim.epsilon; ++i) {
     const Step step = best_step(e, aim);
     update.next = stored(step, e, pi, rho);
     update.eta = e.scale * step.eta;
     update.omega = e.scale * step.omega;
     update.gain = e.scale * step.gain;
     measure(update, pi, rho, bounds);
-    if (update.status == UpdateStatus::ok) return update;
+    if (update.status == StepStatus::ok) return update;
     aim = tightened(aim, update, bounds);
   }
-  return fail(UpdateStatus::imprecise,
+  return fail(StepStatus::imprecise,
               fmt::format("KL {:.17g} for epsilon = {:.17g}, entropy {:.17g} for beta = {:.17g}, eta = {:.6g}, omega = "
                           "{:.6g}",
                           update.kl, bounds.epsilon, update.entropy, update.beta, update.eta, update.omega));

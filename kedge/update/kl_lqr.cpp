@@ -117,8 +117,8 @@ struct Step {
 
 class Problem {
  public:
-  Problem(const TvLinearGaussian& policy, const LqModel& model, double beta0)
-      : policy_(policy), model_(model), beta0_(beta0), steps_(model.dynamics.size()), next_(policy) {}
+  Problem(const TvLinearGaussian& policy, const LqModel& model, std::optional<double> entropy_drop)
+      : policy_(policy), model_(model), entropy_drop_(entropy_drop), steps_(model.dynamics.size()), next_(policy) {}
 
   /// Backward and forward pass. @param eta >= 0, or infinity: the old policy
   /// @return false if X is not positive definite somewhere, or something is not finite
@@ -155,7 +155,7 @@ class Problem {
 
   const TvLinearGaussian& policy_;
   const LqModel& model_;
-  double beta0_;
+  std::optional<double> entropy_drop_;
   std::vector<Step> steps_;
   TvLinearGaussian next_;
   Scratch scratch_;
@@ -211,12 +211,12 @@ bool Problem::backward(double eta) {
   return true;
 }
 
-/// omega_t and the eigenvalues of the new covariance: H' - H = 1/2 sum_i log r_i >= -beta0,  r_i = (eta + omega) / x_i.
+/// omega_t and the eigenvalues of the new covariance: H' - H = 1/2 sum_i log r_i >= -entropy_drop,  r_i = (eta + omega) / x_i.
 void Problem::minimise(double eta, Step& p) {
   const double n = static_cast<double>(p.x.size());
   p.omega = 0.0;
-  if (beta0_ < infinity && eta < infinity) {
-    double log_total = -2.0 * beta0_ / n;  // log((eta + omega) / unit) that just keeps the entropy
+  if (entropy_drop_ && eta < infinity) {
+    double log_total = -2.0 * *entropy_drop_ / n;  // log((eta + omega) / unit) that just keeps the entropy
     for (const double lambda : p.lambda) log_total += (eta > 0.0 ? std::log1p(lambda / eta) : std::log(lambda)) / n;
     if (eta == 0.0) p.omega = std::exp(log_total);
     if (eta > 0.0 && log_total > 0.0) p.omega = eta * std::expm1(log_total);
@@ -320,7 +320,8 @@ void check_shapes(const TvLinearGaussian& policy, const LqModel& model) {
 
 void check_bounds(const TrustRegion& bounds) {
   require(bounds.epsilon > 0.0, "epsilon", bounds.epsilon, "> 0 (nats)");
-  require(bounds.beta0 >= 0.0, "beta0", bounds.beta0, ">= 0 (nats)");
+  const double drop = bounds.entropy_drop.value_or(0.0);
+  require(drop >= 0.0 && std::isfinite(drop), "entropy_drop", drop, ">= 0 (nats)");
 }
 
 /// Which input is not finite; null: none.
@@ -336,7 +337,7 @@ const char* not_finite(const TvLinearGaussian& policy, const LqModel& model) {
   return nullptr;
 }
 
-KlLqrUpdate failed(UpdateStatus status, std::string message) {
+KlLqrUpdate failed(StepStatus status, std::string message) {
   KlLqrUpdate update;
   update.status = status;
   update.message = std::move(message);
@@ -344,14 +345,14 @@ KlLqrUpdate failed(UpdateStatus status, std::string message) {
 }
 
 /// The factor of Sigma, and the numbers of one step as the stored policy says. @return false if Sigma is not positive definite
-bool describe(const LinearGaussian& old, double beta0, const Moments& state, MotoUpdate& step) {
+bool describe(const LinearGaussian& old, const TrustRegion& bounds, const Moments& state, GaussianStep& step) {
   symmetrise(step.next.Sigma);
   const Eigen::LLT<MatrixXd> cholesky(step.next.Sigma);
   if (cholesky.info() != Eigen::Success) return false;
   step.next.C = cholesky.matrixL();
   step.kl = expected_kl(step.next, old, state);
   step.entropy = entropy(step.next.C);
-  step.beta = entropy(old.C) - beta0;
+  step.beta = least_entropy(entropy(old.C), bounds);
   step.entropy_residual = std::max(0.0, step.beta - step.entropy) / std::max(1.0, std::abs(step.beta));
   return std::isfinite(step.kl + step.entropy);
 }
@@ -390,10 +391,10 @@ KlLqrUpdate unchanged(const TvLinearGaussian& policy, const LqModel& model, cons
                       const Problem& problem) {
   KlLqrUpdate update;
   for (int t = 0; t < policy.horizon(); ++t) {
-    MotoUpdate step;
+    GaussianStep step;
     step.next = policy[t];
     step.entropy = entropy(policy[t].C);
-    step.beta = step.entropy - bounds.beta0;
+    step.beta = least_entropy(step.entropy, bounds);
     update.steps.push_back(std::move(step));
   }
   update.q = soft_quadratics(policy, model, problem);
@@ -404,9 +405,9 @@ KlLqrUpdate unchanged(const TvLinearGaussian& policy, const LqModel& model, cons
   return update;
 }
 
-TvLinearGaussian policy_of(const std::vector<MotoUpdate>& steps) {
+TvLinearGaussian policy_of(const std::vector<GaussianStep>& steps) {
   std::vector<LinearGaussian> all;
-  for (const MotoUpdate& step : steps) all.push_back(step.next);
+  for (const GaussianStep& step : steps) all.push_back(step.next);
   return TvLinearGaussian(std::move(all));
 }
 
@@ -425,13 +426,13 @@ KlLqrUpdate stored(const TvLinearGaussian& policy, const LqModel& model, const T
   for (std::size_t t = 0; ok && t < joint.size(); ++t) {
     const Step& p = problem.step(t);
     update.states.push_back({joint[t].mean.head(ds), joint[t].cov.topLeftCorner(ds, ds)});
-    MotoUpdate step;
+    GaussianStep step;
     step.next = problem.minimiser()[static_cast<int>(t)];
     step.eta = eta;
     step.omega = p.omega;
     step.gain = problem.gain(t);
     step.qaa_max = -p.lambda[0];
-    ok = describe(policy[static_cast<int>(t)], bounds.beta0, update.states.back(), step);
+    ok = describe(policy[static_cast<int>(t)], bounds, update.states.back(), step);
     entropy_residual = std::max(entropy_residual, step.entropy_residual);
     update.kl += step.kl;
     update.steps.push_back(std::move(step));
@@ -441,7 +442,7 @@ KlLqrUpdate stored(const TvLinearGaussian& policy, const LqModel& model, const T
   if (ok) update.cost_new = expected_cost(policy_of(update.steps), model);
   if (ok && std::isfinite(update.cost_new)) return update;
   return failed(
-      UpdateStatus::imprecise,
+      StepStatus::imprecise,
       fmt::format("KL {:.17g} for a bound of {:.17g}, largest excess over an entropy bound {:.3g}, eta = {:.6g}",
                   update.kl, bounds.epsilon, entropy_residual, eta));
 }
@@ -485,7 +486,7 @@ std::optional<KlLqrPoint> kl_lqr_dual(const TvLinearGaussian& policy, const LqMo
                                       double eta) {
   check_bounds(bounds);
   check_shapes(policy, model);
-  Problem problem(policy, model, bounds.beta0);
+  Problem problem(policy, model, bounds.entropy_drop);
   if (!problem.evaluate(eta)) return std::nullopt;
   return KlLqrPoint{eta, problem.kl, problem.cost, problem.cost + eta * (problem.kl - bounds.epsilon),
                     problem.minimiser()};
@@ -495,29 +496,29 @@ KlLqrUpdate kl_lqr(const TvLinearGaussian& policy, const LqModel& model, const T
   check_bounds(bounds);
   check_shapes(policy, model);
   if (const char* what = not_finite(policy, model))
-    return failed(UpdateStatus::not_finite, fmt::format("{} contains a number that is not finite", what));
+    return failed(StepStatus::not_finite, fmt::format("{} contains a number that is not finite", what));
 
-  Problem problem(policy, model, bounds.beta0);
+  Problem problem(policy, model, bounds.entropy_drop);
   const bool finite = problem.evaluate(infinity);
   const double cost_old = problem.cost, guess = finite ? problem.large_eta(bounds.epsilon) : infinity;
   if (!finite || !std::isfinite(bounds.epsilon < infinity ? guess : 0.0))
-    return failed(UpdateStatus::infeasible,
+    return failed(StepStatus::infeasible,
                   "no multiplier of the KL bound makes eta Sigma^-1 + Quu positive definite in the range of floating "
                   "point: costs or dynamics of the model are too large");
   if (guess == 0.0 && bounds.epsilon < infinity) return unchanged(policy, model, bounds, problem);
 
   double eta = 0.0;
-  const bool without_bound = bounds.beta0 < infinity && problem.evaluate(0.0) && problem.kl <= bounds.epsilon;
+  const bool without_bound = bounds.entropy_drop && problem.evaluate(0.0) && problem.kl <= bounds.epsilon;
   if (!without_bound) {
     if (bounds.epsilon == infinity)
-      return failed(UpdateStatus::unbounded,
-                    fmt::format("without a bound on the KL, Quu must be positive definite at every step and beta0 "
-                                "finite, but beta0 = {:.6g}",
-                                bounds.beta0));
+      return failed(StepStatus::unbounded,
+                    fmt::format("without a bound on the KL, Quu must be positive definite at every step and the "
+                                "entropy bounded, but {}",
+                                bounds.entropy_drop ? "Quu is not" : "there is no entropy constraint"));
     const auto found = solve(problem, bounds.epsilon, guess);
     if (!found)
       return failed(
-          UpdateStatus::infeasible,
+          StepStatus::infeasible,
           fmt::format("no multiplier of the KL bound makes eta Sigma^-1 + Quu positive definite and the KL less than "
                       "{:.6g} nats; the search began at eta = {:.6g}",
                       bounds.epsilon, guess));
@@ -538,7 +539,7 @@ KlLqrUpdate kl_lqr_stepwise(const TvLinearGaussian& policy, const LqModel& model
   if (rho.size() != T)
     throw InputError(fmt::format("trajectory update: {} state distributions for {} steps", rho.size(), T));
   if (const char* what = not_finite(policy, model))
-    return failed(UpdateStatus::not_finite, fmt::format("{} contains a number that is not finite", what));
+    return failed(StepStatus::not_finite, fmt::format("{} contains a number that is not finite", what));
 
   KlLqrUpdate update;
   update.steps.resize(T);
@@ -550,8 +551,8 @@ KlLqrUpdate kl_lqr_stepwise(const TvLinearGaussian& policy, const LqModel& model
     const LinearGaussian& old = policy[static_cast<int>(t)];
     bellman(model.cost[t], model.dynamics[t], value, scratch, q);
     update.q[t] = return_quadratic(q, ds);
-    update.steps[t] = moto_update(old, whiten(update.q[t], old, rho[t]), rho[t], bounds);
-    if (update.steps[t].status != UpdateStatus::ok)
+    update.steps[t] = gaussian_step(old, whiten(update.q[t], old, rho[t]), rho[t], bounds);
+    if (update.steps[t].status != StepStatus::ok)
       return failed(update.steps[t].status, fmt::format("step {}: {}", t, update.steps[t].message));
     const LinearGaussian& pi = update.steps[t].next;
     const MatrixXd Hs = q.Qzz.bottomRightCorner(da, da) * pi.K + q.Qzz.bottomLeftCorner(da, ds);
@@ -568,7 +569,7 @@ KlLqrUpdate kl_lqr_stepwise(const TvLinearGaussian& policy, const LqModel& model
   update.cost_new = expected_cost(policy_of(update.steps), model);
   update.evaluations = 1;
   if (!std::isfinite(update.cost_new) || !std::isfinite(update.cost_old))
-    return failed(UpdateStatus::not_finite, "the expected cost under the model is not finite");
+    return failed(StepStatus::not_finite, "the expected cost under the model is not finite");
   return update;
 }
 

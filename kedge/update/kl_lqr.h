@@ -3,7 +3,7 @@
 //
 //   minimise    E_new [ sum_t c_t(s, a) + c_T(s) ]          s' ~ N(F_t [s; a] + f_t, S_t)
 //   subject to  sum_t E_new KL(pi'_t || pi_t) <= bound      the states are those of the new policy
-//               H(pi'_t) >= H(pi_t) - beta0                 for every t
+//               H(pi'_t) >= H(pi_t) - entropy_drop          for every t
 //
 // One multiplier eta holds the bound. For a given eta the problem is a soft Bellman recursion: with whitened actions
 // alpha = C^-1 (a - K s - k) and Q_t = alpha' A alpha / 2 + alpha' h(s) + (terms in s), A = C'Qaa C = U diag(lambda) U',
@@ -51,16 +51,16 @@ struct KlLqrPoint {
   double value = 0.0;          ///< cost + eta (kl - bound), for the entropy constraint's own best multipliers
   TvLinearGaussian minimiser;  ///< C is not set
 };
-/// @param bounds beta0 >= 0, may be infinite  @param eta >= 0; > 0 if beta0 is infinite
+/// @param bounds entropy_drop >= 0 or none  @param eta >= 0; > 0 without an entropy constraint
 /// @return nullopt if X is not positive definite at some step: the dual function is minus infinity there
 std::optional<KlLqrPoint> kl_lqr_dual(const TvLinearGaussian& policy, const LqModel& model, const TrustRegion& bounds,
                                       double eta);
 
 /// The new policy. Unless status == ok, `steps` is empty.
 struct KlLqrUpdate {
-  UpdateStatus status = UpdateStatus::ok;
+  StepStatus status = StepStatus::ok;
   std::string message;  ///< the numbers that decided, when status != ok
-  std::vector<MotoUpdate>
+  std::vector<GaussianStep>
       steps;                    ///< [T] new policy, multipliers, KL and entropy of every step; `kl_residual` belongs to
                                 ///< a bound of its own: 0 where only the sum is bounded
   std::vector<Moments> states;  ///< [T] state distributions under which `steps[t].kl` is taken
@@ -74,10 +74,10 @@ struct KlLqrUpdate {
 };
 
 /// One bound on the whole trajectory, bounds.epsilon = sum of all steps, nats. It is met to 1e-9 relative, from below up to
-/// rounding; eta = 0 only if beta0 is finite and the solution without the bound lies within it, or if no action matters.
-/// Statuses: not_finite; unbounded (epsilon is infinite, and Qaa is not positive definite or beta0 is infinite);
+/// rounding; eta = 0 only if the entropy is bounded and the solution without the KL bound meets it, or if no action matters.
+/// Statuses: not_finite; unbounded (epsilon is infinite, and Qaa is not positive definite or the entropy is not bounded);
 /// infeasible (no multiplier in the range of floating point makes X positive definite at every step); imprecise.
-/// @throws InputError if shapes do not agree, epsilon is not > 0 or beta0 is not >= 0
+/// @throws InputError if shapes do not agree, epsilon is not > 0 or entropy_drop is not >= 0 and finite
 [[nodiscard]] KlLqrUpdate kl_lqr(const TvLinearGaussian& policy, const LqModel& model, const TrustRegion& bounds);
 
 /// One bound for every step, E_{s ~ rho_t} KL(pi'_t || pi_t) <= bounds.epsilon under given state distributions: one sweep

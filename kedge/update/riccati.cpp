@@ -46,15 +46,15 @@ void expand_q(const MatrixXd& A, const MatrixXd& B, const StageCost& q, std::siz
   const MatrixXd& Vxx = s.Vxx[t + 1];
   w.VA.noalias() = Vxx * A;
   w.VB.noalias() = Vxx * B;
-  w.Qx = q.x;
+  w.Qx = q.gx;
   w.Qx.noalias() += A.transpose() * Vx;
-  w.Qu = q.u;
+  w.Qu = q.gu;
   w.Qu.noalias() += B.transpose() * Vx;
-  w.Qxx = q.xx;
+  w.Qxx = q.Hxx;
   w.Qxx.noalias() += A.transpose() * w.VA;
-  w.Qux = q.ux;
+  w.Qux = q.Hux;
   w.Qux.noalias() += B.transpose() * w.VA;
-  s.Quu[t] = q.uu;
+  s.Quu[t] = q.Huu;
   s.Quu[t].noalias() += B.transpose() * w.VB;
 }
 
@@ -107,13 +107,13 @@ void set_value(double cost, bool soft, std::size_t t, Riccati& s) {
 }
 
 /// The derivative of the total cost by the size of the step, at 0: along the feedback K without k,
-///   p_t = q.x + A'p' + K'(q.u + B'p'),  linear = sum of k'(q.u + B'p').
+///   p_t = q.gx + A'p' + K'(q.gu + B'p'),  linear = sum of k'(q.gu + B'p').
 void add_slope(const MatrixXd& A, const MatrixXd& B, const StageCost& q, std::size_t t, Riccati& s) {
   auto& w = s.scratch;
-  w.p_u = q.u;
+  w.p_u = q.gu;
   w.p_u.noalias() += B.transpose() * w.p;
   s.linear += s.k.col(static_cast<Index>(t)).dot(w.p_u);
-  w.p_x = q.x;
+  w.p_x = q.gx;
   w.p_x.noalias() += A.transpose() * w.p;
   w.p_x.noalias() += s.K[t].transpose() * w.p_u;
   w.p.swap(w.p_x);
@@ -141,9 +141,9 @@ bool riccati(const std::vector<MatrixXd>& A, const std::vector<MatrixXd>& B, con
   s.step = -1;
   s.linear = s.quadratic = 0.0;
   s.value[static_cast<Index>(T)] = cost[T].c;
-  s.Vx[T] = cost[T].x;
-  s.Vxx[T] = cost[T].xx;
-  s.scratch.p = cost[T].x;
+  s.Vx[T] = cost[T].gx;
+  s.Vxx[T] = cost[T].Hxx;
+  s.scratch.p = cost[T].gx;
   for (std::size_t t = T; t-- > 0;) {
     expand_q(A[t], B[t], cost[t], t, s);
     s.status = gains(options, t, s);
@@ -191,10 +191,10 @@ MatrixXd action_gradient(const std::vector<MatrixXd>& A, const std::vector<Matri
                          const std::vector<StageCost>& cost) {
   const std::size_t T = A.size();
   MatrixXd gradient(B[0].cols(), static_cast<Index>(T));
-  VectorXd p = cost[T].x;
+  VectorXd p = cost[T].gx;
   for (std::size_t t = T; t-- > 0;) {
-    gradient.col(static_cast<Index>(t)) = cost[t].u + B[t].transpose() * p;
-    p = cost[t].x + A[t].transpose() * p;
+    gradient.col(static_cast<Index>(t)) = cost[t].gu + B[t].transpose() * p;
+    p = cost[t].gx + A[t].transpose() * p;
   }
   return gradient;
 }

@@ -1,8 +1,8 @@
 // The backward pass of iLQR: linear-quadratic control around a trajectory [Tassa2014; Levine2013, Sec. 4]. With V' the
 // value at t+1,
 //
-//   Q_x = q.x + A'V'_x        Q_xx = q.xx + A'V'_xx A
-//   Q_u = q.u + B'V'_x        Q_ux = q.ux + B'V'_xx A        Q_uu = q.uu + B'V'_xx B
+//   Q_x = q.gx + A'V'_x       Q_xx = q.Hxx + A'V'_xx A
+//   Q_u = q.gu + B'V'_x       Q_ux = q.Hux + B'V'_xx A       Q_uu = q.Huu + B'V'_xx B
 //   k = argmin Q_u'k + k'H k / 2  (within bounds)            H = Q_uu + lambda diag(R)
 //   K = -H^-1 Q_ux            rows of actions that a bound holds: 0
 //   V_x  = Q_x  + Q_ux'k + K'(Q_uu k + Q_u)

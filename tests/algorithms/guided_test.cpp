@@ -80,16 +80,16 @@ TEST(PolicyCost, ExpandsAsItsDifferencesSay) {
     const auto f = [&](double x0, double x1, double a0) {
       return cost.value(3, x + h * test::vec({x0, x1}), a + h * test::vec({a0}));
     };
-    const double tolerance = 1e-5 * (1.0 + q.xx.norm() + std::abs(q.uu(0, 0)));
-    EXPECT_NEAR(q.x[0], (f(1, 0, 0) - f(-1, 0, 0)) / (2 * h), tolerance);
-    EXPECT_NEAR(q.x[1], (f(0, 1, 0) - f(0, -1, 0)) / (2 * h), tolerance);
-    EXPECT_NEAR(q.u[0], (f(0, 0, 1) - f(0, 0, -1)) / (2 * h), tolerance);
-    EXPECT_NEAR(q.uu(0, 0), (f(0, 0, 1) - 2 * f(0, 0, 0) + f(0, 0, -1)) / (h * h), tolerance);
-    EXPECT_NEAR(q.ux(0, 1), (f(0, 1, 1) - f(0, 1, -1) - f(0, -1, 1) + f(0, -1, -1)) / (4 * h * h), tolerance);
+    const double tolerance = 1e-5 * (1.0 + q.Hxx.norm() + std::abs(q.Huu(0, 0)));
+    EXPECT_NEAR(q.gx[0], (f(1, 0, 0) - f(-1, 0, 0)) / (2 * h), tolerance);
+    EXPECT_NEAR(q.gx[1], (f(0, 1, 0) - f(0, -1, 0)) / (2 * h), tolerance);
+    EXPECT_NEAR(q.gu[0], (f(0, 0, 1) - f(0, 0, -1)) / (2 * h), tolerance);
+    EXPECT_NEAR(q.Huu(0, 0), (f(0, 0, 1) - 2 * f(0, 0, 0) + f(0, 0, -1)) / (h * h), tolerance);
+    EXPECT_NEAR(q.Hux(0, 1), (f(0, 1, 1) - f(0, 1, -1) - f(0, -1, 1) + f(0, -1, -1)) / (4 * h * h), tolerance);
     const double mixed = (f(1, 1, 0) - f(1, -1, 0) - f(-1, 1, 0) + f(-1, -1, 0)) / (4 * h * h);
-    EXPECT_NEAR(q.xx(0, 1), linear ? mixed : q.xx(0, 1), tolerance);
+    EXPECT_NEAR(q.Hxx(0, 1), linear ? mixed : q.Hxx(0, 1), tolerance);
     MatrixXd joint(3, 3);
-    joint << q.xx, q.ux.transpose(), q.ux, q.uu;
+    joint << q.Hxx, q.Hux.transpose(), q.Hux, q.Huu;
     EXPECT_GE(joint.selfadjointView<Eigen::Lower>().eigenvalues().minCoeff(), -1e-10 * joint.norm());
   }
 }

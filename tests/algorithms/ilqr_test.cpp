@@ -206,8 +206,8 @@ struct ActionCost final : ExtraCost {
   [[nodiscard]] double value(int, VectorIn, VectorIn a) const override { return weight * a.squaredNorm(); }
   void add_expansion(int, VectorIn, VectorIn a, StageCost& q) const override {
     q.c += weight * a.squaredNorm();
-    q.u += told_slope * a;
-    q.uu.diagonal().array() += told_curvature;
+    q.gu += told_slope * a;
+    q.Huu.diagonal().array() += told_curvature;
   }
 };
 

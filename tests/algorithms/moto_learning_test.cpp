@@ -136,7 +136,7 @@ TEST(Moto, ReportsWhatTheStoredRolloutsAndUpdatesSay) {
   double state_kl_max = 0;
   for (int t = 0; t < 15; ++t) {
     const auto at = static_cast<std::size_t>(t);
-    const MotoUpdate& u = record.updates[at];
+    const GaussianStep& u = record.updates[at];
     kl_reached.push_back(expected_kl(record.new_policy[t], record.old_policy[t], record.rho[at]));
     entropies.push_back(entropy(record.new_policy[t].C));
     eta.push_back(u.eta), omega.push_back(u.omega), gain.push_back(u.gain);
@@ -183,8 +183,8 @@ TEST(MotoRecord, HoldsTheProblemsAndTheirSolutions) {
       const auto at = static_cast<std::size_t>(t);
       const LinearGaussian &before = record.old_policy[t], &after = record.new_policy[t];
       const ActionQuadratic& q = record.q[at];
-      const MotoUpdate& u = record.updates[at];
-      EXPECT_EQ(u.status, UpdateStatus::ok);
+      const GaussianStep& u = record.updates[at];
+      EXPECT_EQ(u.status, StepStatus::ok);
       // The solution in raw coordinates, Sec. 3.2: F = (eta Sigma^-1 - Qaa)^-1, ...
       const MatrixXd precision = before.Sigma.inverse();
       const MatrixXd F = (u.eta * precision - q.Qaa).inverse();

@@ -79,10 +79,10 @@ Derivatives differences(const Task& task, const Path& path, int t, double h) {
   return d;
 }
 
-VectorXd gradient(const StageCost& q) { return (VectorXd(4) << q.x, q.u).finished(); }
+VectorXd gradient(const StageCost& q) { return (VectorXd(4) << q.gx, q.gu).finished(); }
 MatrixXd hessian(const StageCost& q) {
   MatrixXd H(4, 4);
-  H << q.xx, q.ux.transpose(), q.ux, q.uu;
+  H << q.Hxx, q.Hux.transpose(), q.Hux, q.Huu;
   return H;
 }
 
@@ -154,7 +154,7 @@ TEST(TrajectoryCost, CountsActiveTermsOnly) {
   task.cost[0].active[2] = 1;
   const Path path(task);
   const std::vector<StageCost> q = expand(task, path);
-  for (std::size_t t = 0; t <= kSteps; ++t) EXPECT_EQ(q[t].c > 0.0 && q[t].xx.norm() > 0.0, t == 2);
+  for (std::size_t t = 0; t <= kSteps; ++t) EXPECT_EQ(q[t].c > 0.0 && q[t].Hxx.norm() > 0.0, t == 2);
 }
 
 TEST(TrajectoryCost, ControlsBeyondTheirLimitsDoNotMove) {
@@ -162,9 +162,9 @@ TEST(TrajectoryCost, ControlsBeyondTheirLimitsDoNotMove) {
   Path path(task);
   path.a.col(1) << 2.5, -1.0;  // beyond; at the limit
   const std::vector<StageCost> q = expand(task, path);
-  EXPECT_EQ(q[1].u[0], 0.0);
-  EXPECT_EQ(q[1].uu(0, 0), 0.0);
-  EXPECT_GT(q[1].uu(1, 1), 0.0);
+  EXPECT_EQ(q[1].gu[0], 0.0);
+  EXPECT_EQ(q[1].Huu(0, 0), 0.0);
+  EXPECT_GT(q[1].Huu(1, 1), 0.0);
   EXPECT_NEAR(q[1].c, cost_at(task, path, 1, VectorXd::Zero(2), VectorXd::Zero(2)), 1e-12);
 }
 

@@ -147,7 +147,7 @@ MotoRecord record(const Sizes& sizes, int i) {
   for (int t = 0; t < sizes.horizon; ++t) {
     record.q.push_back(
         {-positive_definite(stream, sizes.da), noise(stream, sizes.da, sizes.ds), noise(stream, sizes.da, 1)});
-    MotoUpdate update;
+    GaussianStep update;
     update.eta = stream.uniform();
     update.omega = stream.uniform();
     update.kl = 0.05;

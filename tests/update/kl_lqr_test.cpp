@@ -30,7 +30,7 @@ double log_uniform(double low, double high, Stream& random) {
 }
 
 /// Problem `number`: T = 1 ... 14, da = 1 ... 3, ds = 1 ... 5; costs convex, or (every third) indefinite; the process noise and the
-/// distribution of the first state sometimes without a density; scale of the cost 1e-4 ... 1e6; beta0 finite or infinite.
+/// distribution of the first state sometimes without a density; scale of the cost 1e-4 ... 1e6; the entropy bounded or not.
 Trajectory random_trajectory(std::uint32_t number) {
   Stream random(31, number, 0, 0);
   const int T = 1 + static_cast<int>(random.bits() % 14);
@@ -58,13 +58,14 @@ Trajectory random_trajectory(std::uint32_t number) {
   const MatrixXd P = random_matrix(ds, ds, random);
   p.model.start = {random_matrix(ds, 1, random),
                    number % 5 == 1 ? MatrixXd::Zero(ds, ds) : MatrixXd(P * P.transpose())};
-  p.bounds = {log_uniform(1e-3, 1, random) * T, number % 2 ? inf : log_uniform(1e-2, 1, random)};
+  p.bounds = {log_uniform(1e-3, 1, random) * T,
+              number % 2 ? std::nullopt : std::optional(log_uniform(1e-2, 1, random))};
   return p;
 }
 
 TvLinearGaussian new_policy(const KlLqrUpdate& update) {
   std::vector<LinearGaussian> steps;
-  for (const MotoUpdate& step : update.steps) steps.push_back(step.next);
+  for (const GaussianStep& step : update.steps) steps.push_back(step.next);
   return TvLinearGaussian(std::move(steps));
 }
 
@@ -121,11 +122,11 @@ TEST(ExpectedCost, IsTheSameForwardsAndBackwards) {
 }
 
 TEST(KlLqr, EqualsRiccatiWithoutABound) {
-  for (std::uint32_t number = 0; number < 60; number += 6) {  // convex, beta0 finite
+  for (std::uint32_t number = 0; number < 60; number += 6) {  // convex, entropy bounded
     Trajectory p = random_trajectory(number);
     p.bounds.epsilon = inf;
     const KlLqrUpdate u = kl_lqr(p.policy, p.model, p.bounds);
-    ASSERT_EQ(u.status, UpdateStatus::ok) << u.message;
+    ASSERT_EQ(u.status, StepStatus::ok) << u.message;
     EXPECT_EQ(u.eta, 0.0);
     const auto best = riccati(p.model, p.policy.action_dim());
     for (std::size_t t = 0; t < best.size(); ++t) {
@@ -138,13 +139,13 @@ TEST(KlLqr, EqualsRiccatiWithoutABound) {
 }
 
 TEST(KlLqr, TendsToRiccatiAsTheBoundGrowsWithoutAnEntropyConstraint) {
-  Trajectory p = random_trajectory(3);  // convex, beta0 infinite
+  Trajectory p = random_trajectory(3);  // convex, entropy not bounded
   const auto best = riccati(p.model, p.policy.action_dim());
   double before = inf;
   for (const double bound : {4.0, 8.0, 16.0}) {
     p.bounds.epsilon = bound * p.policy.horizon();
     const KlLqrUpdate u = kl_lqr(p.policy, p.model, p.bounds);
-    ASSERT_EQ(u.status, UpdateStatus::ok) << u.message;
+    ASSERT_EQ(u.status, StepStatus::ok) << u.message;
     double error = 0.0;
     for (std::size_t t = 0; t < best.size(); ++t)
       error = std::max(error, (u.steps[t].next.K - best[t].first).cwiseAbs().maxCoeff());
@@ -160,7 +161,7 @@ TEST(KlLqr, MeetsItsBoundsWithComplementarySlackness) {
     SCOPED_TRACE(number);
     const Trajectory p = random_trajectory(number);
     const KlLqrUpdate u = kl_lqr(p.policy, p.model, p.bounds);
-    ASSERT_EQ(u.status, UpdateStatus::ok) << u.message;
+    ASSERT_EQ(u.status, StepStatus::ok) << u.message;
     const double bound = p.bounds.epsilon;
     // from the stored policy alone
     const std::vector<Moments> joint = joint_moments(new_policy(u), p.model);
@@ -170,7 +171,7 @@ TEST(KlLqr, MeetsItsBoundsWithComplementarySlackness) {
       const auto at = static_cast<std::size_t>(t);
       kl += expected_kl(u.steps[at].next, p.policy[t],
                         Moments{joint[at].mean.head(ds), joint[at].cov.topLeftCorner(ds, ds)});
-      const double entropy_new = entropy(u.steps[at].next.C), floor = entropy(p.policy[t].C) - p.bounds.beta0;
+      const double entropy_new = entropy(u.steps[at].next.C), floor = least_entropy(entropy(p.policy[t].C), p.bounds);
       EXPECT_GE(entropy_new, floor - 1e-9);
       if (u.steps[at].omega > 0) {
         EXPECT_NEAR(entropy_new, floor, 1e-9);
@@ -252,7 +253,7 @@ TEST(KlLqr, LeavesAPolicyAloneWhoseActionsDoNotMatter) {
     c.g.tail(p.policy.action_dim()).setZero();
   }
   const KlLqrUpdate u = kl_lqr(p.policy, p.model, p.bounds);
-  ASSERT_EQ(u.status, UpdateStatus::ok);
+  ASSERT_EQ(u.status, StepStatus::ok);
   EXPECT_EQ(u.eta, 0.0);
   EXPECT_EQ(u.kl, 0.0);
   EXPECT_EQ(u.cost_new, u.cost_old);
@@ -269,7 +270,7 @@ TEST(KlLqrStepwise, KeepsEveryStepWithinItsBoundUnderTheGivenStates) {
     for (int t = 0; t < p.policy.horizon(); ++t)
       rho.push_back(test::random_setting(p.policy.action_dim(), p.policy.observation_dim(), random).rho);
     const KlLqrUpdate u = kl_lqr_stepwise(p.policy, p.model, rho, p.bounds);
-    ASSERT_EQ(u.status, UpdateStatus::ok) << u.message;
+    ASSERT_EQ(u.status, StepStatus::ok) << u.message;
     for (int t = 0; t < p.policy.horizon(); ++t) {
       const auto at = static_cast<std::size_t>(t);
       EXPECT_LE(expected_kl(u.steps[at].next, p.policy[t], rho[at]), p.bounds.epsilon * (1 + 1e-9));
@@ -288,7 +289,7 @@ TEST(KlLqrStepwise, EqualsRiccatiWithoutABound) {
   const std::vector<Gaussian> rho(p.model.dynamics.size(),
                                   *make_gaussian(VectorXd::Zero(ds), MatrixXd::Identity(ds, ds)));
   const KlLqrUpdate u = kl_lqr_stepwise(p.policy, p.model, rho, p.bounds);
-  ASSERT_EQ(u.status, UpdateStatus::ok) << u.message;
+  ASSERT_EQ(u.status, StepStatus::ok) << u.message;
   const auto best = riccati(p.model, p.policy.action_dim());
   for (std::size_t t = 0; t < best.size(); ++t) {
     EXPECT_LT((u.steps[t].next.K - best[t].first).cwiseAbs().maxCoeff(), 1e-9);
@@ -307,26 +308,26 @@ TEST(KlLqr, NamesEveryFailure) {
   };
   const double nan = std::numeric_limits<double>::quiet_NaN();
   KlLqrUpdate u = outcome([&](Trajectory& p) { p.model.dynamics[0].f[0] = nan; });
-  EXPECT_EQ(u.status, UpdateStatus::not_finite);
+  EXPECT_EQ(u.status, StepStatus::not_finite);
   EXPECT_THAT(u.message, HasSubstr("the dynamics contains"));
-  EXPECT_EQ(outcome([&](Trajectory& p) { p.model.cost[0].c = inf; }).status, UpdateStatus::not_finite);
-  EXPECT_EQ(outcome([&](Trajectory& p) { p.policy[0].k[0] = nan; }).status, UpdateStatus::not_finite);
-  EXPECT_EQ(outcome([&](Trajectory& p) { p.model.start.mean[0] = nan; }).status, UpdateStatus::not_finite);
+  EXPECT_EQ(outcome([&](Trajectory& p) { p.model.cost[0].c = inf; }).status, StepStatus::not_finite);
+  EXPECT_EQ(outcome([&](Trajectory& p) { p.policy[0].k[0] = nan; }).status, StepStatus::not_finite);
+  EXPECT_EQ(outcome([&](Trajectory& p) { p.model.start.mean[0] = nan; }).status, StepStatus::not_finite);
 
   u = outcome([&](Trajectory& p) { p.model.dynamics[0].F *= 1e160; });
-  EXPECT_EQ(u.status, UpdateStatus::infeasible);
+  EXPECT_EQ(u.status, StepStatus::infeasible);
   EXPECT_THAT(u.message, HasSubstr("no multiplier of the KL bound makes eta Sigma^-1 + Quu positive definite"));
   EXPECT_TRUE(u.steps.empty());
 
   u = outcome([&](Trajectory& p) { p.bounds.epsilon = inf; });
-  EXPECT_EQ(u.status, UpdateStatus::unbounded);
-  EXPECT_THAT(u.message, HasSubstr("beta0 = inf"));
+  EXPECT_EQ(u.status, StepStatus::unbounded);
+  EXPECT_THAT(u.message, HasSubstr("there is no entropy constraint"));
 
   u = outcome([&](Trajectory& p) {  // no room in double precision for a step that small
     p.model.start.mean.setConstant(1e12);
     p.bounds.epsilon = 1e-6;
   });
-  EXPECT_EQ(u.status, UpdateStatus::imprecise) << u.message;
+  EXPECT_EQ(u.status, StepStatus::imprecise) << u.message;
 }
 
 TEST(KlLqr, RefusesWhatDoesNotFit) {
@@ -337,7 +338,8 @@ TEST(KlLqr, RefusesWhatDoesNotFit) {
     EXPECT_THROW((void)kl_lqr(p.policy, p.model, p.bounds), InputError);
   };
   refused([](Trajectory& p) { p.bounds.epsilon = 0; });
-  refused([](Trajectory& p) { p.bounds.beta0 = -1; });
+  refused([](Trajectory& p) { p.bounds.entropy_drop = -1; });
+  refused([](Trajectory& p) { p.bounds.entropy_drop = inf; });
   refused([](Trajectory& p) { p.model.cost.pop_back(); });
   refused([](Trajectory& p) { p.model.dynamics.pop_back(); });
   refused([](Trajectory& p) { p.model.cost[0].g.conservativeResize(1); });

@@ -81,7 +81,7 @@ double expected_return(const LqTask& task, const std::vector<LinearGaussian>& po
   return sum;
 }
 
-TEST(MotoUpdate, ReachesTheRiccatiGainsWithMonotoneReturns) {
+TEST(GaussianStep, ReachesTheRiccatiGainsWithMonotoneReturns) {
   const LqTask task = make_task();
   std::vector<LinearGaussian> best(T);
   Value value{task.R, VectorXd::Zero(ds)};
@@ -104,8 +104,8 @@ TEST(MotoUpdate, ReachesTheRiccatiGainsWithMonotoneReturns) {
     Value v{task.R, VectorXd::Zero(ds)};
     error = 0;
     for (std::size_t t = T; t-- > 0;) {
-      const MotoUpdate u = moto_update(policy[t], whiten(action_value(task, v), policy[t], rho[t]), rho[t], bounds);
-      ASSERT_EQ(u.status, UpdateStatus::ok) << u.message;
+      const GaussianStep u = gaussian_step(policy[t], whiten(action_value(task, v), policy[t], rho[t]), rho[t], bounds);
+      ASSERT_EQ(u.status, StepStatus::ok) << u.message;
       ASSERT_LE(u.kl, bounds.epsilon * (1 + 1e-9));
       entropy_only += u.eta == 0;
       next[t] = u.next;

@@ -89,15 +89,15 @@ Problem random_problem(std::uint32_t number) {
 
   p.bounds.epsilon = log_between(1e-3, 2, random);
   switch (random.bits() % 8) {
-    case 0: p.bounds.beta0 = std::numeric_limits<double>::infinity(); break;
-    case 1: p.bounds.beta0 = between(-0.9, 0, random) * max_entropy_gain(p.bounds.epsilon, da); break;
-    case 2: p.bounds.beta0 = 0.0; break;
-    case 3: p.bounds.beta0 = between(1, 10, random); break;
-    default: p.bounds.beta0 = log_between(1e-3, 1, random);
+    case 0: p.bounds.entropy_drop = std::nullopt; break;
+    case 1: p.bounds.entropy_drop = between(-0.9, 0, random) * max_entropy_gain(p.bounds.epsilon, da); break;
+    case 2: p.bounds.entropy_drop = 0.0; break;
+    case 3: p.bounds.entropy_drop = between(1, 10, random); break;
+    default: p.bounds.entropy_drop = log_between(1e-3, 1, random);
   }
   return p;
 }
 
-MotoUpdate update(const Problem& p) { return moto_update(p.pi, whiten(p.q, p.pi, p.rho), p.rho, p.bounds); }
+GaussianStep update(const Problem& p) { return gaussian_step(p.pi, whiten(p.q, p.pi, p.rho), p.rho, p.bounds); }
 
 }  // namespace kedge::test

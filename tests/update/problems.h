@@ -24,14 +24,14 @@ struct Problem {
 Problem random_setting(Index da, Index ds, Stream& random);
 
 /// Problem `number`: da = 1 ... 9, ds = 1 ... 21, Q of scale 1e-2 ... 1e6 (every 16th: 1e-12 ... 1e12), epsilon 1e-3 ... 2,
-/// beta0 > 0, = 0, infinite, or negative and feasible. In turns of ten, the curvature of Q in the action is
+/// entropy_drop > 0, = 0, none, or negative and feasible. In turns of ten, the curvature of Q in the action is
 ///   0 concave   1 indefinite   2 convex   3 zero   4 concave and nearly isotropic, old policy nearly optimal
 ///   5 singular and concave   6 indefinite, no slope along the direction of largest curvature (the hard case of vector
 ///   trust regions)   7 indefinite, no slope at all   8 concave with eigenvalues over six decades   9 as 4, or Q = 0
 Problem random_problem(std::uint32_t number);
 
 /// The new policy by the library.
-MotoUpdate update(const Problem& p);
+GaussianStep update(const Problem& p);
 
 /// Largest entropy gain, nats, within a KL of epsilon.
 double max_entropy_gain(double epsilon, Index da);

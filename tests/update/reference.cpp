@@ -59,7 +59,8 @@ Real policy_entropy(const RawPolicy& p) {
 }
 
 Real lower_bound(const Problem& problem) {
-  return policy_entropy(raw(problem.pi)) - static_cast<Real>(problem.bounds.beta0);
+  return problem.bounds.entropy_drop ? policy_entropy(raw(problem.pi)) - static_cast<Real>(*problem.bounds.entropy_drop)
+                                     : -std::numeric_limits<Real>::infinity();
 }
 
 std::optional<PaperDual> paper_dual(const Problem& problem, Real eta, Real omega) {
@@ -105,7 +106,7 @@ namespace {
 /// The solution for this eta and its best omega >= 0, and the derivative of the dual by eta there; nullopt if eta is too
 /// small.
 std::optional<ReferenceSolution> best_for(const Problem& problem, Real eta, Real& d_eta) {
-  const bool bounded = problem.bounds.beta0 < std::numeric_limits<double>::infinity();
+  const bool bounded = problem.bounds.entropy_drop.has_value();
   Real omega = eta > 0 ? 0 : std::max(static_cast<Real>(problem.q.Qaa.norm()), std::numeric_limits<Real>::min());
   if (!bounded && !(eta > 0)) return std::nullopt;
   auto dual = paper_dual(problem, eta, omega);

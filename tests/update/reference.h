@@ -24,7 +24,7 @@ RawPolicy raw(const LinearGaussian& pi);
 Real expected_return(const Problem& problem, const RawPolicy& p);
 Real expected_divergence(const Problem& problem, const RawPolicy& p, const RawPolicy& q);
 Real policy_entropy(const RawPolicy& p);
-/// H(pi) - beta0.
+/// H(pi) - entropy_drop.
 Real lower_bound(const Problem& problem);
 
 /// The dual function of the paper and its gradient. Terms that are multiplied by eta = 0 or omega = 0 are left out, so

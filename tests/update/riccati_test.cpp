@@ -42,7 +42,7 @@ LqProblem random_problem(int T, Index ndx, Index da, std::uint32_t number) {
 }
 
 double stage(const StageCost& q, const VectorXd& x, const VectorXd& u) {
-  return q.c + q.x.dot(x) + q.u.dot(u) + 0.5 * x.dot(q.xx * x) + u.dot(q.ux * x) + 0.5 * u.dot(q.uu * u);
+  return q.c + q.gx.dot(x) + q.gu.dot(u) + 0.5 * x.dot(q.Hxx * x) + u.dot(q.Hux * x) + 0.5 * u.dot(q.Huu * u);
 }
 
 /// Total cost of actions du [da, T] from dx0.
@@ -183,7 +183,7 @@ double soft_minimum(const F& f) {
 TEST(Riccati, SoftValueIsAnIntegralOverActions) {
   // Two steps of one action, nested; and one step of two actions.
   LqProblem p = random_problem(2, 2, 1, 3);
-  for (StageCost& q : p.cost) q.uu += MatrixXd::Ones(1, 1);
+  for (StageCost& q : p.cost) q.Huu += MatrixXd::Ones(1, 1);
   Riccati s;
   ASSERT_TRUE(riccati(p.A, p.B, p.cost, {0.0, {}, {}, {}, true}, s));
   const auto value = [&](std::size_t t, const VectorXd& x) {
@@ -204,7 +204,7 @@ TEST(Riccati, SoftValueIsAnIntegralOverActions) {
   EXPECT_NEAR(at_zero, value(0, x0), 1e-9);
 
   p = random_problem(1, 2, 2, 4);
-  p.cost[0].uu += MatrixXd::Identity(2, 2);
+  p.cost[0].Huu += MatrixXd::Identity(2, 2);
   ASSERT_TRUE(riccati(p.A, p.B, p.cost, {0.0, {}, {}, {}, true}, s));
   const double both = soft_minimum([&](double u) {
     return soft_minimum([&](double v) {
@@ -253,7 +253,7 @@ TEST(StateMarginals, AreThoseOfSampledTrajectories) {
 
 TEST(Riccati, NamesTheStepAndTheEigenvalueWhereQuuIsNotPositiveDefinite) {
   LqProblem p = random_problem(6, 3, 2, 8);
-  p.cost[3].uu = test::vec({1.0, -1e4}).asDiagonal();
+  p.cost[3].Huu = test::vec({1.0, -1e4}).asDiagonal();
   Riccati s;
   EXPECT_FALSE(riccati(p.A, p.B, p.cost, {}, s));
   EXPECT_EQ(s.status, RiccatiStatus::not_positive_definite);
@@ -283,8 +283,8 @@ TEST(Riccati, NamesTheStepWhereANumberIsNotFinite) {
 TEST(Riccati, NamesTheStepWhereBoundsAreLostToRounding) {
   LqProblem p = random_problem(1, 2, 1, 10);
   p.B[0].setZero();
-  p.cost[0].uu.setConstant(1e-300);
-  p.cost[0].u.setConstant(1e100);
+  p.cost[0].Huu.setConstant(1e-300);
+  p.cost[0].gu.setConstant(1e100);
   const MatrixXd wide = MatrixXd::Constant(1, 1, std::numeric_limits<double>::infinity());
   Riccati s;
   EXPECT_FALSE(riccati(p.A, p.B, p.cost, {0.0, {}, -wide, wide, false}, s));

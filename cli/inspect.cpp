@@ -5,7 +5,9 @@
 #include <memory>
 
 #include "kedge/core/errors.h"
-#include "kedge/run/registry.h"
+#include "kedge/algorithms/catalogue.h"
+#include "kedge/files/policy_file.h"
+#include "kedge/run/option_text.h"
 #include "kedge/tasks/bundled.h"
 #include "print.h"
 #include "verbs.h"
@@ -17,8 +19,9 @@ namespace {
 void print_options(const Algorithm& algorithm) {
   fmt::print("options of {}, for {}.toml beside a task and for --set:\n", algorithm.name, algorithm.name);
   for (const Option& option : algorithm.options())
-    fmt::print("\n  {} = {}    # {}\n      {}\n", option.name, value_text(option.value), allowed_text(option),
-               option.meaning);
+    fmt::print("\n  {} = {}    # {}{}{}\n      {}{}\n", option.name, value_text(option.value), allowed_text(option),
+               option.unit.empty() ? "" : ", ", option.unit, option.meaning,
+               option.source.empty() ? "" : fmt::format(" ({})", option.source));
 }
 
 void print_all() {

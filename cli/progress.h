@@ -5,7 +5,7 @@
 #include <map>
 #include <string>
 
-#include "kedge/run/registry.h"
+#include "kedge/run/train.h"
 
 namespace kedge::cli {
 

@@ -61,7 +61,7 @@ int train_and_report(OpenRun& run, const Common& common, int threads, const Sign
   for (const std::string& warning : run.warnings) fmt::print(stderr, "kedge: warning: {}\n", warning);
   ProgressLine line(fmt::format("{} {} seed {}", run.file.task, run.file.algorithm, run.file.seed),
                     isatty(STDOUT_FILENO) != 0, common.quiet);
-  TrainingEnd end;
+  RunEnd end;
   try {
     end =
         train(run, {.threads = threads, .stop = signals.token(), .observe = [&](const Progress& p) { line.show(p); }});

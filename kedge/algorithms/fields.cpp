@@ -277,4 +277,20 @@ void FieldReader::operator()(const char* name, Window& window) {
   }
 }
 
+AnyPolicy policy_in(const Fields& state) {
+  const std::string prefix = "policy.";
+  Fields fields;
+  for (const Field& field : state)
+    if (field.name.starts_with(prefix)) fields.push_back(field);
+  if (fields.empty()) throw InputError("state: has no policy");
+  FieldReader reader(fields);
+  const auto read = [&](auto policy) -> AnyPolicy {
+    reader("policy", policy);
+    reader.end();
+    return policy;
+  };
+  if (fields.front().name == prefix + "hidden") return read(MlpGaussian());
+  return read(TvLinearGaussian());
+}
+
 }  // namespace kedge

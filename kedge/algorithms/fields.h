@@ -17,8 +17,8 @@
 
 #include "kedge/core/types.h"
 #include "kedge/evaluation/epoch.h"
-#include "kedge/policy/mlp_gaussian.h"
-#include "kedge/policy/tv_linear_gaussian.h"
+#include "kedge/core/option.h"
+#include "kedge/policy/any_policy.h"
 
 namespace kedge {
 
@@ -155,6 +155,10 @@ class FieldReader {
   std::size_t next_ = 0;
   std::string prefix_;
 };
+
+/// Returns the policy of a state, whatever else it holds: its fields "policy.*".
+/// @throws InputError if there is none
+AnyPolicy policy_in(const Fields& state);
 
 template <class State>
 Fields fields_of(const State& state) {

@@ -1,11 +1,10 @@
 #include "kedge/algorithms/gps_is.h"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
-#include <numbers>
 #include <numeric>
 
+#include "kedge/algorithms/guide_policy.h"
 #include "kedge/algorithms/report.h"
 #include "kedge/core/errors.h"
 #include "kedge/core/parallel.h"
@@ -21,42 +20,6 @@ constexpr double kLeastShare = 1e-4;  // of the regulariser, to which w_r may fa
 /// Random numbers of a guide's rollouts and of a candidate's are those of iterations that training cannot reach.
 constexpr std::uint32_t kGuideRollouts = 0x40000000u, kCandidateRollouts = 0x50000000u;
 constexpr double kLeastLogStd = -6.9, kLargestLogStd = 20.0;
-
-/// The guide as a policy over the full state.
-class GuidePolicy final : public Policy {
- public:
-  GuidePolicy(const Task& task, const TrajectoryPolicy& q) : task_(task), q_(q) {
-    for (const MatrixXd& Sigma : q.Sigma) factors_.emplace_back(Sigma);
-  }
-  [[nodiscard]] int horizon() const override { return q_.horizon(); }
-  [[nodiscard]] Index observation_dim() const override { return task_.nx(); }
-  [[nodiscard]] Index action_dim() const override { return task_.da(); }
-  void mean(int t, VectorIn x, VectorOut a) const override {
-    VectorXd dx(task_.system->ndx());
-    task_.system->difference(q_.x.col(t), x, dx);
-    a = q_.a.col(t) + q_.K[static_cast<std::size_t>(t)] * dx;
-  }
-  void sample(int t, VectorIn x, Stream& noise, VectorOut a) const override {
-    mean(t, x, a);
-    VectorXd z(a.size());
-    noise.normal(z);
-    a += factors_[static_cast<std::size_t>(t)].matrixL() * z;
-  }
-  [[nodiscard]] double log_prob(int t, VectorIn x, VectorIn a) const override {
-    VectorXd e(a.size());
-    mean(t, x, e);
-    e = a - e;
-    const auto& factor = factors_[static_cast<std::size_t>(t)];
-    factor.matrixL().solveInPlace(e);
-    return -0.5 * e.squaredNorm() - factor.matrixLLT().diagonal().array().log().sum() -
-           0.5 * static_cast<double>(e.size()) * std::log(2.0 * std::numbers::pi);
-  }
-
- private:
-  const Task& task_;
-  const TrajectoryPolicy& q_;
-  std::vector<Eigen::LLT<MatrixXd>> factors_;
-};
 
 PolicySamples samples_of(const Batch& batch) {
   std::vector<Index> states, steps;

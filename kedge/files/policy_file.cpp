@@ -56,6 +56,14 @@ PolicyInfo policy_info(const Task& task) {
   return {task.name, task.observation_names, task.action_names, task.action_low, task.action_high};
 }
 
+std::span<const PolicyKind> policies() {
+  static constexpr std::array table{
+      PolicyKind{"tv_linear_gaussian", "a ~ N(K_t s + k_t, Sigma_t), one linear controller per time step"},
+      PolicyKind{"mlp_gaussian", "a ~ N(network(s), diag(sigma^2)), one neural network for all steps"},
+  };
+  return table;
+}
+
 const char* policy_kind(const AnyPolicy& policy) {
   static constexpr std::array<const char*, std::variant_size_v<AnyPolicy>> names{"tv_linear_gaussian", "mlp_gaussian"};
   return names[policy.index()];

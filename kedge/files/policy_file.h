@@ -13,6 +13,7 @@
 #pragma once
 
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,12 @@ PolicyInfo policy_info(const Task& task);
 
 /// The name of a policy's kind, as in the attribute `kind`.
 const char* policy_kind(const AnyPolicy& policy);
+
+struct PolicyKind {
+  const char* name;  ///< attribute `kind` of policy.h5
+  const char* summary;
+};
+std::span<const PolicyKind> policies();
 
 struct PolicyFile {
   AnyPolicy policy;

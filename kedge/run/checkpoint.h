@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "kedge/algorithms/training.h"
+#include "kedge/algorithms/fields.h"
 #include "kedge/core/run.h"
 #include "kedge/files/atomic_file.h"
 
@@ -28,7 +28,7 @@ void require_same_run(const RunIdentity& found, const RunIdentity& expected, con
 /// Where the run stood.
 struct CheckpointHeader {
   RunIdentity identity;
-  int iteration = 0;            ///< iterations completed: state.iteration, when loaded
+  int iteration = 0;            ///< iterations completed
   std::optional<Stop> stop;     ///< why the run ended; nullopt: it has not, it is training or was interrupted
   std::string message;          ///< of the end
   bool record_updates = false;  ///< updates.h5 has a group for each completed iteration
@@ -37,14 +37,14 @@ struct CheckpointHeader {
 
 struct Checkpoint {
   CheckpointHeader header;
-  TrainingState state;
+  Fields state;  ///< what they mean is the algorithm's business: see Algorithm::check_state
 };
 
-/// Contents of checkpoint.h5.
-std::string checkpoint_bytes(const CheckpointHeader& header, const TrainingState& state);
+/// Returns the contents of checkpoint.h5.
+std::string checkpoint_bytes(const CheckpointHeader& header, const Fields& state);
 
 /// @throws SystemError
-void save_checkpoint(const std::filesystem::path& path, const CheckpointHeader& header, const TrainingState& state,
+void save_checkpoint(const std::filesystem::path& path, const CheckpointHeader& header, const Fields& state,
                      Durability durability);
 
 /// @throws InputError naming file and reason: missing, truncated, altered, not a checkpoint, another format version,

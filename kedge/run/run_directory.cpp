@@ -233,7 +233,7 @@ RunDirectory RunDirectory::open(const fs::path& path) {
 
 bool RunDirectory::began() const { return fs::exists(path_ / checkpoint_file); }
 
-void RunDirectory::begin(const RunIdentity& identity, const PolicyInfo& info, const TrainingState& state,
+void RunDirectory::begin(const RunIdentity& identity, const PolicyInfo& info, const Snapshot& state,
                          bool record_updates) {
   if (began()) throw InputError(fmt::format("{}: has begun already", path_.string()));
   if (!read_if_exists(path_ / metrics_file).empty())
@@ -242,6 +242,7 @@ void RunDirectory::begin(const RunIdentity& identity, const PolicyInfo& info, co
   info_ = info;
   header_ = {};
   header_.identity = identity;
+  header_.iteration = state.loop.iteration;
   header_.record_updates = record_updates;
   open_appended("", 0);
   if (record_updates) {
@@ -251,20 +252,22 @@ void RunDirectory::begin(const RunIdentity& identity, const PolicyInfo& info, co
   sync_appended();
   policy_ = policy_bytes(state.policy, info_);
   write_file(path_ / policy_file, policy_, Durability::power);
-  save_checkpoint(path_ / checkpoint_file, header_, state, Durability::power);
+  save_checkpoint(path_ / checkpoint_file, header_, state.fields, Durability::power);
   synced_ = std::chrono::steady_clock::now();
 }
 
-Checkpoint RunDirectory::resume(const RunIdentity& identity, const PolicyInfo& info) {
+Checkpoint RunDirectory::resume(const RunIdentity& identity, const PolicyInfo& info,
+                                const std::function<void(const Fields&)>& check) {
   Checkpoint checkpoint = load_checkpoint(path_ / checkpoint_file);
   require_same_run(checkpoint.header.identity, identity, path_ / checkpoint_file);
-  const int iterations = checkpoint.state.iteration;
+  if (check) check(checkpoint.state);
+  const int iterations = checkpoint.header.iteration;
   info_ = info;
   header_ = checkpoint.header;
   if (header_.record_updates) updates_.emplace(path_ / updates_file, iterations);
   open_appended(header_.metrics, iterations);
   // A process that was killed before it wrote the checkpoint may have written the next policy.
-  policy_ = policy_bytes(checkpoint.state.policy, info_);
+  policy_ = policy_bytes(policy_in(checkpoint.state), info_);
   write_file(path_ / policy_file, policy_, Durability::process);
   const MetricsTable table = read_metrics(path_ / metrics_file);
   if (const int mean = table.column("return_mean"); mean >= 0)
@@ -310,7 +313,7 @@ void RunDirectory::sync_appended() {
   events_.sync();
 }
 
-void RunDirectory::commit(const Iteration& iteration, const TrainingState& state, const UpdateRecord* record) {
+void RunDirectory::commit(const Iteration& iteration, const Snapshot& state, const UpdateRecord* record) {
   const auto now = std::chrono::steady_clock::now();
   const Durability durability = now - synced_ >= sync_interval ? Durability::power : Durability::process;
   const std::vector<Metric> seconds = rounded(iteration.seconds);
@@ -322,6 +325,7 @@ void RunDirectory::commit(const Iteration& iteration, const TrainingState& state
   if (!warnings.empty() && warnings_.length() == 0) warnings.insert(0, warnings_header);
 
   CheckpointHeader header = header_;
+  header.iteration = state.loop.iteration;
   header.stop.reset();
   header.message.clear();
   header.metrics += row;
@@ -346,7 +350,7 @@ void RunDirectory::commit(const Iteration& iteration, const TrainingState& state
       write_file(policy_path(path_, iteration.number), policy_, durability);
     }
     write_file(path_ / policy_file, policy, durability);
-    save_checkpoint(path_ / checkpoint_file, header, state, durability);
+    save_checkpoint(path_ / checkpoint_file, header, state.fields, durability);
   } catch (const SystemError&) {
     // Back to the iteration before: cutting needs no space. Whatever fails here is put right by `resume`.
     try {
@@ -367,8 +371,9 @@ void RunDirectory::commit(const Iteration& iteration, const TrainingState& state
   if (durability == Durability::power) synced_ = now;
 }
 
-void RunDirectory::finish(Stop stop, const std::string& message, const TrainingState& state) {
+void RunDirectory::finish(Stop stop, const std::string& message, const Snapshot& state) {
   CheckpointHeader header = header_;
+  header.iteration = state.loop.iteration;
   if (stop != Stop::cancelled) {
     header.stop = stop;
     header.message = message;
@@ -376,7 +381,7 @@ void RunDirectory::finish(Stop stop, const std::string& message, const TrainingS
   sync_appended();
   if (updates_) updates_->save(Durability::power);
   save_policy(path_ / policy_file, state.policy, info_, Durability::power);
-  save_checkpoint(path_ / checkpoint_file, header, state, Durability::power);
+  save_checkpoint(path_ / checkpoint_file, header, state.fields, Durability::power);
   header_ = std::move(header);
 }
 
@@ -422,7 +427,7 @@ RunStatus run_status(const fs::path& path) {
   }
   try {
     const Checkpoint checkpoint = load_checkpoint(path / checkpoint_file);
-    status.iterations = checkpoint.state.iteration;
+    status.iterations = checkpoint.header.iteration;
     if (training) return status;
     if (checkpoint.header.stop == Stop::max_iterations || checkpoint.header.stop == Stop::converged)
       status.state = RunState::finished;

@@ -22,10 +22,11 @@
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 
-#include "kedge/algorithms/training.h"
+#include "kedge/algorithms/catalogue.h"
 #include "kedge/core/run.h"
 #include "kedge/files/atomic_file.h"
 #include "kedge/files/policy_file.h"
@@ -70,23 +71,25 @@ class RunDirectory {
   /// Starts a created run: its first checkpoint is `state`, no iteration completed. Also for an opened run that
   /// was killed before it began: `began()` is false.
   /// @throws SystemError
-  void begin(const RunIdentity& identity, const PolicyInfo& info, const TrainingState& state, bool record_updates);
+  void begin(const RunIdentity& identity, const PolicyInfo& info, const Snapshot& state, bool record_updates);
   [[nodiscard]] bool began() const;
 
   /// Loads the checkpoint of an opened run and takes back what belongs to no completed iteration.
   /// @param identity what the run is about to do; must be what the checkpoint says
+  /// @param check throws InputError if the state cannot be continued; called before anything is changed
   /// @throws InputError if checkpoint.h5 is damaged or from another run, or another file is missing or too short
   /// @throws SystemError
-  Checkpoint resume(const RunIdentity& identity, const PolicyInfo& info);
+  Checkpoint resume(const RunIdentity& identity, const PolicyInfo& info,
+                    const std::function<void(const Fields&)>& check = {});
 
   /// Writes one completed iteration; afterwards `state` is what `resume` finds.
   /// @param state after the iteration  @param record null unless updates are recorded
   /// @throws SystemError if the disk fails; then the directory still holds the iteration before, whole
-  void commit(const Iteration& iteration, const TrainingState& state, const UpdateRecord* record);
+  void commit(const Iteration& iteration, const Snapshot& state, const UpdateRecord* record);
 
   /// The run has ended. Stop::cancelled leaves it to be resumed. Everything is on the disk afterwards.
   /// @throws SystemError
-  void finish(Stop stop, const std::string& message, const TrainingState& state);
+  void finish(Stop stop, const std::string& message, const Snapshot& state);
 
  private:
   RunDirectory(std::filesystem::path path, DirectoryLock lock) : path_(std::move(path)), lock_(std::move(lock)) {}

@@ -5,7 +5,7 @@
 #include "kedge/core/errors.h"
 #include "kedge/files/checksum.h"
 #include "kedge/files/toml_value.h"
-#include "kedge/run/registry.h"
+#include "kedge/algorithms/catalogue.h"
 
 namespace kedge {
 

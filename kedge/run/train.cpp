@@ -1,6 +1,7 @@
 #include "kedge/run/train.h"
 
 #include <cctype>
+#include <limits>
 #include <string_view>
 
 #include "kedge/core/errors.h"
@@ -46,6 +47,30 @@ std::vector<std::string> version_warnings(const Versions& then) {
   compare("MuJoCo", then.mujoco, now.mujoco);
   compare("compiler", then.compiler + ", " + then.build, now.compiler + ", " + now.build);
   return warnings;
+}
+
+/// @throws InputError that names the checkpoint
+void check_state(const Algorithm& algorithm, const OpenRun& run, const Fields& state) {
+  try {
+    algorithm.check_state(run.task.task, run.file.options, state);
+  } catch (const InputError& error) {
+    throw InputError(fmt::format("{}: {}", (run.directory.path() / "checkpoint.h5").string(), error.what()));
+  }
+}
+
+double metric(const Iteration& iteration, std::string_view name) {
+  for (const auto& [key, value] : iteration.metrics)
+    if (key == name) return value;
+  return std::numeric_limits<double>::quiet_NaN();
+}
+
+Progress progress(const Iteration& iteration, const Snapshot& after, int asked) {
+  return {.iterations_done = after.loop.iteration,
+          .iterations = asked,
+          .rollouts_total = after.loop.rollouts_total,
+          .return_mean = metric(iteration, "return_mean"),
+          .return_median = metric(iteration, "return_median"),
+          .iteration = &iteration};
 }
 
 /// Loads the task again with the whole state as its observation, if that is not what it has.
@@ -97,7 +122,7 @@ PlannedRun plan_run(const TrainRequest& request) {
 
   plan.task = open_task(task_file, overrides);
   if (algorithm.full_state) observe_everything(task_file, plan.task, overrides);
-  algorithm.check_task(plan.task.task);
+  static_cast<void>(algorithm.start(plan.task.task, file.options));  // refuses what the algorithm cannot learn
   file.task = plan.task.task.name;
   file.task_source = fs::absolute(task_file).lexically_normal();
   file.task_digest = plan.task.digest;
@@ -156,19 +181,33 @@ OpenRun open_run(const fs::path& path, std::optional<int> iterations) {
   return {std::move(file), std::move(task), std::move(directory), version_warnings(read_run_file(path).versions)};
 }
 
-TrainingEnd train(OpenRun& run, const HowToRun& how) {
-  Run settings;
-  settings.seed = run.file.seed;
-  settings.threads = how.threads;
-  settings.stop = how.stop;
-  return find_algorithm(run.file.algorithm)
-      .train({.task = run.task.task,
-              .options = run.file.options,
-              .directory = run.directory,
-              .identity = identity(run.file),
-              .record_updates = run.file.record_updates,
-              .run = settings,
-              .observe = how.observe});
+RunEnd train(OpenRun& run, const HowToRun& how) {
+  const Algorithm& algorithm = find_algorithm(run.file.algorithm);
+  const Task& task = run.task.task;
+  algorithm.check(run.file.options);
+  std::optional<Fields> from;
+  if (run.directory.began()) {
+    const auto check = [&](const Fields& state) { check_state(algorithm, run, state); };
+    from = run.directory.resume(identity(run.file), policy_info(task), check).state;
+  } else {
+    run.directory.begin(identity(run.file), policy_info(task), algorithm.start(task, run.file.options),
+                        run.file.record_updates);
+  }
+  const auto asked = std::get<std::int64_t>(option_value(run.file.options, "iterations"));
+  const TrainingEnd end = algorithm.train(
+      {.task = task,
+       .options = run.file.options,
+       .run = {.seed = run.file.seed,
+               .threads = how.threads,
+               .stop = how.stop,
+               .record_updates = run.file.record_updates},
+       .from = from ? &*from : nullptr,
+       .observe = [&](const Iteration& iteration, const Snapshot& after, const UpdateRecord* record) {
+         run.directory.commit(iteration, after, record);
+         if (how.observe) how.observe(progress(iteration, after, static_cast<int>(asked)));
+       }});
+  run.directory.finish(end.stop, end.message, end.state);
+  return {end.stop, end.message, end.state.loop.iteration};
 }
 
 }  // namespace kedge

@@ -8,7 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "kedge/run/registry.h"
+#include "kedge/algorithms/catalogue.h"
+#include "kedge/run/run_directory.h"
 #include "kedge/run/run_file.h"
 #include "kedge/tasks/bundled.h"
 
@@ -57,14 +58,31 @@ OpenRun create_run(PlannedRun plan);
 /// @throws InputError if it is not a run, is damaged or in use, has ended by numerical failure, or has nothing left to do
 OpenRun open_run(const std::filesystem::path& directory, std::optional<int> iterations);
 
+/// Progress of a run, reported after each iteration.
+struct Progress {
+  int iterations_done = 0;
+  int iterations = 0;  ///< asked for
+  std::int64_t rollouts_total = 0;
+  double return_mean = 0.0;  ///< of this iteration's rollouts; NaN if all of them diverged
+  double return_median = 0.0;
+  const Iteration* iteration = nullptr;
+};
+
 struct HowToRun {
   int threads = 1;
   std::stop_token stop;
-  ProgressObserver observe;
+  std::function<void(const Progress&)> observe;  ///< may be empty
+};
+
+/// How a run ended.
+struct RunEnd {
+  Stop stop = Stop::max_iterations;
+  std::string message;  ///< one sentence with the numbers that decided
+  int iterations = 0;   ///< completed
 };
 
 /// Trains to the end, to a stop request or to a numerical failure; every completed iteration is saved.
 /// @throws InputError, SystemError
-TrainingEnd train(OpenRun& run, const HowToRun& how);
+RunEnd train(OpenRun& run, const HowToRun& how);
 
 }  // namespace kedge

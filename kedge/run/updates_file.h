@@ -13,7 +13,7 @@
 #include <filesystem>
 #include <string>
 
-#include "kedge/algorithms/training.h"
+#include "kedge/algorithms/update_record.h"
 #include "kedge/files/atomic_file.h"
 
 namespace kedge {

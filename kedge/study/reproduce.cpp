@@ -19,7 +19,7 @@
 #include "kedge/core/errors.h"
 #include "kedge/files/atomic_file.h"
 #include "kedge/files/policy_file.h"
-#include "kedge/run/registry.h"
+#include "kedge/algorithms/catalogue.h"
 #include "kedge/run/run_task.h"
 #include "kedge/run/train.h"
 #include "kedge/study/body_paths.h"

@@ -32,7 +32,7 @@ ALLOWED = {
     "run": BELOW_RUN,
     "study": BELOW_RUN | {"run"},
     "pages": BELOW_RUN | {"run", "study"},
-    "cli": {"core", "math", "files", "tasks", "run", "study", "pages"},
+    "cli": {"core", "math", "files", "tasks", "algorithms", "run", "study", "pages"},
 }
 
 # Libraries that belong to one place: prefix of the header -> the folders that may include it.

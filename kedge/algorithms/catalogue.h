@@ -1,0 +1,78 @@
+// The table of algorithms: every algorithm by name, with options and states as named values. It knows no file and no
+// directory: a program can train in memory through it, and `kedge train` is one observer of it.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "kedge/algorithms/fields.h"
+#include "kedge/algorithms/loop.h"
+#include "kedge/core/option.h"
+#include "kedge/policy/any_policy.h"
+#include "kedge/system/task.h"
+
+namespace kedge {
+
+/// The state of any algorithm between two iterations.
+struct Snapshot {
+  LoopState loop;
+  AnyPolicy policy;  ///< the last accepted one
+  Fields fields;     ///< all of the state, these included
+};
+
+/// Called after each completed iteration, on the calling thread. `record` is null unless run.record_updates.
+using TrainingObserver = std::function<void(const Iteration&, const Snapshot&, const UpdateRecord* record)>;
+
+/// What to train.
+struct Training {
+  const Task& task;
+  const Options& options;  ///< of the algorithm
+  Run run;
+  const Fields* from = nullptr;   ///< state to continue from; null: the start
+  TrainingObserver observe = {};  ///< may be empty
+};
+
+struct TrainingEnd {
+  Stop stop = Stop::max_iterations;
+  std::string message;  ///< one sentence with the numbers that decided
+  Snapshot state;       ///< after the last completed iteration; its policy is usable for every `stop`
+};
+
+struct Algorithm {
+  const char* name = nullptr;
+  const char* summary = nullptr;  ///< one line
+  bool full_state = false;        ///< it feeds back the whole state: the task's observation is replaced by that
+  bool records_updates = false;   ///< run.record_updates means something
+
+  /// Returns all options with their defaults.
+  Options (*options)() = nullptr;
+
+  /// @throws InputError if an option, or options together, are not allowed
+  void (*check)(const Options&) = nullptr;
+
+  /// Returns the state before the first iteration.
+  /// @throws InputError if the task lacks something that the algorithm needs
+  Snapshot (*start)(const Task&, const Options&) = nullptr;
+
+  /// @throws InputError if the fields are not a state of this algorithm on the task
+  void (*check_state)(const Task&, const Options&, const Fields&) = nullptr;
+
+  /// Trains to the end, to a stop request or to a numerical failure.
+  /// @throws InputError if options, task and state do not fit together
+  TrainingEnd (*train)(const Training&) = nullptr;
+
+  /// Returns the states [nx, T+1] of the trajectory that learning starts from, as a run with this seed plans it; nullopt if
+  /// planning fails or is cancelled. Null where learning starts from none.
+  std::optional<MatrixXd> (*initial_trajectory)(const Task&, const Options&, const Run&) = nullptr;
+};
+
+/// Returns all algorithms, in the order in which `kedge list` shows them.
+std::span<const Algorithm> algorithms();
+
+/// @throws InputError that names the known ones
+const Algorithm& find_algorithm(std::string_view name);
+
+}  // namespace kedge

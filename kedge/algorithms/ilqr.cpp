@@ -59,7 +59,7 @@ Trajectory Ilqr::rollout(const ActionLaw& law) {
     law(t, x, a);
     if (options_.box) move_within_limits(task, a);
   };
-  Trajectory path = simulate(task, clones_.mine(), problem_.x0, within);
+  Trajectory path = simulate(task, clones_.of(0), problem_.x0, within);
   simulated_steps_ += path.diverged_at < 0 ? task.horizon : std::min(path.diverged_at + 1, task.horizon);
   return path;
 }

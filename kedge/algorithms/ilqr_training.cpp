@@ -43,7 +43,7 @@ double saturated(const Task& task, const MatrixXd& a) {
 Iteration report(const Task& task, const Trajectory& path, const IlqrIteration& done, double scale,
                  const TrainingState& after) {
   const double value = -path.cost.sum();
-  const bool success = !task.success.empty() && path.success < task.success[0].below;
+  const bool success = path.success < task.success_limit();
   Iteration it;
   it.number = after.iteration - 1;
   it.metrics = {
@@ -79,10 +79,7 @@ void require_full_state(const Task& task) {
 }
 
 MatrixXd first_actions(const Task& task) {
-  VectorXd middle = 0.5 * (task.action_low + task.action_high);
-  for (double& m : middle)
-    if (!std::isfinite(m)) m = 0.0;
-  MatrixXd a = middle.replicate(1, task.horizon);
+  MatrixXd a = task.resting_action().replicate(1, task.horizon);
   if (task.demonstration) a.leftCols(task.demonstration->steps()) = task.demonstration->action;
   return a;
 }

@@ -1,19 +1,14 @@
 #include "kedge/algorithms/training.h"
 
-#include <cmath>
-
 #include "kedge/core/errors.h"
 
 namespace kedge {
 
 TrainingState training_start(const Task& task, double initial_std) {
   validate(task);
-  VectorXd middle = 0.5 * (task.action_low + task.action_high);
-  for (Index i = 0; i < middle.size(); ++i)
-    if (!std::isfinite(middle[i])) middle[i] = 0.0;
   TrainingState state;
-  state.policy =
-      TvLinearGaussian::constant(task.horizon, task.ds(), middle, VectorXd::Constant(task.da(), initial_std));
+  state.policy = TvLinearGaussian::constant(task.horizon, task.ds(), task.resting_action(),
+                                            VectorXd::Constant(task.da(), initial_std));
   return state;
 }
 

@@ -121,10 +121,10 @@ std::optional<Batch> rollout(const Task& task, const Policy& policy, const Rollo
   std::vector<Worker> workers(static_cast<std::size_t>(run.threads));
   std::vector<Index> saturated(static_cast<std::size_t>(N), 0);
   std::atomic<bool> stopped = false;
-  parallel_for(N, run.threads, [&](Index n) {
+  parallel_for(N, run.threads, [&](Index n, int worker) {
     if (run.stop.stop_requested()) stopped = true;
     if (stopped) return;
-    Worker& w = workers[static_cast<std::size_t>(worker_index())];
+    Worker& w = workers[static_cast<std::size_t>(worker)];
     if (!w.system)
       w = {task.system->clone(), VectorXd(task.nx()), VectorXd::Zero(task.system->nu()),
            VectorXd(task.system->nsensor())};

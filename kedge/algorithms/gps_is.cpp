@@ -286,7 +286,7 @@ TrainingResult gps_is(const Task& task, TrainingState state, const GpsIsOptions&
       value_best = estimate(best.theta()).reward;
       value_candidate = estimate(candidate.theta()).reward;
       // The estimate knows nothing of rollouts that diverged: they left no samples.
-      const bool sound = usable_rollouts(*batch) == batch->rollouts;
+      const bool sound = diverged_rollouts(*batch) == 0;
       accepted = sound && value_candidate > value_best ? 1.0 : 0.0;
       if (accepted > 0.0) best = candidate;
       w_r =

@@ -8,6 +8,7 @@
 #include "kedge/algorithms/report.h"
 #include "kedge/core/errors.h"
 #include "kedge/core/parallel.h"
+#include "kedge/math/statistics.h"
 #include "kedge/rollout/rollout.h"
 
 namespace kedge {
@@ -369,7 +370,8 @@ std::optional<Judgement> judge(const Task& task, const MlpGaussian& policy, int 
   from_middle.start.spread.setZero();
   const auto quiet = rollout(from_middle, policy, {1, name, false}, run);
   if (!noisy || !quiet) return std::nullopt;
-  Judgement result{std::move(*noisy), std::numeric_limits<double>::quiet_NaN(), success_rate(task, *quiet)};
+  Judgement result{std::move(*noisy), std::numeric_limits<double>::quiet_NaN(),
+                   success_rate(*quiet, task.success_limit())};
   if (quiet->usable(0)) result.return_deterministic = rollout_return(*quiet, 0);
   return result;
 }
@@ -378,26 +380,25 @@ Iteration guided_report(const Task& task, const Judgement& judgement, const MlpG
                         const TrainingState& before) {
   const Batch& batch = judgement.noisy;
   const std::vector<double> r = returns(batch);
-  const double none = std::numeric_limits<double>::quiet_NaN();
-  const double mean = r.empty() ? none : mean_of(r);
-  double variance = 0.0;
-  for (const double value : r) variance += (value - mean) * (value - mean) / static_cast<double>(r.size());
+  const auto of_returns = [&](const Statistic& statistic) {
+    return r.empty() ? std::numeric_limits<double>::quiet_NaN() : statistic(r);
+  };
   Iteration report;
   report.number = before.iteration;
   report.metrics = {
       {"iteration", before.iteration},
       {"rollouts_total", static_cast<double>(before.rollouts_total + batch.rollouts)},
       {"steps_total", static_cast<double>(before.steps_total + simulated_steps(batch) + steps)},
-      {"return_mean", mean},
-      {"return_std", r.empty() ? none : std::sqrt(variance)},
-      {"return_min", r.empty() ? none : min_of(r)},
-      {"return_max", r.empty() ? none : max_of(r)},
-      {"return_median", r.empty() ? none : median_of(r)},
+      {"return_mean", of_returns(mean)},
+      {"return_std", of_returns(population_standard_deviation)},
+      {"return_min", of_returns(minimum)},
+      {"return_max", of_returns(maximum)},
+      {"return_median", of_returns(median)},
       {"return_deterministic", judgement.return_deterministic},
-      {"success_rate", success_rate(task, batch)},
+      {"success_rate", success_rate(batch, task.success_limit())},
       {"success_deterministic", judgement.success_deterministic},
       {"policy_std_mean", policy.std().mean()},
-      {"diverged", static_cast<double>(batch.rollouts - usable_rollouts(batch))},
+      {"diverged", static_cast<double>(diverged_rollouts(batch))},
   };
   warn_of_saturation(batch, "alpha_first", report.warnings);
   warn_of_divergence(batch, report.warnings);

@@ -141,6 +141,4 @@ std::optional<Batch> rollout(const Task& task, const Policy& policy, const Rollo
   return batch;
 }
 
-double rollout_return(const Batch& batch, int n) { return -batch.cost.col(n).sum(); }
-
 }  // namespace kedge

@@ -34,16 +34,12 @@ std::optional<Evaluation> evaluate(const Task& task, const Policy& policy, const
   Evaluation result;
   result.rollouts = options.rollouts;
   result.saturated = batch->saturated;
-  for (int n = 0; n < options.rollouts; ++n) {
-    if (!batch->usable(n)) {
-      ++result.diverged;
-      continue;
-    }
-    result.returns.push_back(rollout_return(*batch, n));
-    if (task.success.empty()) continue;
-    const double value = batch->success[n];
-    result.success_values.push_back(value);
-    if (value < task.success.front().below) ++result.succeeded;
+  result.diverged = diverged_rollouts(*batch);
+  result.returns = returns(*batch);
+  for (int n = 0; n < options.rollouts && !task.success.empty(); ++n) {
+    if (!batch->usable(n)) continue;
+    result.success_values.push_back(batch->success[n]);
+    if (batch->success[n] < task.success_limit()) ++result.succeeded;
   }
   result.batch = std::move(*batch);
   return result;

@@ -19,8 +19,6 @@ namespace {
 
 const std::vector<std::string> kNumberNames = {"initial_cost", "guide_cost", "regulariser"};
 constexpr double kLeastShare = 1e-4;  // of the regulariser, to which w_r may fall
-/// Random numbers of a guide's rollouts and of a candidate's are those of iterations that training cannot reach.
-constexpr std::uint32_t kGuideRollouts = 0x40000000u, kCandidateRollouts = 0x50000000u;
 constexpr double kLeastLogStd = -6.9, kLargestLogStd = 20.0;
 
 /// The guide as a policy over the full state.
@@ -92,7 +90,7 @@ std::optional<Samples> sample_guide(const Task& task, const Guide& guide, int ro
   std::iota(all_seen.observation.begin(), all_seen.observation.end(), Index{0});
   all_seen.observation_names.assign(all_seen.observation.size(), "x");
   const auto batch = rollout(all_seen, GuidePolicy(task, guide.q),
-                             {rollouts, kGuideRollouts + static_cast<std::uint32_t>(iteration), true}, run);
+                             {rollouts, streams::guide_rollouts.iteration(iteration), true}, run);
   if (!batch) return std::nullopt;
   Samples samples = samples_of(*batch);
   samples.guide = guide;
@@ -261,7 +259,7 @@ TrainingResult gps_is(const Task& task, TrainingState state, const GpsIsOptions&
       clock.lap("optimise");
 
       const auto batch =
-          rollout(task, candidate, {options.rollouts, kCandidateRollouts + static_cast<std::uint32_t>(k), true}, run);
+          rollout(task, candidate, {options.rollouts, streams::candidate_rollouts.iteration(k), true}, run);
       if (!batch) return end.cancelled();
       steps += simulated_steps(*batch);
       Samples of_candidate = samples_of(*batch);

@@ -15,12 +15,6 @@ namespace kedge {
 
 namespace {
 
-/// Random streams that are no rollouts' (those are numbered from 0).
-constexpr std::uint32_t kNetworkStream = 0xfffffff0u, kConditionStream = 0xfffffff1u, kFitStream = 0xfffffff2u,
-                        kMarginalStream = 0xffff0000u;
-constexpr std::uint32_t kStepsPerDraw = 1u << 20;  // more than any horizon
-/// Draw of the states over which the policy's derivatives are averaged; draws of the fit count from 0.
-constexpr int kPolicyCostDraw = 4095;
 /// DDP is asked for a few good steps here, not for the last digits of an optimum: centred differences lead to the same costs and
 /// networks to three digits, in twice the time.
 constexpr LinearisationOptions kOneSided{.centred = false, .state_step = 1e-7, .action_step = 1e-5};
@@ -235,9 +229,8 @@ std::vector<MatrixXd> marginal_offsets(const std::vector<MatrixXd>& S, int count
   std::vector<MatrixXd> offsets(S.size() - 1);
   parallel_for(static_cast<Index>(offsets.size()), threads, [&](Index t) {
     const MatrixXd& S_t = S[static_cast<std::size_t>(t)];
-    const auto step = static_cast<std::uint32_t>(name.draw) * kStepsPerDraw + static_cast<std::uint32_t>(t);
-    Stream noise(name.seed, static_cast<std::uint32_t>(name.iteration),
-                 kMarginalStream + static_cast<std::uint32_t>(name.condition), step);
+    Stream noise(name.seed, streams::marginals.iteration(name.iteration), streams::marginals.rollout(name.condition),
+                 streams::marginal_step(name.draw, t));
     MatrixXd z = MatrixXd::Zero(S_t.rows(), count);
     for (int i = 1; i < count; ++i) noise.normal(z.col(i));
     offsets[static_cast<std::size_t>(t)] = square_root(S_t) * z;
@@ -254,7 +247,7 @@ GuidePlan initial_guide(const Task& task, int condition, const Guide* first, con
   if (condition > 0) {
     StartDistribution wide = task.start;
     wide.spread *= options.start_spread;
-    Stream random(run.seed, 0, kConditionStream, static_cast<std::uint32_t>(condition));
+    Stream random(run.seed, 0, streams::conditions.rollout(0), static_cast<std::uint32_t>(condition));
     problem.x0 = sample_start(wide, random);
   }
   const ActionLaw law = first ? mean_of(first->q, *task.system) : open_loop(first_actions(task));
@@ -265,7 +258,7 @@ GuidePlan adapted_guide(const Task& task, const Guide& guide, const MlpGaussian&
                         int condition, const GuidedOptions& options, const Run& run) {
   const PolicyCost extra(task, policy,
                          marginal_offsets(guide.S_wide, options.policy_samples,
-                                          {run.seed, iteration, condition, kPolicyCostDraw}, run.threads),
+                                          {run.seed, iteration, condition, streams::policy_cost_draw}, run.threads),
                          guide.q.K);
   IlqrOptions how;
   how.iterations = options.guide_iterations;
@@ -281,7 +274,7 @@ MlpGaussian initial_network(const Task& task, const Guide& guide, const GuidedOp
   network.input_mean = s.rowwise().mean();
   network.input_scale = units(s.colwise() - network.input_mean);
   network.output_scale = units(guide.q.a);
-  Stream random(seed, 0, kNetworkStream, 0);
+  Stream random(seed, 0, streams::network.rollout(0), 0);
   VectorXd theta = random_theta(network, network.output_scale.array().log(), random);
   return MlpGaussian(std::move(network), std::move(theta));
 }
@@ -314,7 +307,7 @@ FitResult fit_network(const MlpGaussian& policy, const FitData& data, int evalua
   how.method = options.optimiser;
   how.decay = options.weight_decay;
   how.max_evaluations = how.steps = evaluations;
-  const Stream minibatches(run.seed, static_cast<std::uint32_t>(iteration), kFitStream,
+  const Stream minibatches(run.seed, streams::fit.iteration(iteration), streams::fit.rollout(0),
                            static_cast<std::uint32_t>(draw));
   return supervised_fit(policy, data, how, minibatches, run);
 }

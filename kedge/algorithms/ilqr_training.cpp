@@ -1,6 +1,5 @@
 // The iterations of iLQR as a training loop that can be stopped and resumed.
 #include <cmath>
-#include <limits>
 
 #include "kedge/algorithms/ilqr.h"
 #include "kedge/core/errors.h"
@@ -9,8 +8,6 @@ namespace kedge {
 
 namespace {
 
-/// The random numbers of the first actions: a name that no rollout has.
-constexpr std::uint32_t kNoiseStream = std::numeric_limits<std::uint32_t>::max();
 const std::vector<std::string> kNumberNames = {"lambda"};
 constexpr const char* kActions = "action";
 
@@ -25,7 +22,7 @@ TvLinearGaussian without_feedback(const Task& task, const MatrixXd& a) {
 MatrixXd with_noise(MatrixXd a, double std, std::uint64_t seed) {
   VectorXd noise(a.rows());
   for (Index t = 0; t < a.cols() && std > 0.0; ++t) {
-    Stream(seed, 0, kNoiseStream, static_cast<std::uint32_t>(t)).normal(noise);
+    Stream(seed, 0, streams::first_actions.rollout(0), static_cast<std::uint32_t>(t)).normal(noise);
     a.col(t) += std * noise;
   }
   return a;

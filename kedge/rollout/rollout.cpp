@@ -19,13 +19,10 @@ struct Worker {
   VectorXd x, u, y;
 };
 
-/// Index of the stream of step t; step 0 draws the initial state, step t + 1 the noise of action t.
-constexpr std::uint32_t kStartStep = 0;
-
 void simulate(const Task& task, const Policy& policy, const RolloutOptions& options, std::uint64_t seed, int n,
               Worker& w, Batch& batch, Index& saturated) {
   const auto name = static_cast<std::uint32_t>(n);
-  Stream start(seed, options.iteration, name, kStartStep);
+  Stream start(seed, options.iteration, name, streams::start_step);
   w.system->reset(sample_start(task.start, start));
   w.u.setZero();
   const Eigen::Ref<const VectorXd> u = w.u, y = w.y;  // made once: making them costs as much as a small cost term
@@ -60,7 +57,7 @@ void simulate(const Task& task, const Policy& policy, const RolloutOptions& opti
     const Eigen::Ref<const VectorXd> s = batch.observation.col(batch.at(n, t));
     Eigen::Ref<VectorXd> a = batch.action.col(batch.step(n, t));
     if (options.explore) {
-      Stream noise(seed, options.iteration, name, static_cast<std::uint32_t>(t) + 1);
+      Stream noise(seed, options.iteration, name, streams::action_step(t));
       policy.sample(t, s, noise, a);
     } else {
       policy.mean(t, s, a);

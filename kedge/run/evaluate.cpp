@@ -1,16 +1,11 @@
 #include "kedge/run/evaluate.h"
 
-#include <limits>
-
 #include "kedge/core/errors.h"
 #include "kedge/rollout/rollout.h"
 
 namespace kedge {
 
 namespace {
-
-/// Training iterations count from 0 and never get here.
-constexpr std::uint32_t evaluation_iteration = std::numeric_limits<std::uint32_t>::max();
 
 void check_fit(const Task& task, const Policy& policy) {
   const bool lasts = policy.horizon() == task.horizon || policy.horizon() == kEndless;
@@ -28,7 +23,8 @@ std::optional<Evaluation> evaluate(const Task& task, const Policy& policy, const
   check_fit(task, policy);
   auto batch = rollout(
       task, policy,
-      {.rollouts = options.rollouts, .iteration = evaluation_iteration, .explore = !options.deterministic}, run);
+      {.rollouts = options.rollouts, .iteration = streams::evaluation.iteration(0), .explore = !options.deterministic},
+      run);
   if (!batch) return std::nullopt;
 
   Evaluation result;

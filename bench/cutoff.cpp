@@ -10,6 +10,7 @@
 
 #include "kedge/algorithms/moto.h"
 #include "kedge/evaluation/quadratic_fit.h"
+#include "kedge/math/statistics.h"
 #include "kedge/run/option_text.h"
 #include "kedge/tasks/task_file.h"
 
@@ -68,13 +69,9 @@ void report(const std::string& name, const Task& task, const MotoOptions& option
   }
   fmt::print("{}: {} seeds, after {} iterations; {:.0f} samples a step without a cutoff\n", name, seeds,
              fmt::join(iterations, ", "), used.back() / count);
-  const auto print = [](const std::string& what, std::vector<double>& changes) {
-    std::sort(changes.begin(), changes.end());
-    const auto quantile = [&](double q) {
-      return changes[static_cast<std::size_t>(q * static_cast<double>(changes.size() - 1))];
-    };
+  const auto print = [](const std::string& what, const std::vector<double>& changes) {
     fmt::print("  {}; relative change of Q: median {:.1e}, 95 % of steps below {:.1e}, largest {:.1e}\n", what,
-               quantile(0.5), quantile(0.95), quantile(1.0));
+               median(changes), quantile(changes, 0.95), maximum(changes));
   };
   for (std::size_t c = 0; c < cutoffs.size(); ++c)
     print(fmt::format("cutoff {:g}: {:.0f} samples a step", cutoffs[c], used[c] / count), change[c]);

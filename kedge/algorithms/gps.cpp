@@ -19,8 +19,6 @@ namespace kedge {
 
 namespace {
 
-/// The random numbers of the mixture's seeding: a name that no rollout has.
-constexpr std::uint32_t kMixtureStream = std::numeric_limits<std::uint32_t>::max();
 /// Limits of what the step size adapts to, in units of epsilon, and of its change in one iteration.
 constexpr double kLeastStep = 0.01, kLargestStep = 10.0, kLeastFactor = 0.1, kLargestFactor = 5.0;
 
@@ -29,8 +27,8 @@ MixtureFit fit_prior(const Window& window, const GpsOptions& options, int iterat
   const MatrixXd samples = joint_samples(window);
   MixtureOptions mixture;
   mixture.components = std::max(1, std::min(options.clusters, static_cast<int>(samples.cols() / (2 * samples.rows()))));
-  return fit_mixture(samples, mixture, Stream(run.seed, static_cast<std::uint32_t>(iteration), kMixtureStream, 0),
-                     run.threads);
+  const Stream seeding(run.seed, streams::mixture.iteration(iteration), streams::mixture.rollout(0), 0);
+  return fit_mixture(samples, mixture, seeding, run.threads);
 }
 
 /// Quadratic costs of all steps around the mean of the present rollouts, that of the final state included.

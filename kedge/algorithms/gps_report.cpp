@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "kedge/algorithms/report.h"
+#include "kedge/math/statistics.h"
 
 namespace kedge {
 
@@ -13,18 +14,18 @@ Iteration gps_report(const Task& task, const Epoch& epoch, const DynamicsFit& fi
 
   Iteration report;
   report.metrics = common_metrics(
-      epoch, update.steps, {static_cast<double>(usable), median_of(fit.r2), update.cost_old - update.cost_new}, before);
+      epoch, update.steps, {static_cast<double>(usable), median(fit.r2), update.cost_old - update.cost_new}, before);
   add(report, {
       {"improvement_realised", improvement_realised(epoch.batch, before)},
-      {"return_median", median_of(returns(epoch.batch))},
-      {"success_rate", success_rate(task, epoch.batch)},
+      {"return_median", median(returns(epoch.batch))},
+      {"success_rate", success_rate(epoch.batch, task.success_limit())},
       {"step_size", step_size},
       {"kl_total", update.kl},
       {"kl_residual_max", update.kl_residual},
-      {"entropy_residual_max", max_of(collect<GaussianStep>(update.steps, entropy_residual))},
+      {"entropy_residual_max", maximum(collect<GaussianStep>(update.steps, entropy_residual))},
       {"model_return", -update.cost_old},
       {"model_return_next", -update.cost_new},
-      {"dynamics_r2_min", min_of(fit.r2)},
+      {"dynamics_r2_min", minimum(fit.r2)},
       {"mixture_components", static_cast<double>(components)},
       {"dual_evaluations", static_cast<double>(update.evaluations)},
       {"saturated_share", epoch.batch.saturated},

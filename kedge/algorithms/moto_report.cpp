@@ -10,6 +10,7 @@
 #include "kedge/core/parallel.h"
 #include "kedge/evaluation/improvement_bound.h"
 #include "kedge/evaluation/whitening.h"
+#include "kedge/math/statistics.h"
 
 namespace kedge {
 
@@ -55,25 +56,25 @@ Iteration moto_report(const Task& task, const Epoch& epoch, const std::vector<Qu
   const auto not_concave = std::count_if(curvature.begin(), curvature.end(), [](double c) { return c > 0; });
   Iteration report;
   report.metrics = common_metrics(
-      epoch, updates, {median_of(effective), median_of(r2), std::accumulate(gain.begin(), gain.end(), 0.0)}, before);
+      epoch, updates, {median(effective), median(r2), std::accumulate(gain.begin(), gain.end(), 0.0)}, before);
   add(report, {
       {"improvement_realised", improvement_realised(epoch.batch, before)},
       {"improvement_bound", improvement_bound(gain, delta, kl_reached)},
-      {"return_median", median_of(returns(epoch.batch))},
-      {"success_rate", success_rate(task, epoch.batch)},
-      {"ess_min", min_of(effective)},
-      {"samples_used_median", median_of(of_steps(&StepDiagnostics::samples_used))},
-      {"weight_left_out_max", max_of(of_steps(&StepDiagnostics::weight_left_out))},
-      {"q_r2_min", min_of(r2)},
-      {"qaa_max", max_of(curvature)},
+      {"return_median", median(returns(epoch.batch))},
+      {"success_rate", success_rate(epoch.batch, task.success_limit())},
+      {"ess_min", minimum(effective)},
+      {"samples_used_median", median(of_steps(&StepDiagnostics::samples_used))},
+      {"weight_left_out_max", maximum(of_steps(&StepDiagnostics::weight_left_out))},
+      {"q_r2_min", minimum(r2)},
+      {"qaa_max", maximum(curvature)},
       {"not_concave_share", static_cast<double>(not_concave) / static_cast<double>(T)},
-      {"kl_residual_max", max_of(of_updates(&GaussianStep::kl_residual))},
-      {"entropy_residual_max", max_of(of_updates(&GaussianStep::entropy_residual))},
-      {"state_kl_max", max_of(state_kl)},
-      {"state_kl_mean", mean_of(state_kl)},
-      {"state_spread_median", median_of(spread)},
+      {"kl_residual_max", maximum(of_updates(&GaussianStep::kl_residual))},
+      {"entropy_residual_max", maximum(of_updates(&GaussianStep::entropy_residual))},
+      {"state_kl_max", maximum(state_kl)},
+      {"state_kl_mean", mean(state_kl)},
+      {"state_spread_median", median(spread)},
       {"saturated_share", epoch.batch.saturated},
-      {"diverged", static_cast<double>(epoch.batch.rollouts - usable_rollouts(epoch.batch))},
+      {"diverged", static_cast<double>(diverged_rollouts(epoch.batch))},
   });
 
   report.steps = update_steps(updates);
@@ -81,21 +82,21 @@ Iteration moto_report(const Task& task, const Epoch& epoch, const std::vector<Qu
   report.steps.emplace_back("r2", r2);
 
   const auto features = static_cast<double>(feature_count(task.ds() + task.da()));
-  if (median_of(effective) < features)
+  if (median(effective) < features)
     report.warnings.push_back(
         fmt::format("few effective samples: {:.0f} for {:.0f} features (median over steps); raise rollouts, window or "
                     "gamma, or lower epsilon",
-                    median_of(effective), features));
+                    median(effective), features));
   warn_of_saturation(epoch.batch, "lower initial_std", report.warnings);
-  if (median_of(spread) < 0.3)
+  if (median(spread) < 0.3)
     report.warnings.push_back(
         fmt::format("the state distribution lags: the present states fill {:.0f} % of its variance (median over "
                     "steps); lower gamma or epsilon",
-                    100.0 * median_of(spread)));
-  if (median_of(r2) < 0.5)
+                    100.0 * median(spread)));
+  if (median(r2) < 0.5)
     report.warnings.push_back(fmt::format(
         "the quadratic Q explains only {:.0f} % of its targets (median over steps); raise rollouts or lower epsilon",
-        100.0 * median_of(r2)));
+        100.0 * median(r2)));
   warn_of_divergence(epoch.batch, report.warnings);
   return report;
 }

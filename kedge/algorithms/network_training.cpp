@@ -7,6 +7,7 @@
 #include "kedge/algorithms/report.h"
 #include "kedge/core/errors.h"
 #include "kedge/rollout/rollout.h"
+#include "kedge/math/statistics.h"
 
 namespace kedge {
 
@@ -126,7 +127,7 @@ Outcome<Judgement> judge(const Task& task, const MlpGaussian& policy, int iterat
   from_middle.start.spread.setZero();
   const auto quiet = rollout(from_middle, policy, {1, name, false}, run);
   if (!noisy || !quiet) return cancelled();
-  Judgement result{std::move(*noisy), std::numeric_limits<double>::quiet_NaN(), success_rate(task, *quiet)};
+  Judgement result{std::move(*noisy), std::numeric_limits<double>::quiet_NaN(), success_rate(*quiet, task.success_limit())};
   if (quiet->usable(0)) result.return_deterministic = rollout_return(*quiet, 0);
   return result;
 }
@@ -136,7 +137,7 @@ Iteration guided_report(const Task& task, const Judgement& judgement, const MlpG
   const Batch& batch = judgement.noisy;
   const std::vector<double> r = returns(batch);
   const double none = std::numeric_limits<double>::quiet_NaN();
-  const double mean = r.empty() ? none : mean_of(r);
+  const double mean = r.empty() ? none : mean(r);
   double variance = 0.0;
   for (const double value : r) variance += (value - mean) * (value - mean) / static_cast<double>(r.size());
   Iteration report;
@@ -146,14 +147,14 @@ Iteration guided_report(const Task& task, const Judgement& judgement, const MlpG
       {"steps_total", static_cast<double>(before.steps_total + simulated_steps(batch) + steps)},
       {"return_mean", mean},
       {"return_std", r.empty() ? none : std::sqrt(variance)},
-      {"return_min", r.empty() ? none : min_of(r)},
-      {"return_max", r.empty() ? none : max_of(r)},
-      {"return_median", r.empty() ? none : median_of(r)},
+      {"return_min", r.empty() ? none : minimum(r)},
+      {"return_max", r.empty() ? none : maximum(r)},
+      {"return_median", r.empty() ? none : median(r)},
       {"return_deterministic", judgement.return_deterministic},
-      {"success_rate", success_rate(task, batch)},
+      {"success_rate", success_rate(batch, task.success_limit())},
       {"success_deterministic", judgement.success_deterministic},
       {"policy_std_mean", policy.std().mean()},
-      {"diverged", static_cast<double>(batch.rollouts - usable_rollouts(batch))},
+      {"diverged", static_cast<double>(diverged_rollouts(batch))},
   };
   warn_of_saturation(batch, "alpha_first", report.warnings);
   warn_of_divergence(batch, report.warnings);

@@ -6,44 +6,9 @@
 #include <cmath>
 #include <numeric>
 
-#include "kedge/rollout/rollout.h"
+#include "kedge/math/statistics.h"
 
 namespace kedge {
-
-double max_of(const std::vector<double>& v) { return *std::max_element(v.begin(), v.end()); }
-double min_of(const std::vector<double>& v) { return *std::min_element(v.begin(), v.end()); }
-double mean_of(const std::vector<double>& v) {
-  return std::accumulate(v.begin(), v.end(), 0.0) / static_cast<double>(v.size());
-}
-double median_of(std::vector<double> v) {
-  std::sort(v.begin(), v.end());
-  const std::size_t n = v.size();
-  return n % 2 ? v[n / 2] : 0.5 * (v[n / 2 - 1] + v[n / 2]);
-}
-
-std::vector<double> returns(const Batch& batch) {
-  std::vector<double> r;
-  for (int n = 0; n < batch.rollouts; ++n)
-    if (batch.usable(n)) r.push_back(rollout_return(batch, n));
-  return r;
-}
-
-double return_mean(const Batch& batch) { return mean_of(returns(batch)); }
-
-std::int64_t simulated_steps(const Batch& batch) {
-  std::int64_t steps = 0;
-  for (int n = 0; n < batch.rollouts; ++n)
-    steps +=
-        batch.usable(n) ? batch.horizon : std::min(batch.diverged_at[static_cast<std::size_t>(n)] + 1, batch.horizon);
-  return steps;
-}
-
-double success_rate(const Task& task, const Batch& batch) {
-  double successes = 0.0;
-  if (!task.success.empty())
-    for (int n = 0; n < batch.rollouts; ++n) successes += batch.success[n] < task.success[0].below;
-  return successes / static_cast<double>(batch.rollouts);
-}
 
 void add(Iteration& report, const std::vector<Metric>& columns) {
   report.metrics.insert(report.metrics.end(), columns.begin(), columns.end());
@@ -58,9 +23,6 @@ void count(const Batch& batch, std::int64_t more, LoopState& next) {
 std::vector<Metric> common_metrics(const Epoch& epoch, const std::vector<GaussianStep>& updates,
                                    const CommonNumbers& numbers, const LoopState& before) {
   const std::vector<double> r = returns(epoch.batch);
-  const double mean = mean_of(r);
-  double variance = 0.0;
-  for (const double value : r) variance += (value - mean) * (value - mean) / static_cast<double>(r.size());
   const auto of_updates = [&](auto field) {
     return collect<GaussianStep>(updates, [=](const GaussianStep& u) { return u.*field; });
   };
@@ -69,15 +31,15 @@ std::vector<Metric> common_metrics(const Epoch& epoch, const std::vector<Gaussia
       {"iteration", epoch.iteration},
       {"rollouts_total", static_cast<double>(before.rollouts_total + epoch.batch.rollouts)},
       {"steps_total", static_cast<double>(before.steps_total + simulated_steps(epoch.batch))},
-      {"return_mean", mean},
-      {"return_std", std::sqrt(variance)},
-      {"return_min", min_of(r)},
-      {"return_max", max_of(r)},
-      {"kl_max", max_of(kl)},
-      {"kl_mean", mean_of(kl)},
-      {"entropy_mean", mean_of(of_updates(&GaussianStep::entropy))},
-      {"eta_median", median_of(of_updates(&GaussianStep::eta))},
-      {"omega_median", median_of(of_updates(&GaussianStep::omega))},
+      {"return_mean", mean(r)},
+      {"return_std", population_standard_deviation(r)},
+      {"return_min", minimum(r)},
+      {"return_max", maximum(r)},
+      {"kl_max", maximum(kl)},
+      {"kl_mean", mean(kl)},
+      {"entropy_mean", mean(of_updates(&GaussianStep::entropy))},
+      {"eta_median", median(of_updates(&GaussianStep::eta))},
+      {"omega_median", median(of_updates(&GaussianStep::omega))},
       {"ess_median", numbers.ess_median},
       {"q_r2_median", numbers.q_r2_median},
       {"improvement_predicted", numbers.improvement_predicted},
@@ -107,7 +69,7 @@ void warn_of_saturation(const Batch& batch, const char* remedy, std::vector<std:
 }
 
 void warn_of_divergence(const Batch& batch, std::vector<std::string>& warnings) {
-  const int diverged = batch.rollouts - usable_rollouts(batch);
+  const int diverged = diverged_rollouts(batch);
   if (diverged > 0)
     warnings.push_back(fmt::format("{} of {} rollouts diverged and were left out", diverged, batch.rollouts));
 }

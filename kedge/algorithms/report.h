@@ -18,22 +18,6 @@ std::vector<double> collect(const std::vector<T>& items, const std::function<dou
   for (const T& item : items) values.push_back(value(item));
   return values;
 }
-double max_of(const std::vector<double>& v);  ///< of at least one number, as the next three
-double min_of(const std::vector<double>& v);
-double mean_of(const std::vector<double>& v);
-double median_of(std::vector<double> v);
-
-/// Returns of the usable rollouts.
-std::vector<double> returns(const Batch& batch);
-
-/// Mean return of the usable rollouts.
-double return_mean(const Batch& batch);
-
-/// Control steps simulated, those of diverged rollouts included.
-std::int64_t simulated_steps(const Batch& batch);
-
-/// Share of all rollouts that succeeded; 0 if the task declares no success.
-double success_rate(const Task& task, const Batch& batch);
 
 /// Appends columns to a report.
 void add(Iteration& report, const std::vector<Metric>& columns);

@@ -59,29 +59,34 @@ tbb::task_arena& arena_of(int threads) {
 
 }  // namespace
 
-void parallel_for(Index n, int threads, const std::function<void(Index)>& body) {
+void parallel_for(Index n, int threads, const std::function<void(Index, int)>& body) {
   if (threads <= 1 || n <= 1) {
-    for (Index i = 0; i < n; ++i) body(i);
+    for (Index i = 0; i < n; ++i) body(i, 0);
     return;
   }
-  char begin = 0, end = 0;                                      // caller -> body, body -> caller
-  std::vector<char> worker(static_cast<std::size_t>(threads));  // body -> the next body with that worker_index()
+  char begin = 0, end = 0;                                     // caller -> body, body -> caller
+  std::vector<char> edges(static_cast<std::size_t>(threads));  // body -> the next body of that worker
   const ObserveAtEnd from_bodies{end};
   publish(begin);
   const auto loop = [&] {
     tbb::parallel_for(
         Index{0}, n,
         [&](Index i) {
-          char& mine = worker[static_cast<std::size_t>(worker_index())];
+          const int worker = tbb::this_task_arena::current_thread_index();
+          char& mine = edges[static_cast<std::size_t>(worker)];
           observe(begin);
           observe(mine);
           const PublishAtEnd to_next{mine}, to_caller{end};
-          body(i);
+          body(i, worker);
         },
         tbb::auto_partitioner{});
   };
   // Isolated: a body that waits for a loop of its own must not begin another body of this one, whose scratch it holds.
   arena_of(threads).execute([&] { tbb::this_task_arena::isolate(loop); });
+}
+
+void parallel_for(Index n, int threads, const std::function<void(Index)>& body) {
+  parallel_for(n, threads, [&](Index i, int) { body(i); });
 }
 
 void parallel_then_in_order(Index n, int threads, const std::function<void(Index)>& prepare,
@@ -121,11 +126,6 @@ void parallel_then_in_order(Index n, int threads, const std::function<void(Index
     tbb::this_task_arena::isolate(
         [&] { tbb::parallel_pipeline(static_cast<std::size_t>(places), take & all & in_order); });
   });
-}
-
-int worker_index() {
-  const int i = tbb::this_task_arena::current_thread_index();
-  return i == tbb::task_arena::not_initialized ? 0 : i;
 }
 
 }  // namespace kedge

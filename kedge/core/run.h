@@ -1,4 +1,4 @@
-// How an algorithm is run, the same for every algorithm, and what every iteration reports.
+// How an algorithm runs and what it reports of an iteration, the same for every algorithm.
 #pragma once
 
 #include <cstdint>
@@ -10,13 +10,13 @@
 
 namespace kedge {
 
-/// A named number. Order is meaning: metrics are written as CSV columns in the order in which they are reported.
+/// A named number. Metrics are written as CSV columns in the order in which they are reported.
 using Metric = std::pair<std::string, double>;
 
 /// A named number for each time step: [T].
 using StepMetric = std::pair<std::string, std::vector<double>>;
 
-/// What one completed iteration reports.
+/// The report of one completed iteration.
 struct Iteration {
   int number = 0;                     ///< 0, 1, ...
   std::vector<Metric> metrics;        ///< reproducible numbers (no times), the same names in every iteration
@@ -25,7 +25,7 @@ struct Iteration {
   std::vector<std::string> warnings;  ///< plain words, one sentence each
 };
 
-/// How to run. Nothing here but `seed` changes a result.
+/// How to run. Of these only `seed` changes a result.
 struct Run {
   std::uint64_t seed = 0;
   int threads = 1;       ///< >= 1; results do not depend on it
@@ -38,7 +38,7 @@ struct Run {
 /// Why a loop ended.
 enum class Stop {
   max_iterations,
-  converged,  ///< nothing is left to gain
+  converged,  ///< no further improvement is possible
   cancelled,
   numerical_failure,
 };

@@ -44,7 +44,7 @@ Linearised linearise(const Task& task, const Residual& spec, const VectorXd& z) 
     derivative(j, column) = 1.0;
     if (spec.source != Source::control) continue;
     const Index action = column - task.ds();
-    value[j] = std::clamp(z[column], task.action_low[action], task.action_high[action]);
+    value[j] = task.limited(action, z[column]);
     if (value[j] != z[column]) derivative(j, column) = 0.0;
   }
   if (spec.matrix.size() == 0) return {value - spec.target, derivative};

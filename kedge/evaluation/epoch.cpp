@@ -2,20 +2,6 @@
 
 namespace kedge {
 
-int usable_rollouts(const Batch& batch) {
-  int count = 0;
-  for (int n = 0; n < batch.rollouts; ++n) count += batch.usable(n);
-  return count;
-}
-
-MatrixXd observations_at(const Batch& batch, int t) {
-  MatrixXd s(batch.observation.rows(), usable_rollouts(batch));
-  Index column = 0;
-  for (int n = 0; n < batch.rollouts; ++n)
-    if (batch.usable(n)) s.col(column++) = batch.observation.col(batch.at(n, t));
-  return s;
-}
-
 Transitions transitions(const Batch& batch) {
   Transitions d;
   d.per_step = usable_rollouts(batch);

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "kedge/core/types.h"
+#include "kedge/core/batch.h"
 #include "kedge/math/gaussian.h"
 #include "kedge/policy/tv_linear_gaussian.h"
 #include "kedge/system/task.h"
@@ -75,11 +75,5 @@ struct Transitions {
   [[nodiscard]] Index size() const { return x.cols(); }
 };
 Transitions transitions(const Batch& batch);
-
-/// Observations of the usable rollouts at step t, one a column. @return [ds, usable]
-MatrixXd observations_at(const Batch& batch, int t);
-
-/// Number of rollouts that did not diverge.
-int usable_rollouts(const Batch& batch);
 
 }  // namespace kedge

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kedge/core/parallel.h"
+
 namespace kedge {
 
 namespace {
@@ -20,7 +22,7 @@ class Differences {
         plus_(system),
         minus_(system),
         centre_(system) {
-    for (Index i = 0; i < a.size(); ++i) u_[control(i)] = std::clamp(a[i], task.action_low[i], task.action_high[i]);
+    if (a.size() > 0) task.control(a, u_);
   }
 
   /// The derivative by dx_j is (f(x (+) h e_j) (-) f(x (-) h e_j)) / (2 h).
@@ -150,15 +152,15 @@ Linearisation linearise(const Task& task, MatrixIn x, MatrixIn a, const Linearis
   lin.D.assign(static_cast<std::size_t>(T), MatrixXd(ny, da));
   std::vector<char> diverged(static_cast<std::size_t>(T) + 1, 0);
 
-  parallel_for(sensors ? T + 1 : T, clones.threads(), [&](Index time) {
+  parallel_for(sensors ? T + 1 : T, clones.threads(), [&](Index time, int worker) {
     const auto t = static_cast<std::size_t>(time);
     MatrixXd& C = lin.C[t];
     bool fine = true;
     if (time == T) {
-      Differences at(task, clones.mine(), x.col(time), VectorXd(), sensors);
+      Differences at(task, clones.of(worker), x.col(time), VectorXd(), sensors);
       for (Index j = 0; j < ndx && fine; ++j) fine = at.final_sensors(j, options, C.col(j));
     } else {
-      Differences at(task, clones.mine(), x.col(time), a.col(time), sensors);
+      Differences at(task, clones.of(worker), x.col(time), a.col(time), sensors);
       for (Index j = 0; j < ndx && fine; ++j) fine = at.by_state(j, options, lin.A[t].col(j), C.col(j));
       for (Index i = 0; i < da && fine; ++i) fine = at.by_action(i, options, lin.B[t].col(i), lin.D[t].col(i));
     }

@@ -1,7 +1,6 @@
 #include "kedge/evaluation/trajectory_cost.h"
 
-#include <algorithm>
-
+#include "kedge/core/parallel.h"
 #include "kedge/evaluation/cost_expansion.h"
 
 namespace kedge {
@@ -44,7 +43,7 @@ ResidualModel model(const Step& step, const Residual& spec) {
       case Source::control: {
         const Index driver = driver_of(task, i);
         if (driver < 0) break;
-        value[j] = std::clamp(step.a[driver], task.action_low[driver], task.action_high[driver]);
+        value[j] = task.limited(driver, step.a[driver]);
         by_u(j, driver) = value[j] == step.a[driver] ? 1.0 : 0.0;
         break;
       }

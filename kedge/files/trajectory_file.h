@@ -10,7 +10,7 @@
 #include <filesystem>
 #include <string>
 
-#include "kedge/core/types.h"
+#include "kedge/core/batch.h"
 #include "kedge/files/atomic_file.h"
 #include "kedge/system/task.h"
 

@@ -40,7 +40,26 @@ double standard_deviation(std::span<const double> values) {
   return std::sqrt(sum / static_cast<double>(values.size() - 1));
 }
 
+double population_standard_deviation(std::span<const double> values) {
+  const double m = mean(values), n = static_cast<double>(values.size());
+  double variance = 0.0;
+  for (const double v : values) variance += (v - m) * (v - m) / n;
+  return std::sqrt(variance);
+}
+
+double minimum(std::span<const double> values) { return *std::min_element(values.begin(), values.end()); }
+
+double maximum(std::span<const double> values) { return *std::max_element(values.begin(), values.end()); }
+
 double quantile(std::span<const double> values, double p) { return sorted_quantile(sorted(values), p); }
+
+double median(std::span<const double> values) {
+  const std::vector<double> v = sorted(values);
+  const std::size_t half = v.size() / 2;
+  if (v.size() % 2 == 1) return v[half];
+  if (v[half - 1] == -std::numeric_limits<double>::infinity()) return v[half - 1];  // not -inf + inf
+  return std::midpoint(v[half - 1], v[half]);
+}
 
 double interquartile_mean(std::span<const double> values) {
   const std::vector<double> v = sorted(values);

@@ -1,4 +1,4 @@
-// Statistics of samples, for evaluation and comparison. Pure functions; the input need not be sorted.
+// Statistics of samples. Pure functions; the input need not be sorted. Sums run in the order of the input.
 #pragma once
 
 #include <cstdint>
@@ -8,20 +8,32 @@
 
 namespace kedge {
 
-/// Arithmetic mean. @param values not empty
+/// Returns the arithmetic mean. @param values not empty
 double mean(std::span<const double> values);
 
-/// Sample standard deviation (divisor n - 1); 0 for a single value. @param values not empty
+/// Returns the standard deviation of a sample (divisor n - 1); 0 for a single value. @param values not empty
 double standard_deviation(std::span<const double> values);
 
-/// Quantile by linear interpolation between order statistics (type 7 of Hyndman and Fan, as NumPy's default).
-/// @param values not empty  @param p in [0, 1]
+/// Returns the standard deviation of the values themselves (divisor n). @param values not empty
+double population_standard_deviation(std::span<const double> values);
+
+/// Returns the smallest value. @param values not empty
+double minimum(std::span<const double> values);
+
+/// Returns the largest value. @param values not empty
+double maximum(std::span<const double> values);
+
+/// Returns the quantile by linear interpolation between order statistics (type 7 of Hyndman and Fan, NumPy's default).
+/// -infinity and a larger value have the quantile -infinity between them. @param values not empty  @param p in [0, 1]
 double quantile(std::span<const double> values, double p);
 
-inline double median(std::span<const double> values) { return quantile(values, 0.5); }
+/// Returns the median: the value in the middle, or the midpoint of the two there. -infinity and a larger value have the
+/// midpoint -infinity. @param values not empty
+double median(std::span<const double> values);
 
-/// Interquartile mean: the mean of the middle half, where values on the edge count by the part that lies inside
-/// [Agarwal2021]. Less noisy than the median, less moved by outliers than the mean. @param values not empty
+/// Returns the interquartile mean: the mean of the middle half, where values on its edges count by the part that is
+/// inside [Agarwal2021]. It is less noisy than the median and less sensitive to outliers than the mean.
+/// @param values not empty
 double interquartile_mean(std::span<const double> values);
 
 struct Interval {
@@ -32,10 +44,10 @@ struct Interval {
 /// A statistic of one or more samples, e.g. of the runs of one task.
 using Statistic = std::function<double(std::span<const double>)>;
 
-/// Percentile-bootstrap confidence interval of `statistic` of all values, resampled within each stratum [Agarwal2021].
-/// Deterministic: the resamples depend only on `seed` and on the sizes of the strata.
-/// @param strata   not empty, none of them empty; one stratum: the ordinary bootstrap
-/// @param level    in (0, 1)  @param resamples >= 1
+/// Returns the percentile-bootstrap confidence interval of `statistic` of all values, resampled within each stratum
+/// [Agarwal2021]. Deterministic: the resamples depend only on `seed` and on the sizes of the strata.
+/// @param strata  not empty, none of them empty; one stratum: the ordinary bootstrap
+/// @param level in (0, 1)  @param resamples >= 1
 /// @return the point itself where every stratum holds one value: one run says nothing about the spread
 Interval bootstrap_interval(const std::vector<std::vector<double>>& strata, const Statistic& statistic,
                             double level = 0.95, int resamples = 2000, std::uint64_t seed = 0);

@@ -19,13 +19,10 @@ struct Worker {
   VectorXd x, u, y;
 };
 
-/// Index of the stream of step t; step 0 draws the initial state, step t + 1 the noise of action t.
-constexpr std::uint32_t kStartStep = 0;
-
 void simulate(const Task& task, const Policy& policy, const RolloutOptions& options, std::uint64_t seed, int n,
               Worker& w, Batch& batch, Index& saturated) {
   const auto name = static_cast<std::uint32_t>(n);
-  Stream start(seed, options.iteration, name, kStartStep);
+  Stream start(seed, options.iteration, name, streams::start_step);
   w.system->reset(sample_start(task.start, start));
   w.u.setZero();
   const Eigen::Ref<const VectorXd> u = w.u, y = w.y;  // made once: making them costs as much as a small cost term
@@ -60,7 +57,7 @@ void simulate(const Task& task, const Policy& policy, const RolloutOptions& opti
     const Eigen::Ref<const VectorXd> s = batch.observation.col(batch.at(n, t));
     Eigen::Ref<VectorXd> a = batch.action.col(batch.step(n, t));
     if (options.explore) {
-      Stream noise(seed, options.iteration, name, static_cast<std::uint32_t>(t) + 1);
+      Stream noise(seed, options.iteration, name, streams::action_step(t));
       policy.sample(t, s, noise, a);
     } else {
       policy.mean(t, s, a);
@@ -121,10 +118,10 @@ std::optional<Batch> rollout(const Task& task, const Policy& policy, const Rollo
   std::vector<Worker> workers(static_cast<std::size_t>(run.threads));
   std::vector<Index> saturated(static_cast<std::size_t>(N), 0);
   std::atomic<bool> stopped = false;
-  parallel_for(N, run.threads, [&](Index n) {
+  parallel_for(N, run.threads, [&](Index n, int worker) {
     if (run.stop.stop_requested()) stopped = true;
     if (stopped) return;
-    Worker& w = workers[static_cast<std::size_t>(worker_index())];
+    Worker& w = workers[static_cast<std::size_t>(worker)];
     if (!w.system)
       w = {task.system->clone(), VectorXd(task.nx()), VectorXd::Zero(task.system->nu()),
            VectorXd(task.system->nsensor())};
@@ -140,7 +137,5 @@ std::optional<Batch> rollout(const Task& task, const Policy& policy, const Rollo
   batch.saturated = static_cast<double>(total) / static_cast<double>(commanded);
   return batch;
 }
-
-double rollout_return(const Batch& batch, int n) { return -batch.cost.col(n).sum(); }
 
 }  // namespace kedge

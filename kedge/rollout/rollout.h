@@ -3,8 +3,8 @@
 
 #include <optional>
 
+#include "kedge/core/batch.h"
 #include "kedge/core/run.h"
-#include "kedge/core/types.h"
 #include "kedge/policy/policy.h"
 #include "kedge/system/task.h"
 
@@ -19,8 +19,5 @@ struct RolloutOptions {
 /// Runs N independent rollouts. Rollout n depends only on (run.seed, iteration, n): not on threads, not on N.
 /// @return nullopt if run.stop was requested before all were done.
 std::optional<Batch> rollout(const Task& task, const Policy& policy, const RolloutOptions& options, const Run& run);
-
-/// Return of rollout n: minus the summed cost; of the steps before divergence if it diverged.
-double rollout_return(const Batch& batch, int n);
 
 }  // namespace kedge

@@ -1,16 +1,11 @@
 #include "kedge/run/evaluate.h"
 
-#include <limits>
-
 #include "kedge/core/errors.h"
 #include "kedge/rollout/rollout.h"
 
 namespace kedge {
 
 namespace {
-
-/// Training iterations count from 0 and never get here.
-constexpr std::uint32_t evaluation_iteration = std::numeric_limits<std::uint32_t>::max();
 
 void check_fit(const Task& task, const Policy& policy) {
   const bool lasts = policy.horizon() == task.horizon || policy.horizon() == kEndless;
@@ -28,22 +23,19 @@ std::optional<Evaluation> evaluate(const Task& task, const Policy& policy, const
   check_fit(task, policy);
   auto batch = rollout(
       task, policy,
-      {.rollouts = options.rollouts, .iteration = evaluation_iteration, .explore = !options.deterministic}, run);
+      {.rollouts = options.rollouts, .iteration = streams::evaluation.iteration(0), .explore = !options.deterministic},
+      run);
   if (!batch) return std::nullopt;
 
   Evaluation result;
   result.rollouts = options.rollouts;
   result.saturated = batch->saturated;
-  for (int n = 0; n < options.rollouts; ++n) {
-    if (!batch->usable(n)) {
-      ++result.diverged;
-      continue;
-    }
-    result.returns.push_back(rollout_return(*batch, n));
-    if (task.success.empty()) continue;
-    const double value = batch->success[n];
-    result.success_values.push_back(value);
-    if (value < task.success.front().below) ++result.succeeded;
+  result.diverged = diverged_rollouts(*batch);
+  result.returns = returns(*batch);
+  for (int n = 0; n < options.rollouts && !task.success.empty(); ++n) {
+    if (!batch->usable(n)) continue;
+    result.success_values.push_back(batch->success[n]);
+    if (batch->success[n] < task.success_limit()) ++result.succeeded;
   }
   result.batch = std::move(*batch);
   return result;

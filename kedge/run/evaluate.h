@@ -4,8 +4,8 @@
 #include <optional>
 #include <vector>
 
+#include "kedge/core/batch.h"
 #include "kedge/core/run.h"
-#include "kedge/core/types.h"
 #include "kedge/policy/policy.h"
 #include "kedge/system/task.h"
 

@@ -4,24 +4,23 @@
 #include <memory>
 #include <vector>
 
-#include "kedge/core/parallel.h"
 #include "kedge/system/system.h"
 
 namespace kedge {
 
-/// A clone for each worker of `parallel_for`, made when first asked for and kept: whoever calls again and again clones
-/// once. Not for two loops at a time.
+/// A clone of a system for each worker of `parallel_for`, made on first use and kept for later loops. Loops that run at
+/// the same time need clones of their own.
 class SystemClones {
  public:
-  /// @param prototype outlives this object  @param threads >= 1
+  /// @param prototype  outlives this object  @param threads >= 1, number of workers
   SystemClones(const System& prototype, int threads)
       : prototype_(&prototype), clones_(static_cast<std::size_t>(threads)) {}
 
   [[nodiscard]] int threads() const { return static_cast<int>(clones_.size()); }
 
-  /// That of the calling worker; outside a loop, the first.
-  System& mine() {
-    std::unique_ptr<System>& clone = clones_[static_cast<std::size_t>(worker_index())];
+  /// Returns the clone of a worker. @param worker in [0, threads)
+  System& of(int worker) {
+    std::unique_ptr<System>& clone = clones_[static_cast<std::size_t>(worker)];
     if (!clone) clone = prototype_->clone();
     return *clone;
   }

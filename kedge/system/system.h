@@ -1,4 +1,4 @@
-// A simulator, seen by rollouts.
+// The simulator as the library sees it: discrete-time dynamics of one control step.
 #pragma once
 
 #include <memory>
@@ -8,10 +8,10 @@
 namespace kedge {
 
 /// Discrete-time dynamics x' = f(x, u), one control step at a time. An object holds one simulation; each thread owns a
-/// clone. x is the whole state: after `reset(x)` nothing of earlier use remains, and a simulation that came to x goes on
-/// as one that was reset to x, bit for bit.
+/// clone. x is the whole state: `reset(x)` removes every trace of earlier use, and a simulation that arrived at x continues
+/// like one that was reset to x, bit for bit.
 ///
-/// Where entries of x are no numbers of their own (the four of a quaternion), small moves dx live in a tangent space of
+/// Where entries of x are not independent (the four of a quaternion), small changes dx live in a tangent space of
 /// ndx <= nx dimensions: x (+) dx = `integrate`, y (-) x = `difference`. Gains, gradients and derivatives are in dx.
 struct System {
   virtual ~System() = default;
@@ -22,24 +22,24 @@ struct System {
 
   /// Size of the tangent space; a quaternion counts 3.
   [[nodiscard]] virtual Index ndx() const { return nx(); }
-  /// dx = to (-) from: integrate(from, dx) is `to`. @param from, to [nx]  @param dx [ndx], out
+  /// Computes dx = to (-) from: integrate(from, dx) is `to`. @param from, to [nx]  @param dx [ndx], out
   virtual void difference(VectorIn from, VectorIn to, VectorOut dx) const { dx = to - from; }
-  /// moved = x (+) dx. @param x [nx]  @param dx [ndx]  @param moved [nx], out; not the memory of x
+  /// Computes moved = x (+) dx. @param x [nx]  @param dx [ndx]  @param moved [nx], out; not the memory of x
   virtual void integrate(VectorIn x, VectorIn dx, VectorOut moved) const { moved = x + dx; }
-  /// G = d(x (+) dx) / d(dx) at dx = 0. @param x [nx]  @param G [nx, ndx], out
+  /// Computes G = d(x (+) dx) / d(dx) at dx = 0. @param x [nx]  @param G [nx, ndx], out
   virtual void tangent([[maybe_unused]] VectorIn x, MatrixOut G) const { G.setIdentity(); }
 
   /// Sets the whole state. @param x [nx], finite
   virtual void reset(VectorIn x) = 0;
-  /// One control step with constant u (sub-steps inside). @param u [nu], within limits
-  /// @return false if the simulation diverged (non-finite or refused by the simulator); only `reset` is allowed then.
+  /// Simulates one control step with constant u; sub-steps are inside. @param u [nu], within limits
+  /// @return false if the simulation diverged (not finite, or refused by the simulator); only `reset` is allowed then
   [[nodiscard]] virtual bool step(VectorIn u) = 0;
-  /// Makes `sensors` describe the present state under u = 0, without advancing: used at the final state.
+  /// Makes `sensors` describe the present state under u = 0, without advancing. Used at the final state.
   virtual void settle() = 0;
-  /// @param x [nx], out: the present state
+  /// Reads the present state. @param x [nx], out
   virtual void state(VectorOut x) const = 0;
-  /// @param y [nsensor], out: sensors as they were at the beginning of the last `step` (at its state, with its u), or
-  /// at the present state after `settle`.
+  /// Reads the sensors as they were at the beginning of the last `step` (at its state, with its u), or at the present
+  /// state after `settle`. @param y [nsensor], out
   virtual void sensors(VectorOut y) const = 0;
 };
 

@@ -1,6 +1,7 @@
 #include "kedge/system/task.h"
 
 #include <cmath>
+#include <limits>
 
 #include "kedge/core/errors.h"
 
@@ -48,6 +49,28 @@ void validate(const Task& task, const Demonstration& shown) {
 }
 
 }  // namespace
+
+Index Task::control(VectorIn a, VectorOut u) const {
+  Index beyond = 0;
+  u.setZero();
+  for (Index i = 0; i < da(); ++i) {
+    const double within = limited(i, a[i]);
+    beyond += within != a[i];
+    u[control_index[static_cast<std::size_t>(i)]] = within;
+  }
+  return beyond;
+}
+
+VectorXd Task::resting_action() const {
+  VectorXd middle = 0.5 * (action_low + action_high);
+  for (double& m : middle)
+    if (!std::isfinite(m)) m = 0.0;
+  return middle;
+}
+
+double Task::success_limit() const {
+  return success.empty() ? std::numeric_limits<double>::quiet_NaN() : success.front().below;
+}
 
 void validate(const Task& task) {
   if (!task.system) throw InputError("task.system is missing");

@@ -1,7 +1,8 @@
-// A task as plain data: a system, a horizon, what the policy sees and commands, where it starts, what it costs, and
-// what counts as success. Costs are minimised; the return is minus the summed cost.
+// A task as plain data: a system, a horizon, the observation and the action, the start, the cost and the measure of
+// success. Costs are minimised; the return is minus the summed cost.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,7 +13,7 @@
 
 namespace kedge {
 
-/// What a cost term or a success measure looks at.
+/// The vector from which a residual reads.
 enum class Source {
   state,    ///< entries of the full state x
   action,   ///< entries of the action a as commanded, before limits
@@ -26,28 +27,31 @@ enum class Norm {
   smooth,     ///< sqrt(r^2 + width^2) - width: quadratic near 0, linear far away
 };
 
-/// residual r = matrix * (entries of source) - target.
+/// A residual r = matrix * (entries of source) - target.
 struct Residual {
   Source source = Source::state;
   std::vector<Index> index;  ///< entries of the source, not empty
   MatrixXd matrix;           ///< [n, index.size()], or empty: identity
   VectorXd target;           ///< [n]
-  /// true if the residual depends on the action or is undefined without one (then it has no value at the final state)
+
+  /// True if the residual depends on the action or is undefined without one. It then has no value at the final state.
   bool needs_action = false;
 };
 
-/// value = sum_j weight_j norm(r_j); it counts at the steps where `active`.
+/// A cost sum_j weight_j norm(r_j), which counts at the steps where it is active.
 struct CostTerm {
   std::string name;
   Residual residual;
   VectorXd weight;  ///< [n] >= 0
   Norm norm = Norm::quadratic;
-  double width = 0.0;        ///< of Norm::smooth, > 0
-  std::vector<char> active;  ///< [T+1] 0 or 1; entry T: the final state (0 if the residual needs an action)
+  double width = 0.0;  ///< of Norm::smooth, > 0
+
+  /// [T+1] 0 or 1. Entry T is the final state: 0 if the residual needs an action.
+  std::vector<char> active;
 };
 
-/// How success is read off a rollout: the mean over the steps where `active` and over the entries of |r|, or the
-/// largest |r| there, is below `below`.
+/// The measure of success. A rollout succeeds if the mean of |r| over its entries and over the active steps, or the largest
+/// |r| there, is below `below`.
 struct Success {
   enum class Statistic { mean_abs, max_abs };
   Residual residual;
@@ -57,7 +61,7 @@ struct Success {
   std::string text;          ///< for people: "mean |link angle| over the last 20 steps < 0.1 rad"
 };
 
-/// Distribution of the initial state: x = mean + spread * z, z ~ N(0,1) or uniform in [-1, 1], entry by entry.
+/// The distribution of the initial state: x = mean + spread * z, z ~ N(0, 1) or uniform in [-1, 1], entry by entry.
 struct StartDistribution {
   enum class Kind { gaussian, uniform };
   Kind kind = Kind::gaussian;
@@ -65,13 +69,14 @@ struct StartDistribution {
   VectorXd spread;  ///< [nx] >= 0: standard deviation or half-width
 };
 
-/// A trajectory that shows how the task can be done, for algorithms that begin with one. Where it was made with the
-/// task's own system, its states follow from its actions step by step (`replay_error`); a recording's need not.
+/// A trajectory that shows how the task can be done, for algorithms that begin with one. If it was made with the task's own
+/// system, its states follow from its actions step by step (`replay_error`); those of a recording need not.
 struct Demonstration {
   MatrixXd state;   ///< [nx, T'+1], 1 <= T' <= T
   MatrixXd action;  ///< [da, T'], within the limits if it was made with the task's own system
 
-  [[nodiscard]] int steps() const { return static_cast<int>(action.cols()); }  ///< T'
+  /// Returns T'.
+  [[nodiscard]] int steps() const { return static_cast<int>(action.cols()); }
 };
 
 struct Task {
@@ -82,7 +87,10 @@ struct Task {
   double control_step = 0.0;                   ///< seconds, > 0
   std::vector<Index> observation;              ///< s = x[observation], not empty
   std::vector<std::string> observation_names;  ///< [ds]
-  std::vector<Index> control_index;       ///< action entry i drives control control_index[i]; other controls stay 0
+
+  /// [da] Action entry i drives control control_index[i]; controls that no action drives stay 0.
+  std::vector<Index> control_index;
+
   std::vector<std::string> action_names;  ///< [da]
   VectorXd action_low, action_high;       ///< [da] limits, low < high, may be infinite
   StartDistribution start;
@@ -93,22 +101,34 @@ struct Task {
   [[nodiscard]] Index nx() const { return system->nx(); }
   [[nodiscard]] Index ds() const { return static_cast<Index>(observation.size()); }
   [[nodiscard]] Index da() const { return static_cast<Index>(control_index.size()); }
+
+  /// Returns entry i of an action, moved within its limits; NaN stays NaN. @param i in [0, da)
+  [[nodiscard]] double limited(Index i, double a) const { return std::clamp(a, action_low[i], action_high[i]); }
+  /// Sets the system's controls to the action within its limits, and to 0 where no action drives them. Of two actions that
+  /// drive the same control, the later one counts.
+  /// @param a [da]  @param u [nu], out  @return number of entries of `a` that are beyond their limits, or NaN
+  Index control(VectorIn a, VectorOut u) const;
+  /// Returns the middle of the limits, 0 where one of them is infinite. @return [da]
+  [[nodiscard]] VectorXd resting_action() const;
+  /// Returns the value below which the success measure means success; NaN, which nothing is below, if there is no measure.
+  [[nodiscard]] double success_limit() const;
 };
 
 /// Checks that sizes, indices and ranges fit together. @throws InputError "task.<field> = ..., but must be ..."
 void validate(const Task& task);
 
-/// The first `horizon` steps of the task, in [1, T]. What holds at its final state holds at the last one of these.
+/// Returns the first `horizon` steps of the task. Terms of its final state then apply to the last remaining state.
+/// @param horizon in [1, T]  @throws InputError if it is not
 Task shortened(Task task, int horizon);
 
 /// Draws the initial state of a rollout. All randomness comes from `noise`. @return [nx]
 VectorXd sample_start(const StartDistribution& start, Stream& noise);
 
-/// Reads the residual at one step. @param x [nx]  @param a [da] commanded  @param u [nu] applied  @param y [nsensor]
+/// Computes the residual of one step. @param x [nx]  @param a [da] commanded  @param u [nu] applied  @param y [nsensor]
 /// @param r [n], out
 void residual(const Residual& residual, VectorIn x, VectorIn a, VectorIn u, VectorIn y, VectorOut r);
 
-/// Value of a cost term at one step, whether active there or not.
+/// Returns the value of a cost term at one step, whether it is active there or not. Parameters as above.
 double term_value(const CostTerm& term, VectorIn x, VectorIn a, VectorIn u, VectorIn y);
 
 }  // namespace kedge

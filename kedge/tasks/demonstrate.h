@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "kedge/core/types.h"
+#include "kedge/core/batch.h"
 #include "kedge/system/task.h"
 
 namespace kedge {

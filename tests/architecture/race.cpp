@@ -12,8 +12,8 @@ int main(int argc, char** argv) {
   double shared = 0.0;
   for (int repetition = 0; repetition < 50; ++repetition) {
     for (double& result : results) result += 1.0;
-    kedge::parallel_for(1000, 8, [&](kedge::Index i) {
-      std::vector<double>& mine = scratch[static_cast<std::size_t>(kedge::worker_index())];
+    kedge::parallel_for(1000, 8, [&](kedge::Index i, int worker) {
+      std::vector<double>& mine = scratch[static_cast<std::size_t>(worker)];
       for (double& value : mine) value += static_cast<double>(i);
       const std::vector<double> copy = mine;
       results[static_cast<std::size_t>(i)] += copy[7];

@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "kedge/core/types.h"
-
 namespace kedge {
 namespace {
 
@@ -15,21 +13,6 @@ TEST(Require, NamesFieldValueAndRule) {
   } catch (const InputError& e) {
     EXPECT_STREQ(e.what(), "rollouts = 1, but must be >= 2");
   }
-}
-
-TEST(Batch, PutsTheStepsOfARolloutSideBySide) {
-  Batch batch;
-  batch.rollouts = 3;
-  batch.horizon = 4;
-  batch.diverged_at = {-1, 0, 3};
-  EXPECT_EQ(batch.at(0, 0), 0);
-  EXPECT_EQ(batch.at(0, 4), 4);
-  EXPECT_EQ(batch.at(2, 4), 3 * 5 - 1);
-  EXPECT_EQ(batch.step(1, 0), 4);
-  EXPECT_EQ(batch.step(2, 3), 3 * 4 - 1);
-  EXPECT_TRUE(batch.usable(0));
-  EXPECT_FALSE(batch.usable(1));
-  EXPECT_FALSE(batch.usable(2));
 }
 
 }  // namespace

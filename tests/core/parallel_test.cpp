@@ -28,25 +28,31 @@ TEST(ParallelFor, VisitsEveryIndexOnce) {
 
 TEST(ParallelFor, RunsInOrderOnTheCallingThreadWithOneThread) {
   std::vector<Index> order;
-  parallel_for(10, 1, [&](Index i) {
-    EXPECT_EQ(worker_index(), 0);
+  parallel_for(10, 1, [&](Index i, int worker) {
+    EXPECT_EQ(worker, 0);
     order.push_back(i);
   });
   EXPECT_EQ(order, (std::vector<Index>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}));
 }
 
-TEST(ParallelFor, NeverSharesAWorkerIndex) {
+TEST(ParallelFor, GivesNoWorkerTwoBodiesAtATime) {
   for (const int threads : thread_counts()) {
     const auto busy = std::make_unique<std::atomic<int>[]>(static_cast<std::size_t>(threads));
-    parallel_for(n, threads, [&](Index) {
-      const int w = worker_index();
-      ASSERT_GE(w, 0);
-      ASSERT_LT(w, threads);
-      EXPECT_EQ(busy[static_cast<std::size_t>(w)].fetch_add(1), 0);
+    parallel_for(n, threads, [&](Index, int worker) {
+      ASSERT_GE(worker, 0);
+      ASSERT_LT(worker, threads);
+      EXPECT_EQ(busy[static_cast<std::size_t>(worker)].fetch_add(1), 0);
       std::this_thread::yield();
-      busy[static_cast<std::size_t>(w)].fetch_sub(1);
+      busy[static_cast<std::size_t>(worker)].fetch_sub(1);
     });
   }
+}
+
+TEST(ParallelFor, NumbersTheWorkersOfANestedLoopOnItsOwn) {
+  parallel_for(n, 4, [&](Index, int) {
+    parallel_for(3, 1, [](Index, int worker) { EXPECT_EQ(worker, 0); });
+    parallel_for(20, 2, [](Index, int worker) { EXPECT_LT(worker, 2); });
+  });
 }
 
 TEST(ParallelFor, RethrowsAnExceptionAndGoesOnWorking) {

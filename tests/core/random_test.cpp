@@ -95,5 +95,51 @@ TEST(Stream, NeighboursAreUncorrelated) {
     EXPECT_LT(std::abs(sum), 5 * std::sqrt(static_cast<double>(n)));
 }
 
+// ---- the table of streams --------------------------------------------------------------------------------------------
+
+/// True if two uses have a stream in common.
+bool overlap(const StreamUse& a, const StreamUse& b) {
+  return a.first_iteration <= b.last_iteration && b.first_iteration <= a.last_iteration &&
+         a.first_rollout <= b.last_rollout && b.first_rollout <= a.last_rollout;
+}
+
+TEST(Streams, OfDifferentUsesAreDisjoint) {
+  int shared = 0;
+  for (std::size_t i = 0; i < streams::all.size(); ++i) {
+    const StreamUse& a = streams::all[i];
+    EXPECT_TRUE(overlap(a, a)) << a.user << " has no stream";
+    for (std::size_t j = 0; j < i; ++j) {
+      const StreamUse& b = streams::all[j];
+      const bool historic = &a == &streams::all.back() && &b == &a - 1;  // gps and ilqr: never in one run
+      EXPECT_EQ(overlap(a, b), historic) << a.user << " and " << b.user;
+      shared += overlap(a, b);
+    }
+  }
+  EXPECT_EQ(shared, 1);
+}
+
+TEST(Streams, HaveTheNamesThatStoredResultsWereMadeWith) {
+  EXPECT_EQ(streams::training.iteration(7), 7U);
+  EXPECT_EQ(streams::training.rollout(3), 3U);
+  EXPECT_EQ(streams::guide_rollouts.iteration(2), 0x40000002U);
+  EXPECT_EQ(streams::candidate_rollouts.iteration(2), 0x50000002U);
+  EXPECT_EQ(streams::evaluation.iteration(0), 0xffffffffU);
+  EXPECT_EQ(streams::marginals.rollout(5), 0xffff0005U);
+  EXPECT_EQ(streams::marginal_step(3, 17), 3U * (1U << 20) + 17U);
+  EXPECT_EQ(streams::network.rollout(0), 0xfffffff0U);
+  EXPECT_EQ(streams::conditions.rollout(0), 0xfffffff1U);
+  EXPECT_EQ(streams::fit.rollout(0), 0xfffffff2U);
+  EXPECT_EQ(streams::mixture.rollout(0), 0xffffffffU);
+  EXPECT_EQ(streams::first_actions.rollout(0), 0xffffffffU);
+}
+
+TEST(Streams, OfMarginalsDifferByDrawAndTime) {
+  std::set<std::uint32_t> seen;
+  for (const int draw : {0, 1, 2, streams::policy_cost_draw})
+    for (const Index t : {Index{0}, Index{1}, (Index{1} << 20) - 1}) seen.insert(streams::marginal_step(draw, t));
+  EXPECT_EQ(seen.size(), 12U);
+  EXPECT_EQ(*seen.rbegin(), 0xffffffffU) << "the last step of the last draw is the last name";
+}
+
 }  // namespace
 }  // namespace kedge

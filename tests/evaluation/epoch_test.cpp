@@ -43,8 +43,6 @@ TEST(Transitions, HoldEveryUsableStepOrderedByTimeAndThenByRollout) {
 TEST(Transitions, OfNoUsableRolloutAreEmpty) {
   const Batch b = random_epoch({2, 1, 3, 2, 2, {0, 1}}, 0, 1).batch;
   EXPECT_EQ(transitions(b).size(), 0);
-  EXPECT_EQ(usable_rollouts(b), 0);
-  EXPECT_EQ(observations_at(b, 0).cols(), 0);
 }
 
 }  // namespace

@@ -37,9 +37,35 @@ TEST(Quantile, OfInfiniteValuesIsNeverUndefinedAtAnOrderStatistic) {
   EXPECT_EQ(median(std::vector<double>{worst, -3}), worst) << "between them too";
 }
 
-TEST(StandardDeviation, HasDivisorNMinusOne) {
+TEST(Median, IsTheMiddleValueOrTheMidpointOfTwo) {
+  EXPECT_EQ(median(std::vector<double>{7, 1, 3}), 3);
+  EXPECT_EQ(median(std::vector<double>{4}), 4);
+  EXPECT_EQ(median(std::vector<double>{9, 2, 4, 1}), 3);
+  for (std::uint64_t seed = 0; seed < 100; ++seed) {  // rounded once, which interpolation by differences is not
+    const std::vector<double> pair = normal_sample(seed, 2);
+    EXPECT_EQ(median(pair), 0.5 * (pair[0] + pair[1]));
+    EXPECT_NEAR(median(pair), quantile(pair, 0.5), 1e-15);
+  }
+  constexpr double largest = std::numeric_limits<double>::max();
+  EXPECT_EQ(median(std::vector<double>{largest, largest}), largest);
+}
+
+TEST(StandardDeviation, OfASampleHasDivisorNMinusOne) {
   EXPECT_DOUBLE_EQ(standard_deviation(std::vector<double>{1, 3}), std::sqrt(2.0));
   EXPECT_EQ(standard_deviation(std::vector<double>{5}), 0);
+}
+
+TEST(StandardDeviation, OfAPopulationHasDivisorN) {
+  EXPECT_EQ(population_standard_deviation(std::vector<double>{1, 3}), 1);
+  EXPECT_EQ(population_standard_deviation(std::vector<double>{5}), 0);
+  const std::vector<double> values = normal_sample(4, 30);
+  EXPECT_NEAR(population_standard_deviation(values), std::sqrt(29.0 / 30.0) * standard_deviation(values), 1e-14);
+}
+
+TEST(Extremes, AreTheFirstAndLastQuantile) {
+  const std::vector<double> values = normal_sample(5, 31);
+  EXPECT_EQ(minimum(values), quantile(values, 0.0));
+  EXPECT_EQ(maximum(values), quantile(values, 1.0));
 }
 
 TEST(InterquartileMean, IsTheMeanOfTheMiddleHalf) {

@@ -98,8 +98,6 @@ TEST(ResidualFunction, WithoutAMatrixSubtractsTheTarget) {
   EXPECT_EQ(r, vec({29, 11}));
 }
 
-// ---- validate ------------------------------------------------------------------------------------------------------
-
 /// A task of two states and one control with one term and a success measure.
 Task small_task() {
   Task task;
@@ -120,6 +118,51 @@ Task small_task() {
       {{Source::state, {1}, {}, vec({0}), false}, Success::Statistic::max_abs, 0.5, {0, 0, 0, 1}, ""});
   return task;
 }
+
+// ---- actions and success -------------------------------------------------------------------------------------------
+
+TEST(TaskControl, KeepsActionsWithinTheirLimitsAndOtherControlsAtZero) {
+  Task task = small_task();
+  task.system = std::make_shared<LinearSystem>(MatrixXd::Identity(2, 2), MatrixXd::Ones(2, 4));
+  task.control_index = {3, 0};
+  task.action_low = vec({-1, -inf});
+  task.action_high = vec({1, 2});
+  VectorXd u = VectorXd::Constant(4, 7.0);
+  EXPECT_EQ(task.control(vec({0.5, -9}), u), 0);
+  EXPECT_EQ(u, vec({-9, 0, 0, 0.5}));
+  EXPECT_EQ(task.control(vec({-1.5, 3}), u), 2);
+  EXPECT_EQ(u, vec({2, 0, 0, -1}));
+  EXPECT_EQ(task.control(vec({1, 2}), u), 0) << "at a limit is within it";
+  EXPECT_EQ(task.control(vec({nan, 2}), u), 1);
+  EXPECT_TRUE(std::isnan(u[3]));
+}
+
+TEST(TaskControl, TakesTheLaterOfTwoActionsThatDriveOneControl) {
+  Task task = small_task();
+  task.control_index = {0, 0};
+  task.action_low = vec({-1, -1});
+  task.action_high = vec({1, 1});
+  VectorXd u(1);
+  (void)task.control(vec({0.5, 0.25}), u);
+  EXPECT_EQ(u, vec({0.25}));
+}
+
+TEST(RestingAction, IsTheMiddleOfFiniteLimitsAndZeroOtherwise) {
+  Task task = small_task();
+  task.control_index = {0, 0, 0, 0};
+  task.action_low = vec({-1, 2, -inf, -inf});
+  task.action_high = vec({3, inf, 5, inf});
+  EXPECT_EQ(task.resting_action(), vec({1, 0, 0, 0}));
+}
+
+TEST(SuccessLimit, IsThatOfTheMeasureOrNaN) {
+  Task task = small_task();
+  EXPECT_EQ(task.success_limit(), 0.5);
+  task.success.clear();
+  EXPECT_TRUE(std::isnan(task.success_limit()));
+}
+
+// ---- validate ------------------------------------------------------------------------------------------------------
 
 struct Mistake {
   const char* name;

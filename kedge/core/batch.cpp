@@ -1,0 +1,49 @@
+#include "kedge/core/batch.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace kedge {
+
+int usable_rollouts(const Batch& batch) {
+  int count = 0;
+  for (int n = 0; n < batch.rollouts; ++n) count += batch.usable(n);
+  return count;
+}
+
+int diverged_rollouts(const Batch& batch) { return batch.rollouts - usable_rollouts(batch); }
+
+double rollout_return(const Batch& batch, int n) { return -batch.cost.col(n).sum(); }
+
+std::vector<double> returns(const Batch& batch) {
+  std::vector<double> values;
+  for (int n = 0; n < batch.rollouts; ++n)
+    if (batch.usable(n)) values.push_back(rollout_return(batch, n));
+  return values;
+}
+
+double return_mean(const Batch& batch) {
+  const std::vector<double> values = returns(batch);
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+std::int64_t simulated_steps(const Batch& batch) {
+  std::int64_t steps = 0;
+  for (const int diverged_at : batch.diverged_at)
+    steps += diverged_at < 0 ? batch.horizon : std::min(diverged_at + 1, batch.horizon);
+  return steps;
+}
+
+double success_rate(const Batch& batch, double below) {
+  return static_cast<double>((batch.success.array() < below).count()) / static_cast<double>(batch.rollouts);
+}
+
+MatrixXd observations_at(const Batch& batch, int t) {
+  MatrixXd s(batch.observation.rows(), usable_rollouts(batch));
+  Index column = 0;
+  for (int n = 0; n < batch.rollouts; ++n)
+    if (batch.usable(n)) s.col(column++) = batch.observation.col(batch.at(n, t));
+  return s;
+}
+
+}  // namespace kedge

@@ -1,0 +1,65 @@
+// Rollouts as plain data, and what they amount to: returns, divergence, success, simulated steps.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "kedge/core/types.h"
+
+namespace kedge {
+
+/// N rollouts of one policy on one task, each of T steps. Column `at(n, t)` of the state-like matrices holds rollout n at
+/// time t = 0 ... T (T is the final state), column `step(n, t)` of `action` holds t = 0 ... T-1.
+///
+/// A rollout that diverged at step t (`diverged_at[n] = t >= 0`) is finite up to and including state t, and zero from
+/// there on. Such rollouts are counted and never used for learning; the others are usable.
+struct Batch {
+  int rollouts = 0;  ///< N
+  int horizon = 0;   ///< T, control steps
+
+  MatrixXd state;        ///< [nx, N (T+1)] full state of the system, x
+  MatrixXd observation;  ///< [ds, N (T+1)] seen by the policy, s
+  MatrixXd action;       ///< [da, N T] as commanded by the policy, before limits, a
+
+  /// [cost terms, N (T+1)] Value of every cost term, whether it is active at that step or not.
+  MatrixXd terms;
+
+  MatrixXd cost;                 ///< [T+1, N] sum of the active terms at t; row T: the final state
+  std::vector<int> diverged_at;  ///< [N] step that diverged; -1: never
+
+  /// [N] Value of the task's success measure. NaN if none is declared, or if the rollout diverged.
+  VectorXd success;
+
+  double saturated = 0.0;  ///< share of commanded action entries outside their limits, in [0, 1]
+
+  [[nodiscard]] Index at(int n, int t) const { return Index{n} * (horizon + 1) + t; }
+  [[nodiscard]] Index step(int n, int t) const { return Index{n} * horizon + t; }
+  [[nodiscard]] bool usable(int n) const { return diverged_at[static_cast<std::size_t>(n)] < 0; }
+};
+
+/// Returns the number of rollouts that did not diverge.
+int usable_rollouts(const Batch& batch);
+
+/// Returns the number of rollouts that diverged.
+int diverged_rollouts(const Batch& batch);
+
+/// Returns the return of rollout n: minus its summed cost, up to the step before divergence if it diverged.
+double rollout_return(const Batch& batch, int n);
+
+/// Returns the returns of the usable rollouts, in order. @return [usable]
+std::vector<double> returns(const Batch& batch);
+
+/// Returns the mean return of the usable rollouts. @param batch with at least one
+double return_mean(const Batch& batch);
+
+/// Returns the number of control steps that were simulated, including those of rollouts that diverged.
+std::int64_t simulated_steps(const Batch& batch);
+
+/// Returns the share of all rollouts whose success measure is below a limit, in [0, 1].
+/// @param below the task's `success_limit()`; nothing is below NaN
+double success_rate(const Batch& batch, double below);
+
+/// Returns the observations of the usable rollouts at step t, one per column. @param t in [0, T]  @return [ds, usable]
+MatrixXd observations_at(const Batch& batch, int t);
+
+}  // namespace kedge

@@ -17,8 +17,6 @@ namespace kedge {
 namespace {
 
 constexpr double kLeastShare = 1e-4;  // of the regulariser, to which w_r may fall
-/// Random numbers of a guide's rollouts and of a candidate's are those of iterations that training cannot reach.
-constexpr std::uint32_t kGuideRollouts = 0x40000000u, kCandidateRollouts = 0x50000000u;
 constexpr double kLeastLogStd = -6.9, kLargestLogStd = 20.0;
 
 PolicySamples samples_of(const Batch& batch) {
@@ -45,7 +43,7 @@ Outcome<PolicySamples> sample_guide(const Task& task, const Guide& guide, int ro
   std::iota(all_seen.observation.begin(), all_seen.observation.end(), Index{0});
   all_seen.observation_names.assign(all_seen.observation.size(), "x");
   const auto batch = rollout(all_seen, GuidePolicy(task, guide.q),
-                             {rollouts, kGuideRollouts + static_cast<std::uint32_t>(iteration), true}, run);
+                             {rollouts, streams::guide_rollouts.iteration(iteration), true}, run);
   if (!batch) return cancelled();
   PolicySamples samples = samples_of(*batch);
   samples.guide = {guide};
@@ -142,7 +140,7 @@ Outcome<Candidate> maximise_phi(const Task& task, const MlpGaussian& best, const
 Outcome<Batch> add_samples(const Task& task, const MlpGaussian& candidate, double alpha, int iteration,
                            const GpsIsOptions& options, const Run& run, GpsIsState& next, std::int64_t& steps) {
   auto batch = rollout(task, candidate,
-                       {options.rollouts, kCandidateRollouts + static_cast<std::uint32_t>(iteration), true}, run);
+                       {options.rollouts, streams::candidate_rollouts.iteration(iteration), true}, run);
   if (!batch) return cancelled();
   steps += simulated_steps(*batch);
   add_of_network(*batch, candidate, next.samples);
@@ -187,7 +185,7 @@ Outcome<Improvement> improve(const Task& task, double alpha, const GpsIsOptions&
   result.value_best = estimate(next.policy.theta()).reward;
   result.value_candidate = estimate(candidate->policy.theta()).reward;
   // The estimate knows nothing of rollouts that diverged: they left no samples.
-  const bool sound = usable_rollouts(*batch) == batch->rollouts;
+  const bool sound = diverged_rollouts(*batch) == 0;
   const bool better = sound && result.value_candidate > result.value_best;
   result.accepted = better ? 1.0 : 0.0;
   if (better) next.policy = candidate->policy;

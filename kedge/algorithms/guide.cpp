@@ -10,11 +10,6 @@ namespace kedge {
 
 namespace {
 
-/// Random streams that are no rollouts' (those are numbered from 0).
-constexpr std::uint32_t kConditionStream = 0xfffffff1u, kMarginalStream = 0xffff0000u;
-constexpr std::uint32_t kStepsPerDraw = 1u << 20;  // more than any horizon
-/// Draw of the states over which the policy's derivatives are averaged; draws of the fit count from 0.
-constexpr int kPolicyCostDraw = 4095;
 /// DDP is asked for a few good steps here, not for the last digits of an optimum: centred differences lead to the same costs and
 /// networks to three digits, in twice the time.
 constexpr LinearisationOptions kOneSided{.centred = false, .state_step = 1e-7, .action_step = 1e-5};
@@ -194,9 +189,8 @@ std::vector<MatrixXd> marginal_offsets(const std::vector<MatrixXd>& S, int count
   std::vector<MatrixXd> offsets(S.size() - 1);
   parallel_for(static_cast<Index>(offsets.size()), threads, [&](Index t) {
     const MatrixXd& S_t = S[static_cast<std::size_t>(t)];
-    const auto step = static_cast<std::uint32_t>(name.draw) * kStepsPerDraw + static_cast<std::uint32_t>(t);
-    Stream noise(name.seed, static_cast<std::uint32_t>(name.iteration),
-                 kMarginalStream + static_cast<std::uint32_t>(name.condition), step);
+    Stream noise(name.seed, streams::marginals.iteration(name.iteration), streams::marginals.rollout(name.condition),
+                 streams::marginal_step(name.draw, t));
     MatrixXd z = MatrixXd::Zero(S_t.rows(), count);
     for (int i = 1; i < count; ++i) noise.normal(z.col(i));
     offsets[static_cast<std::size_t>(t)] = square_root(S_t) * z;
@@ -213,7 +207,7 @@ Outcome<GuidePlan> initial_guide(const Task& task, int condition, const Guide* f
   if (condition > 0) {
     StartDistribution wide = task.start;
     wide.spread *= options.start_spread;
-    Stream random(run.seed, 0, kConditionStream, static_cast<std::uint32_t>(condition));
+    Stream random(run.seed, 0, streams::conditions.rollout(0), static_cast<std::uint32_t>(condition));
     problem.x0 = sample_start(wide, random);
   }
   const ActionLaw law = first ? mean_of(first->q, *task.system) : open_loop(first_actions(task));
@@ -224,7 +218,7 @@ Outcome<GuidePlan> adapted_guide(const Task& task, const Guide& guide, const Mlp
                         int condition, const GuidedOptions& options, const Run& run) {
   const PolicyCost extra(task, policy,
                          marginal_offsets(guide.S_wide, options.policy_samples,
-                                          {run.seed, iteration, condition, kPolicyCostDraw}, run.threads),
+                                          {run.seed, iteration, condition, streams::policy_cost_draw}, run.threads),
                          guide.q.K);
   IlqrSolverOptions how;
   how.iterations = options.guide_iterations;

@@ -1,7 +1,6 @@
 #include "kedge/algorithms/ilqr.h"
 
 #include <cmath>
-#include <limits>
 
 #include "kedge/algorithms/time_varying.h"
 #include "kedge/core/errors.h"
@@ -9,9 +8,6 @@
 namespace kedge {
 
 namespace {
-
-/// The random numbers of the first actions: a name that no rollout has.
-constexpr std::uint32_t kNoiseStream = std::numeric_limits<std::uint32_t>::max();
 
 /// An open-loop policy of these actions, of unit variance.
 TvLinearGaussian without_feedback(const Task& task, const MatrixXd& a) {
@@ -24,7 +20,7 @@ TvLinearGaussian without_feedback(const Task& task, const MatrixXd& a) {
 MatrixXd with_noise(MatrixXd a, double std, std::uint64_t seed) {
   VectorXd noise(a.rows());
   for (Index t = 0; t < a.cols() && std > 0.0; ++t) {
-    Stream(seed, 0, kNoiseStream, static_cast<std::uint32_t>(t)).normal(noise);
+    Stream(seed, 0, streams::first_actions.rollout(0), static_cast<std::uint32_t>(t)).normal(noise);
     a.col(t) += std * noise;
   }
   return a;
@@ -42,7 +38,7 @@ double saturated(const Task& task, const MatrixXd& a) {
 Iteration report(const Task& task, const Trajectory& path, const IlqrIteration& done, double scale, int number,
                  const IlqrState& after) {
   const double value = -path.cost.sum();
-  const bool success = !task.success.empty() && path.success < task.success[0].below;
+  const bool success = path.success < task.success_limit();
   Iteration it;
   it.metrics = {
       {"iteration", static_cast<double>(number)},

@@ -45,7 +45,7 @@ Trajectory Ilqr::rollout(const ActionLaw& law) {
     law(t, x, a);
     if (options_.box) move_within_limits(task, a);
   };
-  Trajectory path = simulate(task, clones_.mine(), problem_.x0, within);
+  Trajectory path = simulate(task, clones_.of(0), problem_.x0, within);
   simulated_steps_ += path.diverged_at < 0 ? task.horizon : std::min(path.diverged_at + 1, task.horizon);
   return path;
 }
@@ -215,10 +215,7 @@ ActionLaw mean_of(const TrajectoryPolicy& policy, const System& system) {
 }
 
 MatrixXd first_actions(const Task& task) {
-  VectorXd middle = 0.5 * (task.action_low + task.action_high);
-  for (double& m : middle)
-    if (!std::isfinite(m)) m = 0.0;
-  MatrixXd a = middle.replicate(1, task.horizon);
+  MatrixXd a = task.resting_action().replicate(1, task.horizon);
   if (task.demonstration) a.leftCols(task.demonstration->steps()) = task.demonstration->action;
   return a;
 }

@@ -13,9 +13,6 @@ namespace kedge {
 
 namespace {
 
-/// Random streams that are no rollouts' (those are numbered from 0).
-constexpr std::uint32_t kNetworkStream = 0xfffffff0u, kFitStream = 0xfffffff2u;
-
 /// Without normalisation.
 Network plain_network(const Task& task, const GuidedOptions& options) {
   return {.hidden = std::vector<Index>(static_cast<std::size_t>(options.layers), options.hidden),
@@ -52,7 +49,7 @@ MlpGaussian initial_network(const Task& task, const Guide& guide, const GuidedOp
   network.input_mean = s.rowwise().mean();
   network.input_scale = units(s.colwise() - network.input_mean);
   network.output_scale = units(guide.q.a);
-  Stream random(seed, 0, kNetworkStream, 0);
+  Stream random(seed, 0, streams::network.rollout(0), 0);
   VectorXd theta = random_theta(network, network.output_scale.array().log(), random);
   return MlpGaussian(std::move(network), std::move(theta));
 }
@@ -77,7 +74,7 @@ Outcome<FitResult> fit_network(const MlpGaussian& policy, const FitData& data, i
   how.method = options.optimiser;
   how.decay = options.weight_decay;
   how.max_evaluations = how.steps = evaluations;
-  const Stream minibatches(run.seed, static_cast<std::uint32_t>(iteration), kFitStream,
+  const Stream minibatches(run.seed, streams::fit.iteration(iteration), streams::fit.rollout(0),
                            static_cast<std::uint32_t>(draw));
   return usable(supervised_fit(policy, data, how, minibatches, run));
 }
@@ -136,20 +133,19 @@ Iteration guided_report(const Task& task, const Judgement& judgement, const MlpG
                         const LoopState& before) {
   const Batch& batch = judgement.noisy;
   const std::vector<double> r = returns(batch);
-  const double none = std::numeric_limits<double>::quiet_NaN();
-  const double mean = r.empty() ? none : mean(r);
-  double variance = 0.0;
-  for (const double value : r) variance += (value - mean) * (value - mean) / static_cast<double>(r.size());
+  const auto of_returns = [&](const Statistic& statistic) {
+    return r.empty() ? std::numeric_limits<double>::quiet_NaN() : statistic(r);
+  };
   Iteration report;
   report.metrics = {
       {"iteration", before.iteration},
       {"rollouts_total", static_cast<double>(before.rollouts_total + batch.rollouts)},
       {"steps_total", static_cast<double>(before.steps_total + simulated_steps(batch) + steps)},
-      {"return_mean", mean},
-      {"return_std", r.empty() ? none : std::sqrt(variance)},
-      {"return_min", r.empty() ? none : minimum(r)},
-      {"return_max", r.empty() ? none : maximum(r)},
-      {"return_median", r.empty() ? none : median(r)},
+      {"return_mean", of_returns(mean)},
+      {"return_std", of_returns(population_standard_deviation)},
+      {"return_min", of_returns(minimum)},
+      {"return_max", of_returns(maximum)},
+      {"return_median", of_returns(median)},
       {"return_deterministic", judgement.return_deterministic},
       {"success_rate", success_rate(batch, task.success_limit())},
       {"success_deterministic", judgement.success_deterministic},

@@ -1,17 +1,13 @@
 #include "kedge/algorithms/time_varying.h"
 
-#include <cmath>
-
 #include "kedge/core/errors.h"
 
 namespace kedge {
 
 TvLinearGaussian first_policy(const Task& task, double initial_std) {
   validate(task);
-  VectorXd middle = 0.5 * (task.action_low + task.action_high);
-  for (Index i = 0; i < middle.size(); ++i)
-    if (!std::isfinite(middle[i])) middle[i] = 0.0;
-  return TvLinearGaussian::constant(task.horizon, task.ds(), middle, VectorXd::Constant(task.da(), initial_std));
+  return TvLinearGaussian::constant(task.horizon, task.ds(), task.resting_action(),
+                                    VectorXd::Constant(task.da(), initial_std));
 }
 
 void require_fit(const Task& task, const LoopState& state, const TvLinearGaussian& policy, const Window& window) {

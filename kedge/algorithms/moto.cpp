@@ -7,8 +7,9 @@
 #include "kedge/algorithms/report.h"
 #include "kedge/core/errors.h"
 #include "kedge/core/parallel.h"
-#include "kedge/evaluation/quadratic_fit.h"
+#include "kedge/evaluation/backward_fit.h"
 #include "kedge/evaluation/state_distribution.h"
+#include "kedge/evaluation/step_diagnostics.h"
 #include "kedge/rollout/rollout.h"
 
 namespace kedge {
@@ -20,50 +21,6 @@ std::optional<std::vector<Gaussian>> state_distribution(const std::deque<Epoch>&
   return options.state_distribution == MotoOptions::StateDistribution::mixture
              ? mixture_state_distribution(window, options.gamma, threads)
              : forward_state_distribution(window);
-}
-
-/// Q~_t and V~_t of all steps, backwards in time. What does not depend on V, that is weights, features and Gram matrices, is
-/// prepared in parallel, a few steps ahead: their samples are still in the cache when the targets are known.
-/// @param memory [ahead(threads)] of the regressions, kept from one call to the next
-std::optional<std::vector<QuadraticFit>> fit_all(const Task& task, const SampleReuse& reuse,
-                                                 const RegressionOptions& options, int threads,
-                                                 std::vector<Regression>& memory,
-                                                 std::vector<StepDiagnostics>& diagnostics, std::string& why) {
-  std::vector<std::optional<Regression>> prepared(static_cast<std::size_t>(task.horizon));
-  std::vector<QuadraticFit> fits(prepared.size());
-  const auto step = [&](Index i) { return task.horizon - 1 - static_cast<int>(i); };
-  const auto place = [&](Index i) -> Regression& { return memory[static_cast<std::size_t>(i) % memory.size()]; };
-  const auto prepare = [&](Index i) {
-    const int t = step(i);
-    const auto at = static_cast<std::size_t>(t);
-    const WeightedSamples samples = reuse.samples(t);
-    diagnostics[at].effective_samples = samples.effective;
-    diagnostics[at].samples_used = static_cast<double>(samples.weight.size());
-    diagnostics[at].weight_left_out = samples.left_out;
-    prepared[at] =
-        prepare_regression(task, t, reuse.data(), samples, reuse.density()[at],
-                           t + 1 < task.horizon ? &reuse.density()[at + 1] : nullptr, options, std::move(place(i)));
-  };
-  const auto fit = [&](Index i) {
-    const int t = step(i);
-    const auto at = static_cast<std::size_t>(t);
-    if (!why.empty()) return;
-    if (!prepared[at]) {
-      why = fmt::format("step {}: no importance weight is usable or the features have lost rank", t);
-      return;
-    }
-    auto fitted = fit_step(*prepared[at], task.ds(), options, t + 1 < task.horizon ? &fits[at + 1].v : nullptr);
-    if (!fitted) {
-      why = fmt::format("step {}: the fitted Q-function is not finite", t);
-      return;
-    }
-    fits[at] = std::move(*fitted);
-    diagnostics[at].r2 = fits[at].r2;
-    place(i) = std::move(*prepared[at]);
-  };
-  parallel_then_in_order(task.horizon, threads, prepare, fit);
-  if (!why.empty()) return std::nullopt;
-  return fits;
 }
 
 /// Q~_t of Eq. 5 as the update reads it: the parts that depend on the action.
@@ -103,7 +60,7 @@ MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, c
   const RegressionOptions regression{options.ridge, options.targets == MotoOptions::Targets::monte_carlo};
   const TrustRegion bounds{options.epsilon, options.entropy_constraint ? std::optional(options.beta0) : std::nullopt};
 
-  std::vector<Regression> memory(static_cast<std::size_t>(ahead(run.threads)));
+  std::vector<Regression> workspace;
   SampleReuse reuse(options.reuse, options.window, options.weight_cutoff);
   for (const Epoch& epoch : state.window) reuse.push(epoch, run.threads);
   while (static_cast<int>(state.window.size()) > options.window) state.window.pop_front();
@@ -150,17 +107,15 @@ MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, c
     clock.lap("importance_weights");
 
     // Estimate the Q-functions Q~_t^i, backwards in time (Sec. 4.1)
-    std::vector<StepDiagnostics> steps(T);
-    std::string why;
-    const auto fits = fit_all(task, reuse, regression, run.threads, memory, steps, why);
-    if (!fits) return failure(why);
+    const BackwardFit model = fit_backwards(task, reuse, regression, run.threads, workspace);
+    if (model.status != FitStatus::ok) return failure(model.message);
     clock.lap("regressions");
 
     // Optimise the dual and update the policy (Sec. 3)
     std::vector<GaussianStep> updates(T);
     parallel_for(task.horizon, run.threads, [&](Index step) {
       const auto t = static_cast<std::size_t>(step);
-      updates[t] = gaussian_step(epoch.policy[static_cast<int>(step)], action_part((*fits)[t].q, task.ds()),
+      updates[t] = gaussian_step(epoch.policy[static_cast<int>(step)], action_part(model.fits[t].q, task.ds()),
                                  epoch.rho[t], bounds);
     });
     TvLinearGaussian next = epoch.policy;
@@ -171,7 +126,8 @@ MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, c
     }
     clock.lap("updates");
 
-    Iteration report = moto_report(task, epoch, previous_rho, *fits, updates, steps, state, run.threads);
+    const StepDiagnostics diagnostics = step_diagnostics(epoch, previous_rho, model.fits, next, run.threads);
+    Iteration report = moto_report(task, epoch, model, updates, diagnostics, state);
     state.iteration = i + 1;
     state.rollouts_total += options.rollouts;
     state.steps_total += simulated_steps(epoch.batch);
@@ -185,7 +141,7 @@ MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, c
       MotoRecord record{recorded.policy, time_varying(state), recorded.rho, {}, std::move(updates), options.epsilon};
       for (std::size_t t = 0; t < T; ++t)
         record.q.push_back(
-            unwhiten(action_part((*fits)[t].q, task.ds()), recorded.policy[static_cast<int>(t)], recorded.rho[t]));
+            unwhiten(action_part(model.fits[t].q, task.ds()), recorded.policy[static_cast<int>(t)], recorded.rho[t]));
       observe(report, state, &record);
     } else {
       observe(report, state, nullptr);

@@ -9,6 +9,7 @@
 #include <cmath>
 
 #include "kedge/algorithms/moto.h"
+#include "kedge/core/errors.h"
 #include "kedge/evaluation/quadratic_fit.h"
 #include "kedge/math/statistics.h"
 #include "kedge/run/option_text.h"
@@ -24,20 +25,23 @@ std::vector<QuadraticFit> fits(const Task& task, const Window& window, MotoOptio
   SampleReuse reuse(options.reuse, options.window, cutoff);
   for (const Epoch& epoch : window) reuse.push(epoch, 1);
   const RegressionOptions regression{options.ridge, false};
-  std::vector<Regression> regressions;
-  for (int t = 0; t < task.horizon; ++t) {
-    WeightedSamples samples = reuse.samples(t);
+  const auto T = static_cast<std::size_t>(task.horizon);
+  std::vector<QuadraticFit> all(T);
+  Regression memory;
+  for (std::size_t t = T; t-- > 0;) {
+    const bool last = t + 1 == T;
+    WeightedSamples samples = reuse.samples(static_cast<int>(t));
     if (bootstrap) {
       for (double& w : samples.weight) w *= -std::log1p(-bootstrap->uniform());
       samples.weight /= samples.weight.sum();
     }
     used += static_cast<double>(samples.weight.size()) / task.horizon;
-    const auto at = static_cast<std::size_t>(t);
-    regressions.push_back(*prepare_regression(task, t, reuse.data(), samples, reuse.density()[at],
-                                              t + 1 < task.horizon ? &reuse.density()[at + 1] : nullptr, regression));
+    const RegressionProblem problem{task,    static_cast<int>(t), reuse.data(),
+                                    samples, reuse.density()[t],  last ? nullptr : &reuse.density()[t + 1]};
+    if (!prepare_regression(problem, regression, memory)) throw InputError(fmt::format("step {}: no fit", t));
+    all[t] = fit_step(memory, task.ds(), regression, last ? nullptr : &all[t + 1].v).value();
   }
-  int failed = -1;
-  return *fit_backwards(regressions, task.ds(), regression, nullptr, failed);
+  return all;
 }
 
 double norm(const VectorXd& g, const MatrixXd& H) { return std::sqrt(g.squaredNorm() + 0.5 * H.squaredNorm()); }

@@ -177,20 +177,23 @@ void regressions(const Case& c, int repetitions, std::vector<Row>& rows) {
     used += samples.back().weight.size();
   }
   const Index p = feature_count(c.task.ds() + c.task.da());
+  Regression memory;
   MatrixXd features = MatrixXd::Ones(p, 20000), gram = MatrixXd::Zero(p, p);
   const auto time = fastest(
-      repetitions, {[&] {
-                      for (std::size_t t = 0; t < samples.size(); ++t)
-                        (void)prepare_regression(
-                            c.task, static_cast<int>(t), reuse.data(), samples[t], reuse.density()[t],
-                            t + 1 < samples.size() ? &reuse.density()[t + 1] : nullptr, {c.options.ridge, false});
-                    },
-                    [&] {
-                      for (const WeightedSamples& s : samples)
-                        cblas_dsyrk(CblasColMajor, CblasLower, CblasNoTrans, static_cast<int>(p),
-                                    static_cast<int>(s.weight.size()), 1.0, features.data(), static_cast<int>(p), 0.0,
-                                    gram.data(), static_cast<int>(p));
-                    }});
+      repetitions,
+      {[&] {
+         for (std::size_t t = 0; t < samples.size(); ++t) {
+           const RegressionProblem problem{
+               c.task,     static_cast<int>(t), reuse.data(),
+               samples[t], reuse.density()[t],  t + 1 < samples.size() ? &reuse.density()[t + 1] : nullptr};
+           (void)prepare_regression(problem, {c.options.ridge, false}, memory);
+         }
+       },
+       [&] {
+         for (const WeightedSamples& s : samples)
+           cblas_dsyrk(CblasColMajor, CblasLower, CblasNoTrans, static_cast<int>(p), static_cast<int>(s.weight.size()),
+                       1.0, features.data(), static_cast<int>(p), 0.0, gram.data(), static_cast<int>(p));
+       }});
   const double flops = static_cast<double>(used) * static_cast<double>(p * (p + 1));
   rows.push_back({fmt::format("{}: regressions ({} features, {} samples a step), useful flops/s against dsyrk", c.name,
                               p, used / c.task.horizon),

@@ -8,8 +8,9 @@
 #include "kedge/algorithms/time_varying.h"
 #include "kedge/core/errors.h"
 #include "kedge/core/parallel.h"
-#include "kedge/evaluation/quadratic_fit.h"
+#include "kedge/evaluation/backward_fit.h"
 #include "kedge/evaluation/state_distribution.h"
+#include "kedge/evaluation/step_diagnostics.h"
 #include "kedge/rollout/rollout.h"
 
 namespace kedge {
@@ -20,50 +21,6 @@ std::optional<std::vector<Gaussian>> state_distribution(const Window& window, co
   return options.state_distribution == MotoOptions::StateDistribution::mixture
              ? mixture_state_distribution(window, options.gamma, threads)
              : forward_state_distribution(window);
-}
-
-/// Q~_t and V~_t of all steps, backwards in time. What does not depend on V, that is weights, features and Gram matrices, is
-/// prepared in parallel, a few steps ahead: their samples are still in the cache when the targets are known.
-/// @param memory [ahead(threads)] of the regressions, kept from one call to the next
-std::optional<std::vector<QuadraticFit>> fit_all(const Task& task, const SampleReuse& reuse,
-                                                 const RegressionOptions& options, int threads,
-                                                 std::vector<Regression>& memory,
-                                                 std::vector<StepDiagnostics>& diagnostics, std::string& why) {
-  std::vector<std::optional<Regression>> prepared(static_cast<std::size_t>(task.horizon));
-  std::vector<QuadraticFit> fits(prepared.size());
-  const auto step = [&](Index i) { return task.horizon - 1 - static_cast<int>(i); };
-  const auto place = [&](Index i) -> Regression& { return memory[static_cast<std::size_t>(i) % memory.size()]; };
-  const auto prepare = [&](Index i) {
-    const int t = step(i);
-    const auto at = static_cast<std::size_t>(t);
-    const WeightedSamples samples = reuse.samples(t);
-    diagnostics[at].effective_samples = samples.effective;
-    diagnostics[at].samples_used = static_cast<double>(samples.weight.size());
-    diagnostics[at].weight_left_out = samples.left_out;
-    prepared[at] =
-        prepare_regression(task, t, reuse.data(), samples, reuse.density()[at],
-                           t + 1 < task.horizon ? &reuse.density()[at + 1] : nullptr, options, std::move(place(i)));
-  };
-  const auto fit = [&](Index i) {
-    const int t = step(i);
-    const auto at = static_cast<std::size_t>(t);
-    if (!why.empty()) return;
-    if (!prepared[at]) {
-      why = fmt::format("step {}: no importance weight is usable or the features have lost rank", t);
-      return;
-    }
-    auto fitted = fit_step(*prepared[at], task.ds(), options, t + 1 < task.horizon ? &fits[at + 1].v : nullptr);
-    if (!fitted) {
-      why = fmt::format("step {}: the fitted Q-function is not finite", t);
-      return;
-    }
-    fits[at] = std::move(*fitted);
-    diagnostics[at].r2 = fits[at].r2;
-    place(i) = std::move(*prepared[at]);
-  };
-  parallel_then_in_order(task.horizon, threads, prepare, fit);
-  if (!why.empty()) return std::nullopt;
-  return fits;
 }
 
 /// Q~_t of Eq. 5 as the update reads it: the parts that depend on the action.
@@ -122,7 +79,7 @@ MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, c
   options.validate();
   require_fit(task, state, state.policy, state.window);
   const RegressionOptions regression{options.ridge, options.targets == MotoOptions::Targets::monte_carlo};
-  std::vector<Regression> memory(static_cast<std::size_t>(ahead(run.threads)));
+  std::vector<Regression> workspace;
   SampleReuse reuse(options.reuse, options.window, options.weight_cutoff);
   for (const Epoch& epoch : state.window) reuse.push(epoch, run.threads);
 
@@ -148,22 +105,23 @@ MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, c
     loop.lap("importance_weights");
 
     // Estimate the Q-functions Q~_t^i, backwards in time (Sec. 4.1)
-    std::vector<StepDiagnostics> steps(static_cast<std::size_t>(task.horizon));
-    std::string why;
-    const auto fits = fit_all(task, reuse, regression, run.threads, memory, steps, why);
-    if (!fits) return loop.end(failure(why));
+    const BackwardFit model = fit_backwards(task, reuse, regression, run.threads, workspace);
+    if (model.status != FitStatus::ok) return loop.end(failure(model.message));
     loop.lap("regressions");
 
     // Optimise the dual and update the policy (Sec. 3)
-    auto updates = trust_region_steps(epoch, *fits, options, run.threads);
+    auto updates = trust_region_steps(epoch, model.fits, options, run.threads);
     if (!updates) return loop.end(updates.ending());
     for (int t = 0; t < task.horizon; ++t) next.policy[t] = (*updates)[static_cast<std::size_t>(t)].next;
     loop.lap("updates");
 
-    Iteration report = moto_report(task, epoch, *fits, *updates, steps, loop.state(), run.threads);
+    const Window& before = loop.state().window;
+    const StepDiagnostics diagnostics = step_diagnostics(
+        epoch, before.empty() ? std::vector<Gaussian>{} : before.back().rho, model.fits, next.policy, run.threads);
+    Iteration report = moto_report(task, epoch, model, *updates, diagnostics, loop.state());
     count(epoch.batch, 0, next);
     loop.commit(std::move(next), std::move(report),
-                [&] { return record_of(loop.state(), *fits, std::move(*updates), options.epsilon); });
+                [&] { return record_of(loop.state(), model.fits, std::move(*updates), options.epsilon); });
   }
   return loop.done();
 }

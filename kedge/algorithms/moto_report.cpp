@@ -7,67 +7,41 @@
 #include <numeric>
 
 #include "kedge/algorithms/report.h"
-#include "kedge/core/parallel.h"
 #include "kedge/evaluation/improvement_bound.h"
-#include "kedge/evaluation/whitening.h"
 #include "kedge/math/statistics.h"
 
 namespace kedge {
 
-namespace {
-
-/// Mean of |xi|^2 / ds over the states of the present rollouts: 1 if rho~_t describes them, below 1 if it is too wide.
-double spread_of(const MatrixXd& xi) { return xi.squaredNorm() / static_cast<double>(xi.size()); }
-
-/// max |A_t(s)| over the states of the present rollouts.
-double largest_advantage(const Quadratic& a, const MatrixXd& xi) {
-  const MatrixXd slope = (0.5 * a.H * xi).colwise() + a.g;
-  return (slope.cwiseProduct(xi).colwise().sum().array() + a.c).abs().maxCoeff();
-}
-
-}  // namespace
-
-Iteration moto_report(const Task& task, const Epoch& epoch, const std::vector<QuadraticFit>& fits,
-                      const std::vector<GaussianStep>& updates, const std::vector<StepDiagnostics>& steps,
-                      const MotoState& before, int threads) {
-  const std::size_t T = updates.size();
+Iteration moto_report(const Task& task, const Epoch& epoch, const BackwardFit& model,
+                      const std::vector<GaussianStep>& updates, const StepDiagnostics& diagnostics,
+                      const MotoState& before) {
   const auto of_updates = [&](auto field) {
     return collect<GaussianStep>(updates, [=](const GaussianStep& u) { return u.*field; });
   };
-  const auto of_steps = [&](auto field) {
-    return collect<StepDiagnostics>(steps, [=](const StepDiagnostics& d) { return d.*field; });
+  const auto of_samples = [&](double SampleUse::*field) {
+    return collect<SampleUse>(model.samples, [=](const SampleUse& s) { return s.*field; });
   };
   const std::vector<double> kl_reached = of_updates(&GaussianStep::kl), gain = of_updates(&GaussianStep::gain);
   const std::vector<double> curvature = of_updates(&GaussianStep::qaa_max);
-  const std::vector<double> effective = of_steps(&StepDiagnostics::effective_samples),
-                            r2 = of_steps(&StepDiagnostics::r2);
+  const std::vector<double> effective = of_samples(&SampleUse::effective);
+  const std::vector<double> r2 = collect<QuadraticFit>(model.fits, [](const QuadraticFit& f) { return f.r2; });
+  const auto& [state_kl, spread, advantage] = diagnostics;
 
-  std::vector<double> state_kl(T, 0.0), spread(T), delta(T);
-  parallel_for(static_cast<Index>(T), threads, [&](Index step) {
-    const auto t = static_cast<std::size_t>(step);
-    const Gaussian& rho = epoch.rho[t];
-    const MatrixXd s = observations_at(epoch.batch, static_cast<int>(step));
-    const MatrixXd xi = rho.L.triangularView<Eigen::Lower>().solve(s.colwise() - rho.mean);
-    if (!before.window.empty()) state_kl[t] = kl(rho, before.window.back().rho[t]);
-    spread[t] = spread_of(xi);
-    delta[t] = largest_advantage(
-        expected_advantage(fits[t].q, epoch.policy[static_cast<int>(step)], updates[t].next, rho), xi);
-  });
   const auto not_concave = std::count_if(curvature.begin(), curvature.end(), [](double c) { return c > 0; });
   Iteration report;
   report.metrics = common_metrics(
       epoch, updates, {median(effective), median(r2), std::accumulate(gain.begin(), gain.end(), 0.0)}, before);
   add(report, {
       {"improvement_realised", improvement_realised(epoch.batch, before)},
-      {"improvement_bound", improvement_bound(gain, delta, kl_reached)},
+      {"improvement_bound", improvement_bound(gain, advantage, kl_reached)},
       {"return_median", median(returns(epoch.batch))},
       {"success_rate", success_rate(epoch.batch, task.success_limit())},
       {"ess_min", minimum(effective)},
-      {"samples_used_median", median(of_steps(&StepDiagnostics::samples_used))},
-      {"weight_left_out_max", maximum(of_steps(&StepDiagnostics::weight_left_out))},
+      {"samples_used_median", median(of_samples(&SampleUse::used))},
+      {"weight_left_out_max", maximum(of_samples(&SampleUse::left_out))},
       {"q_r2_min", minimum(r2)},
       {"qaa_max", maximum(curvature)},
-      {"not_concave_share", static_cast<double>(not_concave) / static_cast<double>(T)},
+      {"not_concave_share", static_cast<double>(not_concave) / static_cast<double>(updates.size())},
       {"kl_residual_max", maximum(of_updates(&GaussianStep::kl_residual))},
       {"entropy_residual_max", maximum(of_updates(&GaussianStep::entropy_residual))},
       {"state_kl_max", maximum(state_kl)},

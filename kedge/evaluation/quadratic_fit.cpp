@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <utility>
 
 #include "kedge/math/gram.h"
 #include "kedge/math/outer_products.h"
@@ -76,15 +75,12 @@ void add_values(const Quadratic& q, const MatrixXd& z, VectorXd& value) {
 
 }  // namespace
 
-std::optional<Regression> prepare_regression(const Task& task, int t, const std::deque<Transitions>& data,
-                                             const WeightedSamples& samples, const Whitening& map,
-                                             const Whitening* next_map, const RegressionOptions& options,
-                                             Regression memory) {
+bool prepare_regression(const RegressionProblem& problem, const RegressionOptions& options, Regression& r) {
+  const auto& [task, t, data, samples, map, its_next_map] = problem;
+  const Whitening* next_map = options.monte_carlo ? nullptr : its_next_map;
   const Index N = samples.weight.size(), n = map.dim(), ds = data.back().next.rows();
-  if (N == 0) return std::nullopt;
+  if (N == 0) return false;
 
-  if (options.monte_carlo) next_map = nullptr;
-  Regression r = std::move(memory);
   r.n = n;
   if (r.z.rows() != padded(n + 1) || r.z.cols() < N) r.z.resize(padded(n + 1), N);
   if (next_map && (r.next.rows() < N || r.next.cols() != ds)) r.next.resize(N, ds);
@@ -125,8 +121,7 @@ std::optional<Regression> prepare_regression(const Task& task, int t, const std:
 
   r.factor = gram.gram();
   r.factor.diagonal().tail(r.factor.cols() - 1).array() += options.ridge;
-  if (!cholesky(r.factor)) return std::nullopt;
-  return r;
+  return cholesky(r.factor);
 }
 
 std::optional<QuadraticFit> fit_quadratics(const Regression& r, VectorIn target, Index ds, double ridge) {
@@ -158,22 +153,6 @@ std::optional<QuadraticFit> fit_step(const Regression& regression, Index ds, con
   VectorXd target = -regression.cost;
   if (next_v && !options.monte_carlo) add_values(*next_v, regression.next, target);
   return fit_quadratics(regression, target, ds, options.ridge);
-}
-
-std::optional<std::vector<QuadraticFit>> fit_backwards(const std::vector<Regression>& regressions, Index ds,
-                                                       const RegressionOptions& options, const Quadratic* next_v,
-                                                       int& failed) {
-  std::vector<QuadraticFit> fits(regressions.size());
-  for (std::size_t i = regressions.size(); i-- > 0;) {
-    auto fit = fit_step(regressions[i], ds, options, next_v);
-    if (!fit) {
-      failed = static_cast<int>(i);
-      return std::nullopt;
-    }
-    fits[i] = std::move(*fit);
-    next_v = &fits[i].v;
-  }
-  return fits;
 }
 
 }  // namespace kedge

@@ -1,8 +1,8 @@
 // The local quadratic models of MOTO [Akrour2018, Sec. 4.1]: weighted ridge regression of Q and V on whitened, orthonormal
 // quadratic features. Q is the return to go (maximised): the sign of the costs is turned here and nowhere else.
 //
-// What does not depend on the regression targets (features, Gram matrix, its factor) is prepared for several steps in parallel;
-// the backward pass over time, which follows, only forms right-hand sides.
+// Features, Gram matrix and its factor do not depend on the regression targets: `backward_fit.h` prepares them for several
+// steps in parallel, while its backward pass over time only forms right-hand sides.
 #pragma once
 
 #include <deque>
@@ -16,34 +16,57 @@
 
 namespace kedge {
 
-/// One step's regression problem without its targets.
-struct Regression {
-  Index n = 0;      ///< ds + da
-  MatrixXd z;       ///< [padded(n + 1), >= N] one sample a column: 1, whitened state and action, zeros
-  MatrixXd next;    ///< [>= N, ds] whitened next states; of no use where targets need none: the last step, Monte Carlo
-  VectorXd weight;  ///< [N] sum 1
-  VectorXd
-      cost;  ///< [N] cost of step t; at the last step with the cost of the final state; Monte Carlo: the cost to go
-  /// [padded(p), p] Cholesky factor (lower triangle) of sum_k w_k phi_k phi_k' + ridge, the constant not penalised. Its
-  /// leading columns are the factor that belongs to the features of the state alone.
-  MatrixXd factor;
+/// The regression problem of one step: which samples count, and in which coordinates the model is fitted.
+struct RegressionProblem {
+  /// Its cost terms are summed again for every sample, as they apply to step t (Sec. 4.2.1).
+  const Task& task;
+
+  /// Step that is fitted, in [0, T).
+  int t;
+
+  /// The stored transitions. `samples.row` counts through them.
+  const std::deque<Transitions>& data;
+  const WeightedSamples& samples;
+
+  /// Whitens state and action at t.
+  const Whitening& map;
+
+  /// Whitens the state at t + 1: only the state's part of it is read. Null at the last step.
+  const Whitening* next_map;
 };
 
 struct RegressionOptions {
-  double ridge = 1e-3;       ///< lambda of Eq. 6: the loss is the weighted MEAN of squared errors plus lambda |w|^2
-  bool monte_carlo = false;  ///< cost is the cost to go of the sample's own rollout (Sec. 4.1.1)
+  /// lambda of Eq. 6: the loss is the weighted mean of squared errors plus lambda |w|^2.
+  double ridge = 1e-3;
+
+  /// True: the targets are the costs to go of each sample's own rollout (Sec. 4.1.1).
+  bool monte_carlo = false;
 };
 
-/// @param t step that is fitted: its costs are recomputed from the stored cost terms for every sample (Sec. 4.2.1)
-/// @param data the transitions that samples.row counts through
-/// @param map of state and action at t
-/// @param next_map the same at t + 1, or of the state alone: only the state's part is read; null at the last step
-/// @param memory of a regression that is not needed any more: used again, because fresh memory takes time
-/// @return nullopt if there is no sample or the ridge does not make the Gram matrix positive definite
-std::optional<Regression> prepare_regression(const Task& task, int t, const std::deque<Transitions>& data,
-                                             const WeightedSamples& samples, const Whitening& map,
-                                             const Whitening* next_map, const RegressionOptions& options,
-                                             Regression memory = {});
+/// A regression that waits for its targets. Reused from call to call, it keeps its memory.
+struct Regression {
+  Index n = 0;  ///< ds + da
+
+  /// [padded(n + 1), >= N] one sample a column: 1, whitened state and action, zeros
+  MatrixXd z;
+
+  /// [>= N, ds] whitened next states. Not set where the targets need none: at the last step, and for Monte Carlo.
+  MatrixXd next;
+
+  VectorXd weight;  ///< [N] sum 1
+
+  /// [N] cost of step t. The last step's includes the cost of the final state; for Monte Carlo it is the cost to go.
+  VectorXd cost;
+
+  /// [padded(p), p] Cholesky factor (lower triangle) of sum_k w_k phi_k phi_k' + ridge, the constant not penalised. Its
+  /// leading columns are the factor for the features of the state alone.
+  MatrixXd factor;
+};
+
+/// Computes everything of a regression that does not depend on its targets.
+/// @param regression out  @return false if there is no sample, or the Gram matrix plus ridge is not positive definite
+[[nodiscard]] bool prepare_regression(const RegressionProblem& problem, const RegressionOptions& options,
+                                      Regression& regression);
 
 /// Q~_t and V~_t in whitened coordinates: Q(z), z = [xi; alpha], and V(xi).
 struct QuadraticFit {
@@ -58,17 +81,8 @@ std::optional<QuadraticFit> fit_quadratics(const Regression& regression, VectorI
 
 /// Sec. 4.1.2: fit_quadratics to the targets r_t + V~_{t+1}(s').
 /// @param ds dimension of the state
-/// @param next_v V~ of the step after; null where the targets need none: at the last step of all, whose cost contains that
-///        of the final state. Not read for Monte Carlo targets.
+/// @param next_v V~_{t+1}. Null at the last step, whose cost includes that of the final state. Not read for Monte Carlo.
 std::optional<QuadraticFit> fit_step(const Regression& regression, Index ds, const RegressionOptions& options,
                                      const Quadratic* next_v);
-
-/// fit_step for the last of consecutive steps to the first.
-/// @param regressions [n] of the steps  @param next_v V~ after the last of these steps, as above
-/// @param failed out: the entry of `regressions` that failed
-/// @return [n], or nullopt
-std::optional<std::vector<QuadraticFit>> fit_backwards(const std::vector<Regression>& regressions, Index ds,
-                                                       const RegressionOptions& options, const Quadratic* next_v,
-                                                       int& failed);
 
 }  // namespace kedge

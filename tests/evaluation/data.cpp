@@ -1,7 +1,11 @@
 #include "data.h"
 
 #include <cmath>
+#include <memory>
 #include <numbers>
+#include <numeric>
+
+#include "kedge/system/linear_system.h"
 
 namespace kedge::test {
 
@@ -48,6 +52,16 @@ Epoch random_epoch(const Sizes& sizes, int iteration, std::uint64_t seed) {
   b.diverged_at.assign(static_cast<std::size_t>(b.rollouts), -1);
   for (const int n : sizes.diverged) b.diverged_at[static_cast<std::size_t>(n)] = n % (sizes.horizon + 1);
   return epoch;
+}
+
+Task task_with_terms(int horizon, const std::vector<std::vector<char>>& active, Index ds, Index da) {
+  Task task;
+  task.system = std::make_shared<LinearSystem>(MatrixXd::Identity(ds, ds), MatrixXd::Ones(ds, da));
+  task.horizon = horizon;
+  task.observation.resize(static_cast<std::size_t>(ds));
+  std::iota(task.observation.begin(), task.observation.end(), Index{0});
+  for (const std::vector<char>& steps : active) task.cost.push_back({"", {}, VectorXd(), Norm::quadratic, 0.0, steps});
+  return task;
 }
 
 long double log_density(const Gaussian& rho, const LinearGaussian& pi, const VectorXd& s, const VectorXd& a) {

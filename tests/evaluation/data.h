@@ -7,6 +7,7 @@
 
 #include "kedge/core/random.h"
 #include "kedge/evaluation/epoch.h"
+#include "kedge/system/task.h"
 #include "tests/support/numbers.h"
 
 namespace kedge::test {
@@ -26,6 +27,10 @@ struct Sizes {
   std::vector<int> diverged = {};  ///< rollouts that are marked as diverged
 };
 Epoch random_epoch(const Sizes& sizes, int iteration, std::uint64_t seed);
+
+/// A task of which only the horizon, the sizes and the steps of its cost terms count.
+/// @param active [terms][horizon + 1]
+Task task_with_terms(int horizon, const std::vector<std::vector<char>>& active, Index ds = 2, Index da = 1);
 
 /// log rho(s) pi(a|s), by solving with the covariances, in long double.
 long double log_density(const Gaussian& rho, const LinearGaussian& pi, const VectorXd& s, const VectorXd& a);

@@ -108,7 +108,7 @@ MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, c
 
     // Estimate the Q-functions Q~_t^i, backwards in time (Sec. 4.1)
     const BackwardFit model = fit_backwards(task, reuse, regression, run.threads, workspace);
-    if (model.status != FitStatus::ok) return failure(model.message);
+    if (model.status != BackwardFitStatus::ok) return failure(model.message);
     clock.lap("regressions");
 
     // Optimise the dual and update the policy (Sec. 3)

@@ -99,10 +99,10 @@ void BM_riccati(benchmark::State& state) {
     options.high = MatrixXd::Constant(da, T, 0.5);
   }
   Riccati solution;
-  (void)riccati(p.A, p.B, p.cost, options, solution);
+  (void)riccati({p.A, p.B, p.cost}, options, solution);
   const long before = allocations;
   for (auto _ : state) {
-    if (!riccati(p.A, p.B, p.cost, options, solution)) state.SkipWithError(to_string(solution.status));
+    if (!riccati({p.A, p.B, p.cost}, options, solution)) state.SkipWithError(to_string(solution.status));
     benchmark::DoNotOptimize(solution.linear);
   }
   state.counters["allocations"] =

@@ -146,8 +146,7 @@ std::vector<MatrixXd> stray_marginals(const Linearisation& lin, const std::vecto
   const double back = 1.0 / stray;
   std::vector<MatrixXd> all = {S_wide.front()};
   for (std::size_t t = 0; t < J.size(); ++t) {
-    const MatrixXd closed = lin.A[t] + lin.B[t] * J[t];
-    const MatrixXd on = closed * all[t] * closed.transpose() + lin.B[t] * Sigma[t] * lin.B[t].transpose() + Sf;
+    const MatrixXd on = next_covariance({lin.A, lin.B, J, Sigma}, t, all[t], Sf);
     all.push_back(within((1.0 - back) * on + back * S_wide[t + 1], S[t + 1], kWidest));
   }
   return all;
@@ -165,7 +164,7 @@ Guide with_marginals(const Task& task, Guide guide, const MlpGaussian* policy, c
   const Index n = task.system->ndx();
   const MatrixXd noise = options.process_std * options.process_std * MatrixXd::Identity(n, n);
   const auto marginals = [&](const std::vector<MatrixXd>& Sigma) {
-    return state_marginals(lin.A, lin.B, q.K, Sigma, start_covariance(task, options.start_spread), noise);
+    return state_marginals({lin.A, lin.B, q.K, Sigma}, start_covariance(task, options.start_spread), noise);
   };
   std::vector<MatrixXd> wide = q.Sigma;
   for (MatrixXd& Sigma : wide) Sigma *= options.noise_scale * options.noise_scale;

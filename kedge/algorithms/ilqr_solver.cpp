@@ -116,12 +116,12 @@ bool Ilqr::start(const ActionLaw& law, double lambda, const Linearisation* known
 
 bool Ilqr::backward(double lambda) {
   regularised_.lambda = lambda;
-  return riccati(point_.lin.A, point_.lin.B, point_.costs, regularised_, riccati_);
+  return riccati({point_.lin.A, point_.lin.B, point_.costs}, regularised_, riccati_);
 }
 
 /// Largest entry of the gradient by the actions, as far as limits let them follow it.
 double Ilqr::gradient() const {
-  const MatrixXd g = action_gradient(point_.lin.A, point_.lin.B, point_.costs);
+  const MatrixXd g = action_gradient({point_.lin.A, point_.lin.B, point_.costs});
   if (!options_.box) return g.lpNorm<Eigen::Infinity>();
   double largest = 0.0;
   for (Index t = 0; t < g.cols(); ++t)

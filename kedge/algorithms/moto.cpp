@@ -106,7 +106,7 @@ MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, c
 
     // Estimate the Q-functions Q~_t^i, backwards in time (Sec. 4.1)
     const BackwardFit model = fit_backwards(task, reuse, regression, run.threads, workspace);
-    if (model.status != FitStatus::ok) return loop.end(failure(model.message));
+    if (model.status != BackwardFitStatus::ok) return loop.end(failure(model.message));
     loop.lap("regressions");
 
     // Optimise the dual and update the policy (Sec. 3)

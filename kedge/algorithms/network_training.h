@@ -8,6 +8,7 @@
 
 #include "kedge/algorithms/guide.h"
 #include "kedge/algorithms/loop.h"
+#include "kedge/core/batch.h"
 
 namespace kedge {
 

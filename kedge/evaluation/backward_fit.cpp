@@ -6,11 +6,11 @@
 
 namespace kedge {
 
-const char* to_string(FitStatus status) {
+const char* to_string(BackwardFitStatus status) {
   switch (status) {
-    case FitStatus::ok: return "ok";
-    case FitStatus::degenerate: return "degenerate";
-    case FitStatus::not_finite: return "not finite";
+    case BackwardFitStatus::ok: return "ok";
+    case BackwardFitStatus::degenerate: return "degenerate";
+    case BackwardFitStatus::not_finite: return "not finite";
   }
   return "?";
 }
@@ -38,23 +38,23 @@ BackwardFit fit_backwards(const Task& task, const SampleReuse& reuse, const Regr
                                      options, regression(i));
   };
   const auto fit = [&](Index i) {
-    if (result.status != FitStatus::ok) return;
+    if (result.status != BackwardFitStatus::ok) return;
     const std::size_t t = step(i);
     if (!prepared[t]) {
-      result.status = FitStatus::degenerate;
+      result.status = BackwardFitStatus::degenerate;
       result.message = fmt::format("step {}: no importance weight is usable or the features have lost rank", t);
       return;
     }
     auto fitted = fit_step(regression(i), task.ds(), options, t + 1 < T ? &result.fits[t + 1].v : nullptr);
     if (!fitted) {
-      result.status = FitStatus::not_finite;
+      result.status = BackwardFitStatus::not_finite;
       result.message = fmt::format("step {}: the fitted Q-function is not finite", t);
       return;
     }
     result.fits[t] = std::move(*fitted);
   };
   parallel_then_in_order(task.horizon, threads, prepare, fit);
-  if (result.status != FitStatus::ok) result.fits.clear();
+  if (result.status != BackwardFitStatus::ok) result.fits.clear();
   return result;
 }
 

@@ -8,12 +8,12 @@
 
 namespace kedge {
 
-enum class FitStatus {
+enum class BackwardFitStatus {
   ok,
   degenerate,  ///< at some step no importance weight is usable, or the features have lost rank
   not_finite,  ///< at some step a coefficient of the fitted Q or V is not finite
 };
-const char* to_string(FitStatus status);
+const char* to_string(BackwardFitStatus status);
 
 /// How many samples the regression of one step rests on.
 struct SampleUse {
@@ -23,7 +23,7 @@ struct SampleUse {
 };
 
 struct BackwardFit {
-  FitStatus status = FitStatus::ok;
+  BackwardFitStatus status = BackwardFitStatus::ok;
   std::string message;             ///< the step and the reason, if status != ok
   std::vector<QuadraticFit> fits;  ///< [T]; empty if status != ok
   std::vector<SampleUse> samples;  ///< [T]

@@ -8,7 +8,7 @@
 // (but for i = 0: the constant). The features of the first m < n variables are the leading feature_count(m).
 #pragma once
 
-#include "kedge/core/types.h"
+#include "kedge/math/lq.h"
 
 namespace kedge {
 
@@ -22,15 +22,6 @@ constexpr Index product_feature(Index i, Index j) { return i * (i + 1) / 2 + j; 
 /// @param moments [n + 1, n + 1] sum_m c_m (1, z_m)(1, z_m)', of which the lower triangle is read
 /// @return [feature_count(n)]
 VectorXd feature_sum(MatrixIn moments);
-
-/// q(z) = c + g'z + z'H z / 2, H symmetric.
-struct Quadratic {
-  double c = 0.0;
-  VectorXd g;  ///< [n]
-  MatrixXd H;  ///< [n, n]
-
-  [[nodiscard]] double operator()(VectorIn z) const { return c + g.dot(z) + 0.5 * z.dot(H * z); }
-};
 
 /// The quadratic function theta'phi(z). @param theta [feature_count(n)]
 Quadratic quadratic_from_features(VectorIn theta, Index n);

@@ -14,8 +14,6 @@ namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
-/// Bounds count as met up to this relative error.
-constexpr double tolerance = 1e-9;
 /// The search accepts a KL in [epsilon (1 - 2 margin), epsilon]: below the bound by more than rounding usually adds
 /// when the policy is stored, and by less than anybody notices.
 constexpr double margin = 1e-12;
@@ -288,15 +286,10 @@ LinearGaussian stored(const Step& step, const EigenQuadratic& q, const LinearGau
   return next;
 }
 
-/// KL and entropy as the stored parameters say, whatever was solved for, and what they miss of the bounds.
-void measure(GaussianStep& u, const LinearGaussian& pi, const Gaussian& rho, const TrustRegion& bounds) {
-  u.kl = expected_kl(u.next, pi, rho);
-  u.entropy = entropy(u.next.C);
-  u.kl_residual = std::max(0.0, u.kl - bounds.epsilon) / bounds.epsilon;
-  u.entropy_residual = std::max(0.0, u.beta - u.entropy) / std::max(1.0, std::abs(u.beta));
-  const bool finite = std::isfinite(u.kl + u.entropy + u.eta + u.omega + u.gain);
-  const bool met = finite && u.kl_residual <= tolerance && u.entropy_residual <= tolerance;
-  u.status = met ? StepStatus::ok : StepStatus::imprecise;
+/// True if the measured step keeps both bounds.
+bool within_bounds(const GaussianStep& u) {
+  return std::isfinite(u.kl + u.entropy + u.eta + u.omega + u.gain) && u.kl_residual <= kBoundTolerance &&
+         u.entropy_residual <= kBoundTolerance;
 }
 
 /// Tighter by twice what the stored policy missed of the bounds: rounding differs from one attempt to the next.
@@ -356,6 +349,17 @@ double expected_kl(const LinearGaussian& p, const LinearGaussian& q, const Gauss
   return 0.5 * sum;
 }
 
+double expected_kl(const LinearGaussian& p, const LinearGaussian& q, const Moments& state) {
+  // As above, but for the part of the means: E|Cq^-1 (dK s + dk)|^2 without a factor of the covariance.
+  const auto Cq = q.C.triangularView<Eigen::Lower>();
+  const MatrixXd R = Cq.solve(p.C), D = Cq.solve(p.K - q.K);
+  double sum = (D * state.mean + Cq.solve(p.k - q.k)).squaredNorm();
+  const MatrixXd DP = D * state.cov;
+  for (Index i = 0; i < D.rows(); ++i) sum += std::max(0.0, DP.row(i).dot(D.row(i)));
+  for (Index j = 0; j < R.cols(); ++j) sum += scale_divergence(R(j, j)) + R.col(j).tail(R.rows() - j - 1).squaredNorm();
+  return 0.5 * sum;
+}
+
 GaussianStep gaussian_step(const LinearGaussian& pi, const WhitenedQuadratic& q, const Gaussian& rho,
                            const TrustRegion& bounds) {
   require(bounds.epsilon > 0.0, "epsilon", bounds.epsilon, "> 0 (nats)");
@@ -400,8 +404,9 @@ GaussianStep gaussian_step(const LinearGaussian& pi, const WhitenedQuadratic& q,
     update.eta = e.scale * step.eta;
     update.omega = e.scale * step.omega;
     update.gain = e.scale * step.gain;
-    measure(update, pi, rho, bounds);
-    if (update.status == StepStatus::ok) return update;
+    measure_step(pi, rho, update);
+    update.kl_residual = relative_excess(update.kl, bounds.epsilon);
+    if (within_bounds(update)) return update;
     aim = tightened(aim, update, bounds);
   }
   return fail(StepStatus::imprecise,

@@ -10,11 +10,14 @@
 // multipliers works on 2 da numbers.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <optional>
 #include <string>
 
 #include "kedge/core/types.h"
 #include "kedge/math/gaussian.h"
+#include "kedge/math/lq.h"
 #include "kedge/policy/tv_linear_gaussian.h"
 
 namespace kedge {
@@ -70,7 +73,7 @@ struct GaussianStep {
   double entropy = 0.0;           ///< H(next), nats, recomputed from `next`
   double beta = 0.0;              ///< lower bound on the entropy, nats
   double gain = 0.0;              ///< E_{next} Q - E_pi Q under rho, units of Q; >= 0 if entropy_drop >= 0
-  double kl_residual = 0.0;       ///< max(0, kl - epsilon) / epsilon
+  double kl_residual = 0.0;       ///< max(0, kl - epsilon) / epsilon; 0 where only a sum over steps is bounded
   double entropy_residual = 0.0;  ///< max(0, beta - entropy) / max(1, |beta|)
   double qaa_max = 0.0;           ///< largest eigenvalue of C'Qaa C; > 0: Q is not concave in the action here
 };
@@ -91,8 +94,26 @@ struct GaussianStep {
 [[nodiscard]] GaussianStep gaussian_step(const LinearGaussian& pi, const WhitenedQuadratic& q, const Gaussian& rho,
                                          const TrustRegion& bounds);
 
-/// E_{s ~ rho} KL(p(.|s) || q(.|s)) >= 0 of two linear-Gaussian policies, from their raw parameters, nats. A sum of
-/// terms that are not negative: no cancellation, also for policies that hardly differ.
+/// Returns E_{s ~ rho} KL(p(.|s) || q(.|s)) >= 0 of two linear-Gaussian policies, from their raw parameters, nats. It is a
+/// sum of terms that are not negative: no cancellation, also for policies that hardly differ.
 double expected_kl(const LinearGaussian& p, const LinearGaussian& q, const Gaussian& rho);
+
+/// The same for states that need not have a density.
+double expected_kl(const LinearGaussian& p, const LinearGaussian& q, const Moments& state);
+
+/// Bounds count as met up to this relative error.
+inline constexpr double kBoundTolerance = 1e-9;
+
+/// Sets KL, entropy and what they miss of an entropy bound as the stored parameters of `step.next` say, whatever was
+/// solved for. @param states Gaussian or Moments  @param step `next` and `beta` are set
+template <class States>
+void measure_step(const LinearGaussian& old, const States& states, GaussianStep& step) {
+  step.kl = expected_kl(step.next, old, states);
+  step.entropy = entropy(step.next.C);
+  step.entropy_residual = std::max(0.0, step.beta - step.entropy) / std::max(1.0, std::abs(step.beta));
+}
+
+/// Returns by how much a value exceeds its upper bound, relative to the bound, >= 0; 0 for an infinite bound.
+inline double relative_excess(double value, double bound) { return std::max(0.0, value - bound) / bound; }
 
 }  // namespace kedge

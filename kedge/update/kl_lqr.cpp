@@ -13,8 +13,6 @@ namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
-/// Bounds count as met up to this relative error.
-constexpr double tolerance = 1e-9;
 /// The search accepts a KL in [bound (1 - 2 margin), bound (1 - margin)]: below the bound by more than rounding usually adds
 /// when the policy is stored, and by less than anybody notices.
 constexpr double margin = 1e-11;
@@ -35,8 +33,10 @@ struct ActionValue {
 
 /// Matrices that the recursions use again and again.
 struct Scratch {
-  MatrixXd FV, covF, KP;
-  VectorXd v;
+  MatrixXd FV, covF, KP, Hs;
+  VectorXd v, hs;
+  ActionValue q;
+  Value value;
 };
 
 /// Q(z) = c(z) + E V(F z + f + noise).
@@ -50,7 +50,17 @@ void bellman(const Quadratic& cost, const LinearDynamics& dynamics, const Value&
   q.qz.noalias() += dynamics.F.transpose() * w.v;
 }
 
-/// E_{a ~ pi} Q(s, a), without its constant. @param Hs [da, ds], hs [da]: dQ/da at the mean action is Hs s + hs
+/// dQ/da at the mean action, which is Hs s + hs. @param Hs [da, ds], out  @param hs [da], out
+void slope_at_mean(const ActionValue& q, const LinearGaussian& pi, MatrixXd& Hs, VectorXd& hs) {
+  const Index ds = pi.K.cols(), da = pi.K.rows();
+  const auto Qaa = q.Qzz.bottomRightCorner(da, da);
+  Hs = q.Qzz.bottomLeftCorner(da, ds);
+  Hs.noalias() += Qaa * pi.K;
+  hs = q.qz.tail(da);
+  hs.noalias() += Qaa * pi.k;
+}
+
+/// E_{a ~ pi} Q(s, a), without its constant. @param Hs, hs as above
 void value_of(const ActionValue& q, const LinearGaussian& pi, const MatrixXd& Hs, const VectorXd& hs, Value& value) {
   const Index ds = pi.K.cols(), da = pi.K.rows();
   const auto Qas = q.Qzz.bottomLeftCorner(da, ds);
@@ -65,6 +75,28 @@ void value_of(const ActionValue& q, const LinearGaussian& pi, const MatrixXd& Hs
 void symmetrise(MatrixXd& m) {
   for (Index j = 0; j < m.cols(); ++j)
     for (Index i = 0; i < j; ++i) m(i, j) = m(j, i) = 0.5 * (m(i, j) + m(j, i));
+}
+
+/// The Bellman recursion from the last step to the first: Q_t = c_t + E V_{t+1}.
+/// @param turn (t, Q_t, V): sets V_t, V_{t+1} until then; false ends the sweep
+/// @return true if every step was reached
+template <class Turn>
+bool sweep_backwards(const LqModel& model, Scratch& w, Turn turn) {
+  w.value = {model.cost.back().H, model.cost.back().g};
+  for (std::size_t t = model.dynamics.size(); t-- > 0;) {
+    bellman(model.cost[t], model.dynamics[t], w.value, w, w.q);
+    if (!turn(t, w.q, w.value)) return false;
+    symmetrise(w.value.V);
+  }
+  return true;
+}
+
+/// The parts of Q that depend on the action, of the return.
+void set_return_quadratic(const ActionValue& q, Index ds, ActionQuadratic& result) {
+  const Index da = q.qz.size() - ds;
+  result.Qaa = -q.Qzz.bottomRightCorner(da, da);
+  result.Qas = -q.Qzz.bottomLeftCorner(da, ds);
+  result.qa = -q.qz.tail(da);
 }
 
 /// Moments of z = [s; a] from those of s.
@@ -118,13 +150,20 @@ struct Step {
 class Problem {
  public:
   Problem(const TvLinearGaussian& policy, const LqModel& model, std::optional<double> entropy_drop)
-      : policy_(policy), model_(model), entropy_drop_(entropy_drop), steps_(model.dynamics.size()), next_(policy) {}
+      : policy_(policy),
+        model_(model),
+        entropy_drop_(entropy_drop),
+        steps_(model.dynamics.size()),
+        q_(model.dynamics.size()),
+        next_(policy) {}
 
   /// Backward and forward pass. @param eta >= 0, or infinity: the old policy
   /// @return false if X is not positive definite somewhere, or something is not finite
   bool evaluate(double eta) {
     ++evaluations;
-    return backward(eta) && forward(eta);
+    return sweep_backwards(model_, scratch_,
+                           [&](std::size_t t, const ActionValue& q, Value& value) { return turn(eta, t, q, value); }) &&
+           forward(eta);
   }
 
   /// The eta at which the KL would be the bound if it kept its law for large eta: KL -> (constant) / eta^2. After evaluate(infinity).
@@ -139,6 +178,8 @@ class Problem {
   int evaluations = 0;
   [[nodiscard]] const TvLinearGaussian& minimiser() const { return next_; }
   [[nodiscard]] const Step& step(std::size_t t) const { return steps_[t]; }
+  /// Q_t of the return, with V_{t+1} of the dual.
+  [[nodiscard]] const std::vector<ActionQuadratic>& q() const { return q_; }
   /// Expected fall of Q by the step, under the new state distribution.
   [[nodiscard]] double gain(std::size_t t) const {
     const Step& p = steps_[t];
@@ -149,7 +190,7 @@ class Problem {
   }
 
  private:
-  bool backward(double eta);
+  bool turn(double eta, std::size_t t, const ActionValue& q, Value& value);
   bool forward(double eta);
   void minimise(double eta, Step& p);
 
@@ -157,57 +198,51 @@ class Problem {
   const LqModel& model_;
   std::optional<double> entropy_drop_;
   std::vector<Step> steps_;
+  std::vector<ActionQuadratic> q_;
   TvLinearGaussian next_;
   Scratch scratch_;
-  ActionValue q_;
-  Value value_;
-  MatrixXd Hs_, A_, AC_, XG_;  // [da, ds], [da, da], [da, da], [da, ds]
-  VectorXd hs_, xg_;
+  MatrixXd A_, AC_, XG_;  // [da, da], [da, da], [da, ds]
+  VectorXd xg_;
   Moments state_, joint_;
   Eigen::SelfAdjointEigenSolver<MatrixXd> eigen_;
 };
 
-bool Problem::backward(double eta) {
-  value_ = {model_.cost.back().H, model_.cost.back().g};
-  for (std::size_t t = steps_.size(); t-- > 0;) {
-    const LinearGaussian& pi = policy_[static_cast<int>(t)];
-    const Index ds = pi.K.cols(), da = pi.K.rows();
-    bellman(model_.cost[t], model_.dynamics[t], value_, scratch_, q_);
-    const auto Qaa = q_.Qzz.bottomRightCorner(da, da);
-    Hs_ = q_.Qzz.bottomLeftCorner(da, ds);
-    Hs_.noalias() += Qaa * pi.K;
-    hs_ = q_.qz.tail(da);
-    hs_.noalias() += Qaa * pi.k;
+/// The step of the minimiser at t, and V_t = E_{a ~ pi_t} Q_t - h'X^-1 h / 2.
+bool Problem::turn(double eta, std::size_t t, const ActionValue& q, Value& value) {
+  const LinearGaussian& pi = policy_[static_cast<int>(t)];
+  const Index ds = pi.K.cols(), da = pi.K.rows();
+  MatrixXd& Hs = scratch_.Hs;
+  VectorXd& hs = scratch_.hs;
+  slope_at_mean(q, pi, Hs, hs);
+  set_return_quadratic(q, ds, q_[t]);
 
-    Step& p = steps_[t];
-    AC_.noalias() = Qaa * pi.C;
-    A_.noalias() = pi.C.transpose() * AC_;
-    symmetrise(A_);
-    if (!A_.allFinite() || !Hs_.allFinite() || !hs_.allFinite()) return false;
-    eigen_.compute(A_);
-    p.lambda = eigen_.eigenvalues();
-    p.x = p.lambda.array() + eta;
-    if (!(p.x[0] > 0.0)) return false;
-    p.W.noalias() = pi.C * eigen_.eigenvectors();
-    p.G.noalias() = p.W.transpose() * Hs_;
-    p.g.noalias() = p.W.transpose() * hs_;
+  Step& p = steps_[t];
+  AC_.noalias() = q.Qzz.bottomRightCorner(da, da) * pi.C;
+  A_.noalias() = pi.C.transpose() * AC_;
+  symmetrise(A_);
+  if (!A_.allFinite() || !Hs.allFinite() || !hs.allFinite()) return false;
+  eigen_.compute(A_);
+  p.lambda = eigen_.eigenvalues();
+  p.x = p.lambda.array() + eta;
+  if (!(p.x[0] > 0.0)) return false;
+  p.W.noalias() = pi.C * eigen_.eigenvectors();
+  p.G.noalias() = p.W.transpose() * Hs;
+  p.g.noalias() = p.W.transpose() * hs;
 
-    XG_ = p.x.cwiseInverse().asDiagonal() * p.G;
-    xg_ = p.g.cwiseQuotient(p.x);
-    value_of(q_, pi, Hs_, hs_, value_);
-    value_.V.noalias() -= p.G.transpose() * XG_;
-    value_.v.noalias() -= p.G.transpose() * xg_;
-    symmetrise(value_.V);
+  XG_ = p.x.cwiseInverse().asDiagonal() * p.G;
+  xg_ = p.g.cwiseQuotient(p.x);
+  value_of(q, pi, Hs, hs, value);
+  value.V.noalias() -= p.G.transpose() * XG_;
+  value.v.noalias() -= p.G.transpose() * xg_;
 
-    LinearGaussian& next = next_[static_cast<int>(t)];
-    next.K = pi.K;
-    next.K.noalias() -= p.W * XG_;
-    next.k = pi.k;
-    next.k.noalias() -= p.W * xg_;
-    minimise(eta, p);
-    AC_ = p.W * p.r.asDiagonal();
-    next.Sigma.noalias() = AC_ * p.W.transpose();
-  }
+  LinearGaussian& next = next_[static_cast<int>(t)];
+  next.K = pi.K;
+  next.K.noalias() -= p.W * XG_;
+  next.k = pi.k;
+  next.k.noalias() -= p.W * xg_;
+  minimise(eta, p);
+  AC_ = p.W * p.r.asDiagonal();
+  next.Sigma.noalias() = AC_ * p.W.transpose();
   return true;
 }
 
@@ -344,46 +379,16 @@ KlLqrUpdate failed(StepStatus status, std::string message) {
   return update;
 }
 
-/// The factor of Sigma, and the numbers of one step as the stored policy says. @return false if Sigma is not positive definite
-bool describe(const LinearGaussian& old, const TrustRegion& bounds, const Moments& state, GaussianStep& step) {
+/// Factorises the new covariance and measures the step. @return false if that is not positive definite
+bool factor_and_measure(const LinearGaussian& old, const TrustRegion& bounds, const Moments& state,
+                        GaussianStep& step) {
   symmetrise(step.next.Sigma);
   const Eigen::LLT<MatrixXd> cholesky(step.next.Sigma);
   if (cholesky.info() != Eigen::Success) return false;
   step.next.C = cholesky.matrixL();
-  step.kl = expected_kl(step.next, old, state);
-  step.entropy = entropy(step.next.C);
   step.beta = least_entropy(entropy(old.C), bounds);
-  step.entropy_residual = std::max(0.0, step.beta - step.entropy) / std::max(1.0, std::abs(step.beta));
+  measure_step(old, state, step);
   return std::isfinite(step.kl + step.entropy);
-}
-
-/// The parts of Q that depend on the action, of the return.
-ActionQuadratic return_quadratic(const ActionValue& q, Index ds) {
-  const Index da = q.qz.size() - ds;
-  return {-q.Qzz.bottomRightCorner(da, da), -q.Qzz.bottomLeftCorner(da, ds), -q.qz.tail(da)};
-}
-
-/// Q_t = c_t + V_{t+1} with V as in the dual: old value minus h'X^-1 h / 2.
-std::vector<ActionQuadratic> soft_quadratics(const TvLinearGaussian& policy, const LqModel& model,
-                                             const Problem& problem) {
-  const Index ds = policy.observation_dim(), da = policy.action_dim();
-  std::vector<ActionQuadratic> all(model.dynamics.size());
-  Scratch scratch;
-  ActionValue q;
-  Value value{model.cost.back().H, model.cost.back().g};
-  for (std::size_t t = all.size(); t-- > 0;) {
-    const LinearGaussian& pi = policy[static_cast<int>(t)];
-    const Step& p = problem.step(t);
-    bellman(model.cost[t], model.dynamics[t], value, scratch, q);
-    all[t] = return_quadratic(q, ds);
-    const MatrixXd Hs = q.Qzz.bottomRightCorner(da, da) * pi.K + q.Qzz.bottomLeftCorner(da, ds);
-    const VectorXd hs = q.Qzz.bottomRightCorner(da, da) * pi.k + q.qz.tail(da);
-    value_of(q, pi, Hs, hs, value);
-    value.V -= p.G.transpose() * p.x.cwiseInverse().asDiagonal() * p.G;
-    value.v -= p.G.transpose() * p.g.cwiseQuotient(p.x);
-    symmetrise(value.V);
-  }
-  return all;
 }
 
 /// The old policy as its own update: no action matters.
@@ -397,7 +402,7 @@ KlLqrUpdate unchanged(const TvLinearGaussian& policy, const LqModel& model, cons
     step.beta = least_entropy(step.entropy, bounds);
     update.steps.push_back(std::move(step));
   }
-  update.q = soft_quadratics(policy, model, problem);
+  update.q = problem.q();
   update.cost_old = update.cost_new = problem.cost;
   for (const Moments& z : joint_moments(policy, model))
     update.states.push_back({z.mean.head(policy.observation_dim()),
@@ -418,7 +423,7 @@ KlLqrUpdate stored(const TvLinearGaussian& policy, const LqModel& model, const T
   KlLqrUpdate update;
   update.eta = eta;
   update.evaluations = problem.evaluations;
-  update.q = soft_quadratics(policy, model, problem);
+  update.q = problem.q();
   const Index ds = policy.observation_dim();
   const std::vector<Moments> joint = joint_moments(problem.minimiser(), model);
   double entropy_residual = 0.0;
@@ -432,13 +437,13 @@ KlLqrUpdate stored(const TvLinearGaussian& policy, const LqModel& model, const T
     step.omega = p.omega;
     step.gain = problem.gain(t);
     step.qaa_max = -p.lambda[0];
-    ok = describe(policy[static_cast<int>(t)], bounds, update.states.back(), step);
+    ok = factor_and_measure(policy[static_cast<int>(t)], bounds, update.states.back(), step);
     entropy_residual = std::max(entropy_residual, step.entropy_residual);
     update.kl += step.kl;
     update.steps.push_back(std::move(step));
   }
-  if (bounds.epsilon < infinity) update.kl_residual = std::max(0.0, update.kl - bounds.epsilon) / bounds.epsilon;
-  ok = ok && update.kl_residual <= tolerance && entropy_residual <= tolerance;
+  update.kl_residual = relative_excess(update.kl, bounds.epsilon);
+  ok = ok && update.kl_residual <= kBoundTolerance && entropy_residual <= kBoundTolerance;
   if (ok) update.cost_new = expected_cost(policy_of(update.steps), model);
   if (ok && std::isfinite(update.cost_new)) return update;
   return failed(
@@ -469,17 +474,6 @@ double expected_cost(const TvLinearGaussian& policy, const LqModel& model) {
   for (std::size_t t = 0; t < joint.size(); ++t) cost += expectation(model.cost[t], joint[t]);
   advance(joint.back(), model.dynamics.back(), scratch, last);
   return cost + expectation(model.cost.back(), last);
-}
-
-double expected_kl(const LinearGaussian& p, const LinearGaussian& q, const Moments& state) {
-  // The part of the covariances as in `kl`: R = Cq^-1 Cp. That of the means: |Cq^-1 (dK s + dk)|^2, expected.
-  const auto Cq = q.C.triangularView<Eigen::Lower>();
-  const MatrixXd R = Cq.solve(p.C), D = Cq.solve(p.K - q.K);
-  double sum = (D * state.mean + Cq.solve(p.k - q.k)).squaredNorm();
-  const MatrixXd DP = D * state.cov;
-  for (Index i = 0; i < D.rows(); ++i) sum += std::max(0.0, DP.row(i).dot(D.row(i)));
-  for (Index j = 0; j < R.cols(); ++j) sum += scale_divergence(R(j, j)) + R.col(j).tail(R.rows() - j - 1).squaredNorm();
-  return 0.5 * sum;
 }
 
 std::optional<KlLqrPoint> kl_lqr_dual(const TvLinearGaussian& policy, const LqModel& model, const TrustRegion& bounds,
@@ -534,7 +528,6 @@ KlLqrUpdate kl_lqr_stepwise(const TvLinearGaussian& policy, const LqModel& model
                             const TrustRegion& bounds) {
   check_bounds(bounds);
   check_shapes(policy, model);
-  const Index ds = policy.observation_dim(), da = policy.action_dim();
   const std::size_t T = model.dynamics.size();
   if (rho.size() != T)
     throw InputError(fmt::format("trajectory update: {} state distributions for {} steps", rho.size(), T));
@@ -545,20 +538,21 @@ KlLqrUpdate kl_lqr_stepwise(const TvLinearGaussian& policy, const LqModel& model
   update.steps.resize(T);
   update.q.resize(T);
   Scratch scratch;
-  ActionValue q;
-  Value value{model.cost.back().H, model.cost.back().g};
-  for (std::size_t t = T; t-- > 0;) {
+  std::size_t failed_at = 0;
+  const auto turn = [&](std::size_t t, const ActionValue& q, Value& value) {
     const LinearGaussian& old = policy[static_cast<int>(t)];
-    bellman(model.cost[t], model.dynamics[t], value, scratch, q);
-    update.q[t] = return_quadratic(q, ds);
-    update.steps[t] = gaussian_step(old, whiten(update.q[t], old, rho[t]), rho[t], bounds);
-    if (update.steps[t].status != StepStatus::ok)
-      return failed(update.steps[t].status, fmt::format("step {}: {}", t, update.steps[t].message));
-    const LinearGaussian& pi = update.steps[t].next;
-    const MatrixXd Hs = q.Qzz.bottomRightCorner(da, da) * pi.K + q.Qzz.bottomLeftCorner(da, ds);
-    const VectorXd hs = q.Qzz.bottomRightCorner(da, da) * pi.k + q.qz.tail(da);
-    value_of(q, pi, Hs, hs, value);
-    symmetrise(value.V);
+    GaussianStep& step = update.steps[t];
+    set_return_quadratic(q, policy.observation_dim(), update.q[t]);
+    step = gaussian_step(old, whiten(update.q[t], old, rho[t]), rho[t], bounds);
+    failed_at = t;
+    if (step.status != StepStatus::ok) return false;
+    slope_at_mean(q, step.next, scratch.Hs, scratch.hs);
+    value_of(q, step.next, scratch.Hs, scratch.hs, value);
+    return true;
+  };
+  if (!sweep_backwards(model, scratch, turn)) {
+    const GaussianStep& step = update.steps[failed_at];
+    return failed(step.status, fmt::format("step {}: {}", failed_at, step.message));
   }
   for (std::size_t t = 0; t < T; ++t) {
     update.states.push_back({rho[t].mean, rho[t].cov});

@@ -20,28 +20,17 @@
 #include <string>
 #include <vector>
 
-#include "kedge/math/hermite.h"
 #include "kedge/math/lq.h"
 #include "kedge/policy/tv_linear_gaussian.h"
 #include "kedge/update/gaussian_step.h"
 
 namespace kedge {
 
-/// The local model of a trajectory of T steps.
-struct LqModel {
-  Moments start;                         ///< [ds] of s_0
-  std::vector<LinearDynamics> dynamics;  ///< [T]
-  std::vector<Quadratic> cost;           ///< [T + 1] of z = [s; a] at t < T, of s at T; minimised
-};
-
-/// Moments of z_t = [s_t; a_t] under a policy. @return [T]; their leading ds entries are those of s_t
+/// Returns the moments of z_t = [s_t; a_t] under a policy. @return [T]; their leading ds entries are those of s_t
 std::vector<Moments> joint_moments(const TvLinearGaussian& policy, const LqModel& model);
 
-/// E [ sum_t c_t + c_T ] under a policy and the model.
+/// Returns E [ sum_t c_t + c_T ] under a policy and the model.
 double expected_cost(const TvLinearGaussian& policy, const LqModel& model);
-
-/// E_{s ~ state} KL(p(.|s) || q(.|s)) >= 0 in nats, as `expected_kl`, for states that need not have a density.
-double expected_kl(const LinearGaussian& p, const LinearGaussian& q, const Moments& state);
 
 /// The dual function at one eta, and its minimiser.
 struct KlLqrPoint {
@@ -60,17 +49,19 @@ std::optional<KlLqrPoint> kl_lqr_dual(const TvLinearGaussian& policy, const LqMo
 struct KlLqrUpdate {
   StepStatus status = StepStatus::ok;
   std::string message;  ///< the numbers that decided, when status != ok
-  std::vector<GaussianStep>
-      steps;                    ///< [T] new policy, multipliers, KL and entropy of every step; `kl_residual` belongs to
-                                ///< a bound of its own: 0 where only the sum is bounded
-  std::vector<Moments> states;  ///< [T] state distributions under which `steps[t].kl` is taken
+
+  /// [T] New policy, multipliers, KL and entropy of every step.
+  std::vector<GaussianStep> steps;
+
+  std::vector<Moments> states;     ///< [T] state distributions under which `steps[t].kl` is taken
   std::vector<ActionQuadratic> q;  ///< [T] Q of the return, as MOTO's, in raw coordinates
-  double eta = 0.0;                ///< multiplier of the bound on the sum, >= 0, units of the cost; 0 if there is none
-  double kl = 0.0;                 ///< sum of the KL reached, nats, recomputed from the new policy
-  double kl_residual = 0.0;        ///< relative excess over the bound
-  double cost_old = 0.0;           ///< expected cost of the old policy under the model
-  double cost_new = 0.0;           ///< and of the new one
-  int evaluations = 0;             ///< of the dual function
+
+  double eta = 0.0;          ///< multiplier of the bound on the sum, >= 0, units of the cost; 0 if there is none
+  double kl = 0.0;           ///< sum of the KL reached, nats, recomputed from the new policy
+  double kl_residual = 0.0;  ///< relative excess over the bound
+  double cost_old = 0.0;     ///< expected cost of the old policy under the model
+  double cost_new = 0.0;     ///< and of the new one
+  int evaluations = 0;       ///< of the dual function
 };
 
 /// One bound on the whole trajectory, bounds.epsilon = sum of all steps, nats. It is met to 1e-9 relative, from below up to
@@ -81,7 +72,7 @@ struct KlLqrUpdate {
 [[nodiscard]] KlLqrUpdate kl_lqr(const TvLinearGaussian& policy, const LqModel& model, const TrustRegion& bounds);
 
 /// One bound for every step, E_{s ~ rho_t} KL(pi'_t || pi_t) <= bounds.epsilon under given state distributions: one sweep
-/// backwards in time, in which each step is MOTO's update with the Q of the steps already made new.
+/// backwards in time, in which each step is a `gaussian_step` with the Q of the steps already made new.
 /// @param rho [T] state distributions of the old policy
 [[nodiscard]] KlLqrUpdate kl_lqr_stepwise(const TvLinearGaussian& policy, const LqModel& model,
                                           const std::vector<Gaussian>& rho, const TrustRegion& bounds);

@@ -131,8 +131,8 @@ const char* to_string(RiccatiStatus status) {
   return "";
 }
 
-bool riccati(const std::vector<MatrixXd>& A, const std::vector<MatrixXd>& B, const std::vector<StageCost>& cost,
-             const RiccatiOptions& options, Riccati& s) {
+bool riccati(const LqProblem& problem, const RiccatiOptions& options, Riccati& s) {
+  const auto& [A, B, cost] = problem;
   assert(A.size() == B.size() && cost.size() == A.size() + 1 && !A.empty());
   assert(!options.soft || (options.lambda == 0.0 && options.low.size() == 0));
   const std::size_t T = A.size();
@@ -187,8 +187,8 @@ std::vector<MatrixXd> policy_covariances(const std::vector<MatrixXd>& Quu) {
   return Sigma;
 }
 
-MatrixXd action_gradient(const std::vector<MatrixXd>& A, const std::vector<MatrixXd>& B,
-                         const std::vector<StageCost>& cost) {
+MatrixXd action_gradient(const LqProblem& problem) {
+  const auto& [A, B, cost] = problem;
   const std::size_t T = A.size();
   MatrixXd gradient(B[0].cols(), static_cast<Index>(T));
   VectorXd p = cost[T].gx;
@@ -199,13 +199,16 @@ MatrixXd action_gradient(const std::vector<MatrixXd>& A, const std::vector<Matri
   return gradient;
 }
 
-std::vector<MatrixXd> state_marginals(const std::vector<MatrixXd>& A, const std::vector<MatrixXd>& B,
-                                      const std::vector<MatrixXd>& K, const std::vector<MatrixXd>& Sigma, MatrixIn S0,
-                                      MatrixIn Sf) {
+MatrixXd next_covariance(const ClosedLoop& loop, std::size_t t, const MatrixXd& S, MatrixIn Sf) {
+  const auto& [A, B, K, Sigma] = loop;
+  const MatrixXd closed = A[t] + B[t] * K[t];
+  return closed * S * closed.transpose() + B[t] * Sigma[t] * B[t].transpose() + Sf;
+}
+
+std::vector<MatrixXd> state_marginals(const ClosedLoop& loop, MatrixIn S0, MatrixIn Sf) {
   std::vector<MatrixXd> S = {S0};
-  for (std::size_t t = 0; t < A.size(); ++t) {
-    const MatrixXd closed = A[t] + B[t] * K[t];
-    const MatrixXd next = closed * S[t] * closed.transpose() + B[t] * Sigma[t] * B[t].transpose() + Sf;
+  for (std::size_t t = 0; t < loop.A.size(); ++t) {
+    const MatrixXd next = next_covariance(loop, t, S[t], Sf);
     S.push_back(0.5 * (next + next.transpose()));
   }
   return S;

@@ -60,27 +60,26 @@ struct Riccati {
   } scratch;
 };
 
-/// @param A [T] [ndx, ndx]  @param B [T] [ndx, da]  @param cost [T+1]
-/// @return solution.status == ok; if not, only status, step and eigenvalue count
-[[nodiscard]] bool riccati(const std::vector<MatrixXd>& A, const std::vector<MatrixXd>& B,
-                           const std::vector<StageCost>& cost, const RiccatiOptions& options, Riccati& solution);
+/// @param problem T >= 1  @param solution out; if its status is not ok, only status, step and eigenvalue count
+/// @return solution.status == ok
+[[nodiscard]] bool riccati(const LqProblem& problem, const RiccatiOptions& options, Riccati& solution);
 
-/// One sentence with the numbers that decided.
+/// Returns one sentence with the numbers that decided.
 std::string describe_failure(const Riccati& solution, double lambda);
 
-/// Quu^-1 of every step: the covariance of the soft-optimal policy. @param Quu [T] positive definite
+/// Returns Quu^-1 of every step, the covariance of the soft-optimal policy. @param Quu [T] positive definite
 std::vector<MatrixXd> policy_covariances(const std::vector<MatrixXd>& Quu);
 
-/// The gradient of the total cost by the actions of an open-loop trajectory, by the adjoint recursion
-///   p_T = q_T.x,  p_t = q_t.x + A'p_{t+1},  g_t = q_t.u + B'p_{t+1}.   @return [da, T]
-MatrixXd action_gradient(const std::vector<MatrixXd>& A, const std::vector<MatrixXd>& B,
-                         const std::vector<StageCost>& cost);
+/// Returns the gradient of the total cost by the actions of an open-loop trajectory, by the adjoint recursion
+///   p_T = q_T.gx,  p_t = q_t.gx + A'p_{t+1},  g_t = q_t.gu + B'p_{t+1}.   @return [da, T]
+MatrixXd action_gradient(const LqProblem& problem);
 
-/// Covariances of the states under N(K dx, Sigma) and the linear dynamics, in tangent coordinates; their mean is 0:
-///   S_{t+1} = (A + B K) S_t (A + B K)' + B Sigma B' + Sf                  [Levine2013, Sec. 4]
-/// @param S0, Sf [ndx, ndx] of the start, and of the noise that each step adds  @return [T+1]
-std::vector<MatrixXd> state_marginals(const std::vector<MatrixXd>& A, const std::vector<MatrixXd>& B,
-                                      const std::vector<MatrixXd>& K, const std::vector<MatrixXd>& Sigma, MatrixIn S0,
-                                      MatrixIn Sf);
+/// Returns the covariance of dx_{t+1} from that of dx_t, whose mean is 0:
+///   S' = (A + B K) S (A + B K)' + B Sigma B' + Sf                         [Levine2013, Sec. 4]
+/// @param S [ndx, ndx]  @param Sf [ndx, ndx] of the noise that a step adds
+MatrixXd next_covariance(const ClosedLoop& loop, std::size_t t, const MatrixXd& S, MatrixIn Sf);
+
+/// Returns the covariances of dx_0 ... dx_T from that of dx_0, symmetric. @return [T + 1]
+std::vector<MatrixXd> state_marginals(const ClosedLoop& loop, MatrixIn S0, MatrixIn Sf);
 
 }  // namespace kedge

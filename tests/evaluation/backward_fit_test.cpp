@@ -96,7 +96,7 @@ TEST(FitBackwards, FindsTheExactQOfALinearQuadraticProblem) {
     reuse.push(p.epoch, 1);
     std::vector<Regression> workspace;
     const BackwardFit result = fit_backwards(p.task, reuse, {1e-14, false}, 1, workspace);
-    ASSERT_EQ(result.status, FitStatus::ok) << result.message;
+    ASSERT_EQ(result.status, BackwardFitStatus::ok) << result.message;
     ASSERT_EQ(result.fits.size(), static_cast<std::size_t>(T));
 
     // Value of the policy, V(s) = s'P s + v's + c, backwards: the return to go, so costs enter with a minus.
@@ -164,7 +164,7 @@ TEST(FitBackwards, DoesNotDependOnThreadsOrReusedMemory) {
     const SampleReuse reuse = random_reuse(mode, 63), other = random_reuse(mode, 64);
     std::vector<Regression> fresh;
     const BackwardFit one = fit_backwards(task, reuse, {}, 1, fresh);
-    ASSERT_EQ(one.status, FitStatus::ok) << one.message;
+    ASSERT_EQ(one.status, BackwardFitStatus::ok) << one.message;
     for (const int threads : {1, 2, 8}) {
       std::vector<Regression> workspace;
       (void)fit_backwards(task, other, {}, threads, workspace);
@@ -179,7 +179,7 @@ TEST(FitBackwards, FitsEveryStepAloneToMonteCarloTargets) {
   const RegressionOptions options{1e-3, true};
   std::vector<Regression> workspace;
   const BackwardFit result = fit_backwards(task, reuse, options, 2, workspace);
-  ASSERT_EQ(result.status, FitStatus::ok) << result.message;
+  ASSERT_EQ(result.status, BackwardFitStatus::ok) << result.message;
   for (std::size_t t = 0; t < 5; ++t) {
     const WeightedSamples samples = reuse.samples(static_cast<int>(t));
     Regression r;
@@ -207,15 +207,15 @@ TEST(FitBackwards, NamesTheStepThatFails) {
     return first;
   };
   const BackwardFit cost = outcome([](Batch& b) { b.terms(0, b.at(7, 2)) = inf; });
-  EXPECT_EQ(cost.status, FitStatus::not_finite);
+  EXPECT_EQ(cost.status, BackwardFitStatus::not_finite);
   EXPECT_THAT(cost.message, HasSubstr("step 2: "));
 
   const BackwardFit state = outcome([](Batch& b) { b.observation.col(b.at(7, 3)).setConstant(1e200); });
-  EXPECT_EQ(state.status, FitStatus::degenerate);
+  EXPECT_EQ(state.status, BackwardFitStatus::degenerate);
   EXPECT_THAT(state.message, HasSubstr("step 3: "));
 
   const BackwardFit none = outcome([](Batch& b) { b.diverged_at.assign(b.diverged_at.size(), 0); });
-  EXPECT_EQ(none.status, FitStatus::degenerate);
+  EXPECT_EQ(none.status, BackwardFitStatus::degenerate);
   EXPECT_THAT(none.message, HasSubstr("step 4: "));
 }
 

@@ -138,6 +138,26 @@ TEST(KlLqr, EqualsRiccatiWithoutABound) {
   }
 }
 
+TEST(KlLqr, RecordedQExplainsTheStep) {
+  for (std::uint32_t number = 0; number < 60; ++number) {
+    const Trajectory p = random_trajectory(number);
+    const KlLqrUpdate u = kl_lqr(p.policy, p.model, p.bounds);
+    if (u.status != StepStatus::ok) continue;
+    for (int t = 0; t < p.policy.horizon(); ++t) {
+      const auto at = static_cast<std::size_t>(t);
+      const LinearGaussian &old = p.policy[t], &next = u.steps[at].next;
+      const ActionQuadratic& q = u.q[at];
+      // (eta Sigma^-1 - Qaa) (change of the mean action) = slope of Q there
+      const MatrixXd X = u.eta * MatrixXd(old.Sigma.inverse()) - q.Qaa;
+      const MatrixXd slope = q.Qaa * old.K + q.Qas;
+      const VectorXd offset = q.Qaa * old.k + q.qa;
+      const double size = X.norm() * (next.K.norm() + old.K.norm() + next.k.norm() + old.k.norm());
+      EXPECT_LT((X * (next.K - old.K) - slope).norm(), 1e-9 * size) << number << " step " << t;
+      EXPECT_LT((X * (next.k - old.k) - offset).norm(), 1e-9 * size) << number << " step " << t;
+    }
+  }
+}
+
 TEST(KlLqr, TendsToRiccatiAsTheBoundGrowsWithoutAnEntropyConstraint) {
   Trajectory p = random_trajectory(3);  // convex, entropy not bounded
   const auto best = riccati(p.model, p.policy.action_dim());

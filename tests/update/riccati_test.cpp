@@ -16,19 +16,21 @@ using test::random_matrix;
 using test::random_vector;
 using testing::HasSubstr;
 
-struct LqProblem {
+/// A problem and its matrices.
+struct Trajectory {
   std::vector<MatrixXd> A, B;
   std::vector<StageCost> cost;
 
+  operator LqProblem() const { return {A, B, cost}; }  // NOLINT: a view of itself
   [[nodiscard]] std::size_t T() const { return A.size(); }
   [[nodiscard]] Index ndx() const { return A[0].rows(); }
   [[nodiscard]] Index da() const { return B[0].cols(); }
 };
 
 /// Convex costs with cross terms and linear terms; dynamics that neither explode nor die out.
-LqProblem random_problem(int T, Index ndx, Index da, std::uint32_t number) {
+Trajectory random_problem(int T, Index ndx, Index da, std::uint32_t number) {
   Stream random(3, number, static_cast<std::uint32_t>(ndx), static_cast<std::uint32_t>(da));
-  LqProblem p;
+  Trajectory p;
   for (int t = 0; t <= T; ++t) {
     const MatrixXd M = random_matrix(ndx + da, ndx + da, random) / std::sqrt(static_cast<double>(ndx + da));
     const MatrixXd H = M * M.transpose() + 0.05 * MatrixXd::Identity(ndx + da, ndx + da);
@@ -46,7 +48,7 @@ double stage(const StageCost& q, const VectorXd& x, const VectorXd& u) {
 }
 
 /// Total cost of actions du [da, T] from dx0.
-double total(const LqProblem& p, VectorXd x, const MatrixXd& du) {
+double total(const Trajectory& p, VectorXd x, const MatrixXd& du) {
   double sum = 0.0;
   for (std::size_t t = 0; t < p.T(); ++t) {
     const VectorXd u = du.col(static_cast<Index>(t));
@@ -57,7 +59,7 @@ double total(const LqProblem& p, VectorXd x, const MatrixXd& du) {
 }
 
 /// Actions of the law a k + K dx from dx0.
-MatrixXd closed_loop(const LqProblem& p, VectorXd x, const Riccati& s, double a = 1.0) {
+MatrixXd closed_loop(const Trajectory& p, VectorXd x, const Riccati& s, double a = 1.0) {
   MatrixXd du(p.da(), static_cast<Index>(p.T()));
   for (std::size_t t = 0; t < p.T(); ++t) {
     const VectorXd u = a * s.k.col(static_cast<Index>(t)) + s.K[t] * x;
@@ -68,7 +70,7 @@ MatrixXd closed_loop(const LqProblem& p, VectorXd x, const Riccati& s, double a 
 }
 
 /// The actions of least cost, all at once: the total cost is quadratic in them, its derivatives are exact differences.
-MatrixXd dense_minimum(const LqProblem& p, const VectorXd& x0) {
+MatrixXd dense_minimum(const Trajectory& p, const VectorXd& x0) {
   const Index n = p.da() * static_cast<Index>(p.T());
   const auto f = [&](const VectorXd& u) { return total(p, x0, u.reshaped(p.da(), static_cast<Index>(p.T()))); };
   const VectorXd zero = VectorXd::Zero(n);
@@ -92,8 +94,8 @@ TEST(Riccati, IsTheLeastSquaresSolutionOfAllActionsAtOnce) {
   Stream random(4, 0, 0, 0);
   Riccati s;
   for (std::uint32_t number = 0; number < 20; ++number) {
-    const LqProblem p = random_problem(6, 1 + number % 5, 1 + number % 3, number);
-    ASSERT_TRUE(riccati(p.A, p.B, p.cost, {}, s));
+    const Trajectory p = random_problem(6, 1 + number % 5, 1 + number % 3, number);
+    ASSERT_TRUE(riccati(p, {}, s));
     const VectorXd x0 = random_vector(p.ndx(), random);
     const MatrixXd expected = dense_minimum(p, x0), du = closed_loop(p, x0, s);
     EXPECT_LT((du - expected).norm(), 1e-8 * (1.0 + expected.norm())) << number;
@@ -106,7 +108,7 @@ TEST(Riccati, ValueAndPredictionAreThoseOfItsGainsWhateverTheRegularisation) {
   Stream random(5, 0, 0, 0);
   Riccati s;
   for (std::uint32_t number = 0; number < 20; ++number) {
-    const LqProblem p = random_problem(5, 3, 2, number);
+    const Trajectory p = random_problem(5, 3, 2, number);
     RiccatiOptions options;
     options.lambda = 0.1 * number;
     options.R = test::vec({2.0, 0.5});
@@ -114,7 +116,7 @@ TEST(Riccati, ValueAndPredictionAreThoseOfItsGainsWhateverTheRegularisation) {
       options.low = MatrixXd::Constant(2, 5, -0.1);
       options.high = MatrixXd::Constant(2, 5, 0.3);
     }
-    ASSERT_TRUE(riccati(p.A, p.B, p.cost, options, s));
+    ASSERT_TRUE(riccati(p, options, s));
     const VectorXd x0 = random_vector(3, random), zero = VectorXd::Zero(3);
     EXPECT_NEAR(s.value[0] + s.Vx[0].dot(x0) + 0.5 * x0.dot(s.Vxx[0] * x0), total(p, x0, closed_loop(p, x0, s)), 1e-9);
     const double before = total(p, zero, MatrixXd::Zero(2, 5));
@@ -125,11 +127,11 @@ TEST(Riccati, ValueAndPredictionAreThoseOfItsGainsWhateverTheRegularisation) {
 }
 
 TEST(Riccati, RegularisationShortensTheStep) {
-  const LqProblem p = random_problem(5, 3, 2, 1);
+  const Trajectory p = random_problem(5, 3, 2, 1);
   Riccati s;
   double last = std::numeric_limits<double>::infinity();
   for (const double lambda : {0.0, 1.0, 10.0, 1e3, 1e6}) {
-    ASSERT_TRUE(riccati(p.A, p.B, p.cost, {lambda, VectorXd::Ones(2), {}, {}, false}, s));
+    ASSERT_TRUE(riccati(p, {lambda, VectorXd::Ones(2), {}, {}, false}, s));
     EXPECT_LT(s.k.norm(), last);
     last = s.k.norm();
   }
@@ -140,9 +142,9 @@ TEST(Riccati, GivesNoFeedbackToActionsThatABoundHolds) {
   Riccati s, unbounded;
   int held = 0;
   for (std::uint32_t number = 0; number < 20; ++number) {
-    const LqProblem p = random_problem(6, 4, 3, number);
+    const Trajectory p = random_problem(6, 4, 3, number);
     const MatrixXd low = MatrixXd::Constant(3, 6, -0.2), high = MatrixXd::Constant(3, 6, 0.1);
-    ASSERT_TRUE(riccati(p.A, p.B, p.cost, {0.0, {}, low, high, false}, s));
+    ASSERT_TRUE(riccati(p, {0.0, {}, low, high, false}, s));
     EXPECT_TRUE((s.k.array() >= -0.2).all() && (s.k.array() <= 0.1).all());
     for (std::size_t t = 0; t < 6; ++t)
       for (Index i = 0; i < 3; ++i) {
@@ -151,8 +153,8 @@ TEST(Riccati, GivesNoFeedbackToActionsThatABoundHolds) {
         EXPECT_EQ(s.K[t].row(i).norm() == 0.0, at_bound);
         held += at_bound;
       }
-    ASSERT_TRUE(riccati(p.A, p.B, p.cost, {0.0, {}, 1e9 * low, 1e9 * high, false}, s));
-    ASSERT_TRUE(riccati(p.A, p.B, p.cost, {}, unbounded));
+    ASSERT_TRUE(riccati(p, {0.0, {}, 1e9 * low, 1e9 * high, false}, s));
+    ASSERT_TRUE(riccati(p, {}, unbounded));
     EXPECT_LT((s.k - unbounded.k).norm(), 1e-9);
     EXPECT_LT((s.K[0] - unbounded.K[0]).norm(), 1e-9);
   }
@@ -160,8 +162,8 @@ TEST(Riccati, GivesNoFeedbackToActionsThatABoundHolds) {
 }
 
 TEST(Riccati, GradientByActionsIsThatOfTheTotalCost) {
-  const LqProblem p = random_problem(5, 3, 2, 7);
-  const MatrixXd g = action_gradient(p.A, p.B, p.cost);
+  const Trajectory p = random_problem(5, 3, 2, 7);
+  const MatrixXd g = action_gradient(p);
   const VectorXd x0 = VectorXd::Zero(3);
   for (Index t = 0; t < 5; ++t)
     for (Index i = 0; i < 2; ++i) {
@@ -182,10 +184,10 @@ double soft_minimum(const F& f) {
 
 TEST(Riccati, SoftValueIsAnIntegralOverActions) {
   // Two steps of one action, nested; and one step of two actions.
-  LqProblem p = random_problem(2, 2, 1, 3);
+  Trajectory p = random_problem(2, 2, 1, 3);
   for (StageCost& q : p.cost) q.Huu += MatrixXd::Ones(1, 1);
   Riccati s;
-  ASSERT_TRUE(riccati(p.A, p.B, p.cost, {0.0, {}, {}, {}, true}, s));
+  ASSERT_TRUE(riccati(p, {0.0, {}, {}, {}, true}, s));
   const auto value = [&](std::size_t t, const VectorXd& x) {
     return s.value[static_cast<Index>(t)] + s.Vx[t].dot(x) + 0.5 * x.dot(s.Vxx[t] * x);
   };
@@ -205,7 +207,7 @@ TEST(Riccati, SoftValueIsAnIntegralOverActions) {
 
   p = random_problem(1, 2, 2, 4);
   p.cost[0].Huu += MatrixXd::Identity(2, 2);
-  ASSERT_TRUE(riccati(p.A, p.B, p.cost, {0.0, {}, {}, {}, true}, s));
+  ASSERT_TRUE(riccati(p, {0.0, {}, {}, {}, true}, s));
   const double both = soft_minimum([&](double u) {
     return soft_minimum([&](double v) {
       const VectorXd action = test::vec({u, v}), next = p.A[0] * x0 + p.B[0] * action;
@@ -216,9 +218,9 @@ TEST(Riccati, SoftValueIsAnIntegralOverActions) {
 }
 
 TEST(Riccati, CovarianceIsTheInverseOfQuu) {
-  const LqProblem p = random_problem(4, 3, 3, 5);
+  const Trajectory p = random_problem(4, 3, 3, 5);
   Riccati s;
-  ASSERT_TRUE(riccati(p.A, p.B, p.cost, {}, s));
+  ASSERT_TRUE(riccati(p, {}, s));
   const std::vector<MatrixXd> Sigma = policy_covariances(s.Quu);
   for (std::size_t t = 0; t < 4; ++t) {
     EXPECT_LT((Sigma[t] * s.Quu[t] - MatrixXd::Identity(3, 3)).norm(), 1e-9);
@@ -227,12 +229,12 @@ TEST(Riccati, CovarianceIsTheInverseOfQuu) {
 }
 
 TEST(StateMarginals, AreThoseOfSampledTrajectories) {
-  LqProblem p = random_problem(5, 3, 2, 6);
+  Trajectory p = random_problem(5, 3, 2, 6);
   Riccati s;
-  ASSERT_TRUE(riccati(p.A, p.B, p.cost, {}, s));
+  ASSERT_TRUE(riccati(p, {}, s));
   const std::vector<MatrixXd> Sigma = policy_covariances(s.Quu);
   const MatrixXd S0 = test::vec({0.5, 1.0, 0.2}).asDiagonal(), Sf = 0.1 * MatrixXd::Identity(3, 3);
-  const std::vector<MatrixXd> S = state_marginals(p.A, p.B, s.K, Sigma, S0, Sf);
+  const std::vector<MatrixXd> S = state_marginals({p.A, p.B, s.K, Sigma}, S0, Sf);
   ASSERT_EQ(S.size(), 6u);
 
   const int N = 40000;
@@ -252,42 +254,42 @@ TEST(StateMarginals, AreThoseOfSampledTrajectories) {
 }
 
 TEST(Riccati, NamesTheStepAndTheEigenvalueWhereQuuIsNotPositiveDefinite) {
-  LqProblem p = random_problem(6, 3, 2, 8);
+  Trajectory p = random_problem(6, 3, 2, 8);
   p.cost[3].Huu = test::vec({1.0, -1e4}).asDiagonal();
   Riccati s;
-  EXPECT_FALSE(riccati(p.A, p.B, p.cost, {}, s));
+  EXPECT_FALSE(riccati(p, {}, s));
   EXPECT_EQ(s.status, RiccatiStatus::not_positive_definite);
   EXPECT_EQ(s.step, 3);
   EXPECT_LT(s.eigenvalue, -9e3);
   EXPECT_THAT(describe_failure(s, 0.0), HasSubstr("step 3"));
-  ASSERT_TRUE(riccati(p.A, p.B, p.cost, {2e4, VectorXd::Ones(2), {}, {}, false}, s));  // regularisation repairs it
+  ASSERT_TRUE(riccati(p, {2e4, VectorXd::Ones(2), {}, {}, false}, s));  // regularisation repairs it
   EXPECT_EQ(s.step, -1);
 
   for (std::size_t t = 0; t < 6; ++t) p.cost[t] = StageCost::zero(3, 2);
   p.cost[6] = StageCost::zero(3, 2);
-  EXPECT_FALSE(riccati(p.A, p.B, p.cost, {}, s));  // no action costs anything
+  EXPECT_FALSE(riccati(p, {}, s));  // no action costs anything
   EXPECT_EQ(s.step, 5);
   EXPECT_EQ(s.eigenvalue, 0.0);
 }
 
 TEST(Riccati, NamesTheStepWhereANumberIsNotFinite) {
-  LqProblem p = random_problem(6, 3, 2, 9);
+  Trajectory p = random_problem(6, 3, 2, 9);
   p.A[2](0, 0) = std::nan("");
   Riccati s;
-  EXPECT_FALSE(riccati(p.A, p.B, p.cost, {}, s));
+  EXPECT_FALSE(riccati(p, {}, s));
   EXPECT_EQ(s.status, RiccatiStatus::not_finite);
   EXPECT_EQ(s.step, 2);
   EXPECT_THAT(describe_failure(s, 0.0), HasSubstr("not finite at step 2"));
 }
 
 TEST(Riccati, NamesTheStepWhereBoundsAreLostToRounding) {
-  LqProblem p = random_problem(1, 2, 1, 10);
+  Trajectory p = random_problem(1, 2, 1, 10);
   p.B[0].setZero();
   p.cost[0].Huu.setConstant(1e-300);
   p.cost[0].gu.setConstant(1e100);
   const MatrixXd wide = MatrixXd::Constant(1, 1, std::numeric_limits<double>::infinity());
   Riccati s;
-  EXPECT_FALSE(riccati(p.A, p.B, p.cost, {0.0, {}, -wide, wide, false}, s));
+  EXPECT_FALSE(riccati(p, {0.0, {}, -wide, wide, false}, s));
   EXPECT_EQ(s.status, RiccatiStatus::undecided_bounds);
   EXPECT_THAT(describe_failure(s, 0.0), HasSubstr("step 0"));
 }

@@ -20,8 +20,8 @@ using namespace kedge;
 namespace {
 
 /// The fits of all steps at one cutoff, and how many samples a step they used. @param bootstrap scales the weights, if given
-std::vector<QuadraticFit> fits(const Task& task, const Window& window, MotoOptions options, double cutoff,
-                               double& used, Stream* bootstrap = nullptr) {
+std::vector<QuadraticFit> fits(const Task& task, const Window& window, MotoOptions options, double cutoff, double& used,
+                               Stream* bootstrap = nullptr) {
   SampleReuse reuse(options.reuse, options.window, cutoff);
   for (const Epoch& epoch : window) reuse.push(epoch, 1);
   const RegressionOptions regression{options.ridge, false};
@@ -83,7 +83,7 @@ void report(const std::string& name, const Task& task, const MotoOptions& option
 }
 
 MotoOptions tuned(const std::string& task) {
-  Options options = default_options<MotoOptions>();
+  Options options = named_options(MotoOptions{});
   read_options(options, KEDGE_SOURCE_DIR "/tasks/" + task + "/moto.toml");
   return options_as<MotoOptions>(options);
 }

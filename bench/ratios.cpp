@@ -83,7 +83,7 @@ void rollouts(const std::string& name, const Task& task, const MotoState& state,
   const auto& system = dynamic_cast<const MujocoSystem&>(*task.system);
   const mjModel* model = &system.model();
   mjData* data = mj_makeData(model);
-  const Policy& policy = as_policy(state.policy);
+  const Policy& policy = state.policy;
   // Few at a time and often, so that some are not disturbed by whatever else runs.
   const RolloutOptions few{4, 0, true}, many{40, 0, true};
   const Run one, two{0, 2, {}};
@@ -131,7 +131,7 @@ Phases mean_phases(const Task& task, const MotoOptions& options, int threads, in
   std::vector<Phases> best;
   for (int r = 0; r < repetitions; ++r)
     (void)moto(task, moto_start(task, options), options, Run{1, threads, {}},
-               [&](const Iteration& it, const MotoState&, const MotoRecord*) {
+               [&](const Iteration& it, const MotoState&, const UpdateRecord*) {
                  const auto i = static_cast<std::size_t>(it.number);
                  if (r == 0) return best.push_back(it.seconds);
                  for (std::size_t k = 0; k < it.seconds.size(); ++k)
@@ -304,7 +304,7 @@ int main(int argc, char** argv) {
   const Task double_link = load_task(tasks + "double_link/task.toml").task;
   const Task quad_link = load_task(tasks + "quad_link/task.toml").task;
   const auto tuned = [&](const std::string& name) {
-    Options options = default_options<MotoOptions>();
+    Options options = named_options(MotoOptions{});
     read_options(options, tasks + name + "/moto.toml");
     return options_as<MotoOptions>(options);
   };

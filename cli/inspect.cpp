@@ -4,8 +4,8 @@
 #include <cstdio>
 #include <memory>
 
-#include "kedge/core/errors.h"
 #include "kedge/algorithms/catalogue.h"
+#include "kedge/core/errors.h"
 #include "kedge/files/policy_file.h"
 #include "kedge/run/option_text.h"
 #include "kedge/tasks/bundled.h"

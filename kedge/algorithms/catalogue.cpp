@@ -101,8 +101,7 @@ constexpr std::array kAlgorithms = {
              "variational guided policy search: a network that imitates trajectory optimisation [LevineKoltun2013]"}),
     row<GpsIsOptions, gps_is_start, gps_is>(
         {.name = "gps_is",
-         .summary =
-             "guided policy search by importance sampling of a network, plain or adaptive [LevineKoltun2013b]"}),
+         .summary = "guided policy search by importance sampling of a network, plain or adaptive [LevineKoltun2013b]"}),
     row<DaggerOptions, dagger_start, dagger>(
         {.name = "dagger", .summary = "a network that imitates a DDP solution at the states it visits [Ross2011]"}),
     row<CostWeightedOptions, cost_weighted_start, cost_weighted>(

@@ -12,10 +12,8 @@ struct CostWeightedOptions : GuidedOptions {
 };
 
 template <class O, class Visit>
-  requires IsOptions<O, CostWeightedOptions>
-void describe(O& o, Visit&& visit) {
-  describe_guided(o, visit);
-}
+requires IsOptions<O, CostWeightedOptions>
+void describe(O& o, Visit&& visit) { describe_guided(o, visit); }
 
 struct CostWeightedState : LoopState {
   MlpGaussian policy;
@@ -23,7 +21,7 @@ struct CostWeightedState : LoopState {
 };
 
 template <class S, class Visit>
-  requires IsOptions<S, CostWeightedState>
+requires IsOptions<S, CostWeightedState>
 void describe(S& s, Visit&& visit) {
   describe_loop(s, visit);
   visit("policy", s.policy);

@@ -153,8 +153,7 @@ DaggerResult dagger(const Task& task, DaggerState state, const DaggerOptions& op
 
     // Train on the oracle's answers at all states visited so far
     const auto data = training_data(task, oracle, next.visits, options, {run.seed, k, 0, 1}, run.threads);
-    if (!data)
-      return loop.end(failure("a marginal of the oracle has no density; raise start_spread or process_std"));
+    if (!data) return loop.end(failure("a marginal of the oracle has no density; raise start_spread or process_std"));
     auto fit = fit_network(next.policy, data->all, options.evaluations, k, 1, options, run);
     if (!fit) return loop.end(fit.ending());
     next.policy.set_theta(fit->theta);

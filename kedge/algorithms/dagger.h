@@ -16,11 +16,12 @@ struct DaggerOptions : GuidedOptions {
 };
 
 template <class O, class Visit>
-  requires IsOptions<O, DaggerOptions>
+requires IsOptions<O, DaggerOptions>
 void describe(O& o, Visit&& visit) {
   describe_guided(o, visit);
   visit("weighted", o.weighted, TrueOrFalse{},
-        {"weigh a visited state by its density under the DDP solution's marginal, relative to the largest", "", "Sec. 6"});
+        {"weigh a visited state by its density under the DDP solution's marginal, relative to the largest", "",
+         "Sec. 6"});
   visit("adapt", o.adapt, TrueOrFalse{},
         {"optimise the DDP solution again in each iteration, on alpha c - log pi_theta", "", "Sec. 6"});
   visit("thin", o.thin, at_least(1), {"steps between two visited states that enter the data set"});
@@ -41,7 +42,7 @@ struct DaggerState : LoopState {
 };
 
 template <class S, class Visit>
-  requires IsOptions<S, DaggerState>
+requires IsOptions<S, DaggerState>
 void describe(S& s, Visit&& visit) {
   describe_loop(s, visit);
   visit("policy", s.policy);

@@ -67,7 +67,8 @@ void FieldWriter::operator()(const char* name, const MlpGaussian& policy) {
   const Scope scope(*this, name);
   const Network& network = policy.network();
   MatrixXd hidden(1, static_cast<Index>(network.hidden.size()));
-  for (Index i = 0; i < hidden.cols(); ++i) hidden(0, i) = static_cast<double>(network.hidden[static_cast<std::size_t>(i)]);
+  for (Index i = 0; i < hidden.cols(); ++i)
+    hidden(0, i) = static_cast<double>(network.hidden[static_cast<std::size_t>(i)]);
   add("hidden", hidden);
   add("activation", static_cast<std::int64_t>(network.activation));
   add("output_bias", std::int64_t{network.output_bias});

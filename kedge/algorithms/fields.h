@@ -15,9 +15,9 @@
 #include <variant>
 #include <vector>
 
+#include "kedge/core/option.h"
 #include "kedge/core/types.h"
 #include "kedge/evaluation/epoch.h"
-#include "kedge/core/option.h"
 #include "kedge/policy/any_policy.h"
 
 namespace kedge {
@@ -59,10 +59,8 @@ class FieldWriter {
     if (item) part("0", *item);
   }
   template <class T>
-    requires requires(const T& value, FieldWriter& w) { describe(value, w); }
-  void operator()(const char* name, const T& value) {
-    part(name, value);
-  }
+  requires requires(const T& value, FieldWriter& w) { describe(value, w); }
+  void operator()(const char* name, const T& value) { part(name, value); }
 
  private:
   /// While it exists, names begin with that of the part.
@@ -119,10 +117,8 @@ class FieldReader {
     if (count() > 0) part("0", item.emplace());
   }
   template <class T>
-    requires requires(T& value, FieldReader& r) { describe(value, r); }
-  void operator()(const char* name, T& value) {
-    part(name, value);
-  }
+  requires requires(T& value, FieldReader& r) { describe(value, r); }
+  void operator()(const char* name, T& value) { part(name, value); }
 
   /// @throws InputError if not all fields have been read
   void end() const;

@@ -79,8 +79,8 @@ Outcome<FittedDynamics> fit_dynamics_of(const Window& window, const GpsOptions& 
 
 /// @param after state of the loop after the iteration
 UpdateRecord record_of(const GpsState& after, KlLqrUpdate update, double step_size) {
-  UpdateRecord record{after.window.back().policy, after.policy, {}, std::move(update.q), std::move(update.steps),
-                      step_size};
+  UpdateRecord record{after.window.back().policy, after.policy, {}, std::move(update.q),
+                      std::move(update.steps),    step_size};
   for (Moments& state : update.states) record.rho.push_back({std::move(state.mean), std::move(state.cov), {}});
   return record;
 }
@@ -103,8 +103,7 @@ GpsState gps_start(const Task& task, const GpsOptions& options) {
   return state;
 }
 
-GpsResult gps(const Task& task, GpsState state, const GpsOptions& options, const Run& run,
-              const GpsObserver& observe) {
+GpsResult gps(const Task& task, GpsState state, const GpsOptions& options, const Run& run, const GpsObserver& observe) {
   options.validate();
   require_fit(task, state, state.policy, state.window);
   require_expandable(task);
@@ -115,7 +114,8 @@ GpsResult gps(const Task& task, GpsState state, const GpsOptions& options, const
     GpsState next = loop.state();
 
     // Sample M trajectories from p_i
-    auto batch = rollout(task, next.policy, {options.rollouts, static_cast<std::uint32_t>(loop.iteration()), true}, run);
+    auto batch =
+        rollout(task, next.policy, {options.rollouts, static_cast<std::uint32_t>(loop.iteration()), true}, run);
     if (!batch) return loop.end(cancelled());
     next.window = with_newest(next.window, loop.iteration(), next.policy, std::move(*batch), window_size);
     Epoch& epoch = next.window.change(next.window.size() - 1);

@@ -35,7 +35,7 @@ struct GpsOptions {
 };
 
 template <class O, class Visit>
-  requires IsOptions<O, GpsOptions>
+requires IsOptions<O, GpsOptions>
 void describe(O& o, Visit&& visit) {
   visit("iterations", o.iterations, at_least(0), {"outer iterations; 0: nothing is learned"});
   visit("rollouts", o.rollouts, at_least(2), {"trajectories per iteration"});
@@ -72,7 +72,7 @@ struct GpsState : LoopState {
 };
 
 template <class S, class Visit>
-  requires IsOptions<S, GpsState>
+requires IsOptions<S, GpsState>
 void describe(S& s, Visit&& visit) {
   describe_loop(s, visit);
   visit("policy", s.policy);

@@ -73,7 +73,8 @@ ImportanceData importance_data(const Task& task, const MlpGaussian& network, con
   for (Index j = 0; j < J; ++j) {
     const PolicySamples& samples = all[static_cast<std::size_t>(j)];
     if (samples.guide.empty()) {
-      data.log_q.row(j) = MlpGaussian(network.network(), samples.theta.col(0)).log_probs(data.s, data.a, threads).transpose();
+      data.log_q.row(j) =
+          MlpGaussian(network.network(), samples.theta.col(0)).log_probs(data.s, data.a, threads).transpose();
       continue;
     }
     const GuidePolicy policy(task, samples.guide.front().q);
@@ -139,8 +140,8 @@ Outcome<Candidate> maximise_phi(const Task& task, const MlpGaussian& best, const
 /// @return the candidate's rollouts
 Outcome<Batch> add_samples(const Task& task, const MlpGaussian& candidate, double alpha, int iteration,
                            const GpsIsOptions& options, const Run& run, GpsIsState& next, std::int64_t& steps) {
-  auto batch = rollout(task, candidate,
-                       {options.rollouts, streams::candidate_rollouts.iteration(iteration), true}, run);
+  auto batch =
+      rollout(task, candidate, {options.rollouts, streams::candidate_rollouts.iteration(iteration), true}, run);
   if (!batch) return cancelled();
   steps += simulated_steps(*batch);
   add_of_network(*batch, candidate, next.samples);
@@ -214,9 +215,10 @@ void require_fit(const Task& task, const GpsIsState& state) {
   bool ok = state.iteration == 0 || !state.samples.empty();
   for (const PolicySamples& s : state.samples) {
     const Index n = s.cost.cols() * task.horizon;
-    ok = ok && s.cost.rows() == task.horizon && s.x.rows() == task.nx() && s.x.cols() == n &&
-         s.a.rows() == task.da() && s.a.cols() == n &&
-         (s.guide.size() == 1 || (s.guide.empty() && s.theta.cols() == 1 && s.theta.rows() == state.policy.theta().size()));
+    ok = ok && s.cost.rows() == task.horizon && s.x.rows() == task.nx() && s.x.cols() == n && s.a.rows() == task.da() &&
+         s.a.cols() == n &&
+         (s.guide.size() == 1 ||
+          (s.guide.empty() && s.theta.cols() == 1 && s.theta.rows() == state.policy.theta().size()));
     if (ok && !s.guide.empty()) require_guides(task, state.iteration, s.guide, 1);
   }
   if (!ok) throw InputError(fmt::format("the stored samples do not fit the task {}", task.name));

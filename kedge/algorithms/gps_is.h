@@ -18,7 +18,7 @@ struct GpsIsOptions : GuidedOptions {
 };
 
 template <class O, class Visit>
-  requires IsOptions<O, GpsIsOptions>
+requires IsOptions<O, GpsIsOptions>
 void describe(O& o, Visit&& visit) {
   describe_guided(o, visit);
   visit("adapt", o.adapt, TrueOrFalse{},
@@ -26,9 +26,10 @@ void describe(O& o, Visit&& visit) {
   visit("guide_rollouts", o.guide_rollouts, at_least(1), {"rollouts of the DDP solution that enter the samples"});
   visit("window", o.window, at_least(1),
         {"iterations whose rollouts are kept, in addition to those of the DDP solution"});
-  visit("regulariser", o.regulariser, at_least(0),
-        {"initial and maximal w_r, in units of alpha times the cost: keeps the policy near its samples; adapted tenfold, "
-         "down to 1e-4 of this value"});
+  visit(
+      "regulariser", o.regulariser, at_least(0),
+      {"initial and maximal w_r, in units of alpha times the cost: keeps the policy near its samples; adapted tenfold, "
+       "down to 1e-4 of this value"});
   visit("least_effective", o.least_effective, at_least(1),
         {"effective samples of a step below which an update is refused: its weights are degenerate"});
 }
@@ -43,7 +44,7 @@ struct PolicySamples {
 };
 
 template <class S, class Visit>
-  requires IsOptions<S, PolicySamples>
+requires IsOptions<S, PolicySamples>
 void describe(S& s, Visit&& visit) {
   visit("x", s.x);
   visit("a", s.a);
@@ -62,7 +63,7 @@ struct GpsIsState : LoopState {
 };
 
 template <class S, class Visit>
-  requires IsOptions<S, GpsIsState>
+requires IsOptions<S, GpsIsState>
 void describe(S& s, Visit&& visit) {
   describe_loop(s, visit);
   visit("policy", s.policy);

@@ -16,21 +16,21 @@ Iteration gps_report(const Task& task, const Epoch& epoch, const DynamicsFit& fi
   report.metrics = common_metrics(
       epoch, update.steps, {static_cast<double>(usable), median(fit.r2), update.cost_old - update.cost_new}, before);
   add(report, {
-      {"improvement_realised", improvement_realised(epoch.batch, before)},
-      {"return_median", median(returns(epoch.batch))},
-      {"success_rate", success_rate(epoch.batch, task.success_limit())},
-      {"step_size", step_size},
-      {"kl_total", update.kl},
-      {"kl_residual_max", update.kl_residual},
-      {"entropy_residual_max", maximum(collect<GaussianStep>(update.steps, entropy_residual))},
-      {"model_return", -update.cost_old},
-      {"model_return_next", -update.cost_new},
-      {"dynamics_r2_min", minimum(fit.r2)},
-      {"mixture_components", static_cast<double>(components)},
-      {"dual_evaluations", static_cast<double>(update.evaluations)},
-      {"saturated_share", epoch.batch.saturated},
-      {"diverged", static_cast<double>(epoch.batch.rollouts - usable)},
-  });
+                  {"improvement_realised", improvement_realised(epoch.batch, before)},
+                  {"return_median", median(returns(epoch.batch))},
+                  {"success_rate", success_rate(epoch.batch, task.success_limit())},
+                  {"step_size", step_size},
+                  {"kl_total", update.kl},
+                  {"kl_residual_max", update.kl_residual},
+                  {"entropy_residual_max", maximum(collect<GaussianStep>(update.steps, entropy_residual))},
+                  {"model_return", -update.cost_old},
+                  {"model_return_next", -update.cost_new},
+                  {"dynamics_r2_min", minimum(fit.r2)},
+                  {"mixture_components", static_cast<double>(components)},
+                  {"dual_evaluations", static_cast<double>(update.evaluations)},
+                  {"saturated_share", epoch.batch.saturated},
+                  {"diverged", static_cast<double>(epoch.batch.rollouts - usable)},
+              });
 
   report.steps = update_steps(update.steps);
   report.steps.emplace_back("ess", std::vector<double>(fit.r2.size(), usable));

@@ -171,8 +171,8 @@ Guide with_marginals(const Task& task, Guide guide, const MlpGaussian* policy, c
   guide.S = marginals(q.Sigma);
   guide.S_wide = marginals(wide);
   if (options.stray > 0 && policy)
-    guide.S_wide = stray_marginals(lin, network_gains(task, *policy, q.x), wide, noise, guide.S, guide.S_wide,
-                                   options.stray);
+    guide.S_wide =
+        stray_marginals(lin, network_gains(task, *policy, q.x), wide, noise, guide.S, guide.S_wide, options.stray);
   return guide;
 }
 
@@ -198,7 +198,7 @@ std::vector<MatrixXd> marginal_offsets(const std::vector<MatrixXd>& S, int count
 }
 
 Outcome<GuidePlan> initial_guide(const Task& task, int condition, const Guide* first, const GuidedOptions& options,
-                        const Run& run) {
+                                 const Run& run) {
   IlqrSolverOptions how;
   how.iterations = options.initial_iterations;
   how.differences = kOneSided;
@@ -213,8 +213,8 @@ Outcome<GuidePlan> initial_guide(const Task& task, int condition, const Guide* f
   return planned(task, ilqr_optimise(problem, law, how, run), nullptr, options);
 }
 
-Outcome<GuidePlan> adapted_guide(const Task& task, const Guide& guide, const MlpGaussian& policy, double alpha, int iteration,
-                        int condition, const GuidedOptions& options, const Run& run) {
+Outcome<GuidePlan> adapted_guide(const Task& task, const Guide& guide, const MlpGaussian& policy, double alpha,
+                                 int iteration, int condition, const GuidedOptions& options, const Run& run) {
   const PolicyCost extra(task, policy,
                          marginal_offsets(guide.S_wide, options.policy_samples,
                                           {run.seed, iteration, condition, streams::policy_cost_draw}, run.threads),

@@ -18,7 +18,7 @@ struct IlqrOptions : IlqrSolverOptions {
 };
 
 template <class O, class Visit>
-  requires IsOptions<O, IlqrOptions>
+requires IsOptions<O, IlqrOptions>
 void describe(O& o, Visit&& visit) {
   describe_solver(o, visit);
   visit("cost_scale", o.cost_scale, above(0),
@@ -34,7 +34,7 @@ struct IlqrState : LoopState {
 };
 
 template <class S, class Visit>
-  requires IsOptions<S, IlqrState>
+requires IsOptions<S, IlqrState>
 void describe(S& s, Visit&& visit) {
   describe_loop(s, visit);
   visit("policy", s.policy);

@@ -225,7 +225,8 @@ std::string settled_text(const IlqrIteration& done) {
 }
 
 std::optional<IlqrSolution> ilqr_optimise(const IlqrProblem& problem, const ActionLaw& first,
-                                          const IlqrSolverOptions& options, const Run& run, const Linearisation* known) {
+                                          const IlqrSolverOptions& options, const Run& run,
+                                          const Linearisation* known) {
   options.validate();
   Ilqr solver(problem, options, run.threads);
   IlqrSolution solution;

@@ -71,10 +71,8 @@ void describe_solver(O& o, Visit&& visit) {
 }
 
 template <class O, class Visit>
-  requires IsOptions<O, IlqrSolverOptions>
-void describe(O& o, Visit&& visit) {
-  describe_solver(o, visit);
-}
+requires IsOptions<O, IlqrSolverOptions>
+void describe(O& o, Visit&& visit) { describe_solver(o, visit); }
 
 /// One iteration: one linearisation, one accepted step.
 struct IlqrIteration {

@@ -113,10 +113,10 @@ class Loop {
     return {Stop::converged, std::move(message), std::move(last)};
   }
   [[nodiscard]] LoopResult<State> end(const Ending& why) {
-    std::string message = why.stop == Stop::cancelled
-                              ? fmt::format("cancelled after {} iterations", state_.iteration)
-                              : fmt::format("iteration {}: {}; the policy of the last iteration is kept",
-                                            state_.iteration, why.message);
+    std::string message =
+        why.stop == Stop::cancelled
+            ? fmt::format("cancelled after {} iterations", state_.iteration)
+            : fmt::format("iteration {}: {}; the policy of the last iteration is kept", state_.iteration, why.message);
     return {why.stop, std::move(message), std::move(state_)};
   }
 

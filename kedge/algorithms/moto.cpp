@@ -31,13 +31,13 @@ WhitenedQuadratic action_part(const Quadratic& q, Index ds) {
 
 /// The trust-region steps of all time steps, which do not depend on each other (Sec. 3). @return [T]
 Outcome<std::vector<GaussianStep>> trust_region_steps(const Epoch& epoch, const std::vector<QuadraticFit>& fits,
-                                                    const MotoOptions& options, int threads) {
+                                                      const MotoOptions& options, int threads) {
   const TrustRegion bounds{options.epsilon, options.entropy_constraint ? std::optional(options.beta0) : std::nullopt};
   std::vector<GaussianStep> steps(fits.size());
   parallel_for(static_cast<Index>(steps.size()), threads, [&](Index i) {
     const auto t = static_cast<std::size_t>(i);
-    steps[t] = gaussian_step(epoch.policy[static_cast<int>(i)], action_part(fits[t].q, epoch.rho[t].dim()), epoch.rho[t],
-                           bounds);
+    steps[t] = gaussian_step(epoch.policy[static_cast<int>(i)], action_part(fits[t].q, epoch.rho[t].dim()),
+                             epoch.rho[t], bounds);
   });
   for (std::size_t t = 0; t < steps.size(); ++t)
     if (steps[t].status != StepStatus::ok)
@@ -88,7 +88,8 @@ MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, c
     MotoState next = loop.state();
 
     // Sample M trajectories from pi^i
-    auto batch = rollout(task, next.policy, {options.rollouts, static_cast<std::uint32_t>(loop.iteration()), true}, run);
+    auto batch =
+        rollout(task, next.policy, {options.rollouts, static_cast<std::uint32_t>(loop.iteration()), true}, run);
     if (!batch) return loop.end(cancelled());
     loop.lap("rollouts");
     next.window = with_newest(next.window, loop.iteration(), next.policy, std::move(*batch), options.window);

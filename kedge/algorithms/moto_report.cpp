@@ -32,24 +32,24 @@ Iteration moto_report(const Task& task, const Epoch& epoch, const BackwardFit& m
   report.metrics = common_metrics(
       epoch, updates, {median(effective), median(r2), std::accumulate(gain.begin(), gain.end(), 0.0)}, before);
   add(report, {
-      {"improvement_realised", improvement_realised(epoch.batch, before)},
-      {"improvement_bound", improvement_bound(gain, advantage, kl_reached)},
-      {"return_median", median(returns(epoch.batch))},
-      {"success_rate", success_rate(epoch.batch, task.success_limit())},
-      {"ess_min", minimum(effective)},
-      {"samples_used_median", median(of_samples(&SampleUse::used))},
-      {"weight_left_out_max", maximum(of_samples(&SampleUse::left_out))},
-      {"q_r2_min", minimum(r2)},
-      {"qaa_max", maximum(curvature)},
-      {"not_concave_share", static_cast<double>(not_concave) / static_cast<double>(updates.size())},
-      {"kl_residual_max", maximum(of_updates(&GaussianStep::kl_residual))},
-      {"entropy_residual_max", maximum(of_updates(&GaussianStep::entropy_residual))},
-      {"state_kl_max", maximum(state_kl)},
-      {"state_kl_mean", mean(state_kl)},
-      {"state_spread_median", median(spread)},
-      {"saturated_share", epoch.batch.saturated},
-      {"diverged", static_cast<double>(diverged_rollouts(epoch.batch))},
-  });
+                  {"improvement_realised", improvement_realised(epoch.batch, before)},
+                  {"improvement_bound", improvement_bound(gain, advantage, kl_reached)},
+                  {"return_median", median(returns(epoch.batch))},
+                  {"success_rate", success_rate(epoch.batch, task.success_limit())},
+                  {"ess_min", minimum(effective)},
+                  {"samples_used_median", median(of_samples(&SampleUse::used))},
+                  {"weight_left_out_max", maximum(of_samples(&SampleUse::left_out))},
+                  {"q_r2_min", minimum(r2)},
+                  {"qaa_max", maximum(curvature)},
+                  {"not_concave_share", static_cast<double>(not_concave) / static_cast<double>(updates.size())},
+                  {"kl_residual_max", maximum(of_updates(&GaussianStep::kl_residual))},
+                  {"entropy_residual_max", maximum(of_updates(&GaussianStep::entropy_residual))},
+                  {"state_kl_max", maximum(state_kl)},
+                  {"state_kl_mean", mean(state_kl)},
+                  {"state_spread_median", median(spread)},
+                  {"saturated_share", epoch.batch.saturated},
+                  {"diverged", static_cast<double>(diverged_rollouts(epoch.batch))},
+              });
 
   report.steps = update_steps(updates);
   report.steps.emplace_back("ess", effective);

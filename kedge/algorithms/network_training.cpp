@@ -6,8 +6,8 @@
 
 #include "kedge/algorithms/report.h"
 #include "kedge/core/errors.h"
-#include "kedge/rollout/rollout.h"
 #include "kedge/math/statistics.h"
+#include "kedge/rollout/rollout.h"
 
 namespace kedge {
 
@@ -69,7 +69,7 @@ void require_network(const Task& task, const LoopState& state, const MlpGaussian
 }
 
 Outcome<FitResult> fit_network(const MlpGaussian& policy, const FitData& data, int evaluations, int iteration, int draw,
-                      const GuidedOptions& options, const Run& run) {
+                               const GuidedOptions& options, const Run& run) {
   FitOptions how;
   how.method = options.optimiser;
   how.decay = options.weight_decay;
@@ -79,8 +79,8 @@ Outcome<FitResult> fit_network(const MlpGaussian& policy, const FitData& data, i
   return usable(supervised_fit(policy, data, how, minibatches, run));
 }
 
-Outcome<FitResult> fit_to_guides(const Task& task, const MlpGaussian& policy, const std::vector<Guide>& guides, int iteration,
-                        const GuidedOptions& options, const Run& run) {
+Outcome<FitResult> fit_to_guides(const Task& task, const MlpGaussian& policy, const std::vector<Guide>& guides,
+                                 int iteration, const GuidedOptions& options, const Run& run) {
   const int evaluations = iteration == 0 ? options.first_evaluations : options.evaluations;
   const int chunk = options.resample > 0 ? std::min(options.resample, evaluations) : evaluations;
   MlpGaussian network = policy;
@@ -116,15 +116,15 @@ Outcome<FirstGuide> first_guide(const Task& task, const char* what, const Guided
   return first;
 }
 
-Outcome<Judgement> judge(const Task& task, const MlpGaussian& policy, int iteration, int rollouts,
-                               const Run& run) {
+Outcome<Judgement> judge(const Task& task, const MlpGaussian& policy, int iteration, int rollouts, const Run& run) {
   const auto name = static_cast<std::uint32_t>(iteration);
   auto noisy = rollout(task, policy, {rollouts, name, true}, run);
   Task from_middle = task;
   from_middle.start.spread.setZero();
   const auto quiet = rollout(from_middle, policy, {1, name, false}, run);
   if (!noisy || !quiet) return cancelled();
-  Judgement result{std::move(*noisy), std::numeric_limits<double>::quiet_NaN(), success_rate(*quiet, task.success_limit())};
+  Judgement result{std::move(*noisy), std::numeric_limits<double>::quiet_NaN(),
+                   success_rate(*quiet, task.success_limit())};
   if (quiet->usable(0)) result.return_deterministic = rollout_return(*quiet, 0);
   return result;
 }

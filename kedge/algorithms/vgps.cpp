@@ -36,8 +36,8 @@ Outcome<Plans> initial_guides(const Task& task, const VgpsOptions& options, cons
 }
 
 /// Line 6.
-Outcome<Plans> adapted_guides(const Task& task, const std::vector<Guide>& guides, const MlpGaussian& policy, double alpha,
-                              int iteration, const VgpsOptions& options, const Run& run) {
+Outcome<Plans> adapted_guides(const Task& task, const std::vector<Guide>& guides, const MlpGaussian& policy,
+                              double alpha, int iteration, const VgpsOptions& options, const Run& run) {
   Plans all;
   for (int c = 0; c < options.conditions; ++c) {
     auto plan = adapted_guide(task, guides[static_cast<std::size_t>(c)], policy, alpha, iteration, c, options, run);
@@ -52,7 +52,8 @@ void warn(const FitResult& fit, const Plans& adapted, std::vector<std::string>& 
     warnings.push_back("the fit of the network found nothing better: " + fit.message);
   if (adapted.iterations == 0.0)
     warnings.push_back(
-        "the guide did not move: no step improves alpha c - log pi_theta; more policy_samples smooth it, a tail keeps the "
+        "the guide did not move: no step improves alpha c - log pi_theta; more policy_samples smooth it, a tail keeps "
+        "the "
         "end of the horizon out of the fit");
 }
 

@@ -14,7 +14,7 @@ struct VgpsOptions : GuidedOptions {
 };
 
 template <class O, class Visit>
-  requires IsOptions<O, VgpsOptions>
+requires IsOptions<O, VgpsOptions>
 void describe(O& o, Visit&& visit) {
   describe_guided(o, visit);
   visit("conditions", o.conditions, at_least(1),
@@ -29,7 +29,7 @@ struct VgpsState : LoopState {
 };
 
 template <class S, class Visit>
-  requires IsOptions<S, VgpsState>
+requires IsOptions<S, VgpsState>
 void describe(S& s, Visit&& visit) {
   describe_loop(s, visit);
   visit("policy", s.policy);

@@ -28,7 +28,7 @@ struct Iteration {
 /// How to run. Of these only `seed` changes a result.
 struct Run {
   std::uint64_t seed = 0;
-  int threads = 1;       ///< >= 1; results do not depend on it
+  int threads = 1;            ///< >= 1; results do not depend on it
   std::stop_token stop = {};  ///< polled between iterations and between rollouts
 
   /// True: the observer is given the inputs and outputs of every update. Ignored by algorithms without trust regions.

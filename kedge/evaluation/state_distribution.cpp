@@ -43,8 +43,7 @@ VectorXd log_density_at(const Batch& batch, int t, const Gaussian& rho, const Li
 
 }  // namespace
 
-std::optional<std::vector<Gaussian>> mixture_state_distribution(const Window& window, double gamma,
-                                                                int threads) {
+std::optional<std::vector<Gaussian>> mixture_state_distribution(const Window& window, double gamma, int threads) {
   const int T = window.back().batch.horizon;
   Index n = 0;
   for (const Epoch& epoch : window) n += usable_rollouts(epoch.batch);

@@ -17,7 +17,7 @@ namespace kedge {
 namespace {
 
 constexpr const char* kind = "checkpoint";
-constexpr std::uint64_t format = 4;    ///< of the layout below; raised with every change
+constexpr std::uint64_t format = 4;  ///< of the layout below; raised with every change
 constexpr std::uint64_t max_count = 1u << 30;
 
 constexpr std::array<std::pair<Stop, const char*>, 4> stop_names = {{{Stop::max_iterations, "max_iterations"},

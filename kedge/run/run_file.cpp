@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
+#include "kedge/algorithms/catalogue.h"
 #include "kedge/core/errors.h"
 #include "kedge/files/checksum.h"
 #include "kedge/files/toml_value.h"
-#include "kedge/algorithms/catalogue.h"
 
 namespace kedge {
 

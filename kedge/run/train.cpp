@@ -194,18 +194,18 @@ RunEnd train(OpenRun& run, const HowToRun& how) {
                         run.file.record_updates);
   }
   const auto asked = std::get<std::int64_t>(option_value(run.file.options, "iterations"));
-  const TrainingEnd end = algorithm.train(
-      {.task = task,
-       .options = run.file.options,
-       .run = {.seed = run.file.seed,
-               .threads = how.threads,
-               .stop = how.stop,
-               .record_updates = run.file.record_updates},
-       .from = from ? &*from : nullptr,
-       .observe = [&](const Iteration& iteration, const Snapshot& after, const UpdateRecord* record) {
-         run.directory.commit(iteration, after, record);
-         if (how.observe) how.observe(progress(iteration, after, static_cast<int>(asked)));
-       }});
+  const TrainingEnd end =
+      algorithm.train({.task = task,
+                       .options = run.file.options,
+                       .run = {.seed = run.file.seed,
+                               .threads = how.threads,
+                               .stop = how.stop,
+                               .record_updates = run.file.record_updates},
+                       .from = from ? &*from : nullptr,
+                       .observe = [&](const Iteration& iteration, const Snapshot& after, const UpdateRecord* record) {
+                         run.directory.commit(iteration, after, record);
+                         if (how.observe) how.observe(progress(iteration, after, static_cast<int>(asked)));
+                       }});
   run.directory.finish(end.stop, end.message, end.state);
   return {end.stop, end.message, end.state.loop.iteration};
 }

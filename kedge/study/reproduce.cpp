@@ -16,10 +16,10 @@
 #include <map>
 #include <thread>
 
+#include "kedge/algorithms/catalogue.h"
 #include "kedge/core/errors.h"
 #include "kedge/files/atomic_file.h"
 #include "kedge/files/policy_file.h"
-#include "kedge/algorithms/catalogue.h"
 #include "kedge/run/run_task.h"
 #include "kedge/run/train.h"
 #include "kedge/study/body_paths.h"

@@ -1,9 +1,10 @@
 // What the methods that imitate trajectory optimisation share: the policy's cost as DDP sees it, the marginals, the samples.
-#include "kedge/algorithms/guided.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "kedge/algorithms/fields.h"
+#include "kedge/algorithms/guide.h"
+#include "kedge/algorithms/vgps.h"
 #include "kedge/core/errors.h"
 #include "small_tasks.h"
 #include "tests/support/numbers.h"
@@ -166,35 +167,37 @@ TEST(GuideSamples, AreStatesOfTheMarginalsWithTheGuidesAnswer) {
       }
 }
 
-TEST(Guide, SurvivesBeingMatricesOfAState) {
+TEST(Guide, RoundTripsThroughFieldsWithItsMarginals) {
   const Task task = DoubleIntegrator().task();
   Stream random(6, 0, 0, 0);
   GuidedOptions options;
   options.noise_scale = 2.0;
-  const TrajectoryPolicy q = some_guide(task, random).q;
   const auto T = static_cast<std::size_t>(task.horizon);
-  const Linearisation lin{.A = random_matrices(task.horizon, 2, 2, random),
-                          .B = random_matrices(task.horizon, 2, 1, random),
-                          .C = std::vector<MatrixXd>(T + 1, MatrixXd(0, 2)),
-                          .D = std::vector<MatrixXd>(T, MatrixXd(0, 1))};
-  const Guide guide = guide_around(task, q, lin, nullptr, options);
-  TrainingState state;
-  state.matrices = to_matrices(guide, "g");
-  const Guide back = guide_of(task, state, "g", options);
+  Guide guide{some_guide(task, random).q,
+              {.A = random_matrices(task.horizon, 2, 2, random),
+               .B = random_matrices(task.horizon, 2, 1, random),
+               .C = std::vector<MatrixXd>(T + 1, MatrixXd(0, 2)),
+               .D = std::vector<MatrixXd>(T, MatrixXd(0, 1))},
+              {},
+              {}};
+  guide = with_marginals(task, std::move(guide), nullptr, options);
+  const Guide back = with_marginals(task, state_from<Guide>(fields_of(guide)), nullptr, options);
   EXPECT_EQ(back.q.x, guide.q.x);
   EXPECT_EQ(back.q.a, guide.q.a);
   EXPECT_EQ(back.q.K, guide.q.K);
   EXPECT_EQ(back.q.Sigma, guide.q.Sigma);
-  EXPECT_EQ(back.lin.A, lin.A);
-  EXPECT_EQ(back.lin.B, lin.B);
-  EXPECT_EQ(back.lin.C.size(), lin.C.size());
-  EXPECT_EQ(back.lin.D.size(), lin.D.size());
+  EXPECT_EQ(back.lin.A, guide.lin.A);
+  EXPECT_EQ(back.lin.B, guide.lin.B);
+  EXPECT_EQ(back.lin.C.size(), guide.lin.C.size());
+  EXPECT_EQ(back.lin.D.size(), guide.lin.D.size());
   EXPECT_EQ(back.S, guide.S);
   EXPECT_EQ(back.S_wide, guide.S_wide);
-  EXPECT_THROW((void)guide_of(task, state, "other", options), InputError);
+  EXPECT_NO_THROW(require_guides(task, 1, {guide}, 1));
+  EXPECT_THROW(require_guides(task, 0, {guide}, 1), InputError);
+  EXPECT_THROW(require_guides(task, 1, {guide}, 2), InputError);
   Task longer = task;
   ++longer.horizon;
-  EXPECT_THROW((void)guide_of(longer, state, "g", options), InputError);
+  EXPECT_THROW(require_guides(longer, 1, {guide}, 1), InputError);
 }
 
 TEST(StartCovariance, IsThatOfTheTasksStart) {
@@ -211,9 +214,9 @@ TEST(InitialGuide, HasTheMarginalsOfItsNoiseTimesTheScale) {
   GuidedOptions options;
   options.start_spread = 1.0;
   options.noise_scale = 3.0;
-  const GuidePlan plan = initial_guide(task, 0, nullptr, options, kedge::Run{1, 1, {}});
-  ASSERT_TRUE(plan.guide) << plan.message;
-  const Guide& guide = *plan.guide;
+  auto plan = initial_guide(task, 0, nullptr, options, kedge::Run{1, 1, {}});
+  ASSERT_TRUE(plan) << plan.ending().message;
+  const Guide& guide = plan->guide;
   const Linearisation lin = [&] {
     SystemClones clones(*task.system, 1);
     return linearise(task, guide.q.x, guide.q.a, {}, clones);
@@ -235,7 +238,7 @@ class StrayMarginals : public testing::Test {
     GuidedOptions options;
     options.start_spread = 1.0;
     options.process_std = 0.02;
-    guide = *initial_guide(task, 0, nullptr, options, kedge::Run{1, 1, {}}).guide;
+    guide = initial_guide(task, 0, nullptr, options, kedge::Run{1, 1, {}})->guide;
   }
   [[nodiscard]] std::vector<MatrixXd> marginals(double gain, int stray) const {
     std::vector<MatrixXd> J = guide.q.K;
@@ -304,7 +307,7 @@ TEST(NetworkGains, AreTheDerivativeOfItsMean) {
 
 TEST(GuidedOptions, RefusesWhatIsImpossible) {
   const auto refused = [](const char* name, const auto& change) {
-    GuidedOptions options;
+    VgpsOptions options;
     change(options);
     try {
       options.validate();
@@ -313,27 +316,27 @@ TEST(GuidedOptions, RefusesWhatIsImpossible) {
       EXPECT_THAT(error.what(), testing::StartsWith(name));
     }
   };
-  refused("iterations", [](GuidedOptions& o) { o.iterations = -1; });
-  refused("rollouts", [](GuidedOptions& o) { o.rollouts = 0; });
-  refused("hidden", [](GuidedOptions& o) { o.hidden = 0; });
-  refused("layers", [](GuidedOptions& o) { o.layers = 0; });
-  refused("alpha_first", [](GuidedOptions& o) { o.alpha_first = 0.0; });
-  refused("alpha_last", [](GuidedOptions& o) { o.alpha_last = -1.0; });
-  refused("anneal", [](GuidedOptions& o) { o.anneal = -1; });
-  refused("initial_iterations", [](GuidedOptions& o) { o.initial_iterations = -1; });
-  refused("guide_iterations", [](GuidedOptions& o) { o.guide_iterations = 0; });
-  refused("guide_tolerance", [](GuidedOptions& o) { o.guide_tolerance = -0.1; });
-  refused("stray", [](GuidedOptions& o) { o.stray = -1; });
-  refused("policy_samples", [](GuidedOptions& o) { o.policy_samples = 0; });
-  refused("start_spread", [](GuidedOptions& o) { o.start_spread = -1.0; });
-  refused("process_std", [](GuidedOptions& o) { o.process_std = -1.0; });
-  refused("noise_scale", [](GuidedOptions& o) { o.noise_scale = 0.9; });
-  refused("fit_samples", [](GuidedOptions& o) { o.fit_samples = 0; });
-  refused("first_evaluations", [](GuidedOptions& o) { o.first_evaluations = 0; });
-  refused("evaluations", [](GuidedOptions& o) { o.evaluations = 0; });
-  refused("resample", [](GuidedOptions& o) { o.resample = -1; });
-  refused("tail", [](GuidedOptions& o) { o.tail = -1; });
-  refused("weight_decay", [](GuidedOptions& o) { o.weight_decay = -1.0; });
+  refused("iterations", [](VgpsOptions& o) { o.iterations = -1; });
+  refused("rollouts", [](VgpsOptions& o) { o.rollouts = 0; });
+  refused("hidden", [](VgpsOptions& o) { o.hidden = 0; });
+  refused("layers", [](VgpsOptions& o) { o.layers = 0; });
+  refused("alpha_first", [](VgpsOptions& o) { o.alpha_first = 0.0; });
+  refused("alpha_last", [](VgpsOptions& o) { o.alpha_last = -1.0; });
+  refused("anneal", [](VgpsOptions& o) { o.anneal = -1; });
+  refused("initial_iterations", [](VgpsOptions& o) { o.initial_iterations = -1; });
+  refused("guide_iterations", [](VgpsOptions& o) { o.guide_iterations = 0; });
+  refused("guide_tolerance", [](VgpsOptions& o) { o.guide_tolerance = -0.1; });
+  refused("stray", [](VgpsOptions& o) { o.stray = -1; });
+  refused("policy_samples", [](VgpsOptions& o) { o.policy_samples = 0; });
+  refused("start_spread", [](VgpsOptions& o) { o.start_spread = -1.0; });
+  refused("process_std", [](VgpsOptions& o) { o.process_std = -1.0; });
+  refused("noise_scale", [](VgpsOptions& o) { o.noise_scale = 0.9; });
+  refused("fit_samples", [](VgpsOptions& o) { o.fit_samples = 0; });
+  refused("first_evaluations", [](VgpsOptions& o) { o.first_evaluations = 0; });
+  refused("evaluations", [](VgpsOptions& o) { o.evaluations = 0; });
+  refused("resample", [](VgpsOptions& o) { o.resample = -1; });
+  refused("tail", [](VgpsOptions& o) { o.tail = -1; });
+  refused("weight_decay", [](VgpsOptions& o) { o.weight_decay = -1.0; });
   GuidedOptions whole_tail;
   whole_tail.tail = 15;
   EXPECT_THROW(require_guidable(DoubleIntegrator().task(), whole_tail), InputError);

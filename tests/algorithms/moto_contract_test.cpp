@@ -1,5 +1,5 @@
-// What MOTO promises beside learning: the same numbers for any number of threads and however often it was stopped, typed
-// failures that keep the last policy, refusal of what does not fit.
+// What MOTO promises besides learning and what every algorithm promises (contract_test.cpp): typed failures, refusal of what
+// does not fit.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -21,53 +21,6 @@ using testing::HasSubstr;
 constexpr double inf = std::numeric_limits<double>::infinity();
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
-/// Every combination of Reuse, StateDistribution and Targets that is allowed.
-std::vector<MotoOptions> combinations() {
-  using S = MotoOptions::StateDistribution;
-  using V = MotoOptions::Targets;
-  std::vector<MotoOptions> all;
-  for (const Reuse reuse : {Reuse::none, Reuse::time, Reuse::iterations, Reuse::time_and_iterations})
-    for (const S state_distribution : {S::mixture, S::forward})
-      for (const V targets : {V::dynamic_programming, V::monte_carlo}) {
-        if (targets == V::monte_carlo && (reuse == Reuse::time || reuse == Reuse::time_and_iterations)) continue;
-        MotoOptions options = small_options();
-        options.reuse = reuse;
-        options.state_distribution = state_distribution;
-        options.targets = targets;
-        options.iterations = 7;
-        options.record_updates = false;
-        all.push_back(options);
-      }
-  return all;
-}
-
-std::string name_of(const MotoOptions& o) {
-  return fmt::format("reuse {}, state distribution {}, targets {}", static_cast<int>(o.reuse),
-                     static_cast<int>(o.state_distribution), static_cast<int>(o.targets));
-}
-
-void expect_same(const Recording& a, const Recording& b) {
-  ASSERT_EQ(a.iterations.size(), b.iterations.size());
-  for (std::size_t i = 0; i < a.iterations.size(); ++i) {
-    EXPECT_TRUE(same(a.iterations[i], b.iterations[i])) << "iteration " << i;
-    EXPECT_TRUE(same_bits(a.policies[i], b.policies[i])) << "iteration " << i;
-  }
-}
-
-// ---- determinism ---------------------------------------------------------------------------------------------------
-
-TEST(Moto, IsTheSameForAnyNumberOfThreads) {
-  const Task task = DoubleIntegrator().task();
-  for (const MotoOptions& options : combinations()) {
-    SCOPED_TRACE(name_of(options));
-    const MotoState start = moto_start(task, options);
-    const Recording one = record(task, start, options, kedge::Run{5, 1, {}});
-    ASSERT_EQ(one.iterations.size(), 7u);
-    expect_same(one, record(task, start, options, kedge::Run{5, 2, {}}));
-    expect_same(one, record(task, start, options, kedge::Run{5, 8, {}}));
-  }
-}
-
 TEST(Moto, IsAnotherOneForAnotherSeed) {
   const Task task = DoubleIntegrator().task();
   MotoOptions options = small_options();
@@ -75,27 +28,6 @@ TEST(Moto, IsAnotherOneForAnotherSeed) {
   const MotoState start = moto_start(task, options);
   EXPECT_FALSE(same_bits(record(task, start, options, kedge::Run{5, 1, {}}).policies[0],
                          record(task, start, options, kedge::Run{6, 1, {}}).policies[0]));
-}
-
-TEST(Moto, ContinuedFromASavedStateIsTheSameAsNeverStopped) {
-  const Task task = DoubleIntegrator().task();
-  for (const MotoOptions& options : combinations()) {
-    SCOPED_TRACE(name_of(options));
-    const Recording whole = record(task, moto_start(task, options), options, kedge::Run{8, 1, {}});
-    for (const int k : {1, 4, 6}) {
-      MotoOptions first = options;
-      first.iterations = k;
-      Recording parts = record(task, moto_start(task, options), first, kedge::Run{8, 2, {}});
-      EXPECT_EQ(parts.result.state.iteration, k);
-      const Recording rest = record(task, parts.result.state, options, kedge::Run{8, 1, {}});
-      parts.iterations.insert(parts.iterations.end(), rest.iterations.begin(), rest.iterations.end());
-      parts.policies.insert(parts.policies.end(), rest.policies.begin(), rest.policies.end());
-      expect_same(whole, parts);
-      EXPECT_EQ(rest.result.state.rollouts_total, whole.result.state.rollouts_total);
-      EXPECT_EQ(rest.result.state.steps_total, whole.result.state.steps_total);
-      EXPECT_EQ(rest.result.state.window.size(), whole.result.state.window.size());
-    }
-  }
 }
 
 // ---- the loop ------------------------------------------------------------------------------------------------------
@@ -107,7 +39,7 @@ TEST(Moto, ShowsEveryIterationOnceAndInOrder) {
   std::vector<int> seen;
   const MotoResult result =
       moto(task, moto_start(task, options), options, {1, 2, {}},
-           [&](const Iteration& i, const MotoState& state, const MotoRecord*) {
+           [&](const Iteration& i, const MotoState& state, const UpdateRecord*) {
              seen.push_back(i.number);
              EXPECT_EQ(state.iteration, i.number + 1);
              EXPECT_EQ(state.window.back().iteration, i.number);
@@ -116,26 +48,6 @@ TEST(Moto, ShowsEveryIterationOnceAndInOrder) {
   EXPECT_EQ(seen, (std::vector<int>{0, 1, 2, 3, 4, 5}));
   EXPECT_EQ(result.stop, Stop::max_iterations);
   EXPECT_EQ(result.message, "6 iterations done");
-}
-
-TEST(Moto, NeedsNobodyToWatch) {
-  const Task task = DoubleIntegrator().task();
-  MotoOptions options = small_options();
-  options.iterations = 3;
-  const MotoState start = moto_start(task, options);
-  EXPECT_TRUE(same_bits(time_varying(moto(task, start, options, {1, 1, {}}).state),
-                        time_varying(record(task, start, options, kedge::Run{1, 1, {}}).result.state)));
-}
-
-TEST(Moto, OfNoIterationsReturnsTheStart) {
-  const Task task = DoubleIntegrator().task();
-  MotoOptions options = small_options();
-  options.iterations = 0;
-  const MotoState start = moto_start(task, options);
-  const Recording r = record(task, start, options, kedge::Run{1, 1, {}});
-  EXPECT_EQ(r.result.stop, Stop::max_iterations);
-  EXPECT_TRUE(r.iterations.empty());
-  EXPECT_TRUE(same_bits(time_varying(r.result.state), time_varying(start)));
 }
 
 TEST(MotoStart, IsTheMiddleOfTheLimitsWithoutFeedback) {
@@ -149,13 +61,13 @@ TEST(MotoStart, IsTheMiddleOfTheLimitsWithoutFeedback) {
   options.initial_std = 0.5;
   const MotoState start = moto_start(task, options);
   EXPECT_EQ(start.iteration, 0);
-  EXPECT_EQ(time_varying(start).horizon(), 15);
+  EXPECT_EQ(start.policy.horizon(), 15);
   EXPECT_TRUE(start.window.empty());
   for (int t = 0; t < 15; ++t) {
-    EXPECT_TRUE(time_varying(start)[t].K.isZero(0));
-    EXPECT_EQ(time_varying(start)[t].K.cols(), 2);
-    EXPECT_EQ(time_varying(start)[t].k, (Eigen::Vector4d(1, 0, 0, 0)));
-    EXPECT_EQ(time_varying(start)[t].Sigma, (0.25 * MatrixXd::Identity(4, 4)));
+    EXPECT_TRUE(start.policy[t].K.isZero(0));
+    EXPECT_EQ(start.policy[t].K.cols(), 2);
+    EXPECT_EQ(start.policy[t].k, (Eigen::Vector4d(1, 0, 0, 0)));
+    EXPECT_EQ(start.policy[t].Sigma, (0.25 * MatrixXd::Identity(4, 4)));
   }
 }
 
@@ -165,30 +77,33 @@ TEST(Moto, StopsWithTheOldPolicyWhenAllRolloutsDiverge) {
   const DoubleIntegrator model;
   MotoOptions options = small_options();
   const MotoState start = moto_start(model.task(), options);
-  const Recording r = record(model.task(0.01), start, options, kedge::Run{1, 2, {}});  // the start lies beyond the edge
+  const Recording<MotoState> r =
+      record(model.task(0.01), start, options, kedge::Run{1, 2, {}});  // the start lies beyond the edge
   EXPECT_EQ(r.result.stop, Stop::numerical_failure);
   EXPECT_THAT(r.result.message, HasSubstr("iteration 0"));
   EXPECT_THAT(r.result.message, HasSubstr("0 of 20 rollouts are usable"));
   EXPECT_TRUE(r.iterations.empty());
   EXPECT_EQ(r.result.state.iteration, 0);
-  EXPECT_TRUE(same_bits(time_varying(r.result.state), time_varying(start)));
+  EXPECT_TRUE(same_bits(r.result.state.policy, start.policy));
 }
 
 TEST(Moto, ThatFailsLaterKeepsTheLastGoodPolicyAndCanGoOn) {
   const DoubleIntegrator model;
   MotoOptions options = small_options();
   options.iterations = 4;
-  const Recording good = record(model.task(), moto_start(model.task(), options), options, kedge::Run{1, 1, {}});
+  const Recording<MotoState> good =
+      record(model.task(), moto_start(model.task(), options), options, kedge::Run{1, 1, {}});
   options.iterations = 6;
-  const Recording bad = record(model.task(0.01), good.result.state, options, kedge::Run{1, 1, {}});
+  const Recording<MotoState> bad = record(model.task(0.01), good.result.state, options, kedge::Run{1, 1, {}});
   EXPECT_EQ(bad.result.stop, Stop::numerical_failure);
   EXPECT_THAT(bad.result.message, HasSubstr("iteration 4"));
-  EXPECT_TRUE(same_bits(time_varying(bad.result.state), time_varying(good.result.state)));
+  EXPECT_TRUE(same_bits(bad.result.state.policy, good.result.state.policy));
   EXPECT_EQ(bad.result.state.window.size(), good.result.state.window.size());
   // nothing of the failed iteration is left: going on gives what an undisturbed run gives
-  const Recording on = record(model.task(), bad.result.state, options, kedge::Run{1, 1, {}});
-  const Recording whole = record(model.task(), moto_start(model.task(), options), options, kedge::Run{1, 1, {}});
-  EXPECT_TRUE(same_bits(time_varying(on.result.state), time_varying(whole.result.state)));
+  const Recording<MotoState> on = record(model.task(), bad.result.state, options, kedge::Run{1, 1, {}});
+  const Recording<MotoState> whole =
+      record(model.task(), moto_start(model.task(), options), options, kedge::Run{1, 1, {}});
+  EXPECT_TRUE(same_bits(on.result.state.policy, whole.result.state.policy));
 }
 
 TEST(Moto, LeavesOutTheRolloutsThatDivergeAndCountsThem) {
@@ -197,7 +112,7 @@ TEST(Moto, LeavesOutTheRolloutsThatDivergeAndCountsThem) {
   MotoOptions options = small_options();
   options.initial_std = 8.0;
   options.iterations = 10;
-  const Recording r = record(task, moto_start(task, options), options, kedge::Run{1, 1, {}});
+  const Recording<MotoState> r = record(task, moto_start(task, options), options, kedge::Run{1, 1, {}});
   ASSERT_EQ(r.result.stop, Stop::max_iterations) << r.result.message;
   double diverged = 0;
   for (const Iteration& iteration : r.iterations) {
@@ -208,31 +123,6 @@ TEST(Moto, LeavesOutTheRolloutsThatDivergeAndCountsThem) {
   EXPECT_EQ(r.result.state.rollouts_total, 200);
   EXPECT_LT(r.result.state.steps_total, 200 * 15);  // those that diverged were shorter
   EXPECT_GT(r.result.state.steps_total, 200);
-}
-
-TEST(Moto, ToldToStopKeepsTheLastPolicy) {
-  const Task task = DoubleIntegrator().task();
-  const MotoOptions options = small_options();
-  const MotoState start = moto_start(task, options);
-  std::stop_source source;
-  TvLinearGaussian last;
-  const MotoResult result = moto(task, start, options, {1, 2, source.get_token()},
-                                 [&](const Iteration& i, const MotoState& state, const MotoRecord*) {
-                                   last = time_varying(state);
-                                   if (i.number == 2) source.request_stop();
-                                 });
-  EXPECT_EQ(result.stop, Stop::cancelled);
-  EXPECT_EQ(result.message, "cancelled after 3 iterations");
-  EXPECT_EQ(result.state.iteration, 3);
-  EXPECT_TRUE(same_bits(time_varying(result.state), last));
-  // and goes on as if it had not been stopped
-  const Recording rest = record(task, result.state, options, kedge::Run{1, 1, {}}),
-                  whole = record(task, start, options, kedge::Run{1, 1, {}});
-  EXPECT_TRUE(same_bits(time_varying(rest.result.state), time_varying(whole.result.state)));
-
-  const MotoResult at_once = moto(task, start, options, {1, 2, source.get_token()});
-  EXPECT_EQ(at_once.stop, Stop::cancelled);
-  EXPECT_TRUE(same_bits(time_varying(at_once.state), time_varying(start)));
 }
 
 // ---- mistakes ------------------------------------------------------------------------------------------------------
@@ -303,18 +193,18 @@ TEST(Moto, RefusesAStateThatDoesNotFitTheTask) {
        [](MotoState& s) { s.policy = TvLinearGaussian::constant(15, 2, VectorXd::Zero(2), VectorXd::Ones(2)); }},
       {"stored policy of other observations",
        [](MotoState& s) {
-         s.window[0].policy = TvLinearGaussian::constant(15, 3, VectorXd::Zero(1), VectorXd::Ones(1));
+         s.window.change(0).policy = TvLinearGaussian::constant(15, 3, VectorXd::Zero(1), VectorXd::Ones(1));
        }},
-      {"stored rollouts of another horizon", [](MotoState& s) { s.window[1].batch.horizon = 14; }},
+      {"stored rollouts of another horizon", [](MotoState& s) { s.window.change(1).batch.horizon = 14; }},
       {"stored rollouts with other cost terms",
-       [](MotoState& s) { s.window[1].batch.terms.conservativeResize(2, Eigen::NoChange); }},
-      {"stored rollouts without a state distribution", [](MotoState& s) { s.window[0].rho.pop_back(); }},
+       [](MotoState& s) { s.window.change(1).batch.terms.conservativeResize(2, Eigen::NoChange); }},
+      {"stored rollouts without a state distribution", [](MotoState& s) { s.window.change(0).rho.pop_back(); }},
       {"stored rollouts of other observations",
-       [](MotoState& s) { s.window[0].batch.observation.conservativeResize(1, Eigen::NoChange); }},
+       [](MotoState& s) { s.window.change(0).batch.observation.conservativeResize(1, Eigen::NoChange); }},
       {"stored rollouts of other actions",
-       [](MotoState& s) { s.window[0].batch.action = MatrixXd::Zero(2, s.window[0].batch.action.cols()); }},
+       [](MotoState& s) { s.window.change(0).batch.action = MatrixXd::Zero(2, s.window[0].batch.action.cols()); }},
       {"stored state distribution of another dimension",
-       [](MotoState& s) { s.window[0].rho[3] = *make_gaussian(VectorXd::Zero(1), MatrixXd::Identity(1, 1)); }},
+       [](MotoState& s) { s.window.change(0).rho[3] = *make_gaussian(VectorXd::Zero(1), MatrixXd::Identity(1, 1)); }},
       {"negative iteration", [](MotoState& s) { s.iteration = -1; }},
   };
   EXPECT_EQ(moto(task, good, options, {1, 1, {}}).stop, Stop::max_iterations);

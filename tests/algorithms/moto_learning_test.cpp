@@ -26,10 +26,10 @@ TEST(Moto, ComesNearTheOptimumOfALinearQuadraticTask) {
   options.iterations = 60;
   const MotoState start = moto_start(model.task(), options);
   for (const std::uint64_t seed : {1, 2, 3}) {
-    const Recording r = record(model.task(), start, options, kedge::Run{seed, 2, {}});
+    const Recording<MotoState> r = record(model.task(), start, options, kedge::Run{seed, 2, {}});
     ASSERT_EQ(r.result.stop, Stop::max_iterations) << r.result.message;
-    const double before = model.expected_cost(time_varying(start)),
-                 after = model.expected_cost(time_varying(r.result.state)), least = model.least_cost();
+    const double before = model.expected_cost(start.policy), after = model.expected_cost(r.result.state.policy),
+                 least = model.least_cost();
     EXPECT_GT(before, 3 * least);
     EXPECT_GE(after, least * (1 - 1e-12));
     EXPECT_LT(after, 1.03 * least) << "seed " << seed;
@@ -39,8 +39,8 @@ TEST(Moto, ComesNearTheOptimumOfALinearQuadraticTask) {
 }
 
 /// One run for the tests that look at what is reported.
-const Recording& reported() {
-  static const Recording r = [] {
+const Recording<MotoState>& reported() {
+  static const Recording<MotoState> r = [] {
     const Task task = DoubleIntegrator().task();
     return record(task, moto_start(task, small_options()), small_options(), kedge::Run{7, 2, {}});
   }();
@@ -50,7 +50,7 @@ const Recording& reported() {
 TEST(Moto, KeepsTheKlAndTheEntropyBoundInEveryStepOfEveryIteration) {
   const MotoOptions options = small_options();
   double largest_kl = 0.0, largest_fall = 0.0;
-  for (const MotoRecord& record : reported().records)
+  for (const UpdateRecord& record : reported().records)
     for (int t = 0; t < record.old_policy.horizon(); ++t) {
       const double kl =
           expected_kl(record.new_policy[t], record.old_policy[t], record.rho[static_cast<std::size_t>(t)]);
@@ -69,7 +69,7 @@ TEST(Moto, ReportsFiniteNumbersUnderTheSameNamesInEveryIteration) {
                                            "return_std", "return_min",     "return_max",           "kl_max",
                                            "kl_mean",    "entropy_mean",   "eta_median",           "omega_median",
                                            "ess_median", "q_r2_median",    "improvement_predicted"};
-  const Recording& r = reported();
+  const Recording<MotoState>& r = reported();
   ASSERT_EQ(r.iterations.size(), 30u);
   for (std::size_t i = 0; i < r.iterations.size(); ++i) {
     const Iteration& iteration = r.iterations[i];
@@ -109,7 +109,7 @@ double median(std::vector<double> v) {
 }
 
 TEST(Moto, ReportsWhatTheStoredRolloutsAndUpdatesSay) {
-  const Recording& r = reported();
+  const Recording<MotoState>& r = reported();
   const MotoState& state = r.result.state;
   const Iteration& last = r.iterations.back();
   const Epoch& epoch = state.window.back();
@@ -131,7 +131,7 @@ TEST(Moto, ReportsWhatTheStoredRolloutsAndUpdatesSay) {
   EXPECT_EQ(metric(last, "success_rate"), arrived / 20);
   EXPECT_EQ(state.last_return_mean, metric(last, "return_mean"));
 
-  const MotoRecord& record = r.records.back();
+  const UpdateRecord& record = r.records.back();
   std::vector<double> kl_reached, entropies, eta, omega, delta, gain;
   double state_kl_max = 0;
   for (int t = 0; t < 15; ++t) {
@@ -169,10 +169,10 @@ TEST(Moto, ReportsWhatTheStoredRolloutsAndUpdatesSay) {
 // ---- the record of updates -----------------------------------------------------------------------------------------
 
 TEST(MotoRecord, HoldsTheProblemsAndTheirSolutions) {
-  const Recording& r = reported();
+  const Recording<MotoState>& r = reported();
   ASSERT_EQ(r.records.size(), 30u);
   for (std::size_t i = 0; i < r.records.size(); ++i) {
-    const MotoRecord& record = r.records[i];
+    const UpdateRecord& record = r.records[i];
     EXPECT_TRUE(same_bits(record.new_policy, r.policies[i]));
     EXPECT_TRUE(i == 0 || same_bits(record.old_policy, r.policies[i - 1]));
     EXPECT_EQ(record.epsilon, small_options().epsilon);
@@ -217,10 +217,14 @@ TEST(MotoRecord, IsMadeOnlyOnRequestAndChangesNothing) {
   const Task task = DoubleIntegrator().task();
   MotoOptions options = small_options();
   options.iterations = 5;
-  options.record_updates = false;
-  const Recording r = record(task, moto_start(task, options), options, kedge::Run{7, 1, {}});
-  EXPECT_TRUE(r.records.empty());
-  for (std::size_t i = 0; i < 5; ++i) EXPECT_TRUE(same_bits(r.policies[i], reported().policies[i]));
+  std::vector<TvLinearGaussian> policies;
+  const MotoResult result = moto(task, moto_start(task, options), options, kedge::Run{7, 1, {}},
+                                 [&](const Iteration&, const MotoState& state, const UpdateRecord* record) {
+                                   EXPECT_EQ(record, nullptr);
+                                   policies.push_back(state.policy);
+                                 });
+  ASSERT_EQ(policies.size(), 5U) << result.message;
+  for (std::size_t i = 0; i < 5; ++i) EXPECT_TRUE(same_bits(policies[i], reported().policies[i]));
 }
 
 // ---- ablations -----------------------------------------------------------------------------------------------------
@@ -254,14 +258,14 @@ TEST(Moto, LearnsWithEveryOptionOfThePaper) {
     options.iterations = 25;
     ablation.set(options);
     const MotoState start = moto_start(task, options);
-    const Recording r = record(task, start, options, kedge::Run{3, 2, {}});
+    const Recording<MotoState> r = record(task, start, options, kedge::Run{3, 2, {}});
     ASSERT_EQ(r.result.stop, Stop::max_iterations) << r.result.message;
     for (const Iteration& iteration : r.iterations) {
       for (const auto& [name, value] : iteration.metrics) EXPECT_TRUE(std::isfinite(value)) << name;
       EXPECT_LE(metric(iteration, "kl_max"), options.epsilon * (1 + 1e-9));
       EXPECT_LE(metric(iteration, "weight_left_out_max"), options.weight_cutoff);
     }
-    EXPECT_LT(model.expected_cost(time_varying(r.result.state)), 0.6 * model.expected_cost(time_varying(start)));
+    EXPECT_LT(model.expected_cost(r.result.state.policy), 0.6 * model.expected_cost(start.policy));
     EXPECT_LE(static_cast<int>(r.result.state.window.size()), options.window);
   }
 }

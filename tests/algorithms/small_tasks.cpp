@@ -1,5 +1,7 @@
 #include "small_tasks.h"
 
+#include <algorithm>
+#include <bit>
 #include <limits>
 
 namespace kedge::test {
@@ -102,30 +104,30 @@ MotoOptions small_options() {
   options.beta0 = 0.1;
   options.initial_std = 3.0;
   options.window = 3;
-  options.record_updates = true;
   return options;
 }
 
 namespace {
-TrainingObserver recorder(Recording& r) {
-  return [&r](const Iteration& iteration, const TrainingState& now, const UpdateRecord* updates) {
-    r.iterations.push_back(iteration);
-    r.policies.push_back(time_varying(now));
-    if (updates) r.records.push_back(*updates);
-  };
+template <class State, class Algorithm, class AlgorithmOptions>
+Recording<State> recorded(const Algorithm& algorithm, const Task& task, State state, const AlgorithmOptions& options,
+                          Run run) {
+  Recording<State> r;
+  run.record_updates = true;
+  r.result = algorithm(task, std::move(state), options, run,
+                       [&](const Iteration& iteration, const State& now, const UpdateRecord* updates) {
+                         r.iterations.push_back(iteration);
+                         r.policies.push_back(now.policy);
+                         if (updates) r.records.push_back(*updates);
+                       });
+  return r;
 }
 }  // namespace
 
-Recording record(const Task& task, MotoState state, const MotoOptions& options, const Run& run) {
-  Recording r;
-  r.result = moto(task, std::move(state), options, run, recorder(r));
-  return r;
+Recording<MotoState> record(const Task& task, MotoState state, const MotoOptions& options, Run run) {
+  return recorded(moto, task, std::move(state), options, std::move(run));
 }
-
-Recording record(const Task& task, TrainingState state, const GpsOptions& options, const Run& run) {
-  Recording r;
-  r.result = gps(task, std::move(state), options, run, recorder(r));
-  return r;
+Recording<GpsState> record(const Task& task, GpsState state, const GpsOptions& options, Run run) {
+  return recorded(gps, task, std::move(state), options, std::move(run));
 }
 
 double metric(const Iteration& iteration, const std::string& name) {
@@ -140,6 +142,20 @@ bool same_bits(const TvLinearGaussian& a, const TvLinearGaussian& b) {
     same = same_bits(a[t].K, b[t].K) && same_bits(a[t].k, b[t].k) && same_bits(a[t].Sigma, b[t].Sigma) &&
            same_bits(a[t].C, b[t].C);
   return same;
+}
+
+bool same_bits(const Fields& a, const Fields& b) {
+  const auto same = [](double x, double y) {
+    return std::bit_cast<std::uint64_t>(x) == std::bit_cast<std::uint64_t>(y);
+  };
+  const auto equal = [&](const Field& x, const Field& y) {
+    if (x.name != y.name || x.value.index() != y.value.index()) return false;
+    if (const auto* whole = std::get_if<std::int64_t>(&x.value)) return *whole == std::get<std::int64_t>(y.value);
+    if (const auto* number = std::get_if<double>(&x.value)) return same(*number, std::get<double>(y.value));
+    const auto &m = std::get<MatrixXd>(x.value), &n = std::get<MatrixXd>(y.value);
+    return m.rows() == n.rows() && m.cols() == n.cols() && std::equal(m.data(), m.data() + m.size(), n.data(), same);
+  };
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), equal);
 }
 
 bool same(const Iteration& a, const Iteration& b) {

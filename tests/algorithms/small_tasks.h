@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "kedge/algorithms/fields.h"
 #include "kedge/algorithms/gps.h"
 #include "kedge/algorithms/moto.h"
 #include "tests/support/numbers.h"
@@ -28,19 +29,25 @@ struct DoubleIntegrator {
 /// Options that learn the double integrator quickly.
 MotoOptions small_options();
 
-/// All that an observer sees, and the result.
+/// Everything that an observer sees, and the result.
+template <class State>
 struct Recording {
   std::vector<Iteration> iterations;
   std::vector<TvLinearGaussian> policies;
-  std::vector<MotoRecord> records;
-  MotoResult result;
+  std::vector<UpdateRecord> records;
+  LoopResult<State> result;
 };
-Recording record(const Task& task, MotoState state, const MotoOptions& options, const Run& run);
-Recording record(const Task& task, TrainingState state, const GpsOptions& options, const Run& run);
+
+/// @param run its record_updates is set
+Recording<MotoState> record(const Task& task, MotoState state, const MotoOptions& options, Run run);
+Recording<GpsState> record(const Task& task, GpsState state, const GpsOptions& options, Run run);
 
 double metric(const Iteration& iteration, const std::string& name);
 
 bool same_bits(const TvLinearGaussian& a, const TvLinearGaussian& b);
+
+/// Equal names and values in every bit; NaN equals NaN.
+bool same_bits(const Fields& a, const Fields& b);
 
 /// Equal numbers, names and warnings; times may differ.
 bool same(const Iteration& a, const Iteration& b);

@@ -45,7 +45,7 @@ TEST(MixtureStateDistribution, WeighsSamplesOfAgeJByGammaToTheJ) {
   for (const int epochs : {1, 2, 4})
     for (const double gamma : {0.0, 0.5, 1.0}) {
       Window window = random_window(epochs, 3);
-      window.back().rho.clear();  // not read
+      window.change(window.size() - 1).rho.clear();  // not read
       const auto rho = mixture_state_distribution(window, gamma, 1);
       ASSERT_TRUE(rho);
       ASSERT_EQ(rho->size(), 4u);
@@ -81,12 +81,14 @@ TEST(MixtureStateDistribution, IsTheSameForAnyNumberOfThreads) {
 TEST(StateDistributions, NeverReadARolloutThatDiverged) {
   Window window = random_window(3, 6);
   const auto mixture = mixture_state_distribution(window, 0.7, 1), forward = forward_state_distribution(window);
-  for (Epoch& epoch : window)
+  for (std::size_t i = 0; i < window.size(); ++i) {
+    Epoch& epoch = window.change(i);
     for (int n = 0; n < epoch.batch.rollouts; ++n)
       if (!epoch.batch.usable(n)) {
         for (int t = 0; t <= 4; ++t) epoch.batch.observation.col(epoch.batch.at(n, t)).setConstant(nan);
         for (int t = 0; t < 4; ++t) epoch.batch.action.col(epoch.batch.step(n, t)).setConstant(nan);
       }
+  }
   EXPECT_TRUE(same_bits(*mixture, *mixture_state_distribution(window, 0.7, 1)));
   EXPECT_TRUE(same_bits(*forward, *forward_state_distribution(window)));
 }
@@ -96,14 +98,14 @@ TEST(StateDistributions, AreRefusedWithFewerThanTwoUsableRollouts) {
   window.push_back(random_epoch({2, 1, 4, 3, 2, {0, 2}}, 2, 7));
   EXPECT_FALSE(mixture_state_distribution(window, 0.7, 1));
   EXPECT_FALSE(forward_state_distribution(window));
-  window.back() = random_epoch({2, 1, 4, 3, 2, {1}}, 2, 7);
+  window.change(window.size() - 1) = random_epoch({2, 1, 4, 3, 2, {1}}, 2, 7);
   EXPECT_TRUE(mixture_state_distribution(window, 0.7, 1));
   EXPECT_TRUE(forward_state_distribution(window));
 }
 
 TEST(StateDistributions, AreRefusedWhereTheyOverflow) {
   Window window = random_window(1, 8);
-  window[0].batch.observation.col(window[0].batch.at(2, 3)).setConstant(1e200);
+  window.change(0).batch.observation.col(window[0].batch.at(2, 3)).setConstant(1e200);
   EXPECT_FALSE(mixture_state_distribution(window, 0.7, 1));
   EXPECT_FALSE(forward_state_distribution(window));
 }
@@ -111,7 +113,7 @@ TEST(StateDistributions, AreRefusedWhereTheyOverflow) {
 TEST(StateDistributions, OfStatesWithoutSpreadAreRegular) {
   Window window = random_window(1, 9);
   for (int n = 0; n < window[0].batch.rollouts; ++n)
-    window[0].batch.observation.col(window[0].batch.at(n, 0)) = vec({1e3, -2});
+    window.change(0).batch.observation.col(window[0].batch.at(n, 0)) = vec({1e3, -2});
   const auto rho = mixture_state_distribution(window, 0.7, 1);
   ASSERT_TRUE(rho);
   EXPECT_NEAR((*rho)[0].mean[0], 1e3, 1e-9);
@@ -175,9 +177,8 @@ TEST(ForwardStateDistribution, FindsTheStatesOfThePresentPolicyInDataOfOthers) {
     policy[t] = make_linear_gaussian(policy[t].K + 0.1 * random_matrix(1, 2, random),
                                      policy[t].k + 0.3 * policy[t].C * random_vector(1, random), 0.8 * policy[t].Sigma);
   // Two old iterations of many rollouts, and the present one with few: the old data must be reweighted to be of use.
-  const Window window = {simulate(system, start, old_policy, N, 0, 13),
-                                    simulate(system, start, old_policy, N, 1, 13),
-                                    simulate(system, start, policy, N / 20, 2, 13)};
+  const Window window = {simulate(system, start, old_policy, N, 0, 13), simulate(system, start, old_policy, N, 1, 13),
+                         simulate(system, start, policy, N / 20, 2, 13)};
   const auto rho = forward_state_distribution(window);
   ASSERT_TRUE(rho);
   const std::vector<Gaussian> exact = propagate(system, start, policy), stale = propagate(system, start, old_policy);

@@ -263,7 +263,7 @@ TEST(PolicyFile, OfAnotherKindIsRefused) {
   const Folder folder;
   CheckpointHeader header;
   header.identity = example::identity();
-  save_checkpoint(folder / "file.h5", header, example::state({}, 2), Durability::process);
+  save_checkpoint(folder / "file.h5", header, example::state({}, 2).fields, Durability::process);
   EXPECT_THAT(
       message_of<InputError>([&] { static_cast<void>(load_policy(folder / "file.h5")); }),
       EndsWith("file.h5: attribute kind: found \"checkpoint\", expected \"tv_linear_gaussian\" or \"mlp_gaussian\""));
@@ -297,7 +297,7 @@ TEST(UpdatesFile, IsReadByH5py) {
   for (int i = 0; i < 3; ++i) file.append(example::record({}, i), Durability::process);
   std::string expected = "@kind updates\n";
   for (int i = 0; i < 3; ++i) {
-    const MotoRecord record = example::record({}, i);
+    const UpdateRecord record = example::record({}, i);
     const std::string group = fmt::format("iteration_{:04d}/", i);
     std::vector<double> mean, cov, Qaa, Qas, qa, eta, omega, kl, entropy, beta;
     for (std::size_t t = 0; t < 3; ++t) {

@@ -54,7 +54,7 @@ void describe(const fs::path& run) {
   file.task = "invented";
   file.task_source = "/somewhere/task.toml";
   file.task_digest = "0123456789abcdef";
-  file.options = default_options<MotoOptions>();
+  file.options = find_algorithm("moto").options();
   file.versions = versions();
   write_bytes(run / "run.toml", run_file_text(file));
   fs::create_directory(run / "task");

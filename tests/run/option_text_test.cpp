@@ -8,9 +8,12 @@
 #include <functional>
 #include <utility>
 
+#include "kedge/algorithms/catalogue.h"
+#include "kedge/algorithms/gps.h"
+#include "kedge/algorithms/ilqr.h"
+#include "kedge/algorithms/moto.h"
 #include "kedge/core/errors.h"
 #include "kedge/files/toml_value.h"
-#include "kedge/run/registry.h"
 #include "kedge/run/run_file.h"
 
 namespace kedge {
@@ -44,7 +47,7 @@ class OptionsFile : public testing::Test {
 };
 
 TEST(Options, StartAsTheStructsDefaults) {
-  const MotoOptions a, b = options_as<MotoOptions>(default_options<MotoOptions>());
+  const MotoOptions a, b = options_as<MotoOptions>(named_options(MotoOptions{}));
   EXPECT_EQ(a.iterations, b.iterations);
   EXPECT_EQ(a.rollouts, b.rollouts);
   EXPECT_EQ(a.epsilon, b.epsilon);
@@ -70,22 +73,21 @@ constexpr bool made_from(std::index_sequence<i...>) {
   return requires { T{(static_cast<void>(i), Any{})...}; };
 }
 
-// A field that the table forgets would silently keep its default: as many options as the struct has fields, but for
-// record_updates.
+// A field that the description forgets would silently keep its default: as many options as the struct has fields.
 TEST(Options, NameEveryFieldOfTheStruct) {
-  static_assert(made_from<MotoOptions>(std::make_index_sequence<14>{}));
-  static_assert(!made_from<MotoOptions>(std::make_index_sequence<15>{}));
-  EXPECT_EQ(default_options<MotoOptions>().size(), 13U);
-  static_assert(made_from<GpsOptions>(std::make_index_sequence<14>{}));
-  static_assert(!made_from<GpsOptions>(std::make_index_sequence<15>{}));
-  EXPECT_EQ(default_options<GpsOptions>().size(), 13U);
-  static_assert(made_from<IlqrOptions>(std::make_index_sequence<9>{}));  // one of them, `differences`, has three
-  static_assert(!made_from<IlqrOptions>(std::make_index_sequence<10>{}));
-  EXPECT_EQ(default_options<IlqrOptions>().size(), 11U);
+  static_assert(made_from<MotoOptions>(std::make_index_sequence<13>{}));
+  static_assert(!made_from<MotoOptions>(std::make_index_sequence<14>{}));
+  EXPECT_EQ(named_options(MotoOptions{}).size(), 13U);
+  static_assert(made_from<GpsOptions>(std::make_index_sequence<13>{}));
+  static_assert(!made_from<GpsOptions>(std::make_index_sequence<14>{}));
+  EXPECT_EQ(named_options(GpsOptions{}).size(), 13U);
+  static_assert(made_from<IlqrSolverOptions>(std::make_index_sequence<7>{}));  // one of them, `differences`, has three
+  static_assert(!made_from<IlqrSolverOptions>(std::make_index_sequence<8>{}));
+  EXPECT_EQ(named_options(IlqrOptions{}).size(), 11U);
 }
 
 TEST(Options, AreSetByText) {
-  Options options = default_options<MotoOptions>();
+  Options options = named_options(MotoOptions{});
   assign_option(options, "epsilon", "1");  // a whole number is a number
   assign_option(options, "rollouts", "7");
   assign_option(options, "reuse", "none");  // a bare word
@@ -119,7 +121,7 @@ void expect_same_range(const Algorithm& algorithm, const Option& option) {
   const bool whole = std::holds_alternative<std::int64_t>(option.value);
   if (!whole && !std::holds_alternative<double>(option.value)) return;
   const double tiny = whole ? 1 : 1e-9;
-  for (const double edge : {option.low, option.high}) {
+  for (const double edge : {option.range.low, option.range.high}) {
     if (!std::isfinite(edge) || edge > 1e9) continue;
     for (const double value : {edge - tiny, edge, edge + tiny}) {
       const std::string text = whole ? std::to_string(static_cast<long>(value)) : fmt::format("{}", value);
@@ -138,7 +140,7 @@ TEST(Options, AllowExactlyWhatTheStructAllows) {
 }
 
 TEST(Options, RefuseWithPlaceValueAndRule) {
-  Options options = default_options<MotoOptions>();
+  Options options = named_options(MotoOptions{});
   const std::vector<std::pair<std::pair<std::string, std::string>, std::string>> wrong{
       {{"epsilon", "-1"}, "--set epsilon=-1: epsilon: must be a number > 0, but is the number -1"},
       {{"epsilon", "inf"}, "must be a number > 0, but is the number inf"},
@@ -174,7 +176,7 @@ TEST(Options, AssignmentNeedsKeyAndValue) {
 }
 
 TEST_F(OptionsFile, NamesLineAndColumn) {
-  Options options = default_options<MotoOptions>();
+  Options options = named_options(MotoOptions{});
   const std::vector<std::pair<std::string, std::string>> wrong{
       {"epsilon = 0.1\nrollouts = 0\n", "moto.toml:2:12: rollouts: must be a whole number >= 2, but is the number 0"},
       {"\nepsilonn = 0.1\n", "moto.toml:2:1: epsilonn: this key is unknown; did you mean \"epsilon\"?"},
@@ -189,7 +191,7 @@ TEST_F(OptionsFile, NamesLineAndColumn) {
 }
 
 TEST_F(OptionsFile, LaterSourcesWin) {
-  Options options = default_options<MotoOptions>();
+  Options options = named_options(MotoOptions{});
   read_options(options, write("epsilon = 0.2\nrollouts = 30\n"));
   read_options(options, write("rollouts = 40\n"));
   assign_option(options, "gamma", "0.5");
@@ -208,7 +210,7 @@ RunFile some_run() {
   run.task_source = "/somewhere \"else\"/task.toml";
   run.task_overrides = {"actions.limit=10", "name=\"x\""};
   run.task_digest = "0123456789abcdef";
-  run.options = default_options<MotoOptions>();
+  run.options = named_options(MotoOptions{});
   run.versions = versions();
   return run;
 }
@@ -227,7 +229,7 @@ TEST_F(OptionsFile, RunFileReadsBackAsItWasWritten) {
   EXPECT_EQ(back.task_overrides, run.task_overrides);
 
   // Its options are what --config reads.
-  Options options = default_options<MotoOptions>();
+  Options options = named_options(MotoOptions{});
   read_options(options, folder_ / "run.toml");
   EXPECT_EQ(options_as<MotoOptions>(options).ridge, 1e-17);
 }

@@ -88,7 +88,7 @@ TEST(RunDirectory, HoldsTheFilesOfTheDesign) {
   EXPECT_EQ(warnings[2].text, "iteration 1: \"few\", too few");
   EXPECT_TRUE(same(std::get<TvLinearGaussian>(load_policy(run / "policy.h5").policy), example::policy({}, iterations)));
   const Checkpoint checkpoint = load_checkpoint(run / "checkpoint.h5");
-  EXPECT_TRUE(same(checkpoint.state, example::state({}, iterations)));
+  EXPECT_TRUE(same(checkpoint.state, example::state({}, iterations).fields));
   EXPECT_EQ(checkpoint.header.metrics, bytes_of(run / "metrics.csv"));
   EXPECT_EQ(checkpoint.header.stop, Stop::max_iterations);
   expect_reference(run, "undisturbed");
@@ -175,7 +175,7 @@ TEST(RunDirectory, CommitsAgainAfterAFailure) {
     run.begin(example::identity(), example::policy_info(sizes), example::state(sizes, 0), true);
     bool failed = false;
     for (int i = 0; i < iterations; ++i) {
-      const MotoRecord record = example::record(sizes, i);
+      const UpdateRecord record = example::record(sizes, i);
       const auto commit = [&] { run.commit(example::report(i), example::state(sizes, i + 1), &record); };
       if (i == iterations - 1) {
         const std::string before = bytes_of(folder / "run" / "metrics.csv");

@@ -10,6 +10,7 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "kedge/algorithms/moto.h"
 #include "kedge/core/random.h"
 
 namespace kedge::example {
@@ -35,20 +36,6 @@ bool same(const MatrixXd& a, const MatrixXd& b) {
   for (Index i = 0; i < a.size(); ++i)
     if (!same(a.data()[i], b.data()[i])) return false;
   return true;
-}
-
-bool same(const std::vector<Gaussian>& a, const std::vector<Gaussian>& b) {
-  if (a.size() != b.size()) return false;
-  for (std::size_t t = 0; t < a.size(); ++t)
-    if (!same(a[t].mean, b[t].mean) || !same(a[t].cov, b[t].cov) || !same(a[t].L, b[t].L)) return false;
-  return true;
-}
-
-bool same(const Batch& a, const Batch& b) {
-  return a.rollouts == b.rollouts && a.horizon == b.horizon && same(a.state, b.state) &&
-         same(a.observation, b.observation) && same(a.action, b.action) && same(a.terms, b.terms) &&
-         same(a.cost, b.cost) && a.diverged_at == b.diverged_at && same(a.success, b.success) &&
-         same(a.saturated, b.saturated);
 }
 
 }  // namespace
@@ -121,7 +108,7 @@ Iteration report(int i) {
   return iteration;
 }
 
-MotoState state(const Sizes& sizes, int completed) {
+Snapshot state(const Sizes& sizes, int completed) {
   MotoState state;
   state.iteration = completed;
   state.rollouts_total = std::int64_t{sizes.rollouts} * completed;
@@ -132,14 +119,12 @@ MotoState state(const Sizes& sizes, int completed) {
     state.window.push_back({i, policy(sizes, number), state_distribution(sizes, number), batch(sizes, number)});
   }
   state.last_return_mean = completed == 0 ? 0.0 : report(completed - 1).metrics[2].second;
-  state.matrices = {{"trajectory", MatrixXd::Constant(3, 2, completed + 0.1)}, {"samples", MatrixXd::Identity(2, 4)}};
-  state.numbers = {{"step", 0.1 * completed + 1.0 / 3}, {"a number, \"quoted\"", -1e-300}};
-  return state;
+  return {state, state.policy, fields_of(state)};
 }
 
-MotoRecord record(const Sizes& sizes, int i) {
+UpdateRecord record(const Sizes& sizes, int i) {
   const auto number = static_cast<std::uint32_t>(i);
-  MotoRecord record;
+  UpdateRecord record;
   record.old_policy = policy(sizes, number);
   record.new_policy = policy(sizes, number + 1);
   record.rho = state_distribution(sizes, number);
@@ -169,37 +154,29 @@ bool same(const TvLinearGaussian& a, const TvLinearGaussian& b) {
   return true;
 }
 
-bool same(const std::vector<NamedMatrix>& a, const std::vector<NamedMatrix>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](const auto& x, const auto& y) { return x.name == y.name && same(x.value, y.value); });
-}
-
-bool same(const MotoState& a, const MotoState& b) {
-  if (a.iteration != b.iteration || a.rollouts_total != b.rollouts_total || a.steps_total != b.steps_total ||
-      !same(a.last_return_mean, b.last_return_mean) || a.numbers != b.numbers ||
-      !same(time_varying(a), time_varying(b)) || !same(a.matrices, b.matrices) || a.window.size() != b.window.size())
-    return false;
-  for (std::size_t e = 0; e < a.window.size(); ++e)
-    if (a.window[e].iteration != b.window[e].iteration || !same(a.window[e].policy, b.window[e].policy) ||
-        !same(a.window[e].rho, b.window[e].rho) || !same(a.window[e].batch, b.window[e].batch))
-      return false;
-  return true;
+bool same(const Fields& a, const Fields& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Field& x, const Field& y) {
+    if (x.name != y.name || x.value.index() != y.value.index()) return false;
+    if (const auto* whole = std::get_if<std::int64_t>(&x.value)) return *whole == std::get<std::int64_t>(y.value);
+    if (const auto* number = std::get_if<double>(&x.value)) return same(*number, std::get<double>(y.value));
+    return same(std::get<MatrixXd>(x.value), std::get<MatrixXd>(y.value));
+  });
 }
 
 void train(const std::filesystem::path& path, int iterations) {
   const Sizes sizes;
   const bool exists = std::filesystem::exists(path / "run.toml");
   RunDirectory run = exists ? RunDirectory::open(path) : RunDirectory::create(path, "seed = 1\n", false);
-  MotoState now = state(sizes, 0);
+  Snapshot now = state(sizes, 0);
   if (run.began()) {
-    now = run.resume(identity(), policy_info(sizes)).state;
+    now = state(sizes, run.resume(identity(), policy_info(sizes)).header.iteration);
   } else {
     run.begin(identity(), policy_info(sizes), now, true);
   }
-  while (now.iteration < iterations) {
-    const int i = now.iteration;
+  while (now.loop.iteration < iterations) {
+    const int i = now.loop.iteration;
     now = state(sizes, i + 1);
-    const MotoRecord update = record(sizes, i);
+    const UpdateRecord update = record(sizes, i);
     run.commit(report(i), now, &update);
   }
   run.finish(Stop::max_iterations, "reached iterations = " + std::to_string(iterations), now);

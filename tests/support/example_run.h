@@ -5,7 +5,8 @@
 #include <filesystem>
 #include <string>
 
-#include "kedge/algorithms/moto.h"
+#include "kedge/algorithms/catalogue.h"
+#include "kedge/algorithms/update_record.h"
 #include "kedge/run/run_directory.h"
 
 namespace kedge::example {
@@ -25,13 +26,13 @@ PolicyInfo policy_info(const Sizes& sizes);
 
 /// What an algorithm hands over after iteration i, i.e. with i + 1 iterations completed.
 Iteration report(int i);
-MotoState state(const Sizes& sizes, int completed);
-MotoRecord record(const Sizes& sizes, int i);
+Snapshot state(const Sizes& sizes, int completed);
+UpdateRecord record(const Sizes& sizes, int i);
 RunIdentity identity();
 
 /// Equal in every bit (NaN equals NaN).
 bool same(const TvLinearGaussian& a, const TvLinearGaussian& b);
-bool same(const MotoState& a, const MotoState& b);
+bool same(const Fields& a, const Fields& b);
 
 /// Runs iterations until `iterations` are completed, from the start or from where `directory` stands.
 void train(const std::filesystem::path& directory, int iterations);

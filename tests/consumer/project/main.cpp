@@ -89,7 +89,8 @@ int main() {
   run.seed = 1;
   run.threads = 2;
   double first = 0.0, last = 0.0;
-  const auto observe = [&](const kedge::Iteration& iteration, const kedge::MotoState& state, const kedge::MotoRecord*) {
+  const auto observe = [&](const kedge::Iteration& iteration, const kedge::MotoState& state,
+                           const kedge::UpdateRecord*) {
     if (iteration.number == 0) first = state.last_return_mean;
     last = state.last_return_mean;
   };

@@ -133,25 +133,17 @@ Iteration guided_report(const Task& task, const Judgement& judgement, const MlpG
                         const LoopState& before) {
   const Batch& batch = judgement.noisy;
   const std::vector<double> r = returns(batch);
-  const auto of_returns = [&](const Statistic& statistic) {
-    return r.empty() ? std::numeric_limits<double>::quiet_NaN() : statistic(r);
-  };
   Iteration report;
-  report.metrics = {
-      {"iteration", before.iteration},
-      {"rollouts_total", static_cast<double>(before.rollouts_total + batch.rollouts)},
-      {"steps_total", static_cast<double>(before.steps_total + simulated_steps(batch) + steps)},
-      {"return_mean", of_returns(mean)},
-      {"return_std", of_returns(population_standard_deviation)},
-      {"return_min", of_returns(minimum)},
-      {"return_max", of_returns(maximum)},
-      {"return_median", of_returns(median)},
-      {"return_deterministic", judgement.return_deterministic},
-      {"success_rate", success_rate(batch, task.success_limit())},
-      {"success_deterministic", judgement.success_deterministic},
-      {"policy_std_mean", policy.std().mean()},
-      {"diverged", static_cast<double>(diverged_rollouts(batch))},
-  };
+  report.metrics = return_metrics(batch, before.iteration, before.rollouts_total + batch.rollouts,
+                                  before.steps_total + simulated_steps(batch) + steps);
+  add(report, {
+                  {"return_median", r.empty() ? std::numeric_limits<double>::quiet_NaN() : median(r)},
+                  {"return_deterministic", judgement.return_deterministic},
+                  {"success_rate", success_rate(batch, task.success_limit())},
+                  {"success_deterministic", judgement.success_deterministic},
+                  {"policy_std_mean", policy.std().mean()},
+                  {"diverged", static_cast<double>(diverged_rollouts(batch))},
+              });
   warn_of_saturation(batch, "alpha_first", report.warnings);
   warn_of_divergence(batch, report.warnings);
   return report;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <limits>
+
 #include "kedge/math/statistics.h"
 
 namespace kedge {
@@ -16,30 +18,43 @@ void count(const Batch& batch, std::int64_t more, LoopState& next) {
   next.last_return_mean = return_mean(batch);
 }
 
+std::vector<Metric> return_metrics(const Batch& batch, int iteration, std::int64_t rollouts_total,
+                                   std::int64_t steps_total) {
+  const std::vector<double> r = returns(batch);
+  const auto of_returns = [&](const Statistic& statistic) {
+    return r.empty() ? std::numeric_limits<double>::quiet_NaN() : statistic(r);
+  };
+  return {
+      {"iteration", iteration},
+      {"rollouts_total", static_cast<double>(rollouts_total)},
+      {"steps_total", static_cast<double>(steps_total)},
+      {"return_mean", of_returns(mean)},
+      {"return_std", of_returns(population_standard_deviation)},
+      {"return_min", of_returns(minimum)},
+      {"return_max", of_returns(maximum)},
+  };
+}
+
 std::vector<Metric> common_metrics(const Epoch& epoch, const std::vector<GaussianStep>& updates,
                                    const CommonNumbers& numbers, const LoopState& before) {
-  const std::vector<double> r = returns(epoch.batch);
   const auto of_updates = [&](auto field) {
     return collect<GaussianStep>(updates, [=](const GaussianStep& u) { return u.*field; });
   };
   const std::vector<double> kl = of_updates(&GaussianStep::kl);
-  return {
-      {"iteration", epoch.iteration},
-      {"rollouts_total", static_cast<double>(before.rollouts_total + epoch.batch.rollouts)},
-      {"steps_total", static_cast<double>(before.steps_total + simulated_steps(epoch.batch))},
-      {"return_mean", mean(r)},
-      {"return_std", population_standard_deviation(r)},
-      {"return_min", minimum(r)},
-      {"return_max", maximum(r)},
-      {"kl_max", maximum(kl)},
-      {"kl_mean", mean(kl)},
-      {"entropy_mean", mean(of_updates(&GaussianStep::entropy))},
-      {"eta_median", median(of_updates(&GaussianStep::eta))},
-      {"omega_median", median(of_updates(&GaussianStep::omega))},
-      {"ess_median", numbers.ess_median},
-      {"q_r2_median", numbers.q_r2_median},
-      {"improvement_predicted", numbers.improvement_predicted},
-  };
+  Iteration report;
+  report.metrics = return_metrics(epoch.batch, epoch.iteration, before.rollouts_total + epoch.batch.rollouts,
+                                  before.steps_total + simulated_steps(epoch.batch));
+  add(report, {
+                  {"kl_max", maximum(kl)},
+                  {"kl_mean", mean(kl)},
+                  {"entropy_mean", mean(of_updates(&GaussianStep::entropy))},
+                  {"eta_median", median(of_updates(&GaussianStep::eta))},
+                  {"omega_median", median(of_updates(&GaussianStep::omega))},
+                  {"ess_median", numbers.ess_median},
+                  {"q_r2_median", numbers.q_r2_median},
+                  {"improvement_predicted", numbers.improvement_predicted},
+              });
+  return report.metrics;
 }
 
 std::vector<StepMetric> update_steps(const std::vector<GaussianStep>& updates) {

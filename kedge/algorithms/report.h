@@ -25,25 +25,30 @@ void add(Iteration& report, const std::vector<Metric>& columns);
 /// Counts an iteration's rollouts of the policy in the state after it. @param more control steps simulated besides
 void count(const Batch& batch, std::int64_t more, LoopState& next);
 
-/// What the columns that all trust-region methods share are made of, beside rollouts and updates.
+/// Returns the columns that every algorithm reports first: iteration, rollouts_total, steps_total, return_mean, return_std,
+/// return_min, return_max. The returns are NaN if no rollout is usable.
+std::vector<Metric> return_metrics(const Batch& batch, int iteration, std::int64_t rollouts_total,
+                                   std::int64_t steps_total);
+
+/// The numbers that the columns of all trust-region methods need in addition to rollouts and updates.
 struct CommonNumbers {
   double ess_median = 0.0;             ///< effective samples of a step's fit
   double q_r2_median = 0.0;            ///< explained share of what Q is made from
   double improvement_predicted = 0.0;  ///< of the return
 };
 
-/// The first 15 columns, the same for all trust-region methods.
+/// Returns the first 15 columns, the same for all trust-region methods.
 /// @param updates [T]  @param before state of the loop before this iteration
 std::vector<Metric> common_metrics(const Epoch& epoch, const std::vector<GaussianStep>& updates,
                                    const CommonNumbers& numbers, const LoopState& before);
 
-/// What the update did at each time step: kl, entropy, beta, eta, omega, each [T]. @param updates [T]
+/// Returns the numbers of the update at each time step: kl, entropy, beta, eta, omega, each [T]. @param updates [T]
 std::vector<StepMetric> update_steps(const std::vector<GaussianStep>& updates);
 
-/// Mean return minus that of the iteration before: what the previous update brought; 0 in iteration 0.
+/// Returns the mean return minus that of the iteration before, the effect of the previous update; 0 in iteration 0.
 double improvement_realised(const Batch& batch, const LoopState& before);
 
-/// Warnings about the rollouts themselves. @param remedy beside raising the action cost: "lower initial_std"
+/// Append warnings about the rollouts themselves. @param remedy in addition to raising the action cost: "lower initial_std"
 void warn_of_saturation(const Batch& batch, const char* remedy, std::vector<std::string>& warnings);
 void warn_of_divergence(const Batch& batch, std::vector<std::string>& warnings);
 

@@ -82,15 +82,18 @@ inline constexpr StreamUse conditions{"initial states of guides", 0, 0, 0xffffff
 /// The minibatches of a network's fit. The step is the number of the fit within the iteration.
 inline constexpr StreamUse fit{"minibatches of a fit", 0, last_training_iteration, 0xfffffff2, 0xfffffff2};
 
+/// The directions of a random search. The step is the number of the direction.
+inline constexpr StreamUse directions{"directions (random_search)", 0, last_training_iteration, 0xfffffff3, 0xfffffff3};
+
 // No run has both of the next two, which share their names.
 /// The seeding of the mixture prior.
 inline constexpr StreamUse mixture{"mixture prior (gps)", 0, last_training_iteration, 0xffffffff, 0xffffffff};
 /// The noise on the first actions. The step is that of the action.
 inline constexpr StreamUse first_actions{"first actions (ilqr)", 0, 0, 0xffffffff, 0xffffffff};
 
-inline constexpr std::array all{training,  guide_rollouts, candidate_rollouts, evaluation,
-                                marginals, network,        conditions,         fit,
-                                mixture,   first_actions};
+inline constexpr std::array all{training,   guide_rollouts, candidate_rollouts, evaluation,
+                                marginals,  network,        conditions,         fit,
+                                directions, mixture,        first_actions};
 
 /// The step that draws the initial state of a rollout.
 inline constexpr std::uint32_t start_step = 0;

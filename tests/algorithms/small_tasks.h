@@ -2,6 +2,7 @@
 // the simulation diverges.
 #pragma once
 
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,7 @@ struct DoubleIntegrator {
   StartDistribution start;
   DoubleIntegrator();
   /// @param edge |x0| beyond which the simulation diverges  @param limit of the force
-  [[nodiscard]] Task task(double edge = 1e100, double limit = 1e100) const;
+  [[nodiscard]] Task task(double edge = 1e100, double limit = std::numeric_limits<double>::infinity()) const;
   /// Expected summed cost of the mean actions of a policy, exactly.
   [[nodiscard]] double expected_cost(const TvLinearGaussian& policy) const;
   /// The least expected summed cost, by the Riccati recursion.

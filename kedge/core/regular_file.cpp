@@ -36,22 +36,28 @@ FileDescriptor::~FileDescriptor() {
   if (number_ >= 0) ::close(number_);
 }
 
-FileDescriptor open_regular_file(const fs::path& path, Links links, int folder) {
+FileDescriptor open_regular_file(const fs::path& path, Links links, int folder, const std::string& name) {
   const auto fail = [&](const std::string& why) {
-    throw InputError(fmt::format("{}: {}", one_line(path.string()), why));
+    throw InputError(fmt::format("{}: {}", one_line(name.empty() ? path.string() : name), why));
+  };
+  const auto fail_by = [&](int error) {
+    if (error == EACCES || error == EPERM || error == ELOOP) fail("cannot be read: " + reason(error));
+    throw SystemError(
+        fmt::format("{}: cannot be read: {}", one_line(name.empty() ? path.string() : name), reason(error)));
   };
   // O_PATH finds the file without opening it, so that a FIFO or a device notices nothing.
   const int flags = O_PATH | O_CLOEXEC | (links == Links::refuse ? O_NOFOLLOW : 0);
   const FileDescriptor found(::openat(folder < 0 ? AT_FDCWD : folder, path.c_str(), flags));
-  if (found.number() < 0)
-    fail(errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG ? "there is no such file"
-                                                                      : "cannot be read: " + reason(errno));
+  if (found.number() < 0) {
+    if (errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG) fail("there is no such file");
+    fail_by(errno);
+  }
   struct stat info = {};
-  if (::fstat(found.number(), &info) != 0) fail("cannot be read: " + reason(errno));
+  if (::fstat(found.number(), &info) != 0) fail_by(errno);
   if (S_ISLNK(info.st_mode)) fail("is a link, but must be a regular file");
   if (!S_ISREG(info.st_mode)) fail(fmt::format("is not a regular file, but {}", kind(info.st_mode)));
   FileDescriptor file(::open(own_name(found.number()).c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
-  if (file.number() < 0) fail("cannot be read: " + reason(errno));
+  if (file.number() < 0) fail_by(errno);
   return file;
 }
 

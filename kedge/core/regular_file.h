@@ -31,8 +31,12 @@ enum class Links { follow, refuse };  ///< of the path's last component
 
 /// Opens a regular file for reading. The file is found, looked at and opened by one descriptor.
 /// @param folder  that a relative path starts from: a descriptor, or -1 for the working directory
-/// @throws InputError "<path>: there is no such file", "... is a link", "... is not a regular file, but a FIFO", ...
-FileDescriptor open_regular_file(const std::filesystem::path& path, Links links = Links::follow, int folder = -1);
+/// @param name    of the file in messages; empty: its path
+/// @throws InputError "<path>: there is no such file", "... is a link", "... is not a regular file, but a FIFO", or if the user
+///         may not read it
+/// @throws SystemError if the system fails to open it
+FileDescriptor open_regular_file(const std::filesystem::path& path, Links links = Links::follow, int folder = -1,
+                                 const std::string& name = "");
 
 /// The place of an open file, absolute and without links.
 /// @throws SystemError if the system does not say it

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
@@ -6,6 +7,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <exception>
 #include <filesystem>
 #include <map>
 #include <new>
@@ -104,6 +106,26 @@ int fail(int code, std::string message) {
   return code;
 }
 
+/// What became of an exception, as an exit code and a line.
+int fail_by(const std::exception_ptr& exception) {
+  try {
+    if (exception) std::rethrow_exception(exception);
+    return fail(kFailure, "the program ended without a reason");
+  } catch (const InputError& e) {
+    return fail(kUserError, e.what());
+  } catch (const SystemError& e) {
+    return fail(kFailure, e.what());
+  } catch (const std::filesystem::filesystem_error& e) {
+    return fail(kFailure, fmt::format("{}: {}", e.path1().string(), e.code().message()));
+  } catch (const std::bad_alloc&) {
+    return fail(kFailure, "out of memory");
+  } catch (const std::exception& e) {
+    return fail(kFailure, e.what());
+  } catch (...) {
+    return fail(kFailure, "an unknown exception");
+  }
+}
+
 }  // namespace
 
 }  // namespace kedge::cli
@@ -111,17 +133,13 @@ int fail(int code, std::string message) {
 int main(int argc, char** argv) {
   using namespace kedge::cli;
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of the write, as a full disk is
+  // Where nobody can catch an exception, for instance in a thread of a library, it is the end, but not without a word.
+  std::set_terminate([] { ::_exit(fail_by(std::current_exception())); });
   try {
     const int code = run(argc, argv);
     if (std::fflush(stdout) != 0) return fail(kFailure, "the output cannot be written");
     return code;
-  } catch (const kedge::InputError& e) {
-    return fail(kUserError, e.what());
-  } catch (const kedge::SystemError& e) {
-    return fail(kFailure, e.what());
-  } catch (const std::filesystem::filesystem_error& e) {
-    return fail(kFailure, fmt::format("{}: {}", e.path1().string(), e.code().message()));
-  } catch (const std::bad_alloc&) {
-    return fail(kFailure, "out of memory");
+  } catch (...) {
+    return fail_by(std::current_exception());
   }
 }

@@ -38,7 +38,7 @@ std::optional<int> iterations(const Common& common) {
 
 /// What the run reached: the final policy without noise.
 void print_result(const OpenRun& run, int threads) {
-  const PolicyFile file = load_policy(run.directory.path() / "policy.h5");
+  const PolicyFile file = load_policy(run.directory.directory() / kPolicyFile);
   Run how;
   how.seed = run.file.seed;
   how.threads = threads;
@@ -67,6 +67,7 @@ int train_and_report(OpenRun& run, const Common& common, int threads, const Sign
         train(run, {.threads = threads, .stop = signals.token(), .observe = [&](const Progress& p) { line.show(p); }});
   } catch (const SystemError& e) {
     line.finish();
+    if (run.directory.directory().deleted()) throw;
     throw SystemError(fmt::format("{}; what was completed is saved: kedge resume {}", e.what(), shell_word(directory)));
   }
   line.finish();

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "kedge/core/errors.h"
+#include "kedge/core/parallel.h"
 
 namespace kedge::cli {
 
@@ -72,8 +73,10 @@ std::int64_t whole_number(const char* option, const std::string& text, std::int6
 }
 
 int thread_count(const std::string& text) {
-  if (text.empty()) return static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-  return static_cast<int>(whole_number("--threads", text, 1, 1024));
+  const int threads = text.empty() ? static_cast<int>(std::max(1U, std::thread::hardware_concurrency()))
+                                   : static_cast<int>(whole_number("--threads", text, 1, 1024));
+  require_threads(threads);
+  return threads;
 }
 
 std::string shell_word(const std::string& text) {

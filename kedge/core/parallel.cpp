@@ -1,14 +1,19 @@
 #include "kedge/core/parallel.h"
 
+#include <pthread.h>
 #include <tbb/global_control.h>
 #include <tbb/parallel_for.h>
 #include <tbb/parallel_pipeline.h>
 #include <tbb/task_arena.h>
 
+#include <latch>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <system_error>
 #include <vector>
+
+#include "kedge/core/errors.h"
 
 // The thread sanitizer cannot see TBB's synchronisation: libtbb is not compiled for it. So this file is not either
 // (CMakeLists.txt), and names the happens-before edges that TBB guarantees; the bodies that it runs are checked.
@@ -41,6 +46,30 @@ struct ObserveAtEnd {
   ~ObserveAtEnd() { observe(edge); }
 };
 
+/// Starts as many threads at once as TBB will, and ends them: where TBB finds out that it cannot start a thread, nobody can
+/// catch its exception, and the process dies.
+/// @throws SystemError if one cannot be started
+void try_threads(std::size_t count) {
+  std::latch all(1);
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, tbb::global_control::active_value(tbb::global_control::thread_stack_size));
+  const auto wait = [](void* latch) -> void* {
+    static_cast<std::latch*>(latch)->wait();
+    return nullptr;
+  };
+  std::vector<pthread_t> threads;
+  int error = 0;
+  while (error == 0 && threads.size() < count)
+    if (pthread_t thread = {}; (error = pthread_create(&thread, &attributes, wait, &all)) == 0) threads.push_back(thread);
+  all.count_down();
+  for (const pthread_t thread : threads) pthread_join(thread, nullptr);
+  pthread_attr_destroy(&attributes);
+  if (error != 0)
+    throw SystemError(fmt::format("{} threads cannot be started, but {}: {}", count + 1, threads.size() + 1,
+                                  std::generic_category().message(error)));
+}
+
 /// The arena for this many threads: made once, because making one costs more than many a loop. As many threads as were asked
 /// for, even where there are fewer cores; TBB would warn on stderr and take fewer.
 tbb::task_arena& arena_of(int threads) {
@@ -50,6 +79,8 @@ tbb::task_arena& arena_of(int threads) {
   const std::lock_guard lock(guard);
   constexpr auto limit = tbb::global_control::max_allowed_parallelism;
   const auto wanted = static_cast<std::size_t>(threads);
+  if (const auto found = arenas.find(threads); found != arenas.end()) return found->second;
+  try_threads(wanted - 1);
   if (tbb::global_control::active_value(limit) < wanted) {
     allow.reset();  // of several limits the smallest holds
     allow = std::make_unique<tbb::global_control>(limit, wanted);
@@ -126,6 +157,10 @@ void parallel_then_in_order(Index n, int threads, const std::function<void(Index
     tbb::this_task_arena::isolate(
         [&] { tbb::parallel_pipeline(static_cast<std::size_t>(places), take & all & in_order); });
   });
+}
+
+void require_threads(int threads) {
+  if (threads > 1) arena_of(threads);
 }
 
 }  // namespace kedge

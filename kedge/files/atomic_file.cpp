@@ -1,9 +1,11 @@
 #include "kedge/files/atomic_file.h"
 
 #include <fcntl.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <system_error>
 #include <utility>
@@ -16,10 +18,15 @@ namespace fs = std::filesystem;
 
 namespace {
 
-std::string reason(int error) { return std::generic_category().message(error); }
+constexpr mode_t access_rights = 0777, may_write = 0222;
+constexpr std::string_view temporary_end = ".tmp";
 
-[[noreturn]] void fail_write(const fs::path& path, int error) {
-  throw SystemError(fmt::format("{}: cannot be written: {}", path.string(), reason(error)));
+[[noreturn]] void fail_write(const std::string& path, const std::string& why) {
+  throw SystemError(fmt::format("{}: cannot be written: {}", path, why));
+}
+
+[[noreturn]] void fail_write(const std::string& path, int error) {
+  fail_write(path, std::generic_category().message(error));
 }
 
 /// Writes all bytes at `offset`. @return 0, or errno
@@ -34,111 +41,126 @@ int write_at(int descriptor, std::string_view bytes, std::uint64_t offset) {
   return 0;
 }
 
-/// Makes a rename durable. File systems that cannot sync a directory say EINVAL and need none. @return 0, or errno
-int sync_directory(const fs::path& directory) {
-  const int descriptor = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0) return errno;
-  const int error = ::fsync(descriptor) == 0 || errno == EINVAL ? 0 : errno;
-  ::close(descriptor);
-  return error;
-}
-
-/// Creates `path` with these bytes. @return 0, or errno
-int write_new(const fs::path& path, std::string_view bytes, Durability durability) {
-  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
+/// Creates a file with these bytes. @return 0, or errno
+int write_new(int folder, const std::string& name, std::string_view bytes, Durability durability, mode_t rights) {
+  const int descriptor =
+      ::openat(folder, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, rights);
   if (descriptor < 0) return errno;
   int error = write_at(descriptor, bytes, 0);
   if (error == 0 && durability == Durability::power && ::fsync(descriptor) != 0) error = errno;
   if (::close(descriptor) != 0 && error == 0) error = errno;  // network file systems report a full disk here
+  if (error != 0) ::unlinkat(folder, name.c_str(), 0);
   return error;
+}
+
+/// Replaces or creates the file of this name in an open directory. @return 0, or errno
+int replace(int folder, const std::string& name, std::string_view bytes, Durability durability, mode_t rights) {
+  static std::atomic<unsigned> count = 0;
+  const std::string temporary = fmt::format("{}{}{}", temporary_start(), count++, temporary_end);
+  if (const int error = write_new(folder, temporary, bytes, durability, rights)) return error;
+  if (::renameat(folder, temporary.c_str(), folder, name.c_str()) != 0) {
+    const int error = errno;
+    ::unlinkat(folder, temporary.c_str(), 0);
+    return error;
+  }
+  // File systems that cannot sync a directory say EINVAL and need none.
+  return durability == Durability::power && ::fsync(folder) != 0 && errno != EINVAL ? errno : 0;
+}
+
+/// What a user's path leads to: the file itself if it is a symbolic link.
+fs::path without_link(const fs::path& path) {
+  std::error_code error;
+  if (fs::symlink_status(path, error).type() != fs::file_type::symlink) return path;
+  fs::path target = fs::canonical(path, error);
+  if (error) fail_write(path.string(), fmt::format("it is a symbolic link that leads nowhere: {}", error.message()));
+  return target;
+}
+
+/// The directory of a user's path. Writing in it needs no right to read it, syncing it does.
+FileDescriptor open_parent(const fs::path& path, Durability durability) {
+  const fs::path parent = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  const int access = durability == Durability::power ? O_RDONLY : O_PATH;
+  return FileDescriptor(::open(parent.c_str(), access | O_DIRECTORY | O_CLOEXEC));
 }
 
 }  // namespace
 
-std::string read_file(const fs::path& path, std::uint64_t max_bytes) {
-  // O_NONBLOCK: a pipe without a writer must not hang.
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-  if (descriptor < 0) throw InputError(fmt::format("{}: cannot be read: {}", path.string(), reason(errno)));
-  const auto close_and = [&](auto error) {
-    ::close(descriptor);
-    return error;
-  };
-  struct stat info = {};
-  if (::fstat(descriptor, &info) != 0 || !S_ISREG(info.st_mode))
-    throw close_and(InputError(fmt::format("{}: is not a regular file", path.string())));
-  const auto size = static_cast<std::uint64_t>(info.st_size);
-  if (size > max_bytes)
-    throw close_and(
-        InputError(fmt::format("{}: has {} bytes, but must have at most {}", path.string(), size, max_bytes)));
+std::string read_file(const FileName& file, std::uint64_t max_bytes) {
+  const auto& folder = file.folder();
+  if (!folder) return read_regular_file(file.path(), max_bytes);
+  if (folder->deleted()) throw InputError(fmt::format("{}: was deleted meanwhile", folder->path().string()));
+  return read_bytes(open_regular_file(file.name(), Links::refuse, folder->descriptor(), file.string()), max_bytes,
+                    file.string());
+}
 
-  std::string bytes(static_cast<std::size_t>(size), '\0');
-  std::size_t filled = 0;
-  while (filled < bytes.size()) {
-    const ssize_t n = ::read(descriptor, bytes.data() + filled, bytes.size() - filled);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) throw close_and(SystemError(fmt::format("{}: cannot be read: {}", path.string(), reason(errno))));
-    if (n == 0) break;  // it was cut while we read: the caller sees what is there
-    filled += static_cast<std::size_t>(n);
+std::string temporary_start() {
+  static const std::uint64_t random = [] {
+    std::uint64_t number = 0;
+    if (::getrandom(&number, sizeof number, 0) != sizeof number)
+      throw SystemError(fmt::format("no random number: {}", std::generic_category().message(errno)));
+    return number;
+  }();
+  return fmt::format(".kedge-{:08x}-{:016x}-", ::getpid(), random);  // a child process has other names
+}
+
+void remove_temporaries(const Directory& folder, std::string_view start) {
+  for (const std::string& name : folder.names()) {
+    if (!name.starts_with(start) || !name.ends_with(temporary_end)) continue;
+    if (const auto info = folder.status(name); info && S_ISREG(info->st_mode) && info->st_nlink == 1)
+      folder.remove(name, *info);
   }
-  ::close(descriptor);
-  bytes.resize(filled);
-  return bytes;
 }
 
-void write_file(const fs::path& path, std::string_view bytes, Durability durability) {
-  std::error_code error;
-  const auto type = fs::symlink_status(path, error).type();
-  if (type == fs::file_type::symlink && fs::exists(path, error))
-    return write_file(fs::canonical(path), bytes, durability);
-  if (type != fs::file_type::regular && type != fs::file_type::not_found && type != fs::file_type::none)
-    throw SystemError(fmt::format("{}: cannot be written: it exists and is not a regular file", path.string()));
+void write_file(const FileName& file, std::string_view bytes, Durability durability) {
+  const auto& folder = file.folder();
+  const fs::path target = folder ? file.path() : without_link(file.path());
+  const FileDescriptor parent = folder ? FileDescriptor() : open_parent(target, durability);
+  if (!folder && parent.number() < 0) fail_write(file.string(), errno);
+  const int descriptor = folder ? folder->descriptor() : parent.number();
+  const std::string name = target.filename().string();
 
-  // The process id keeps two writers of one file apart.
-  const fs::path directory = path.has_parent_path() ? path.parent_path() : fs::path(".");
-  const fs::path temporary = directory / fmt::format(".{}.{}.tmp", path.filename().string(), ::getpid());
-  int failure = write_new(temporary, bytes, durability);
-  if (failure == 0 && ::rename(temporary.c_str(), path.c_str()) != 0) failure = errno;
-  if (failure != 0) {
-    ::unlink(temporary.c_str());
-    fail_write(path, failure);
+  struct stat there = {};
+  const bool exists = ::fstatat(descriptor, name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0;
+  if (name.empty() || (exists && !S_ISREG(there.st_mode)))
+    fail_write(file.string(), fmt::format("it is {}, not a regular file",
+                                          name.empty() ? "a directory" : kind_of_file(there.st_mode)));
+  if (exists && folder && there.st_nlink > 1) fail_write(file.string(), "it is a hard link to another file");
+  if (exists && (there.st_mode & may_write) == 0) fail_write(file.string(), "it is write-protected");
+  const mode_t rights = exists ? there.st_mode & access_rights : 0666;
+  if (const int error = replace(descriptor, name, bytes, durability, rights)) {
+    if (folder && folder->deleted()) throw SystemError(fmt::format("{}: was deleted meanwhile", folder->path().string()));
+    fail_write(file.string(), error);
   }
-  if (durability == Durability::power)
-    if (const int unsynced = sync_directory(directory)) fail_write(path, unsynced);
 }
 
-AppendFile::AppendFile(fs::path path, std::uint64_t length) : path_(std::move(path)), length_(length) {
-  descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) fail_write(path_, errno);
+AppendFile::AppendFile(const FileName& file, std::uint64_t length) : path_(file.string()), length_(length) {
+  const auto& folder = file.folder();
+  const int at = folder ? folder->descriptor() : AT_FDCWD;
+  const std::string name = folder ? file.name() : path_;
+  const int links = folder ? O_NOFOLLOW : 0;
+  file_ = FileDescriptor(::openat(at, name.c_str(), O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC | links, 0666));
+  const int opening = file_.number() < 0 ? errno : 0;
   struct stat info = {};
-  const bool regular = ::fstat(descriptor_, &info) == 0 && S_ISREG(info.st_mode);
-  const bool whole = regular && static_cast<std::uint64_t>(info.st_size) >= length;
-  const int error = whole && ::ftruncate(descriptor_, static_cast<off_t>(length)) != 0 ? errno : 0;
-  if (whole && error == 0) return;
-  ::close(descriptor_);
-  if (!regular) throw SystemError(fmt::format("{}: cannot be written: it is not a regular file", path_.string()));
-  if (error != 0) fail_write(path_, error);
-  throw InputError(
-      fmt::format("{}: truncated: has {} bytes, but must have at least {}", path_.string(), info.st_size, length));
-}
-
-AppendFile::~AppendFile() {
-  if (descriptor_ >= 0) ::close(descriptor_);
-}
-
-AppendFile::AppendFile(AppendFile&& other) noexcept
-    : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)), length_(other.length_) {}
-
-AppendFile& AppendFile::operator=(AppendFile&& other) noexcept {
-  std::swap(path_, other.path_);
-  std::swap(descriptor_, other.descriptor_);
-  std::swap(length_, other.length_);
-  return *this;
+  // What cannot be opened is told apart by its name.
+  if ((opening == 0 ? ::fstat(file_.number(), &info)
+                    : ::fstatat(at, name.c_str(), &info, folder ? AT_SYMLINK_NOFOLLOW : 0)) == 0) {
+    if (!S_ISREG(info.st_mode))
+      fail_write(path_, fmt::format("it is {}, not a regular file", kind_of_file(info.st_mode)));
+    if (info.st_nlink > 1) fail_write(path_, "it is a hard link to another file");
+  }
+  if (opening != 0 && folder && folder->deleted())
+    throw SystemError(fmt::format("{}: was deleted meanwhile", folder->path().string()));
+  if (opening != 0) fail_write(path_, opening);
+  if (static_cast<std::uint64_t>(info.st_size) < length)
+    throw InputError(
+        fmt::format("{}: truncated: has {} bytes, but must have at least {}", path_, info.st_size, length));
+  if (::ftruncate(file_.number(), static_cast<off_t>(length)) != 0) fail_write(path_, errno);
 }
 
 void AppendFile::append(std::string_view bytes) {
-  if (const int error = write_at(descriptor_, bytes, length_)) {
+  if (const int error = write_at(file_.number(), bytes, length_)) {
     // A part may have been written. Should cutting fail too, the next append or the next opening removes it.
-    [[maybe_unused]] const int ignored = ::ftruncate(descriptor_, static_cast<off_t>(length_));
+    [[maybe_unused]] const int ignored = ::ftruncate(file_.number(), static_cast<off_t>(length_));
     fail_write(path_, error);
   }
   length_ += bytes.size();
@@ -146,11 +168,14 @@ void AppendFile::append(std::string_view bytes) {
 
 void AppendFile::truncate(std::uint64_t length) {
   length_ = length;
-  if (::ftruncate(descriptor_, static_cast<off_t>(length)) != 0) fail_write(path_, errno);
+  if (::ftruncate(file_.number(), static_cast<off_t>(length)) != 0) fail_write(path_, errno);
 }
 
 void AppendFile::sync() {
-  if (::fsync(descriptor_) != 0) fail_write(path_, errno);
+  struct stat info = {};
+  if (::fstat(file_.number(), &info) == 0 && info.st_nlink == 0)
+    throw SystemError(fmt::format("{}: was deleted meanwhile", path_));
+  if (::fsync(file_.number()) != 0) fail_write(path_, errno);
 }
 
 }  // namespace kedge

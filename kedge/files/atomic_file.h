@@ -1,11 +1,17 @@
 // Files that are whole or absent. A reader never sees half a file, a failed write leaves what was there, and every
 // failure of the disk is a SystemError of one line.
+//
+// Only regular files are read and replaced. What a user names as an output may be a symbolic link to a regular file: then
+// that file is replaced and the link stays. A hard link that is replaced becomes a file of its own; its other names keep
+// the old bytes. A file in a Directory (directory.h) must be a regular file with one name.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
+
+#include "kedge/files/directory.h"
 
 namespace kedge {
 
@@ -16,14 +22,24 @@ enum class Durability {
   power,    ///< also the loss of power: file and directory are synced, which costs milliseconds
 };
 
-/// The bytes of a regular file.
+/// Returns the bytes of a regular file. Nothing else is ever opened, so that no FIFO blocks.
 /// @throws InputError if the file is missing, not a regular file, not readable, or larger than max_bytes
 /// @throws SystemError if reading fails
-std::string read_file(const std::filesystem::path& path, std::uint64_t max_bytes);
+std::string read_file(const FileName& file, std::uint64_t max_bytes);
 
-/// Replaces or creates `path`: a temporary file in the same directory, then rename.
-/// @throws SystemError "<path>: cannot be written: <reason>"; then `path` is as it was and the temporary file is gone
-void write_file(const std::filesystem::path& path, std::string_view bytes, Durability durability);
+/// Replaces or creates a file: a temporary file in the same directory, then rename. The file keeps the access rights of
+/// the one that it replaces.
+/// @throws SystemError "<path>: cannot be written: <reason>"; then the file is as it was and the temporary one is gone
+void write_file(const FileName& file, std::string_view bytes, Durability durability);
+
+/// Returns what the names of this process's temporary files begin with, ".kedge-<process id>-<random>-": nobody else's
+/// files begin so. They end with ".tmp".
+std::string temporary_start();
+
+/// Deletes the temporary files of a process that was killed, directly in `folder`.
+/// @param start  its temporary_start()
+/// @throws SystemError
+void remove_temporaries(const Directory& folder, std::string_view start);
 
 /// A file that only grows, by whole records.
 class AppendFile {
@@ -31,25 +47,21 @@ class AppendFile {
   AppendFile() = default;
   /// Opens or creates the file and cuts it to `length`: what a killed process wrote behind that is not wanted.
   /// @throws InputError if the file is shorter than `length`: it is damaged
-  /// @throws SystemError if it cannot be opened or cut
-  AppendFile(std::filesystem::path path, std::uint64_t length);
-  ~AppendFile();
-  AppendFile(AppendFile&& other) noexcept;
-  AppendFile& operator=(AppendFile&& other) noexcept;
+  /// @throws SystemError if it cannot be opened or cut, or is not a regular file with one name
+  AppendFile(const FileName& file, std::uint64_t length);
 
   /// Appends all bytes, or none. @throws SystemError
   void append(std::string_view bytes);
   /// Takes back what was appended since the file had this length. @throws SystemError
   void truncate(std::uint64_t length);
-  /// Waits until the bytes are on the disk. @throws SystemError
+  /// Waits until the bytes are on the disk. @throws SystemError, also if the file was deleted meanwhile
   void sync();
 
   [[nodiscard]] std::uint64_t length() const { return length_; }
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
 
  private:
-  std::filesystem::path path_;
-  int descriptor_ = -1;
+  std::string path_;  ///< for messages
+  FileDescriptor file_;
   std::uint64_t length_ = 0;
 };
 

@@ -1,21 +1,26 @@
 // The part of HDF5 that kedge needs, over its C API: files that are built in memory and stored whole.
 //
 // A file that kedge writes is an ordinary HDF5 file followed by one line of text, the trailer, with the length and
-// the CRC-64 of the bytes before it. HDF5 ignores what follows its end of file, so every HDF5 reader opens it. kedge
-// checks the trailer before a byte reaches the HDF5 library: the library is not made for damaged files. Equal contents
-// give equal bytes: no times are stored.
+// the CRC-64 of the bytes before it. HDF5 ignores what follows its end of file, so every HDF5 reader opens it. Equal
+// contents give equal bytes: no times are stored.
+//
+// The HDF5 library is not made for files that somebody damaged or altered: some make it read what is not theirs, crash or
+// never end. The trailer finds damage. Alterations it cannot find, since anybody can compute it anew. So the library reads
+// in a process of its own (Reader), which has no open files and little time and memory: whatever happens in there, the
+// caller gets values of the type and size that it asked for, or an InputError.
 //
 // Not thread-safe, as HDF5 is not: one thread at a time, over all files.
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "kedge/core/types.h"
+#include "kedge/files/directory.h"
 
 namespace kedge::hdf5 {
 
@@ -64,12 +69,14 @@ class GroupWriter {
   Handle group_;
 };
 
+class ReadingProcess;
+
 /// A group that is being read. Everything that does not fit is an InputError
 /// "<file>: dataset <name>: found ..., expected ...".
 class GroupReader {
  public:
-  GroupReader(Handle group, std::string file, std::string prefix)
-      : group_(std::move(group)), file_(std::move(file)), prefix_(std::move(prefix)) {}
+  GroupReader(std::shared_ptr<ReadingProcess> process, std::string file, std::string prefix)
+      : process_(std::move(process)), file_(std::move(file)), prefix_(std::move(prefix)) {}
 
   [[nodiscard]] bool has(const std::string& name) const;  ///< a dataset or a group
   [[nodiscard]] bool has_attribute(const std::string& name) const;
@@ -95,21 +102,16 @@ class GroupReader {
   [[noreturn]] void fail(const std::string& what) const;
 
  private:
-  [[nodiscard]] std::string label(const char* kind, const std::string& name) const;
-  [[nodiscard]] Handle open_dataset(const std::string& name) const;
-  [[nodiscard]] Handle open_expected(const std::string& name, const Shape& expected) const;
-  [[nodiscard]] Handle open_attribute(const std::string& name) const;
-
-  Handle group_;
+  std::shared_ptr<ReadingProcess> process_;
   std::string file_;    ///< for messages
-  std::string prefix_;  ///< "" or "policy/": path of this group, for messages
+  std::string prefix_;  ///< "" or "policy/": path of this group
 };
 
 /// An HDF5 file in memory, being built.
 class Writer {
  public:
   Writer();                                 ///< empty
-  explicit Writer(std::string_view image);  ///< continues a file: the bytes that `image` returned
+  explicit Writer(std::string_view image);  ///< continues a file: the bytes that `image` returned in this process
 
   [[nodiscard]] GroupWriter root();
   /// The file's bytes, without trailer.
@@ -119,28 +121,36 @@ class Writer {
   Handle file_;
 };
 
-/// An HDF5 file in memory, being read.
+/// An HDF5 file in memory, being read by a process that ends with this object and its groups.
 class Reader {
  public:
-  /// @param image without trailer  @param file its path, for messages  @throws InputError if HDF5 does not accept it
+  /// @param image without trailer  @param file its path, for messages
+  /// @throws InputError if HDF5 does not accept it  @throws SystemError if no process can be started
   Reader(std::string_view image, std::string file);
 
   [[nodiscard]] GroupReader root() const;
 
  private:
   std::string file_name_;
-  Handle file_;
+  std::shared_ptr<ReadingProcess> process_;
 };
+
+/// Opens an image in this process and returns its identifier; it is < 0 if HDF5 does not accept the image. Only for bytes
+/// that this process made: all others are for Reader.
+std::int64_t open_image(std::string_view image, bool writable);
 
 /// image + trailer.
 std::string seal(std::string image);
+
+/// True if the bytes end with the trailer of the bytes before it.
+bool is_sealed(std::string_view bytes);
 
 /// Is a file without trailer (made with other tools) acceptable?
 enum class Trailer { required, optional };
 
 /// Reads a file and checks its trailer; the result is the image. Without a trailer, the length that the HDF5 file
 /// gives for itself is checked.
-/// @throws InputError "<path>: truncated ..." and so on: a missing, foreign, truncated or altered file
-std::string read_sealed(const std::filesystem::path& path, Trailer trailer);
+/// @throws InputError "<path>: truncated ..." and so on: a missing, foreign or damaged file, or one of more than 4 GiB
+std::string read_sealed(const FileName& file, Trailer trailer);
 
 }  // namespace kedge::hdf5

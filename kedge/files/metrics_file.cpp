@@ -68,21 +68,21 @@ std::vector<double> parse_row(const Line& line, std::size_t columns) {
 
 /// Calls visit(line) for every line that ends.
 template <class Visit>
-void for_each_line(const std::filesystem::path& path, Visit&& visit) {
-  const std::string all = read_file(path, max_bytes);
+void for_each_line(const FileName& file, Visit&& visit) {
+  const std::string all = read_file(file, max_bytes);
   std::string_view rest = all;
   for (int number = 1;; ++number) {
     const std::size_t end = rest.find('\n');
     if (end == std::string_view::npos) return;
-    visit(Line{rest.substr(0, end), fmt::format("{}:{}", path.string(), number)});
+    visit(Line{rest.substr(0, end), fmt::format("{}:{}", file.string(), number)});
     rest.remove_prefix(end + 1);
   }
 }
 
 /// A table whose first column, of that name, holds whole numbers that rise.
-MetricsTable read_table(const std::filesystem::path& path, std::string_view first) {
+MetricsTable read_table(const FileName& file, std::string_view first) {
   MetricsTable table;
-  for_each_line(path, [&](const Line& line) {
+  for_each_line(file, [&](const Line& line) {
     if (table.columns.empty()) {
       table.columns = parse_header(line, first);
       return;
@@ -148,14 +148,14 @@ int MetricsTable::column(std::string_view name) const {
   return found == columns.end() ? -1 : static_cast<int>(found - columns.begin());
 }
 
-MetricsTable read_metrics(const std::filesystem::path& path) { return read_table(path, "iteration"); }
+MetricsTable read_metrics(const FileName& file) { return read_table(file, "iteration"); }
 
-MetricsTable read_steps(const std::filesystem::path& path) { return read_table(path, "step"); }
+MetricsTable read_steps(const FileName& file) { return read_table(file, "step"); }
 
-std::vector<Warning> read_warnings(const std::filesystem::path& path) {
+std::vector<Warning> read_warnings(const FileName& file) {
   std::vector<Warning> warnings;
   bool header = true;
-  for_each_line(path, [&](const Line& line) {
+  for_each_line(file, [&](const Line& line) {
     if (std::exchange(header, false)) {
       if (fmt::format("{}\n", line.text) != warnings_header)
         refuse(line,

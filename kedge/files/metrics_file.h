@@ -4,13 +4,13 @@
 #pragma once
 
 #include <cstddef>
-#include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "kedge/core/run.h"
+#include "kedge/files/directory.h"
 
 namespace kedge {
 
@@ -43,16 +43,16 @@ struct MetricsTable {
 /// iteration that a killed process did not complete: it is left out.
 /// @throws InputError "<path>:<line>: found ..., expected ...": a row with other than the header's number of entries,
 ///         an entry that is not a number, a name that occurs twice, iterations that do not rise
-MetricsTable read_metrics(const std::filesystem::path& path);
+MetricsTable read_metrics(const FileName& file);
 
 /// Reads steps.csv: first column "step", rising. @throws InputError as read_metrics
-MetricsTable read_steps(const std::filesystem::path& path);
+MetricsTable read_steps(const FileName& file);
 
 struct Warning {
   int iteration = 0;
   std::string text;
 };
 /// Reads warnings.csv; a last line that does not end is left out. @throws InputError "<path>:<line>: ..."
-std::vector<Warning> read_warnings(const std::filesystem::path& path);
+std::vector<Warning> read_warnings(const FileName& file);
 
 }  // namespace kedge

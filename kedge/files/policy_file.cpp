@@ -193,15 +193,14 @@ std::string policy_bytes(const AnyPolicy& policy, const PolicyInfo& info) {
   return hdf5::seal(file.image());
 }
 
-void save_policy(const std::filesystem::path& path, const AnyPolicy& policy, const PolicyInfo& info,
-                 Durability durability) {
-  write_file(path, policy_bytes(policy, info), durability);
+void save_policy(const FileName& file, const AnyPolicy& policy, const PolicyInfo& info, Durability durability) {
+  write_file(file, policy_bytes(policy, info), durability);
 }
 
-PolicyFile load_policy(const std::filesystem::path& path) {
-  const std::string image = hdf5::read_sealed(path, hdf5::Trailer::optional);
-  const hdf5::Reader file(image, path.string());
-  const hdf5::GroupReader root = file.root();
+PolicyFile load_policy(const FileName& file) {
+  const std::string image = hdf5::read_sealed(file, hdf5::Trailer::optional);
+  const hdf5::Reader reader(image, file.string());
+  const hdf5::GroupReader root = reader.root();
   PolicyFile result;
   result.policy = read_policy(root);
   result.info = read_info(root, as_policy(result.policy).observation_dim(), as_policy(result.policy).action_dim());

@@ -12,7 +12,6 @@
 // A file with `kind` and the datasets that another program made (h5py, MATLAB) is accepted.
 #pragma once
 
-#include <filesystem>
 #include <span>
 #include <string>
 #include <vector>
@@ -55,12 +54,12 @@ struct PolicyFile {
 std::string policy_bytes(const AnyPolicy& policy, const PolicyInfo& info);
 
 /// @throws SystemError if the file cannot be written; then the old one, if any, is untouched
-void save_policy(const std::filesystem::path& path, const AnyPolicy& policy, const PolicyInfo& info,
+void save_policy(const FileName& file, const AnyPolicy& policy, const PolicyInfo& info,
                  Durability durability = Durability::power);
 
 /// @throws InputError naming file, dataset, what was found and what is allowed: a damaged or foreign file, wrong
 ///         shapes, numbers that are not finite, Sigma not symmetric positive definite
-PolicyFile load_policy(const std::filesystem::path& path);
+PolicyFile load_policy(const FileName& file);
 
 /// The datasets of a policy in a group, and back, with the checks of `load_policy`.
 void write_policy(hdf5::GroupWriter& group, const TvLinearGaussian& policy);

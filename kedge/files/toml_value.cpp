@@ -3,28 +3,77 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <filesystem>
-#include <fstream>
 #include <iterator>
-#include <system_error>
 
 #include "kedge/core/errors.h"
+#include "kedge/files/atomic_file.h"
 
 namespace kedge {
 
 namespace {
 
 constexpr std::size_t kLargestFile = 16u << 20;
+constexpr std::size_t kMostParts = 16, kMostBrackets = 16;  // kedge's own files have 4 and 3
 const std::string kSetPrefix = "--set ";  // what `source().path` of values that came by --set begins with
 
 bool has_control_characters(std::string_view text) {
   return std::any_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 32 || c == 127; });
 }
 
+/// The position behind the string that begins at `at` with a quote, or the end of the text.
+std::size_t behind_string(std::string_view text, std::size_t at) {
+  const char quote = text[at];
+  const std::string_view three = text.substr(at, 3);
+  const bool many_lines = three.size() == 3 && three[1] == quote && three[2] == quote;
+  for (at += many_lines ? 3 : 1; at < text.size(); ++at) {
+    if (text[at] == '\\' && quote == '"') {
+      ++at;
+    } else if (text[at] == '\n' && !many_lines) {
+      return at;  // an error of its own
+    } else if (text[at] == quote && (!many_lines || text.substr(at, 3) == three)) {
+      if (!many_lines) return at + 1;
+      at += 3;
+      while (at < text.size() && text[at] == quote) ++at;  // up to two more belong to the string
+      return at;
+    }
+  }
+  return text.size();
+}
+
+/// @throws InputError if keys or brackets are nested deeper than the parser can bear. What is not TOML may be anything: the
+/// parser reads no further than to the first mistake.
+void require_shallow(std::string_view text, const std::string& origin) {
+  std::size_t parts = 1, brackets = 0, line = 1;
+  const auto refuse = [&](const char* what, std::size_t most) {
+    throw InputError(fmt::format("{}:{}: {} more than {} levels deep", one_line(origin), line, what, most));
+  };
+  for (std::size_t at = 0; at < text.size();) {
+    const char c = text[at];
+    if (c == '"' || c == '\'') {
+      const std::size_t end = behind_string(text, at);
+      line += static_cast<std::size_t>(std::count(text.begin() + at, text.begin() + end, '\n'));
+      at = end;
+      continue;
+    }
+    if (c == '#') {
+      at = std::min(text.find('\n', at), text.size());
+      continue;
+    }
+    if (c == '.' && ++parts > kMostParts) refuse("a key is", kMostParts);
+    if ((c == '[' || c == '{') && ++brackets > kMostBrackets) refuse("arrays and tables are", kMostBrackets);
+    if ((c == ']' || c == '}') && brackets > 0) --brackets;
+    if (c == '\n') ++line;
+    if (c == '\n' || c == '=' || c == ',' || c == '[' || c == ']' || c == '{' || c == '}') parts = 1;
+    ++at;
+  }
+}
+
 /// Parses one value; its place will read as `origin`.
 std::optional<toml::table> parse_value(const std::string& text, const std::string& origin) {
+  const std::string document = "value = " + text;
+  require_shallow(document, origin);
   try {
-    toml::table table = toml::parse("value = " + text, origin);
+    toml::table table = toml::parse(document, origin);
     if (table.size() == 1) return table;
   } catch (const toml::parse_error&) {
   }
@@ -208,29 +257,18 @@ Value Value::require(std::string_view key) const {
   fail_at(node_->source(), child_key(key), "this key is missing");
 }
 
-toml::table read_toml(const std::string& file) {
-  std::error_code error;
-  const auto status = std::filesystem::status(file, error);
-  if (!std::filesystem::exists(status)) throw InputError(one_line(file) + ": there is no such file");
-  if (!std::filesystem::is_regular_file(status)) throw InputError(one_line(file) + ": is not a file");
-  std::ifstream in(file, std::ios::binary);
-  std::string text;
-  char chunk[1 << 14];
-  while (in && text.size() <= kLargestFile) {
-    in.read(chunk, sizeof chunk);
-    text.append(chunk, static_cast<std::size_t>(in.gcount()));
-  }
-  if (!in.is_open() || in.bad()) throw InputError(one_line(file) + ": cannot be read");
-  if (text.size() > kLargestFile)
-    throw InputError(fmt::format("{}: is larger than {} MB", one_line(file), kLargestFile >> 20));
+toml::table parse_toml(std::string_view text, const std::string& origin) {
+  require_shallow(text, origin);
   try {
-    return toml::parse(text, file);
+    return toml::parse(text, origin);
   } catch (const toml::parse_error& e) {
     const toml::source_position at = e.source().begin;
     throw InputError(
-        fmt::format("{}:{}:{}: not TOML: {}", one_line(file), at.line, at.column, one_line(e.description())));
+        fmt::format("{}:{}:{}: not TOML: {}", one_line(origin), at.line, at.column, one_line(e.description())));
   }
 }
+
+toml::table read_toml(const FileName& file) { return parse_toml(read_file(file, kLargestFile), file.string()); }
 
 std::string write_toml(const toml::table& table) {
   std::string out;
@@ -254,6 +292,7 @@ void override_value(toml::table& document, const std::string& key, const std::st
   // Walk to the table that holds the last part of the path.
   toml::table* table = &document;
   std::string_view rest = key;
+  std::size_t depth = 0;
   while (true) {
     const std::size_t dot = rest.find('.');
     const std::string part(rest.substr(0, dot));
@@ -263,6 +302,7 @@ void override_value(toml::table& document, const std::string& key, const std::st
       return;
     }
     rest.remove_prefix(dot + 1);
+    if (++depth == kMostParts) fail(fmt::format("the key has more than {} parts", kMostParts));
 
     toml::node* next = table->get(part);
     if (!next) {

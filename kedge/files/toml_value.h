@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kedge/core/text.h"
+#include "kedge/files/directory.h"
 
 namespace kedge {
 
@@ -59,8 +60,14 @@ class Value {
   const std::string* file_;
 };
 
-/// Reads a TOML file. @throws InputError if it cannot be read, is larger than 16 MB or is not TOML
-toml::table read_toml(const std::string& file);
+/// Parses a TOML text.
+/// @param origin  of the text, for messages and as the place of its values
+/// @throws InputError "<origin>:<line>:<column>: not TOML: ...", or if keys, arrays and tables are nested too deeply: 16
+///         parts of a key, 16 brackets within each other (the parser would use up the stack)
+toml::table parse_toml(std::string_view text, const std::string& origin);
+
+/// Reads a TOML file. @throws InputError as above, or if it cannot be read or is larger than 16 MB
+toml::table read_toml(const FileName& file);
 
 /// Writes texts, numbers, arrays and tables, always the same way: keys in alphabetical order, the shortest digits that
 /// give the same number. (The text enters digests, so it must not depend on the version of toml++.)

@@ -9,15 +9,15 @@
 
 namespace kedge {
 
-void save_trajectories(const std::filesystem::path& path, const Batch& batch, const std::string& task,
-                       double control_step, Durability durability) {
+void save_trajectories(const FileName& file, const Batch& batch, const std::string& task, double control_step,
+                       Durability durability) {
   const Index N = batch.rollouts, T = batch.horizon, ds = batch.observation.rows();
   MatrixXd observation(ds, N * T);  // of the steps at which the policy acted
   for (Index n = 0; n < N; ++n)
     observation.middleCols(n * T, T) = batch.observation.middleCols(batch.at(static_cast<int>(n), 0), T);
 
-  hdf5::Writer file;
-  hdf5::GroupWriter root = file.root();
+  hdf5::Writer writer;
+  hdf5::GroupWriter root = writer.root();
   root.attribute("kind", "trajectories");
   root.attribute("kedge_version", KEDGE_VERSION);
   root.attribute("task", task);
@@ -27,13 +27,13 @@ void save_trajectories(const std::filesystem::path& path, const Batch& batch, co
   root.dataset("action", columns(batch.action), {N, T, batch.action.rows()});
   root.dataset("cost", columns(batch.cost), {N, T + 1});
   root.dataset("diverged_at", batch.diverged_at, {N});
-  write_file(path, hdf5::seal(file.image()), durability);
+  write_file(file, hdf5::seal(writer.image()), durability);
 }
 
-Demonstration load_demonstration(const std::filesystem::path& path) {
-  const std::string image = hdf5::read_sealed(path, hdf5::Trailer::optional);
-  const hdf5::Reader file(image, path.string());
-  const hdf5::GroupReader root = file.root();
+Demonstration load_demonstration(const FileName& file) {
+  const std::string image = hdf5::read_sealed(file, hdf5::Trailer::optional);
+  const hdf5::Reader reader(image, file.string());
+  const hdf5::GroupReader root = reader.root();
 
   const hdf5::Shape state = root.shape("state"), action = root.shape("action");
   const bool many = state.size() == 3;

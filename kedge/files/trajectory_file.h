@@ -7,7 +7,6 @@
 // A rollout that diverged at step t is zero behind state t.
 #pragma once
 
-#include <filesystem>
 #include <string>
 
 #include "kedge/core/batch.h"
@@ -18,12 +17,12 @@ namespace kedge {
 
 /// @param task its name  @param control_step seconds
 /// @throws SystemError
-void save_trajectories(const std::filesystem::path& path, const Batch& batch, const std::string& task,
-                       double control_step, Durability durability = Durability::power);
+void save_trajectories(const FileName& file, const Batch& batch, const std::string& task, double control_step,
+                       Durability durability = Durability::power);
 
 /// The first trajectory of such a file, or of a recording made with other tools: datasets `state` [N, T+1, nx] and `action`
 /// [N, T, da], or [T+1, nx] and [T, da] of one; any number type, finite. Of a rollout that diverged, the steps before.
 /// @throws InputError naming file, dataset, what was found and what is allowed
-Demonstration load_demonstration(const std::filesystem::path& path);
+Demonstration load_demonstration(const FileName& file);
 
 }  // namespace kedge

@@ -364,7 +364,7 @@ Replay make_replay(const Subject& subject, const ReplayOptions& options) {
   replay.seed = options.seed;
   replay.deterministic = options.deterministic;
   replay.title =
-      fs::absolute(subject.is_run ? subject.run_directory : subject.policy_file).lexically_normal().filename();
+      fs::absolute(subject.is_run ? subject.run_directory : subject.policy_file.path()).lexically_normal().filename();
   if (!subject.is_run) {
     if (!options.iterations.empty())
       throw InputError(fmt::format("--iterations: {} is one policy; only runs have several", subject.name));

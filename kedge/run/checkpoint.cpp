@@ -136,12 +136,11 @@ std::string checkpoint_bytes(const CheckpointHeader& header, const Fields& state
   return hdf5::seal(file.image());
 }
 
-void save_checkpoint(const std::filesystem::path& path, const CheckpointHeader& header, const Fields& state,
-                     Durability durability) {
-  write_file(path, checkpoint_bytes(header, state), durability);
+void save_checkpoint(const FileName& file, const CheckpointHeader& header, const Fields& state, Durability durability) {
+  write_file(file, checkpoint_bytes(header, state), durability);
 }
 
-Checkpoint load_checkpoint(const std::filesystem::path& path) {
+Checkpoint load_checkpoint(const FileName& path) {
   const std::string image = hdf5::read_sealed(path, hdf5::Trailer::required);
   const hdf5::Reader file(image, path.string());
   const hdf5::GroupReader root = file.root();

@@ -44,11 +44,10 @@ struct Checkpoint {
 std::string checkpoint_bytes(const CheckpointHeader& header, const Fields& state);
 
 /// @throws SystemError
-void save_checkpoint(const std::filesystem::path& path, const CheckpointHeader& header, const Fields& state,
-                     Durability durability);
+void save_checkpoint(const FileName& file, const CheckpointHeader& header, const Fields& state, Durability durability);
 
 /// @throws InputError naming file and reason: missing, truncated, altered, not a checkpoint, another format version,
 ///         contents that do not fit together
-Checkpoint load_checkpoint(const std::filesystem::path& path);
+Checkpoint load_checkpoint(const FileName& path);
 
 }  // namespace kedge

@@ -6,13 +6,14 @@
 #include <string>
 #include <vector>
 
+#include "kedge/files/directory.h"
 #include "kedge/tasks/task_file.h"
 
 namespace kedge {
 
 struct Subject {
   std::string name;                   ///< as it was given
-  std::filesystem::path policy_file;  ///< of a run: its policy.h5
+  FileName policy_file = "";          ///< of a run: its policy.h5
   bool is_run = false;
   std::filesystem::path run_directory;  ///< if it is a run
   TaskFile task;

@@ -1,12 +1,13 @@
 #include "kedge/run/run_directory.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cerrno>
-#include <charconv>
 #include <cmath>
 #include <limits>
 #include <system_error>
@@ -14,7 +15,6 @@
 
 #include "kedge/core/errors.h"
 #include "kedge/files/event_file.h"
-#include "kedge/files/hdf5.h"
 #include "kedge/files/metrics_file.h"
 
 namespace kedge {
@@ -23,69 +23,26 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* run_toml_file = "run.toml";
-constexpr const char* metrics_file = "metrics.csv";
-constexpr const char* timings_file = "timings.csv";
-constexpr const char* events_file = "events.out.tfevents.0.kedge";
-constexpr const char* steps_file = "steps.csv";
-constexpr const char* warnings_file = "warnings.csv";
-constexpr const char* updates_file = "updates.h5";
-constexpr const char* policy_file = "policy.h5";
-constexpr const char* checkpoint_file = "checkpoint.h5";
-constexpr const char* task_folder = "task";  ///< copy of the task (tasks.h)
-constexpr const char* policies_folder = "policies";
-constexpr int most_policies = 16;  ///< in it, but for the best
-constexpr const char* lock_file = ".lock";
-/// In the order in which --force deletes them: without run.toml it is no run any more.
-constexpr std::array written_files = {run_toml_file, checkpoint_file, policy_file, updates_file, metrics_file,
-                                      timings_file,  events_file,     steps_file,  warnings_file};
-
+constexpr int most_policies = 16;  ///< in policies/, but for the best
 constexpr std::uint64_t max_text_bytes = 1u << 30;
 constexpr std::chrono::seconds sync_interval{1};
 
-std::string reason(const std::error_code& error) { return error.message(); }
+std::string reason(int error) { return std::generic_category().message(error); }
 
 double wall_time() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
-/// A temporary file of `write_file` that a killed process left.
-bool is_leftover(const std::string& name) {
-  if (!name.ends_with(".tmp")) return false;
-  for (const char* file : written_files)
-    if (name.starts_with(fmt::format(".{}.", file))) return true;
-  return false;
+std::string read_if_exists(const FileName& file) {
+  return exists(file) ? read_file(file, max_text_bytes) : std::string();
 }
 
-std::vector<fs::path> entries(const fs::path& directory) {
-  std::error_code error;
-  std::vector<fs::path> all;
-  for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error))
-    all.push_back(it->path());
-  if (error) throw SystemError(fmt::format("{}: cannot be read: {}", directory.string(), reason(error)));
-  return all;
-}
-
-void remove_tree(const fs::path& file) {
-  std::error_code error;
-  fs::remove_all(file, error);
-  if (error) throw SystemError(fmt::format("{}: cannot be removed: {}", file.string(), reason(error)));
-}
-
-void remove_leftovers(const fs::path& directory) {
-  for (const fs::path& file : entries(directory))
-    if (is_leftover(file.filename().string())) remove_tree(file);
-}
-
-/// Nobody's work is in it: at most what a process left that was killed while it created the run.
-bool is_free(const fs::path& directory) {
-  for (const fs::path& file : entries(directory))
-    if (file.filename() != lock_file && !is_leftover(file.filename().string())) return false;
-  return true;
-}
-
-std::string read_if_exists(const fs::path& file) {
-  return fs::exists(file) ? read_file(file, max_text_bytes) : std::string();
+/// Deletes the temporary files that a killed process left in a folder and the folders in it.
+void remove_leftovers(const Directory& folder, const std::string& start) {
+  remove_temporaries(folder, start);
+  for (const std::string& name : folder.names())
+    if (const auto info = folder.status(name); info && S_ISDIR(info->st_mode))
+      if (const auto next = folder.folder(name)) remove_leftovers(*next, start);
 }
 
 struct flock whole_file(short type) {
@@ -95,24 +52,12 @@ struct flock whole_file(short type) {
   return lock;
 }
 
-void require_run(const fs::path& path) {
-  std::error_code error;
-  if (!fs::exists(path, error)) throw InputError(fmt::format("{}: no such directory", path.string()));
-  if (!fs::is_directory(path, error)) throw InputError(fmt::format("{}: is not a directory", path.string()));
-  if (!fs::exists(path / run_toml_file, error))
-    throw InputError(fmt::format("{}: is not the directory of a run: it has no {}", path.string(), run_toml_file));
-}
+/// The name of a kept policy in the run, "policies/00040.h5", and back; -1: it is none.
+std::string kept_name(int iterations) { return fmt::format("{}/{}", kPoliciesFolder, policy_name(iterations)); }
 
-fs::path policy_path(const fs::path& run, int iterations) {
-  return run / policies_folder / fmt::format("{:05}.h5", iterations);
-}
-
-/// The number in the name of a file of policies/; -1: it is none.
-int policy_number(const fs::path& file) {
-  const std::string name = file.stem().string();
-  int number = -1;
-  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
-  return file.extension() == ".h5" && error == std::errc() && end == name.data() + name.size() ? number : -1;
+int kept_number(const std::string& name) {
+  const std::string start = fmt::format("{}/", kPoliciesFolder);
+  return name.starts_with(start) ? policy_number(name.substr(start.size())) : -1;
 }
 
 /// Is policy n kept for its number, once the iterations 0 ... last have been completed?
@@ -129,21 +74,6 @@ double return_mean(std::span<const Metric> metrics) {
   return found == metrics.end() ? std::numeric_limits<double>::quiet_NaN() : found->second;
 }
 
-void make_folder(const fs::path& folder) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) throw SystemError(fmt::format("{}: cannot be created: {}", folder.string(), reason(error)));
-}
-
-bool is_whole(const fs::path& file) {
-  try {
-    hdf5::read_sealed(file, hdf5::Trailer::required);
-    return true;
-  } catch (const InputError&) {  // loss of power may have cut it
-    return false;
-  }
-}
-
 /// The same times with fewer digits: microseconds say all.
 std::vector<Metric> rounded(std::vector<Metric> seconds) {
   for (auto& [name, value] : seconds) value = std::round(value * 1e6) / 1e6;
@@ -156,89 +86,143 @@ std::span<const Metric> scalars(const Iteration& iteration) {
   return !all.empty() && all.front().first == "iteration" ? all.subspan(1) : all;
 }
 
+/// What a lock file holds: a temporary_start() and the end of the line, or the beginning of that if its writer was killed.
+bool is_lock_text(std::string_view text) {
+  constexpr std::string_view pattern = ".kedge-xxxxxxxx-xxxxxxxxxxxxxxxx-\n";
+  const auto fits = [](char c, char expected) {
+    return expected == 'x' ? std::isxdigit(static_cast<unsigned char>(c)) != 0 : c == expected;
+  };
+  return text.size() <= pattern.size() && std::equal(text.begin(), text.end(), pattern.begin(), fits);
+}
+
 }  // namespace
 
 // ---- lock
 
 // Locks of the open file description: like flock, but they can be asked for without being taken, and they work between
 // machines on network file systems.
-DirectoryLock::DirectoryLock(const fs::path& directory) {
-  const fs::path file = directory / lock_file;
-  descriptor_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
-  if (descriptor_ < 0)
-    throw SystemError(
-        fmt::format("{}: cannot be written: {}", file.string(), reason({errno, std::generic_category()})));
+DirectoryLock::DirectoryLock(const Directory& directory) : path_(directory.path_of(kLockFile)) {
+  file_ = FileDescriptor(::openat(directory.descriptor(), kLockFile,
+                                  O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666));
+  if (file_.number() < 0) throw SystemError(fmt::format("{}: cannot be written: {}", path_, reason(errno)));
+  struct stat info = {};
+  if (::fstat(file_.number(), &info) != 0 || !S_ISREG(info.st_mode) || info.st_nlink > 1)
+    throw InputError(fmt::format("{}: is not a lock file of kedge", path_));
   struct flock lock = whole_file(F_WRLCK);
-  if (::fcntl(descriptor_, F_OFD_SETLK, &lock) == 0) return;
-  const int error = errno;
-  ::close(descriptor_);
-  if (error == EAGAIN || error == EACCES)
-    throw InputError(fmt::format("{}: is being written by another process", directory.string()));
-  throw SystemError(fmt::format("{}: cannot be locked: {}", file.string(), reason({error, std::generic_category()})));
+  if (::fcntl(file_.number(), F_OFD_SETLK, &lock) != 0) {
+    const int error = errno;
+    if (error == EAGAIN || error == EACCES)
+      throw InputError(fmt::format("{}: is being written by another process", directory.path().string()));
+    throw SystemError(fmt::format("{}: cannot be locked: {}", path_, reason(error)));
+  }
+  try {
+    previous_ = read_bytes(file_, temporary_start().size() + 1, path_);
+  } catch (const InputError&) {  // longer
+    throw InputError(fmt::format("{}: is not a lock file of kedge", path_));
+  }
+  if (!is_lock_text(previous_)) throw InputError(fmt::format("{}: is not a lock file of kedge", path_));
+  if (!previous_.ends_with('\n')) previous_.clear();
+  if (!previous_.empty()) previous_.pop_back();
 }
 
-DirectoryLock::~DirectoryLock() {
-  if (descriptor_ >= 0) ::close(descriptor_);
-}
-
-DirectoryLock::DirectoryLock(DirectoryLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
-
-DirectoryLock& DirectoryLock::operator=(DirectoryLock&& other) noexcept {
-  std::swap(descriptor_, other.descriptor_);
-  return *this;
+void DirectoryLock::sign() const {
+  const std::string text = temporary_start() + '\n';
+  const ssize_t written = ::pwrite(file_.number(), text.data(), text.size(), 0);
+  if (written != static_cast<ssize_t>(text.size()))
+    throw SystemError(fmt::format("{}: cannot be written: {}", path_, reason(written < 0 ? errno : ENOSPC)));
 }
 
 bool DirectoryLock::held(const fs::path& directory) {
-  const int descriptor = ::open((directory / lock_file).c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) return false;
-  struct flock lock = whole_file(F_RDLCK);
-  const bool held = ::fcntl(descriptor, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
-  ::close(descriptor);
-  return held;
+  try {
+    const FileDescriptor file = open_regular_file(directory / kLockFile, Links::refuse);
+    struct flock lock = whole_file(F_RDLCK);
+    return ::fcntl(file.number(), F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+  } catch (const InputError&) {
+    return false;
+  }
 }
 
 // ---- run
+
+namespace {
+
+/// Nobody's work is in it: at most what a process left that was killed while it created the run.
+bool is_free(const Directory& directory) {
+  for (const std::string& name : directory.names())
+    if (name != kLockFile && name != WrittenFiles::file_name && !name.starts_with(".kedge-")) return false;
+  return true;
+}
+
+}  // namespace
 
 RunDirectory RunDirectory::create(const fs::path& path, const std::string& run_toml_text, bool force) {
   std::error_code error;
   if (fs::exists(path, error) && !fs::is_directory(path, error))
     throw InputError(fmt::format("{}: exists and is not a directory", path.string()));
   fs::create_directories(path, error);
-  if (error) throw SystemError(fmt::format("{}: cannot be created: {}", path.string(), reason(error)));
-  const auto refuse_taken = [&] {
-    if (!force && !is_free(path))
+  if (error) throw SystemError(fmt::format("{}: cannot be created: {}", path.string(), error.message()));
+  const Directory directory(path);
+  const auto check = [&]() -> std::vector<std::string> {
+    if (force) return require_replaceable(directory);
+    if (!is_free(directory))
       throw InputError(fmt::format("{}: is not empty; choose another directory, or --force to replace the run in it",
                                    path.string()));
+    require_plain_files(directory, Use::write);
+    return {};
   };
-  refuse_taken();  // before a lock file is put there
-  RunDirectory run(path, DirectoryLock(path));
-  refuse_taken();
-  const bool was_run = fs::exists(path / run_toml_file);
-  for (const char* file : written_files) remove_tree(path / file);
-  remove_leftovers(path);
-  if (was_run)  // else folders of these names are not ours
-    for (const char* folder : {task_folder, policies_folder}) remove_tree(path / folder);
-  write_file(path / run_toml_file, run_toml_text, Durability::power);
-  run.run_toml_ = run_toml_text;
+  check();  // before a lock file is put there
+  RunDirectory run(directory);
+  run.take_over();
+  run.left_ = check();
+  if (force) delete_run(directory);
+  run.replace_run_toml(run_toml_text, {});
   return run;
 }
 
 RunDirectory RunDirectory::open(const fs::path& path) {
-  require_run(path);
-  RunDirectory run(path, DirectoryLock(path));
-  run.run_toml_ = read_file(path / run_toml_file, max_text_bytes);
-  remove_leftovers(path);
+  RunDirectory run(open_run_directory(path, Use::write));
+  run.run_toml_ = read_file(run.directory_ / kRunToml, max_text_bytes);
+  run.take_over();
   return run;
 }
 
-bool RunDirectory::began() const { return fs::exists(path_ / checkpoint_file); }
+/// Deletes the temporary files of the process that had the directory before, and signs for its own.
+void RunDirectory::take_over() const {
+  if (!lock_.previous().empty()) {
+    remove_temporaries(directory_, lock_.previous());
+    if (const auto policies = directory_.folder(kPoliciesFolder)) remove_temporaries(*policies, lock_.previous());
+    if (const auto task = directory_.folder(kTaskFolder)) remove_leftovers(*task, lock_.previous());
+  }
+  lock_.sign();
+}
+
+void RunDirectory::replace_run_toml(const std::string& text) {
+  WrittenFiles others = WrittenFiles::read(directory_);
+  others.forget(kRunToml);
+  replace_run_toml(text, std::move(others));
+}
+
+/// @param others  what is on the list of written files afterwards, besides run.toml
+void RunDirectory::replace_run_toml(const std::string& text, WrittenFiles others) {
+  WrittenFiles both = WrittenFiles::read(directory_);  // the old one and the new one, while this replaces that
+  both.add(kRunToml, text);
+  both.save(directory_, Durability::power);
+  write_file(directory_ / kRunToml, text, Durability::power);
+  others.add(kRunToml, text);
+  others.save(directory_, Durability::power);
+  run_toml_ = text;
+}
+
+bool RunDirectory::began() const { return exists(directory_ / kCheckpointFile); }
 
 void RunDirectory::begin(const RunIdentity& identity, const PolicyInfo& info, const Snapshot& state,
                          bool record_updates) {
-  if (began()) throw InputError(fmt::format("{}: has begun already", path_.string()));
-  if (!read_if_exists(path_ / metrics_file).empty())
+  if (began()) throw InputError(fmt::format("{}: has begun already", path().string()));
+  if (!read_if_exists(directory_ / kMetricsFile).empty())
     throw InputError(
-        fmt::format("{}: missing, but the run has completed iterations", (path_ / checkpoint_file).string()));
+        fmt::format("{}: missing, but the run has completed iterations", directory_.path_of(kCheckpointFile)));
+  written_ = saved_ = WrittenFiles::read(directory_);
+  require_free_policies(0);
   info_ = info;
   header_ = {};
   header_.identity = identity;
@@ -246,35 +230,37 @@ void RunDirectory::begin(const RunIdentity& identity, const PolicyInfo& info, co
   header_.record_updates = record_updates;
   open_appended("", 0);
   if (record_updates) {
-    updates_.emplace(path_ / updates_file);
+    updates_.emplace(directory_ / kUpdatesFile);
     updates_->save(Durability::power);
   }
   sync_appended();
   policy_ = policy_bytes(state.policy, info_);
-  write_file(path_ / policy_file, policy_, Durability::power);
-  save_checkpoint(path_ / checkpoint_file, header_, state.fields, Durability::power);
+  write_file(directory_ / kPolicyFile, policy_, Durability::power);
+  save_checkpoint(directory_ / kCheckpointFile, header_, state.fields, Durability::power);
   synced_ = std::chrono::steady_clock::now();
 }
 
 Checkpoint RunDirectory::resume(const RunIdentity& identity, const PolicyInfo& info,
                                 const std::function<void(const Fields&)>& check) {
-  Checkpoint checkpoint = load_checkpoint(path_ / checkpoint_file);
-  require_same_run(checkpoint.header.identity, identity, path_ / checkpoint_file);
+  Checkpoint checkpoint = load_checkpoint(directory_ / kCheckpointFile);
+  require_same_run(checkpoint.header.identity, identity, directory_.path_of(kCheckpointFile));
   if (check) check(checkpoint.state);
   const int iterations = checkpoint.header.iteration;
+  written_ = saved_ = WrittenFiles::read(directory_);
+  require_free_policies(iterations);
   info_ = info;
   header_ = checkpoint.header;
-  if (header_.record_updates) updates_.emplace(path_ / updates_file, iterations);
+  if (header_.record_updates) updates_.emplace(directory_ / kUpdatesFile, iterations);
   open_appended(header_.metrics, iterations);
   // A process that was killed before it wrote the checkpoint may have written the next policy.
   policy_ = policy_bytes(policy_in(checkpoint.state), info_);
-  write_file(path_ / policy_file, policy_, Durability::process);
-  const MetricsTable table = read_metrics(path_ / metrics_file);
+  write_file(directory_ / kPolicyFile, policy_, Durability::process);
+  const MetricsTable table = read_metrics(directory_ / kMetricsFile);
   if (const int mean = table.column("return_mean"); mean >= 0)
     for (std::size_t i = 0; i < table.rows.size(); ++i) note_return(static_cast<int>(i), table.rows[i][mean]);
   tidy_policies(iterations);
-  for (const KeptPolicy& kept : kept_policies(path_))
-    if (!is_whole(kept.file)) remove_tree(kept.file);
+  if (written_ != saved_) written_.save(directory_, Durability::process);
+  saved_ = written_;
   return checkpoint;
 }
 
@@ -284,25 +270,51 @@ void RunDirectory::note_return(int iteration, double mean) {
   best_return_ = mean;
 }
 
-/// Leaves in policies/ what is kept after so many iterations; see kept_policies.
-void RunDirectory::tidy_policies(int iterations) const {
-  if (!fs::exists(path_ / policies_folder)) return;
-  for (const fs::path& file : entries(path_ / policies_folder)) {
-    const int number = policy_number(file);
-    if (number < 0 || number >= iterations || (number != best_ && !is_nth(number, iterations - 1))) remove_tree(file);
+/// @throws InputError if a name that the run will use in policies/ belongs to somebody else
+void RunDirectory::require_free_policies(int iterations) const {
+  const auto folder = directory_.folder(kPoliciesFolder);
+  if (!folder) return;
+  for (const std::string& name : folder->names())
+    if (const int number = policy_number(name); number >= iterations && !written_.owns(directory_, kept_name(number)))
+      throw InputError(fmt::format("{}: is there already, but the run did not write it; move it away",
+                                   folder->path_of(name)));
+}
+
+/// Deletes the run's own files in policies/ that are not kept after so many iterations; see kept_policies.
+void RunDirectory::tidy_policies(int iterations) {
+  for (const std::string& name : written_.names()) {
+    const int number = kept_number(name);
+    if (number < 0 || (number < iterations && (number == best_ || is_nth(number, iterations - 1)))) continue;
+    written_.remove(directory_, name);
+    written_.forget(name);
   }
+}
+
+/// Keeps the policy that made the rollouts of an iteration.
+void RunDirectory::keep_policy(int number, Durability durability) {
+  const FileName file = directory_.make_folder(kPoliciesFolder) / policy_name(number);
+  written_.add(kept_name(number), policy_);
+  if (exists(file)) {  // from a commit that failed afterwards
+    if (written_.owns(directory_, kept_name(number))) return;
+    written_.forget(kept_name(number));
+    throw SystemError(fmt::format("{}: is there already, but the run did not write it", file.string()));
+  }
+  written_.save(directory_, durability);
+  saved_ = written_;
+  write_file(file, policy_, durability);
 }
 
 /// Opens the files that grow, cut to what belongs to the completed iterations. Only metrics.csv must be whole: it is
 /// what runs are compared by, and it can be restored.
 void RunDirectory::open_appended(const std::string& metrics, int iterations) {
-  if (!read_if_exists(path_ / metrics_file).starts_with(metrics))
-    write_file(path_ / metrics_file, metrics, Durability::process);
-  metrics_ = AppendFile(path_ / metrics_file, metrics.size());
-  timings_ = AppendFile(path_ / timings_file,
-                        iterations == 0 ? 0 : csv_prefix(read_if_exists(path_ / timings_file), iterations));
-  warnings_ = AppendFile(path_ / warnings_file, csv_prefix(read_if_exists(path_ / warnings_file), iterations));
-  events_ = AppendFile(path_ / events_file, event_prefix(read_if_exists(path_ / events_file), iterations));
+  const FileName timings = directory_ / kTimingsFile, warnings = directory_ / kWarningsFile,
+                 events = directory_ / kEventsFile;
+  if (!read_if_exists(directory_ / kMetricsFile).starts_with(metrics))
+    write_file(directory_ / kMetricsFile, metrics, Durability::process);
+  metrics_ = AppendFile(directory_ / kMetricsFile, metrics.size());
+  timings_ = AppendFile(timings, iterations == 0 ? 0 : csv_prefix(read_if_exists(timings), iterations));
+  warnings_ = AppendFile(warnings, csv_prefix(read_if_exists(warnings), iterations));
+  events_ = AppendFile(events, event_prefix(read_if_exists(events), iterations));
   if (events_.length() == 0) events_.append(event_file_start(wall_time()));
 }
 
@@ -342,16 +354,14 @@ void RunDirectory::commit(const Iteration& iteration, const Snapshot& state, con
     timings_.append(time_row);
     if (!warnings.empty()) warnings_.append(warnings);
     events_.append(scalar_event(iteration.number, wall_time(), scalars(iteration)));
-    write_file(path_ / steps_file, steps_csv(iteration.number, iteration.steps), Durability::process);
+    write_file(directory_ / kStepsFile, steps_csv(iteration.number, iteration.steps), Durability::process);
     if (durability == Durability::power) sync_appended();
     if (updates_ && record != nullptr) updates_->append(*record, durability);
-    if (best_ == iteration.number || is_nth(iteration.number, iteration.number)) {
-      make_folder(path_ / policies_folder);
-      write_file(policy_path(path_, iteration.number), policy_, durability);
-    }
-    write_file(path_ / policy_file, policy, durability);
-    save_checkpoint(path_ / checkpoint_file, header, state.fields, durability);
-  } catch (const SystemError&) {
+    if (best_ == iteration.number || is_nth(iteration.number, iteration.number))
+      keep_policy(iteration.number, durability);
+    write_file(directory_ / kPolicyFile, policy, durability);
+    save_checkpoint(directory_ / kCheckpointFile, header, state.fields, durability);
+  } catch (...) {
     // Back to the iteration before: cutting needs no space. Whatever fails here is put right by `resume`.
     try {
       metrics_.truncate(before[0]);
@@ -380,22 +390,31 @@ void RunDirectory::finish(Stop stop, const std::string& message, const Snapshot&
   }
   sync_appended();
   if (updates_) updates_->save(Durability::power);
-  save_policy(path_ / policy_file, state.policy, info_, Durability::power);
-  save_checkpoint(path_ / checkpoint_file, header, state.fields, Durability::power);
+  if (written_ != saved_) written_.save(directory_, Durability::power);
+  saved_ = written_;
+  save_policy(directory_ / kPolicyFile, state.policy, info_, Durability::power);
+  save_checkpoint(directory_ / kCheckpointFile, header, state.fields, Durability::power);
   header_ = std::move(header);
 }
 
 // ---- policies
 
-std::vector<KeptPolicy> kept_policies(const fs::path& run) {
+std::vector<KeptPolicy> kept_policies(const fs::path& path) {
+  const Directory run = open_run_directory(path);
+  const FileName metrics = run / kMetricsFile;
+  const int iterations = exists(metrics) ? static_cast<int>(read_metrics(metrics).rows.size()) : 0;
   std::vector<KeptPolicy> kept;
-  const int iterations =
-      fs::exists(run / metrics_file) ? static_cast<int>(read_metrics(run / metrics_file).rows.size()) : 0;
-  if (fs::exists(run / policies_folder))
-    for (const fs::path& file : entries(run / policies_folder))
-      if (const int number = policy_number(file); number >= 0 && number < iterations) kept.push_back({number, file});
+  const WrittenFiles written = WrittenFiles::read(run);
+  for (const std::string& name : written.names()) {
+    const int number = kept_number(name);
+    const auto file = number >= 0 && number < iterations ? find_file(run, name) : std::nullopt;
+    if (!file || !exists(*file)) continue;
+    if (!written.has(run, name))
+      throw InputError(fmt::format("{}: is not as kedge wrote it; remove it, or move it away", file->string()));
+    kept.push_back({number, *file});
+  }
   std::sort(kept.begin(), kept.end(), [](const auto& a, const auto& b) { return a.iterations < b.iterations; });
-  kept.push_back({iterations, run / policy_file});
+  kept.push_back({iterations, run / kPolicyFile});
   return kept;
 }
 
@@ -413,20 +432,21 @@ const char* to_string(RunState state) {
 }
 
 RunStatus run_status(const fs::path& path) {
-  require_run(path);
+  const Directory run(path);
+  if (!run.status(kRunToml))
+    throw InputError(fmt::format("{}: is not the directory of a run: it has no {}", path.string(), kRunToml));
   const bool training = DirectoryLock::held(path);
   RunStatus status;
   status.state = training ? RunState::training : RunState::interrupted;
-  if (!fs::exists(path / checkpoint_file)) {
-    if (!training && !read_if_exists(path / metrics_file).empty()) {
-      status.state = RunState::damaged;
-      status.detail =
-          fmt::format("{}: missing, but the run has completed iterations", (path / checkpoint_file).string());
-    }
-    return status;
-  }
   try {
-    const Checkpoint checkpoint = load_checkpoint(path / checkpoint_file);
+    require_plain_files(run, Use::read);
+    if (!exists(run / kCheckpointFile)) {
+      if (!training && !read_if_exists(run / kMetricsFile).empty())
+        throw InputError(
+            fmt::format("{}: missing, but the run has completed iterations", run.path_of(kCheckpointFile)));
+      return status;
+    }
+    const Checkpoint checkpoint = load_checkpoint(run / kCheckpointFile);
     status.iterations = checkpoint.header.iteration;
     if (training) return status;
     if (checkpoint.header.stop == Stop::max_iterations || checkpoint.header.stop == Stop::converged)

@@ -1,4 +1,4 @@
-// The directory of a run: who may write it, what is in it after each iteration, and how a run goes on.
+// The directory of a run: who may write it, what is in it after each iteration, and how a run continues.
 //
 //   run.toml                    everything needed to repeat the run; written once
 //   metrics.csv, timings.csv    one row an iteration
@@ -9,11 +9,15 @@
 //   policy.h5                   the last accepted policy
 //   policies/00040.h5           the policy after 40 iterations: every n-th, and the best one so far
 //   checkpoint.h5               written last: what it says is what counts
+//   written.csv                 what kedge wrote in task/ and policies/ (written_files.h)
 //
 // A process that is killed at any instruction leaves a directory that `resume` continues to the same bytes of
 // metrics.csv, updates.h5, policy.h5 and checkpoint.h5 as if nothing had happened. The same holds for a disk that is
 // full, as soon as there is space. The checkpoint has the text of metrics.csv in it, so nothing but checkpoint.h5 (and
-// updates.h5, if recorded) is needed to go on.
+// updates.h5, if recorded) is needed to continue.
+//
+// The directory is held open while the run lives: nothing is looked up by its path again, and nothing through a symbolic
+// link. What kedge cannot prove to have written is never deleted or replaced (run_files.h).
 //
 // Loss of power: files are synced at the start, at the end, and once a second in between, so it costs the iterations
 // since then and their times. Where the file system does not write data before it renames (XFS), it can damage the
@@ -25,48 +29,63 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "kedge/algorithms/catalogue.h"
 #include "kedge/core/run.h"
 #include "kedge/files/atomic_file.h"
 #include "kedge/files/policy_file.h"
 #include "kedge/run/checkpoint.h"
+#include "kedge/run/run_files.h"
 #include "kedge/run/updates_file.h"
+#include "kedge/run/written_files.h"
 
 namespace kedge {
 
-/// Exclusive right to write a directory, held until destruction or the death of the process.
+/// Exclusive right to write a directory, held until destruction or the death of the process. The lock file, .lock, holds the
+/// temporary_start() of the last process that had it, so that the next one knows which temporary files that left.
 class DirectoryLock {
  public:
-  DirectoryLock() = default;
-  /// @throws InputError if another process has it  @throws SystemError if locking fails
-  explicit DirectoryLock(const std::filesystem::path& directory);
-  ~DirectoryLock();
-  DirectoryLock(DirectoryLock&& other) noexcept;
-  DirectoryLock& operator=(DirectoryLock&& other) noexcept;
+  /// @throws InputError if another process has it, or if .lock is not a lock file of kedge
+  /// @throws SystemError if locking fails
+  explicit DirectoryLock(const Directory& directory);
 
-  /// Does a process have it? Takes nothing itself.
+  /// Returns the temporary_start() of the process that had the lock before; empty if none is known.
+  [[nodiscard]] const std::string& previous() const { return previous_; }
+  /// Writes this process's temporary_start() into the lock file. @throws SystemError
+  void sign() const;
+
+  /// True if a process has it. Takes nothing itself, and never waits: what is not a lock file is held by nobody.
   static bool held(const std::filesystem::path& directory);
 
  private:
-  int descriptor_ = -1;
+  FileDescriptor file_;
+  std::string path_;  ///< for messages
+  std::string previous_;
 };
 
 /// One open run: create or open, then begin or resume, then commit ..., then finish.
 class RunDirectory {
  public:
   /// A new run: makes the directory (and its parents), locks it and writes run.toml.
-  /// @param force  if a run is there already, delete it; files that kedge does not write are kept
-  /// @throws InputError if the directory is not empty and not `force`, is not a directory, or is being written
+  /// @param force  if a run is there already, delete it; files that kedge did not write stay, see left()
+  /// @throws InputError if the directory is not empty and not `force`, is not a directory, is being written, or holds what
+  ///         kedge did not write under a name that it uses
   /// @throws SystemError if it cannot be written
   static RunDirectory create(const std::filesystem::path& path, const std::string& run_toml, bool force);
 
   /// An existing run, locked.
-  /// @throws InputError if it is not a run directory or is being written
+  /// @throws InputError if it is not a run directory, is being written, or as require_plain_files
   static RunDirectory open(const std::filesystem::path& path);
 
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+  [[nodiscard]] const Directory& directory() const { return directory_; }
+  [[nodiscard]] const std::filesystem::path& path() const { return directory_.path(); }
+  /// Names of what was there before and is not of a run, if `force` replaced one: "notes.txt", "policies/best.h5".
+  [[nodiscard]] const std::vector<std::string>& left() const { return left_; }
   [[nodiscard]] const std::string& run_toml() const { return run_toml_; }  ///< text of run.toml
+
+  /// Writes another text to run.toml. @throws SystemError
+  void replace_run_toml(const std::string& text);
 
   /// Starts a created run: its first checkpoint is `state`, no iteration completed. Also for an opened run that
   /// was killed before it began: `began()` is false.
@@ -92,15 +111,21 @@ class RunDirectory {
   void finish(Stop stop, const std::string& message, const Snapshot& state);
 
  private:
-  RunDirectory(std::filesystem::path path, DirectoryLock lock) : path_(std::move(path)), lock_(std::move(lock)) {}
+  explicit RunDirectory(const Directory& directory) : directory_(directory), lock_(directory) {}
+  void take_over() const;
+  void replace_run_toml(const std::string& text, WrittenFiles others);
+  void require_free_policies(int iterations) const;
+  void keep_policy(int number, Durability durability);
   void open_appended(const std::string& metrics, int iterations);
   void note_return(int iteration, double mean);
-  void tidy_policies(int iterations) const;
+  void tidy_policies(int iterations);
   void sync_appended();
 
-  std::filesystem::path path_;
+  Directory directory_;
   DirectoryLock lock_;
   std::string run_toml_;
+  std::vector<std::string> left_;
+  WrittenFiles written_, saved_;  ///< what kedge wrote in policies/ and task/: now, and as written.csv says
   PolicyInfo info_;
   CheckpointHeader header_;  ///< of checkpoint.h5 as it is on the disk
   std::string policy_;       ///< bytes of policy.h5: what the next iteration rolls out
@@ -114,7 +139,7 @@ class RunDirectory {
 /// A policy that a run still has.
 struct KeptPolicy {
   int iterations = 0;  ///< it is the policy after so many iterations
-  std::filesystem::path file;
+  FileName file;
 };
 
 /// Those in policies/, then the one of policy.h5, by iterations.
@@ -122,7 +147,9 @@ struct KeptPolicy {
 /// After n iterations policies/ holds the policies that made the rollouts of the iterations 0, s, 2 s, ..., with s the smallest
 /// power of two for which there are at most 16; and of the iteration with the highest mean return (the first of
 /// equals). So the folder does not grow with the run, and does not depend on interruptions.
-/// @throws InputError if metrics.csv is damaged  @throws SystemError if the directory cannot be read
+/// Policies that are not on the list of written files are not the run's and left out.
+/// @throws InputError if metrics.csv is damaged, or if a kept policy is not as kedge wrote it
+/// @throws SystemError if the directory cannot be read
 std::vector<KeptPolicy> kept_policies(const std::filesystem::path& run);
 
 /// What a directory holds, read without writing or locking.

@@ -46,8 +46,9 @@ std::string run_file_text(const RunFile& run) {
 }
 
 RunFile read_run_file(const std::filesystem::path& directory) {
-  const std::string path = (directory / "run.toml").string();
-  const toml::table document = read_toml(path);
+  const FileName file = Directory(directory) / "run.toml";
+  const std::string path = file.string();
+  const toml::table document = read_toml(file);
   const Value root(document, "", path);
   root.allow({"format", "algorithm", "seed", "record_updates", "task", "options", "versions"});
 

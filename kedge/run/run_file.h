@@ -28,7 +28,8 @@ struct RunFile {
 std::string run_file_text(const RunFile& run);
 
 /// Reads DIR/run.toml.
-/// @throws InputError with file, line and column: missing, damaged, of another format, an option that does not exist
+/// @throws InputError with file, line and column: missing, damaged, of another format, not a regular file, an option that
+///         does not exist
 RunFile read_run_file(const std::filesystem::path& directory);
 
 /// Digest of the options that decide what an iteration computes: all but `iterations`, so that a finished run can go on.

@@ -3,18 +3,22 @@
 
 #include <filesystem>
 
+#include "kedge/files/directory.h"
 #include "kedge/run/run_file.h"
 #include "kedge/tasks/task_file.h"
 
 namespace kedge {
 
-/// Copies the task into DIR/task: its resolved file, its model and all that the model reads, its recording, so that a run can go on and
-/// be evaluated when the original has moved or changed. What was there is replaced.
+/// Copies the task into the folder task/ of a run: its resolved file, its model and all that the model reads, its recording, so
+/// that a run can be continued and evaluated when the original has moved or changed. The copy is on the run's list of written
+/// files (written_files.h). A part that is there already stays, if it is what would be written.
+/// @throws InputError if something else is there under a name that the copy needs, or a file of the task cannot be read or
+///         has more than 1 GiB
 /// @throws SystemError
-void copy_task(const TaskFile& task, const std::filesystem::path& directory);
+void copy_task(const TaskFile& task, const Directory& run);
 
-/// The task of a run, from its copy.
-/// @throws InputError if the copy is missing, or is not what the run began with
+/// Returns the task of a run, from its copy.
+/// @throws InputError if the copy is missing, is not what the run began with, or as require_plain_files (run_files.h)
 TaskFile load_run_task(const std::filesystem::path& directory, const RunFile& run);
 
 }  // namespace kedge

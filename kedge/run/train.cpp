@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "kedge/core/errors.h"
+#include "kedge/core/text.h"
 #include "kedge/run/run_task.h"
 
 namespace kedge {
@@ -132,14 +133,13 @@ PlannedRun plan_run(const TrainRequest& request) {
 
 OpenRun create_run(PlannedRun plan) {
   const fs::path path = plan.out ? *plan.out : free_directory(plan.file, plan.force);
-  if (plan.force && fs::exists(path / "task") && !fs::exists(path / "run.toml"))
-    throw InputError(
-        fmt::format("{}: is there already, but not from a run: --force does not replace it", (path / "task").string()));
   RunDirectory directory = RunDirectory::create(path, run_file_text(plan.file), plan.force);
-  copy_task(plan.task, path);
+  copy_task(plan.task, directory.directory());
   // What is trained is the copy: it is what resume and evaluate will read.
   TaskFile task = load_run_task(path, plan.file);
   std::vector<std::string> warnings = plan.task.warnings;
+  if (!directory.left().empty())
+    warnings.push_back(fmt::format("{}: left what is not of the run: {}", path.string(), list(directory.left())));
   return {std::move(plan.file), std::move(task), std::move(directory), std::move(warnings)};
 }
 
@@ -174,10 +174,10 @@ OpenRun open_run(const fs::path& path, std::optional<int> iterations) {
       throw InputError(
           fmt::format("{}: was killed before it began, and {} has changed since; begin again with kedge train", name,
                       file.task_source.string()));
-    copy_task(original, path);
+    copy_task(original, directory.directory());
   }
   TaskFile task = load_run_task(path, file);
-  if (iterations) write_file(path / "run.toml", run_file_text(file), Durability::power);
+  if (iterations) directory.replace_run_toml(run_file_text(file));
   return {std::move(file), std::move(task), std::move(directory), version_warnings(read_run_file(path).versions)};
 }
 

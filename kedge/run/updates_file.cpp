@@ -98,27 +98,23 @@ std::string empty_file() {
 
 }  // namespace
 
-UpdatesFile::UpdatesFile(std::filesystem::path path) : path_(std::move(path)), image_(empty_file()) {}
+UpdatesFile::UpdatesFile(FileName file) : file_(std::move(file)), image_(empty_file()) {}
 
-UpdatesFile::UpdatesFile(std::filesystem::path path, int iterations) : path_(std::move(path)), iterations_(iterations) {
-  image_ = hdf5::read_sealed(path_, hdf5::Trailer::required);
-  const hdf5::Reader file(image_, path_.string());
+UpdatesFile::UpdatesFile(FileName name, int iterations) : file_(std::move(name)), iterations_(iterations) {
+  const std::string found = hdf5::read_sealed(file_, hdf5::Trailer::required);
+  const hdf5::Reader file(found, file_.string());
   const hdf5::GroupReader root = file.root();
   if (const std::string kind = root.text("kind"); kind != "updates")
     root.fail(fmt::format("attribute kind: found {}, expected \"updates\"", hdf5::quoted(kind)));
   for (int i = 0; i < iterations; ++i)
     if (!root.has(group_name(i))) root.fail(fmt::format("group {}: missing", group_name(i)));
-  if (root.names().size() == static_cast<std::size_t>(iterations)) return;
-
-  // Built anew, since HDF5 leaves holes where something was deleted.
-  std::string image = empty_file();
-  for (int i = 0; i < iterations; ++i) image = appended(image, i, read_group(root.group(group_name(i))));
-  image_ = std::move(image);
+  image_ = empty_file();
+  for (int i = 0; i < iterations; ++i) image_ = appended(image_, i, read_group(root.group(group_name(i))));
 }
 
 void UpdatesFile::append(const UpdateRecord& record, Durability durability) {
   std::string next = appended(image_, iterations_, to_group(record));
-  write_file(path_, hdf5::seal(next), durability);
+  write_file(file_, hdf5::seal(next), durability);
   previous_ = std::exchange(image_, std::move(next));
   ++iterations_;
 }
@@ -128,6 +124,6 @@ void UpdatesFile::take_back() {
   --iterations_;
 }
 
-void UpdatesFile::save(Durability durability) const { write_file(path_, hdf5::seal(image_), durability); }
+void UpdatesFile::save(Durability durability) const { write_file(file_, hdf5::seal(image_), durability); }
 
 }  // namespace kedge

@@ -10,7 +10,6 @@
 // study, not for runs of many thousands of iterations.
 #pragma once
 
-#include <filesystem>
 #include <string>
 
 #include "kedge/algorithms/update_record.h"
@@ -21,10 +20,11 @@ namespace kedge {
 class UpdatesFile {
  public:
   /// A new file without groups; nothing is written yet.
-  explicit UpdatesFile(std::filesystem::path path);
-  /// Reads the file and drops the groups of iterations >= `iterations`.
+  explicit UpdatesFile(FileName file);
+  /// Reads the file and drops the groups of iterations >= `iterations`. The file is built anew from what was read: the
+  /// bytes of a file that somebody may have altered are not for this process (hdf5.h), and equal groups give equal bytes.
   /// @throws InputError if it is damaged or a group before that is missing
-  UpdatesFile(std::filesystem::path path, int iterations);
+  UpdatesFile(FileName file, int iterations);
 
   /// Adds the group of the next iteration and writes the file. @throws SystemError, then nothing was added
   void append(const UpdateRecord& record, Durability durability);
@@ -36,7 +36,7 @@ class UpdatesFile {
   void save(Durability durability) const;
 
  private:
-  std::filesystem::path path_;
+  FileName file_;
   std::string image_, previous_;  ///< without trailer: now, and before the last `append`
   int iterations_ = 0;
 };

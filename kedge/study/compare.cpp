@@ -39,7 +39,7 @@ std::vector<double> column(const MetricsTable& table, const char* name, const fs
 }
 
 /// All columns of timings.csv are seconds of one phase, but the first.
-std::vector<double> cumulative_seconds(const fs::path& file) {
+std::vector<double> cumulative_seconds(const FileName& file) {
   std::vector<double> result;
   double total = 0.0;
   for (const auto& row : read_metrics(file).rows) {
@@ -63,9 +63,10 @@ RunData read_run(const fs::path& directory) {
   if (run.status.state == RunState::damaged)
     throw InputError(fmt::format("{}: {}", directory.string(), run.status.detail));
   run.file = read_run_file(directory);
-  const fs::path metrics_file = directory / "metrics.csv";
   if (run.status.iterations == 0) return run;
-  const MetricsTable metrics = read_metrics(metrics_file);
+  const Directory opened = open_run_directory(directory);
+  const fs::path metrics_file = directory / kMetricsFile;
+  const MetricsTable metrics = read_metrics(opened / kMetricsFile);
   if (metrics.rows.size() < static_cast<std::size_t>(run.status.iterations))
     throw InputError(fmt::format("{}: is damaged: it has {} of {} iterations", metrics_file.string(),
                                  metrics.rows.size(), run.status.iterations));
@@ -82,7 +83,7 @@ RunData read_run(const fs::path& directory) {
       if (std::isnan(value)) value = -std::numeric_limits<double>::infinity();
   // Only metrics.csv must be whole: without times there is no curve over them, and the rest is as it is.
   try {
-    if (fs::exists(directory / "timings.csv")) run.seconds = cumulative_seconds(directory / "timings.csv");
+    if (exists(opened / kTimingsFile)) run.seconds = cumulative_seconds(opened / kTimingsFile);
   } catch (const InputError&) {
     run.seconds.clear();
   }
@@ -162,7 +163,7 @@ std::optional<double> group_reference(const std::vector<const RunData*>& runs) {
 
 void evaluate_final(const RunData& run, const CompareOptions& options, ComparedRun& result) {
   const TaskFile loaded = load_run_task(run.directory, run.file);
-  const PolicyFile file = load_policy(run.directory / "policy.h5");
+  const PolicyFile file = load_policy(open_run_directory(run.directory) / kPolicyFile);
   Run how;
   how.seed = run.file.seed;
   how.threads = options.threads;

@@ -384,7 +384,7 @@ namespace {
 MatrixXd learned_path(const fs::path& directory, const TaskFile& task, const RunFile& file) {
   Run run;
   run.seed = file.seed;
-  const AnyPolicy policy = load_policy(directory / "policy.h5").policy;
+  const AnyPolicy policy = load_policy(open_run_directory(directory) / kPolicyFile).policy;
   const Batch batch = evaluate(task.task, as_policy(policy), {.rollouts = 1, .deterministic = true}, run)->batch;
   const int diverged = batch.diverged_at.front();
   return batch.state.leftCols(diverged < 0 ? batch.horizon + 1 : std::max(1, diverged));

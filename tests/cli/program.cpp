@@ -74,6 +74,10 @@ Process::Process(const std::vector<std::string>& arguments, const Environment& e
     const rlimit limit{environment.largest_file, environment.largest_file};
     if (setrlimit(RLIMIT_FSIZE, &limit) != 0) _exit(125);
   }
+  if (environment.address_space > 0) {
+    const rlimit limit{environment.address_space, environment.address_space};
+    if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(125);
+  }
   execv(argv[0], argv.data());
   _exit(126);
 }

@@ -35,6 +35,7 @@ struct Environment {
   std::vector<std::pair<std::string, std::string>> variables = {};  ///< set in addition
   std::uint64_t largest_file = 0;                                   ///< bytes (RLIMIT_FSIZE); 0: no limit
   bool terminal = false;                                            ///< stdout is a terminal of 100 columns
+  std::uint64_t address_space = 0;                                  ///< bytes (RLIMIT_AS); 0: no limit
 };
 
 /// A process under way.

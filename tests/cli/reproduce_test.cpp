@@ -122,13 +122,13 @@ TEST(Reproduce, RefusesRunsThatAreDamagedOrLonger) {
   write(scratch.path() / "small.toml", figure(3));
 
   fs::remove(of_run / "metrics.csv");
-  refused("out/with/s101/metrics.csv: cannot be read");
+  refused("out/with/s101/metrics.csv: there is no such file");
   write(of_run / "metrics.csv", metrics);
   write(of_run / "task/task.toml", std::regex_replace(task, std::regex("horizon = 25"), "horizon = 24"));
   refused("out/with/s101/task: the run's copy of its task was changed");
   write(of_run / "task/task.toml", task);
   fs::remove(of_run / "policy.h5");
-  refused("out/with/s101/policy.h5: cannot be read");
+  refused("out/with/s101/policy.h5: there is no such file");
   write(of_run / "policy.h5", policy);
   write(of_run / "checkpoint.h5", checkpoint.substr(0, 1000));
   refused("out/with/s101/checkpoint.h5: is damaged");

@@ -214,7 +214,7 @@ TEST_F(Verbs, CompareRefusesDamagedRunsOrLeavesThemOut) {
   write(path("lost_rows/metrics.csv"), rows.substr(0, rows.find('\n', rows.find('\n') + 1) + 1));
   refused("lost_rows", "lost_rows/metrics.csv: is damaged: it has 1 of 6 iterations");
   fs::remove(path("no_policy/policy.h5"));
-  refused("no_policy", "no_policy/policy.h5: cannot be read");
+  refused("no_policy", "no_policy/policy.h5: there is no such file");
 
   const Outcome o = kedge({"compare", "a", "cut", "--partial"});
   EXPECT_EQ(o.code, 0) << o.err;

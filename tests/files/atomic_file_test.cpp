@@ -59,7 +59,7 @@ TEST(WriteFile, KeepsTheOldFileWhicheverCallFails) {
       EXPECT_THAT(message, EndsWith(fault == Fault::error ? "Input/output error" : "No space left on device"));
       // Only syncing the directory comes after the rename.
       EXPECT_THAT(bytes_of(folder / "file"), testing::AnyOf("old", "the new bytes"));
-      if (call <= 3) {
+      if (call <= 4) {
         EXPECT_EQ(bytes_of(folder / "file"), "old") << call;
       }
     }
@@ -91,9 +91,10 @@ TEST(WriteFile, NamesTheReason) {
   EXPECT_THAT(message(folder / "absent" / "file"),
               EndsWith("absent/file: cannot be written: No such file or directory"));
   EXPECT_THAT(message(folder / "directory"),
-              EndsWith("directory: cannot be written: it exists and is not a regular file"));
-  EXPECT_THAT(message(folder / "pipe"), EndsWith("is not a regular file"));
-  EXPECT_THAT(message("/dev/null"), EndsWith("is not a regular file"));  // and root's /dev/null is still there
+              EndsWith("directory: cannot be written: it is a directory, not a regular file"));
+  EXPECT_THAT(message(folder / "directory" / ""), EndsWith("it is a directory, not a regular file"));
+  EXPECT_THAT(message(folder / "pipe"), EndsWith("it is a FIFO, not a regular file"));
+  EXPECT_THAT(message("/dev/null"), EndsWith("it is a device, not a regular file"));  // root's /dev/null is still there
   EXPECT_THAT(message("/proc/kedge"), HasSubstr("/proc/kedge: cannot be written: "));
 }
 
@@ -104,6 +105,36 @@ TEST(WriteFile, FollowsASymbolicLink) {
   write_file(folder / "link", "new", Durability::process);
   EXPECT_TRUE(std::filesystem::is_symlink(folder / "link"));
   EXPECT_EQ(bytes_of(folder / "target"), "new");
+}
+
+TEST(WriteFile, RefusesALinkThatLeadsNowhere) {
+  const Folder folder;
+  std::filesystem::create_symlink(folder / "nothing", folder / "link");
+  EXPECT_THAT(message_of<SystemError>([&] { write_file(folder / "link", "new", Durability::process); }),
+              HasSubstr("link: cannot be written: it is a symbolic link that leads nowhere: "));
+  EXPECT_FALSE(std::filesystem::exists(folder / "nothing"));
+}
+
+TEST(WriteFile, LeavesTheOtherNamesOfAHardLinkAsTheyWere) {
+  const Folder folder;
+  write_file(folder / "file", "old", Durability::process);
+  std::filesystem::create_hard_link(folder / "file", folder / "other");
+  write_file(folder / "file", "new", Durability::process);
+  EXPECT_EQ(bytes_of(folder / "file"), "new");
+  EXPECT_EQ(bytes_of(folder / "other"), "old");
+}
+
+TEST(WriteFile, KeepsTheAccessRights) {
+  const Folder folder;
+  write_file(folder / "file", "old", Durability::process);
+  const auto rights = std::filesystem::perms::owner_read | std::filesystem::perms::owner_write;
+  std::filesystem::permissions(folder / "file", rights);
+  write_file(folder / "file", "new", Durability::process);
+  EXPECT_EQ(std::filesystem::status(folder / "file").permissions(), rights);
+  std::filesystem::permissions(folder / "file", std::filesystem::perms::owner_read);
+  EXPECT_THAT(message_of<SystemError>([&] { write_file(folder / "file", "newer", Durability::process); }),
+              EndsWith("file: cannot be written: it is write-protected"));
+  EXPECT_EQ(bytes_of(folder / "file"), "new");
 }
 
 TEST(WriteFile, SurvivesALimitOnTheSizeOfFiles) {
@@ -132,10 +163,10 @@ TEST(ReadFile, RefusesWhatIsNotAFileOfThatSize) {
   };
   ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
   EXPECT_THAT(message(folder / "file", 4), EndsWith("file: has 5 bytes, but must have at most 4"));
-  EXPECT_THAT(message(folder / "absent", 4), EndsWith("absent: cannot be read: No such file or directory"));
-  EXPECT_THAT(message(folder.path(), 4), EndsWith("is not a regular file"));
-  EXPECT_THAT(message(folder / "pipe", 4), EndsWith("is not a regular file"));
-  EXPECT_THAT(message("/dev/zero", 4), EndsWith("is not a regular file"));
+  EXPECT_THAT(message(folder / "absent", 4), EndsWith("absent: there is no such file"));
+  EXPECT_THAT(message(folder.path(), 4), EndsWith("is not a regular file, but a folder"));
+  EXPECT_THAT(message(folder / "pipe", 4), EndsWith("is not a regular file, but a FIFO"));
+  EXPECT_THAT(message("/dev/zero", 4), EndsWith("is not a regular file, but a device"));
 }
 
 TEST(AppendFile, AppendsAndIsCutOnOpening) {
@@ -176,7 +207,7 @@ TEST(AppendFile, AppendsAllOrNothing) {
 
 TEST(AppendFile, ReportsADeviceThatIsFull) {
   EXPECT_THAT(message_of<SystemError>([] { AppendFile file("/dev/full", 0); }),
-              EndsWith("/dev/full: cannot be written: it is not a regular file"));
+              EndsWith("/dev/full: cannot be written: it is a device, not a regular file"));
 }
 
 }  // namespace

@@ -111,7 +111,7 @@ TEST(Checkpoint, IsRefusedWhenOneBitChanged) {
 TEST(Checkpoint, NamesWhatIsWrong) {
   const Folder folder;
   EXPECT_THAT(message_of<InputError>([&] { static_cast<void>(load_checkpoint(folder / "none.h5")); }),
-              EndsWith("none.h5: cannot be read: No such file or directory"));
+              EndsWith("none.h5: there is no such file"));
   EXPECT_THAT(refusal(folder, ""), EndsWith("checkpoint.h5: is empty"));
   EXPECT_THAT(refusal(folder, "hello"), EndsWith("checkpoint.h5: is not an HDF5 file"));
   EXPECT_THAT(refusal(folder, policy_bytes(example::policy({}, 1), {})),

@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <map>
 #include <optional>
 #include <set>
 
@@ -34,8 +35,9 @@ using testing::EndsWith;
 using testing::HasSubstr;
 using testing::StartsWith;
 
-constexpr std::array compared = {"run.toml",  "metrics.csv",  "policy.h5",         "checkpoint.h5",    "updates.h5",
-                                 "steps.csv", "warnings.csv", "policies/00000.h5", "policies/00001.h5"};
+constexpr std::array compared = {"run.toml",          "metrics.csv",       "policy.h5", "checkpoint.h5",
+                                 "updates.h5",        "steps.csv",         "warnings.csv",
+                                 "policies/00000.h5", "policies/00001.h5", "written.csv"};
 constexpr int iterations = 2;
 
 /// The files of a run that was never disturbed.
@@ -58,7 +60,8 @@ void expect_reference(const fs::path& run, const std::string& where) {
   const std::string events = bytes_of(run / "events.out.tfevents.0.kedge");
   EXPECT_EQ(event_prefix(events, iterations), events.size()) << where;
   EXPECT_LT(event_prefix(events, iterations - 1), events.size()) << where;
-  for (const auto& entry : fs::directory_iterator(run)) EXPECT_FALSE(entry.path().string().ends_with(".tmp")) << where;
+  for (const auto& entry : fs::recursive_directory_iterator(run))
+    EXPECT_FALSE(entry.path().string().ends_with(".tmp")) << where;
   EXPECT_EQ(run_status(run).state, RunState::finished) << where;
   EXPECT_EQ(run_status(run).iterations, iterations) << where;
 }
@@ -126,13 +129,16 @@ TEST(RunDirectory, ResumesToTheSameBytesWhenKilledAtAnyCall) {
 TEST(RunDirectory, ResumesToTheSameBytesWhenKilledAgainWhileResuming) {
   const Folder folder;
   const fs::path run = folder / "run", killed_once = folder / "killed once";
-  constexpr int first = 48;  // between metrics.csv and checkpoint.h5 of the first iteration
-  ASSERT_TRUE(faults::killed_at(first, [&] { train(killed_once, iterations); }));
+  int first = 0;  // between metrics.csv and checkpoint.h5 of the first iteration
+  for (bool between = false; !between; ++first) {
+    fs::remove_all(killed_once);
+    ASSERT_TRUE(faults::killed_at(first, [&] { train(killed_once, iterations); }));
+    between = fs::exists(killed_once / "policies" / "00000.h5") && run_status(killed_once).iterations == 0;
+  }
   ASSERT_EQ(read_metrics(killed_once / "metrics.csv").rows.size(), 1u);
-  ASSERT_EQ(run_status(killed_once).iterations, 0);
   for (int second = 0;; ++second) {
     fs::remove_all(run);
-    fs::copy(killed_once, run);
+    fs::copy(killed_once, run, fs::copy_options::recursive);
     const bool killed = faults::killed_at(second, [&] { train(run, iterations); });
     train_on(run);
     expect_reference(run, "killed at calls " + std::to_string(first) + " and " + std::to_string(second));
@@ -301,7 +307,7 @@ TEST(RunDirectory, RefusesToContinueWhatIsDamagedOrOther) {
   before();
   fs::remove(run / "checkpoint.h5");
   EXPECT_EQ(run_status(run).state, RunState::damaged);
-  EXPECT_THAT(refusal(example::identity()), HasSubstr("checkpoint.h5: cannot be read"));
+  EXPECT_THAT(refusal(example::identity()), HasSubstr("checkpoint.h5: there is no such file"));
   EXPECT_THAT(message_of<InputError>([&] {
                 RunDirectory::open(run).begin(example::identity(), example::policy_info({}), example::state({}, 0),
                                               false);
@@ -310,14 +316,14 @@ TEST(RunDirectory, RefusesToContinueWhatIsDamagedOrOther) {
 
   before();
   fs::remove(run / "updates.h5");
-  EXPECT_THAT(refusal(example::identity()), HasSubstr("updates.h5: cannot be read"));
+  EXPECT_THAT(refusal(example::identity()), HasSubstr("updates.h5: there is no such file"));
 
   EXPECT_THAT(message_of<InputError>([&] { RunDirectory::open(folder / "none"); }),
-              EndsWith("none: no such directory"));
+              EndsWith("none: there is no such directory"));
   EXPECT_THAT(message_of<InputError>([&] { RunDirectory::open(folder.path()); }),
               EndsWith("is not the directory of a run: it has no run.toml"));
   EXPECT_THAT(message_of<InputError>([&] { static_cast<void>(run_status(run / "run.toml")); }),
-              EndsWith("is not a directory"));
+              EndsWith("is not a directory, but a regular file"));
 }
 
 /// The numbers of the policies in policies/ after the iterations 0 ... last, by the rule itself.
@@ -346,9 +352,14 @@ TEST(RunDirectory, KeepsEveryNthPolicyAndTheBestWhateverInterruptsIt) {
   for (int i = 0; i < 70; ++i) {
     returns.push_back(std::round(20 * std::sin(0.13 * i) - 0.01 * (i - 40) * (i - 40)));  // equal ones occur
     commit(*directory, i, returns.back());
-    if (i % 9 == 4) {  // a killed process: one policy too many, one that loss of power has cut
+    if (i % 9 == 4) {  // a killed process: one policy too many
       directory.reset();
-      write_bytes(run / "policies" / fmt::format("{:05}.h5", i + 1), "of an iteration that was not completed");
+      // As the iteration that was not completed leaves it: on the list of written files, but not in the checkpoint.
+      const Directory opened(run);
+      WrittenFiles written = WrittenFiles::read(opened);
+      written.add(fmt::format("policies/{:05}.h5", i + 1), "the next policy");
+      written.save(opened, Durability::process);
+      write_bytes(run / "policies" / fmt::format("{:05}.h5", i + 1), "the next policy");
       directory = RunDirectory::open(run);
       directory->resume(example::identity(), example::policy_info(sizes));
     }
@@ -359,7 +370,7 @@ TEST(RunDirectory, KeepsEveryNthPolicyAndTheBestWhateverInterruptsIt) {
           same(std::get<TvLinearGaussian>(load_policy(policy.file).policy), example::policy(sizes, policy.iterations)));
       found.insert(policy.iterations);
     }
-    EXPECT_EQ(kept.back().file, run / "policy.h5");
+    EXPECT_EQ(kept.back().file.path(), run / "policy.h5");
     EXPECT_EQ(kept.back().iterations, i + 1);
     found.erase(i + 1);
     ASSERT_EQ(found, kept_by_rule(returns)) << "after iteration " << i;
@@ -367,14 +378,20 @@ TEST(RunDirectory, KeepsEveryNthPolicyAndTheBestWhateverInterruptsIt) {
   }
 }
 
-TEST(RunDirectory, DropsAKeptPolicyThatIsDamagedWhenItGoesOn) {
+TEST(RunDirectory, ShowsNoPolicyThatItDidNotKeep) {
   const Folder folder;
-  train(folder / "run", iterations);
-  const fs::path file = folder / "run" / "policies" / "00001.h5";
-  write_bytes(file, bytes_of(file).substr(0, 100));
-  RunDirectory::open(folder / "run").resume(example::identity(), example::policy_info({}));
-  EXPECT_FALSE(fs::exists(file));
-  EXPECT_TRUE(fs::exists(folder / "run" / "policies" / "00000.h5"));
+  const fs::path run = folder / "run", file = run / "policies" / "00001.h5";
+  train(run, iterations);
+  fs::copy_file(run / "policy.h5", run / "policies" / "best.h5");
+  ASSERT_EQ(kept_policies(run).size(), 3u);
+  const std::string whole = bytes_of(file);
+  write_bytes(file, whole.substr(0, 100));
+  EXPECT_THAT(message_of<InputError>([&] { static_cast<void>(kept_policies(run)); }),
+              EndsWith("policies/00001.h5: is not as kedge wrote it; remove it, or move it away"));
+  RunDirectory::open(run).resume(example::identity(), example::policy_info({}));
+  EXPECT_EQ(bytes_of(file), whole.substr(0, 100)) << "it may be somebody's work";
+  fs::remove(file);
+  EXPECT_EQ(kept_policies(run).size(), 2u);
 }
 
 TEST(RunDirectory, OverwritesNothingUnasked) {
@@ -387,17 +404,17 @@ TEST(RunDirectory, OverwritesNothingUnasked) {
   write_bytes(folder / "run" / "notes.txt", "mine");
   fs::create_directory(folder / "run" / "task");
   create(folder / "run", true);
-  std::vector<std::string> left;
-  for (const auto& entry : fs::directory_iterator(folder / "run")) left.push_back(entry.path().filename());
-  EXPECT_THAT(left, testing::UnorderedElementsAre(".lock", "notes.txt", "run.toml"));
+  EXPECT_THAT(Directory(folder / "run").names(),
+              testing::UnorderedElementsAre(".lock", "notes.txt", "run.toml", "task", "written.csv"));
   EXPECT_EQ(bytes_of(folder / "run" / "run.toml"), "seed = 2\n");
   EXPECT_EQ(run_status(folder / "run").state, RunState::interrupted);
 
   fs::create_directories(folder / "project" / "task");
   EXPECT_THAT(message_of<InputError>([&] { create(folder / "project", false); }), HasSubstr("project: is not empty; "));
   EXPECT_FALSE(fs::exists(folder / "project" / ".lock"));
-  create(folder / "project", true);
-  EXPECT_TRUE(fs::exists(folder / "project" / "task")) << "there was no run whose task it could be";
+  EXPECT_THAT(message_of<InputError>([&] { create(folder / "project", true); }),
+              EndsWith("project/task: is there already, but not from a run: --force does not replace it; move it away"));
+  EXPECT_THAT(Directory(folder / "project").names(), testing::ElementsAre("task"));
 
   write_bytes(folder / "file", "mine");
   EXPECT_THAT(message_of<InputError>([&] { create(folder / "file", true); }),
@@ -408,6 +425,177 @@ TEST(RunDirectory, OverwritesNothingUnasked) {
               StartsWith("/proc/kedge: cannot be created: "));
   fs::create_directory(folder / "empty");
   create(folder / "empty", false);
+}
+
+/// All that is in a folder: what it is, its bytes or where it leads. Links are not followed.
+std::map<std::string, std::string> contents(const fs::path& folder) {
+  std::map<std::string, std::string> all;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    const std::string name = entry.path().lexically_relative(folder).string();
+    const fs::file_status status = entry.symlink_status();
+    all[name] = fmt::format("{} {:o} ", static_cast<int>(status.type()), static_cast<int>(status.permissions()));
+    if (fs::is_symlink(status)) all[name] += fs::read_symlink(entry.path()).string();
+    if (fs::is_regular_file(status)) all[name] += bytes_of(entry.path());
+  }
+  return all;
+}
+
+void resume(const fs::path& run) {
+  RunDirectory directory = RunDirectory::open(run);
+  MotoState now = directory.resume(example::identity(), example::policy_info({})).state;
+  const MotoRecord record = example::record({}, now.iteration);
+  directory.commit(example::report(now.iteration), example::state({}, now.iteration + 1), &record);
+}
+
+TEST(RunDirectory, ForceReplacesNothingThatKedgeDidNotWrite) {
+  const Folder folder;
+  const fs::path run = folder / "run";
+  const auto create = [&] { RunDirectory::create(run, "seed = 2\n", true); };
+  const auto begin = [&] {
+    folder.clear();
+    train(run, iterations);
+  };
+  // Somebody's file under a name of kedge's, in a run and where there is none.
+  for (const std::string name :
+       {"run.toml", "metrics.csv", "timings.csv", "steps.csv", "warnings.csv", "events.out.tfevents.0.kedge", "policy.h5",
+        "checkpoint.h5", "updates.h5", "written.csv", ".lock", "policies/00000.h5", "policies/00007.h5", "task/mine.txt"})
+    for (const bool in_run : {true, false}) {
+      begin();
+      if (!in_run) fs::remove_all(run);
+      fs::create_directories((run / name).parent_path());
+      write_bytes(run / name, "somebody's work\n");
+      const auto before = contents(folder.path());
+      const std::string message = message_of<InputError>(create);
+      EXPECT_THAT(message, HasSubstr((run / name).string().substr(0, (run / name).string().find('/', run.string().size() + 1))))
+          << message;
+      EXPECT_TRUE(contents(folder.path()) == before) << name;
+    }
+  // Beside a run.
+  begin();
+  const auto mine = [&] {
+    fs::create_directories(run / "policies" / "mine" / "inner");
+    fs::create_directories(run / "plots");
+    for (const std::string name : {"notes.txt", "plots/a.png", "policies/best.h5", "policies/mine/a", ".metrics.csv.1.tmp"})
+      write_bytes(run / name, "mine");
+    fs::create_symlink(folder / "elsewhere", run / "policies" / "link");
+  };
+  mine();
+  write_bytes(folder / "elsewhere", "mine");
+  EXPECT_THAT(RunDirectory::create(run, "seed = 2\n", true).left(),
+              testing::UnorderedElementsAre("notes.txt", "plots", "policies/best.h5", "policies/mine", "policies/link",
+                                            ".metrics.csv.1.tmp"));
+  const auto after = contents(run);
+  fs::remove_all(run);
+  RunDirectory::create(run, "seed = 2\n", false);
+  fs::create_directories(run / "policies");
+  mine();
+  auto expected = contents(run);
+  EXPECT_TRUE(after == expected);
+}
+
+TEST(RunDirectory, ForceThatIsKilledAnywhereCanBeRepeated) {
+  const Folder folder;
+  const fs::path run = folder / "run", before = folder / "before";
+  train(before, iterations);
+  fs::create_directories(before / "policies" / "mine");
+  write_bytes(before / "policies" / "best.h5", "mine");
+  bool killed = true;
+  for (int call = 0; killed; ++call) {
+    fs::remove_all(run);
+    fs::copy(before, run, fs::copy_options::recursive);
+    killed = faults::killed_at(call, [&] { RunDirectory::create(run, "seed = 2\n", true); });
+    RunDirectory::create(run, "seed = 2\n", true);
+    EXPECT_THAT(Directory(run).names(), testing::UnorderedElementsAre(".lock", "policies", "run.toml", "written.csv"))
+        << call;
+    EXPECT_THAT(Directory(run / "policies").names(), testing::UnorderedElementsAre("best.h5", "mine")) << call;
+    EXPECT_EQ(bytes_of(run / "run.toml"), "seed = 2\n") << call;
+  }
+}
+
+TEST(RunDirectory, LeavesWhatSomebodyPutIntoPolicies) {
+  const Folder folder;
+  const fs::path run = folder / "run";
+  train(run, iterations);
+  write_bytes(folder / "elsewhere", "mine");
+  fs::create_directories(run / "policies" / "mine");
+  write_bytes(run / "policies" / "mine" / "a", "mine");
+  write_bytes(run / "policies" / "best.h5", "mine");
+  write_bytes(run / "policies" / "7.h5", "mine");
+  write_bytes(run / "policies" / ".00000.h5.1.tmp", "mine");
+  fs::create_symlink(folder / "elsewhere", run / "policies" / "link.h5");
+  const auto before = contents(run / "policies");
+  resume(run);
+  auto after = contents(run / "policies");
+  for (const auto& [name, content] : before) EXPECT_EQ(after[name], content) << name;
+  EXPECT_EQ(bytes_of(folder / "elsewhere"), "mine");
+
+  // A name that the run needs.
+  for (const std::string name : {"00003.h5", "00007.h5"}) {
+    write_bytes(run / "policies" / name, "mine");
+    const auto all = contents(run / "policies");
+    EXPECT_THAT(message_of<InputError>([&] { resume(run); }),
+                EndsWith(name + ": is there already, but the run did not write it; move it away"));
+    EXPECT_TRUE(contents(run / "policies") == all);
+    fs::remove(run / "policies" / name);
+  }
+  // One that the run does not need any more.
+  write_bytes(run / "policies" / "00000.h5", "mine");
+  resume(run);
+  EXPECT_EQ(bytes_of(run / "policies" / "00000.h5"), "mine");
+}
+
+TEST(RunDirectory, StopsRatherThanReplaceAFileThatAppearsMeanwhile) {
+  const Folder folder;
+  const fs::path run = folder / "run";
+  RunDirectory directory = RunDirectory::create(run, "seed = 1\n", false);
+  directory.begin(example::identity(), example::policy_info({}), example::state({}, 0), false);
+  fs::create_directory(run / "policies");
+  write_bytes(run / "policies" / "00000.h5", "mine");
+  const auto commit = [&] { directory.commit(example::report(0), example::state({}, 1), nullptr); };
+  EXPECT_THAT(message_of<SystemError>(commit),
+              EndsWith("policies/00000.h5: is there already, but the run did not write it"));
+  EXPECT_EQ(bytes_of(run / "policies" / "00000.h5"), "mine");
+  EXPECT_EQ(bytes_of(run / "metrics.csv"), "") << "back to the iteration before";
+  fs::remove(run / "policies" / "00000.h5");
+  commit();
+  EXPECT_EQ(kept_policies(run).size(), 2u);
+}
+
+TEST(RunDirectory, IsHeldOpen) {
+  const Folder folder;
+  const fs::path run = folder / "run";
+  fs::create_directory(folder / "elsewhere");
+  RunDirectory directory = RunDirectory::create(run, "seed = 1\n", false);
+  directory.begin(example::identity(), example::policy_info({}), example::state({}, 0), true);
+  fs::rename(run, folder / "moved");
+  fs::create_directory_symlink(folder / "elsewhere", run);
+  for (int i = 0; i < iterations; ++i) {
+    const MotoRecord record = example::record({}, i);
+    directory.commit(example::report(i), example::state({}, i + 1), &record);
+  }
+  directory.finish(Stop::max_iterations, "reached iterations = 2", example::state({}, iterations));
+  EXPECT_TRUE(fs::is_empty(folder / "elsewhere"));
+  expect_reference(folder / "moved", "moved while it was written");
+
+  fs::create_directory_symlink(folder / "elsewhere", folder / "moved" / "policies2");
+  fs::rename(folder / "moved" / "policies", folder / "moved" / "policies1");
+  fs::rename(folder / "moved" / "policies2", folder / "moved" / "policies");
+  const MotoRecord record = example::record({}, iterations);
+  EXPECT_THAT(message_of<InputError>([&] {
+                directory.commit(example::report(iterations), example::state({}, iterations + 1), &record);
+              }),
+              EndsWith("policies: is a symbolic link, but must be a directory"));
+  EXPECT_TRUE(fs::is_empty(folder / "elsewhere"));
+}
+
+TEST(RunDirectory, SaysThatItWasDeletedMeanwhile) {
+  const Folder folder;
+  RunDirectory directory = RunDirectory::create(folder / "run", "seed = 1\n", false);
+  directory.begin(example::identity(), example::policy_info({}), example::state({}, 0), false);
+  fs::remove_all(folder / "run");
+  EXPECT_EQ(message_of<SystemError>([&] { directory.commit(example::report(0), example::state({}, 1), nullptr); }),
+            (folder / "run").string() + ": was deleted meanwhile");
+  EXPECT_FALSE(fs::exists(folder / "run"));
 }
 
 TEST(RunDirectory, HasOneWriter) {

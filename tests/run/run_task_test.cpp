@@ -30,7 +30,7 @@ TEST_F(RunTask, CopyIsTheSameTaskAndNeedsNothingOfTheOriginal) {
   EXPECT_EQ(original.files.size(), 3U);
   const fs::path run = folder_ / "run", moved = folder_ / "elsewhere";
   fs::create_directories(run);
-  copy_task(original, run);
+  copy_task(original, Directory(run));
   for (const char* gone : {"parts", "meshes", "tasks"}) fs::remove_all(folder_ / gone);
   fs::rename(run, moved);
   const TaskFile copy = load_run_task(moved, run_of(original));
@@ -55,7 +55,7 @@ TEST_F(RunTask, CopyHasTheRecording) {
   const TaskFile original = open_task(folder_ / "tasks/rod/task.toml");
   EXPECT_EQ(original.task.demonstration->state, batch.state);
   fs::create_directories(folder_ / "run");
-  copy_task(original, folder_ / "run");
+  copy_task(original, Directory(folder_ / "run"));
   for (const char* gone : {"parts", "meshes", "tasks", "shown"}) fs::remove_all(folder_ / gone);
   const TaskFile copy = load_run_task(folder_ / "run", run_of(original));
   EXPECT_EQ(copy.digest, original.digest);
@@ -66,19 +66,44 @@ TEST_F(RunTask, CopyHasTheRecording) {
   EXPECT_THROW(load_run_task(folder_ / "run", run_of(original)), InputError) << "the recording was changed";
 }
 
-TEST_F(RunTask, CopyReplacesWhatWasThere) {
+TEST_F(RunTask, CopyCompletesOneThatWasInterruptedAndReplacesNothingElse) {
   const TaskFile original = load_task((folder_ / "tasks/rod/task.toml").string());
-  write("run/task/old", "");
-  copy_task(original, folder_ / "run");
-  EXPECT_FALSE(fs::exists(folder_ / "run/task/old"));
+  fs::create_directories(folder_ / "run");
+  const Directory run(folder_ / "run");
+  copy_task(original, run);
+  write("run/task/mine", "somebody's");
+  fs::remove(folder_ / "run/task/model/parts/arm.xml");
+  fs::remove(folder_ / "run/task/task.toml");
+  copy_task(original, run);
+  EXPECT_EQ(read("run/task/mine"), "somebody's");
   EXPECT_NO_THROW(load_run_task(folder_ / "run", run_of(original)));
+
+  write("run/task/model/parts/arm.xml", "somebody's");
+  fs::remove(folder_ / "run/task/task.toml");
+  EXPECT_THROW(copy_task(original, run), InputError);
+  EXPECT_EQ(read("run/task/model/parts/arm.xml"), "somebody's");
+  EXPECT_FALSE(fs::exists(folder_ / "run/task/task.toml"));
+}
+
+TEST_F(RunTask, CopyIsNeverWrittenThroughALink) {
+  const TaskFile original = load_task((folder_ / "tasks/rod/task.toml").string());
+  for (const char* link : {"task", "task/model", "task/model/parts"}) {
+    fs::remove_all(folder_ / "run");
+    fs::remove_all(folder_ / "elsewhere");
+    fs::create_directories((folder_ / "run" / link).parent_path());
+    fs::create_directory(folder_ / "elsewhere");
+    fs::create_directory_symlink(folder_ / "elsewhere", folder_ / "run" / link);
+    EXPECT_THROW(copy_task(original, Directory(folder_ / "run")), InputError) << link;
+    EXPECT_TRUE(fs::is_empty(folder_ / "elsewhere")) << link;
+  }
 }
 
 TEST_F(RunTask, ChangedCopyIsRefused) {
   const TaskFile original = load_task((folder_ / "tasks/rod/task.toml").string());
   for (const char* file : {"task.toml", "model/tasks/rod/rod.xml", "model/parts/arm.xml", "model/meshes/rod.obj"}) {
     fs::create_directories(folder_ / "run");
-    copy_task(original, folder_ / "run");
+    fs::remove_all(folder_ / "run/task");
+    copy_task(original, Directory(folder_ / "run"));
     const fs::path changed = folder_ / "run/task" / file;
     ASSERT_TRUE(fs::exists(changed)) << file;
     std::string text;

@@ -104,6 +104,21 @@ int open(const char* path, int flags, ...) {
   return real(path, flags, mode);
 }
 
+int openat(int folder, const char* path, int flags, ...) {
+  static auto* const real = next<int(int, const char*, int, ...)>("openat");
+  va_list arguments;
+  va_start(arguments, flags);
+  const mode_t mode = (flags & O_CREAT) != 0 ? va_arg(arguments, mode_t) : 0;
+  va_end(arguments);
+  if (judge(false, (flags & O_CREAT) != 0) != Verdict::pass) return -1;
+  return real(folder, path, flags, mode);
+}
+
+int mkdirat(int folder, const char* path, mode_t mode) noexcept {
+  static auto* const real = next<int(int, const char*, mode_t)>("mkdirat");
+  return judge(false, true) == Verdict::pass ? real(folder, path, mode) : -1;
+}
+
 ssize_t pwrite(int descriptor, const void* bytes, size_t size, off_t offset) {
   static auto* const real = next<ssize_t(int, const void*, size_t, off_t)>("pwrite");
   switch (judge(true, true)) {
@@ -116,9 +131,9 @@ ssize_t pwrite(int descriptor, const void* bytes, size_t size, off_t offset) {
   return written;
 }
 
-int rename(const char* from, const char* to) noexcept {
-  static auto* const real = next<int(const char*, const char*)>("rename");
-  return judge(false, false) == Verdict::pass ? real(from, to) : -1;
+int renameat(int from_folder, const char* from, int to_folder, const char* to) noexcept {
+  static auto* const real = next<int(int, const char*, int, const char*)>("renameat");
+  return judge(false, false) == Verdict::pass ? real(from_folder, from, to_folder, to) : -1;
 }
 
 int fsync(int descriptor) {
@@ -131,8 +146,8 @@ int ftruncate(int descriptor, off_t length) noexcept {
   return judge(false, false) == Verdict::pass ? real(descriptor, length) : -1;
 }
 
-int unlink(const char* path) noexcept {
-  static auto* const real = next<int(const char*)>("unlink");
-  return judge(false, false) == Verdict::pass ? real(path) : -1;
+int unlinkat(int folder, const char* path, int flags) noexcept {
+  static auto* const real = next<int(int, const char*, int)>("unlinkat");
+  return judge(false, false) == Verdict::pass ? real(folder, path, flags) : -1;
 }
 }

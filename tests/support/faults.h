@@ -1,5 +1,5 @@
-// A disk that fails, or a process that is killed, at a chosen system call: this program has its own open, pwrite, rename,
-// fsync, ftruncate and unlink, which count their calls and pass them on.
+// A disk that fails, or a process that is killed, at a chosen system call: this program has its own open, openat,
+// mkdirat, pwrite, renameat, fsync, ftruncate and unlinkat, which count their calls and pass them on.
 #pragma once
 
 #include <functional>

@@ -301,12 +301,12 @@ TEST(WrongTask, WithoutCost) {
 TEST(WrongPath, IsRefused) {
   const TemporaryFolder folder;
   EXPECT_THAT(complaint(folder.path("absent.toml")), HasSubstr("absent.toml: there is no such file"));
-  EXPECT_THAT(complaint(folder.path("")), HasSubstr("is not a file"));
-  EXPECT_THAT(complaint("/dev/zero"), HasSubstr("is not a file"));
+  EXPECT_THAT(complaint(folder.path("")), HasSubstr("is not a regular file, but a folder"));
+  EXPECT_THAT(complaint("/dev/zero"), HasSubstr("is not a regular file, but a device"));
   EXPECT_THAT(complaint(""), HasSubstr("there is no such file"));
   EXPECT_THAT(complaint(std::string(100000, 'x')), HasSubstr("there is no such file"));
   EXPECT_THAT(complaint(folder.write("large.toml", std::string((16 << 20) + 1, '#'))),
-              HasSubstr("is larger than 16 MB"));
+              HasSubstr("bytes, but must have at most 16777216"));
   EXPECT_THAT(complaint(folder.write("empty.toml", "")), HasSubstr("empty.toml:"));
   EXPECT_THAT(complaint(folder.write("deep.toml", "a = " + std::string(100000, '['))), HasSubstr("not TOML"));
 }

@@ -45,9 +45,6 @@ std::string allowed_text(const Option& option);
 /// The value as TOML.
 std::string value_text(const OptionValue& value);
 
-/// {"name": value, ...}
-std::string options_json(const Options& options);
-
 /// Sets options from the entries of a TOML table.
 /// @throws InputError with file, line and column: "moto.toml:3:7: epsilon: must be a number > 0, but is the number -1"
 void set_options(Options& options, const Value& table);

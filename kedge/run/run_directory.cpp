@@ -95,14 +95,6 @@ struct flock whole_file(short type) {
   return lock;
 }
 
-void require_run(const fs::path& path) {
-  std::error_code error;
-  if (!fs::exists(path, error)) throw InputError(fmt::format("{}: no such directory", path.string()));
-  if (!fs::is_directory(path, error)) throw InputError(fmt::format("{}: is not a directory", path.string()));
-  if (!fs::exists(path / run_toml_file, error))
-    throw InputError(fmt::format("{}: is not the directory of a run: it has no {}", path.string(), run_toml_file));
-}
-
 fs::path policy_path(const fs::path& run, int iterations) {
   return run / policies_folder / fmt::format("{:05}.h5", iterations);
 }
@@ -189,7 +181,7 @@ DirectoryLock& DirectoryLock::operator=(DirectoryLock&& other) noexcept {
 }
 
 bool DirectoryLock::held(const fs::path& directory) {
-  const int descriptor = ::open((directory / lock_file).c_str(), O_RDONLY | O_CLOEXEC);
+  const int descriptor = ::open((directory / lock_file).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
   if (descriptor < 0) return false;
   struct flock lock = whole_file(F_RDLCK);
   const bool held = ::fcntl(descriptor, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
@@ -395,6 +387,21 @@ std::vector<KeptPolicy> kept_policies(const fs::path& run) {
 }
 
 // ---- status
+
+void require_run(const fs::path& path) {
+  std::error_code error;
+  const auto type_of = [&](const fs::path& file) {
+    const fs::file_type type = fs::status(file, error).type();
+    if (type == fs::file_type::none)
+      throw InputError(fmt::format("{}: cannot be read: {}", file.string(), reason(error)));
+    return type;
+  };
+  const fs::file_type type = type_of(path);
+  if (type == fs::file_type::not_found) throw InputError(fmt::format("{}: no such directory", path.string()));
+  if (type != fs::file_type::directory) throw InputError(fmt::format("{}: is not a directory", path.string()));
+  if (type_of(path / run_toml_file) == fs::file_type::not_found)
+    throw InputError(fmt::format("{}: is not a run directory: it has no {}", path.string(), run_toml_file));
+}
 
 const char* to_string(RunState state) {
   switch (state) {

@@ -315,7 +315,7 @@ TEST(RunDirectory, RefusesToContinueWhatIsDamagedOrOther) {
   EXPECT_THAT(message_of<InputError>([&] { RunDirectory::open(folder / "none"); }),
               EndsWith("none: no such directory"));
   EXPECT_THAT(message_of<InputError>([&] { RunDirectory::open(folder.path()); }),
-              EndsWith("is not the directory of a run: it has no run.toml"));
+              EndsWith("is not a run directory: it has no run.toml"));
   EXPECT_THAT(message_of<InputError>([&] { static_cast<void>(run_status(run / "run.toml")); }),
               EndsWith("is not a directory"));
 }

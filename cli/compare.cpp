@@ -17,7 +17,8 @@ namespace kedge::cli {
 std::function<int()> add_compare(CLI::App& app) {
   struct Arguments {
     std::vector<std::string> directories;
-    std::string csv, svg, html, x = "rollouts", threads;
+    std::string csv, svg, html, x = "rollouts";
+    int threads = 1;
     bool partial = false;
   };
   auto a = std::make_shared<Arguments>();
@@ -27,8 +28,7 @@ std::function<int()> add_compare(CLI::App& app) {
       ->type_name("FILE");
   app.add_option("--html", a->html, "write a page with curves, tables and settings that differ")->type_name("FILE");
   app.add_option("--x", a->x, "axis of the drawing: rollouts or seconds")->type_name("AXIS")->capture_default_str();
-  app.add_option("--threads", a->threads, "worker threads for running the final policies (default: all cores)")
-      ->type_name("N");
+  add_threads(app, a->threads);
   app.add_flag("--partial", a->partial, "leave out damaged runs, and let groups have different seeds");
   return [a] {
     if (a->x != "rollouts" && a->x != "seconds")
@@ -36,7 +36,7 @@ std::function<int()> add_compare(CLI::App& app) {
     const CurveAxis axis = a->x == "rollouts" ? CurveAxis::rollouts : CurveAxis::seconds;
     if (!a->html.empty()) page("compare.html");  // refused before work starts
     CompareOptions options;
-    options.threads = thread_count(a->threads);
+    options.threads = a->threads;
     options.partial = a->partial;
     const Comparison comparison = compare({a->directories.begin(), a->directories.end()}, options);
     for (const std::string& note : comparison.notes) fmt::print(stderr, "kedge: warning: {}\n", note);

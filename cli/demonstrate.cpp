@@ -56,15 +56,11 @@ int demonstrate_and_print(const Arguments& a) {
 
 std::function<int()> add_demonstrate(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
-  app.add_option("task", a->task, "name of a bundled task, or path of a task file or its folder")
-      ->type_name("TASK")
-      ->required();
+  add_task(app, a->task);
   app.add_option("-o,--out", a->out, "write the trajectory to this HDF5 file")->type_name("FILE.h5")->required();
   app.add_option("--controller", a->controller, "simbicon or wave, with its own defaults (default: what the task says)")
       ->type_name("NAME");
-  app.add_option("--set", a->set, "change the task, e.g. --set task.demonstration.velocity_feedback=0.2")
-      ->type_name("KEY=VALUE")
-      ->allow_extra_args(false);
+  add_set(app, a->set);
   app.add_flag("--force", a->force, "replace a file that is already there");
   return [a] { return demonstrate_and_print(*a); };
 }

@@ -60,12 +60,8 @@ std::function<int()> add_validate(CLI::App& app) {
     std::vector<std::string> set;
   };
   auto a = std::make_shared<Arguments>();
-  app.add_option("task", a->task, "name of a bundled task, or path of a task file or its folder")
-      ->type_name("TASK")
-      ->required();
-  app.add_option("--set", a->set, "change the task as `train --set task.KEY=VALUE` does")
-      ->type_name("KEY=VALUE")
-      ->allow_extra_args(false);
+  add_task(app, a->task);
+  add_set(app, a->set);
   return [a] {
     std::vector<Override> overrides;
     for (const std::string& text : a->set) {

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
+#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "kedge/files/json.h"
@@ -55,8 +55,8 @@ std::string vector_text(const VectorXd& v) {
   return fmt::format("{}", fmt::join(entries, ", "));
 }
 
-/// Numbers of JSON; there is none for what is not finite.
-std::string estimate_text(const Estimate& e) {
+/// A value and its interval, in columns.
+std::string estimate_columns(const Estimate& e) {
   return fmt::format("{:>10} {:<26}", number_text(e.value),
                      fmt::format("[{}, {}]", number_text(e.interval.low), number_text(e.interval.high)));
 }
@@ -71,8 +71,8 @@ std::string curve_table(const ComparisonGroup& group) {
     if (one) {
       text += fmt::format("{:>10}\n", number_text(p.median.value));
     } else {
-      text += fmt::format("{} {} {} {}, {}\n", estimate_text(p.median), estimate_text(p.iqm), estimate_text(p.mean),
-                          number_text(p.lower_quartile), number_text(p.upper_quartile));
+      text += fmt::format("{} {} {} {}, {}\n", estimate_columns(p.median), estimate_columns(p.iqm),
+                          estimate_columns(p.mean), number_text(p.lower_quartile), number_text(p.upper_quartile));
     }
   }
   return text;
@@ -105,29 +105,33 @@ std::string evaluation_text(const Task& task, const Evaluation& e) {
 }
 
 std::string evaluation_json(const Task& task, const Evaluation& e, std::uint64_t seed, bool deterministic) {
-  const auto statistic = [&](const std::vector<double>& values, const Statistic& f) {
-    return json_number(values.empty() ? std::nan("") : f(values));
+  const auto statistic = [](const std::vector<double>& values, const Statistic& f) {
+    return values.empty() ? Json() : json_number(f(values));
   };
   const auto at = [](double p) { return [p](std::span<const double> values) { return quantile(values, p); }; };
   const auto& r = e.returns;
-  std::string text = fmt::format(
-      "{{\n  \"task\": {},\n  \"rollouts\": {},\n  \"seed\": {},\n  \"deterministic\": {},\n"
-      "  \"return\": {{\"mean\": {}, \"std\": {}, \"median\": {}, \"min\": {}, \"max\": {}}},\n",
-      json_string(task.name), e.rollouts, seed, deterministic, statistic(r, mean), statistic(r, standard_deviation),
-      statistic(r, median), statistic(r, at(0)), statistic(r, at(1)));
+  Json json = {{"task", task.name}, {"rollouts", e.rollouts}, {"seed", seed}, {"deterministic", deterministic}};
+  json["return"] = {{"mean", statistic(r, mean)},
+                    {"std", statistic(r, standard_deviation)},
+                    {"median", statistic(r, median)},
+                    {"min", statistic(r, at(0))},
+                    {"max", statistic(r, at(1))}};
   if (task.success.empty()) {
-    text += "  \"success\": null,\n";
+    json["success"] = nullptr;
   } else {
     const auto& v = e.success_values;
-    text += fmt::format(
-        "  \"success\": {{\"rate\": {}, \"count\": {}, \"measure\": {}, \"below\": {},\n"
-        "    \"value\": {{\"min\": {}, \"q25\": {}, \"median\": {}, \"q75\": {}, \"q95\": {}, \"max\": {}}}}},\n",
-        json_number(e.success_rate()), e.succeeded, json_string(task.success.front().text),
-        json_number(task.success.front().below), statistic(v, at(0)), statistic(v, at(0.25)), statistic(v, at(0.5)),
-        statistic(v, at(0.75)), statistic(v, at(0.95)), statistic(v, at(1)));
+    const Json value = {{"min", statistic(v, at(0))},      {"q25", statistic(v, at(0.25))},
+                        {"median", statistic(v, at(0.5))}, {"q75", statistic(v, at(0.75))},
+                        {"q95", statistic(v, at(0.95))},   {"max", statistic(v, at(1))}};
+    json["success"] = {{"rate", json_number(e.success_rate())},
+                       {"count", e.succeeded},
+                       {"measure", task.success.front().text},
+                       {"below", json_number(task.success.front().below)},
+                       {"value", value}};
   }
-  text += fmt::format("  \"diverged\": {},\n  \"saturated\": {}\n}}\n", e.diverged, json_number(e.saturated));
-  return text;
+  json["diverged"] = e.diverged;
+  json["saturated"] = json_number(e.saturated);
+  return json_text(json, 2) + "\n";
 }
 
 std::string task_text(const Task& task) {

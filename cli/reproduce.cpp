@@ -7,6 +7,8 @@
 
 #include "kedge/core/errors.h"
 #include "kedge/files/atomic_file.h"
+#include "kedge/study/jobs.h"
+#include "kedge/study/report.h"
 #include "kedge/study/sweep.h"
 #include "print.h"
 #include "signals.h"
@@ -17,7 +19,8 @@ namespace kedge::cli {
 namespace {
 
 struct Arguments {
-  std::string figure, seeds, jobs, out;
+  std::string figure, out;
+  std::optional<int> seeds, jobs;
   bool quick = false, list = false;
 };
 
@@ -32,8 +35,8 @@ void list_figures() {
 /// The command that was given, to be repeated.
 std::string command(const Arguments& a, const std::filesystem::path& folder) {
   std::string text = fmt::format("kedge reproduce {}", shell_word(a.figure));
-  if (!a.seeds.empty()) text += fmt::format(" --seeds {}", a.seeds);
-  if (!a.jobs.empty()) text += fmt::format(" --jobs {}", a.jobs);
+  if (a.seeds) text += fmt::format(" --seeds {}", *a.seeds);
+  if (a.jobs) text += fmt::format(" --jobs {}", *a.jobs);
   if (a.quick) text += " --quick";
   if (!a.out.empty()) text += fmt::format(" --out {}", shell_word(folder.string()));
   return text;
@@ -69,12 +72,13 @@ void print_failures(std::size_t failed) {
 }
 
 struct SweepArguments {
-  std::string file, jobs, out;
+  std::string file, out;
+  std::optional<int> jobs;
 };
 
 std::string command(const SweepArguments& a) {
   std::string text = fmt::format("kedge sweep {}", shell_word(a.file));
-  if (!a.jobs.empty()) text += fmt::format(" --jobs {}", a.jobs);
+  if (a.jobs) text += fmt::format(" --jobs {}", *a.jobs);
   if (!a.out.empty()) text += fmt::format(" --out {}", shell_word(a.out));
   return text;
 }
@@ -84,11 +88,10 @@ int sweep(const SweepArguments& a) {
   const Sweep sweep = read_sweep(a.file);
   ReproduceOptions options;
   options.folder = a.out.empty() ? "runs/" + sweep.figure.name : a.out;
-  const int at_once = a.jobs.empty() ? 1 : static_cast<int>(whole_number("--jobs", a.jobs, 1, 1024));
   const std::vector<FigureJob> jobs = plan_figure(sweep.figure, options);
-  const auto failed = run_all(sweep.figure, jobs, at_once, options.folder, signals);
+  const auto failed = run_all(sweep.figure, jobs, a.jobs.value_or(1), options.folder, signals);
   if (!failed) return interrupted(command(a));
-  const FigureResult result = summarise_figure(sweep.figure, plan_figure(sweep.figure, options), thread_count(""));
+  const FigureResult result = summarise_figure(sweep.figure, plan_figure(sweep.figure, options), all_cores());
   const std::vector<SweepRow> rows = rank(sweep, result.comparison);
   const std::filesystem::path table = options.folder / "sweep.csv";
   write_file(table, sweep_csv(sweep, rows), Durability::process);
@@ -107,20 +110,19 @@ int reproduce(const Arguments& a) {
   const SignalStop signals;
   const Figure figure = read_figure(find_figure(a.figure));
   ReproduceOptions options;
-  if (!a.seeds.empty()) options.seeds = static_cast<int>(whole_number("--seeds", a.seeds, 1, 10000));
+  options.seeds = a.seeds;
   options.quick = a.quick;
   options.folder = a.out.empty() ? "runs/" + figure.name + (a.quick ? "-quick" : "") : a.out;
-  const int at_once = a.jobs.empty() ? 1 : static_cast<int>(whole_number("--jobs", a.jobs, 1, 1024));
   const std::vector<FigureJob> jobs = plan_figure(figure, options);
 
-  const std::optional<std::size_t> failed = run_all(figure, jobs, at_once, options.folder, signals);
+  const std::optional<std::size_t> failed = run_all(figure, jobs, a.jobs.value_or(1), options.folder, signals);
   if (!failed) return interrupted(command(a, options.folder));
-  const FigureResult result = summarise_figure(figure, plan_figure(figure, options), thread_count(""));
+  const FigureResult result = summarise_figure(figure, plan_figure(figure, options), all_cores());
   for (const std::string& note : result.comparison.notes) fmt::print(stderr, "kedge: warning: {}\n", note);
   write_figure(figure, result, command(a, options.folder), options.folder);
-  for (const Verdict& verdict : result.verdicts)
-    fmt::print("{:<14}  {} ({})\n                {}\n", verdict.verdict, verdict.claim.text, verdict.claim.source,
-               reason(verdict));
+  for (const JudgedClaim& judged : result.verdicts)
+    fmt::print("{:<14}  {} ({})\n                {}\n", to_string(judged.verdict), judged.claim.text,
+               judged.claim.source, reason(judged));
   fmt::print("\nwritten to {0}: README.md, curves.svg, curves.pdf, profile.svg, verdicts.csv, final.csv, curves.csv\n",
              options.folder.string());
   print_failures(*failed);
@@ -132,8 +134,8 @@ int reproduce(const Arguments& a) {
 std::function<int()> add_reproduce(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   app.add_option("figure", a->figure, "name of a bundled figure, or path of a figure file")->type_name("FIGURE");
-  app.add_option("--seeds", a->seeds, "seeds of each run (default: what the figure says)")->type_name("N");
-  app.add_option("--jobs", a->jobs, "runs at a time, one thread each (default: 1)")->type_name("N");
+  add_whole_number(app, "--seeds", a->seeds, 1, 10000, "seeds of each run (default: what the figure says)");
+  add_whole_number(app, "--jobs", a->jobs, 1, 1024, "runs at a time, one thread each (default: 1)");
   app.add_flag("--quick", a->quick, "a small version, to see that everything works; decides nothing");
   app.add_option("--out", a->out, "folder of runs and results (default: runs/FIGURE)")->type_name("DIR");
   app.add_flag("--list", a->list, "name the bundled figures and their claims");
@@ -147,7 +149,7 @@ std::function<int()> add_reproduce(CLI::App& app) {
 std::function<int()> add_sweep(CLI::App& app) {
   auto a = std::make_shared<SweepArguments>();
   app.add_option("file", a->file, "sweep file")->type_name("FILE")->required();
-  app.add_option("--jobs", a->jobs, "runs at a time, one thread each (default: 1)")->type_name("N");
+  add_whole_number(app, "--jobs", a->jobs, 1, 1024, "runs at a time, one thread each (default: 1)");
   app.add_option("--out", a->out, "folder of runs and table (default: runs/NAME)")->type_name("DIR");
   return [a] { return sweep(*a); };
 }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <limits>
 #include <memory>
 
 #include "kedge/core/errors.h"
@@ -20,20 +21,15 @@ namespace {
 constexpr int kFinalRollouts = 20;
 
 struct Common {
-  std::string threads, iterations;
+  std::optional<int> iterations;
+  int threads = 1;
   bool quiet = false;
 };
 
 void add_common(CLI::App& app, Common& common) {
-  app.add_option("--iterations", common.iterations, "iterations in all")->type_name("N");
-  app.add_option("--threads", common.threads, "worker threads; the results do not depend on it (default: all cores)")
-      ->type_name("N");
+  add_whole_number(app, "--iterations", common.iterations, 0, std::numeric_limits<int>::max(), "iterations in all");
+  add_threads(app, common.threads);
   app.add_flag("-q,--quiet", common.quiet, "print warnings and errors only");
-}
-
-std::optional<int> iterations(const Common& common) {
-  if (common.iterations.empty()) return std::nullopt;
-  return static_cast<int>(whole_number("--iterations", common.iterations, 0, std::numeric_limits<int>::max()));
 }
 
 /// What the run reached: the final policy without noise.
@@ -56,15 +52,15 @@ void print_next_commands(const std::string& directory) {
 }
 
 /// Trains and says how it ended.
-int train_and_report(OpenRun& run, const Common& common, int threads, const SignalStop& signals) {
+int train_and_report(OpenRun& run, const Common& common, const SignalStop& signals) {
   const std::string directory = run.directory.path().string();
   for (const std::string& warning : run.warnings) fmt::print(stderr, "kedge: warning: {}\n", warning);
   ProgressLine line(fmt::format("{} {} seed {}", run.file.task, run.file.algorithm, run.file.seed),
                     isatty(STDOUT_FILENO) != 0, common.quiet);
   RunEnd end;
   try {
-    end =
-        train(run, {.threads = threads, .stop = signals.token(), .observe = [&](const Progress& p) { line.show(p); }});
+    end = train(
+        run, {.threads = common.threads, .stop = signals.token(), .observe = [&](const Progress& p) { line.show(p); }});
   } catch (const SystemError& e) {
     line.finish();
     if (run.directory.directory().deleted()) throw;
@@ -84,7 +80,7 @@ int train_and_report(OpenRun& run, const Common& common, int threads, const Sign
   }
   if (!common.quiet) {
     if (end.stop == Stop::converged) fmt::print("after {} iterations {}\n", end.iterations, end.message);
-    print_result(run, threads);
+    print_result(run, common.threads);
     print_next_commands(directory);
   }
   return kDone;
@@ -96,18 +92,14 @@ std::function<int()> add_train(CLI::App& app) {
   struct Arguments {
     Common common;
     TrainRequest request;
-    std::string seed = "1", config, out;
+    std::string config, out;
   };
   auto a = std::make_shared<Arguments>();
-  app.add_option("task", a->request.task, "name of a bundled task, or path of a task file or its folder")
-      ->type_name("TASK")
-      ->required();
+  add_task(app, a->request.task);
   app.add_option("--algorithm", a->request.algorithm, "see `kedge list`")->type_name("NAME")->capture_default_str();
-  app.add_option("--seed", a->seed, "of all random numbers")->type_name("N")->capture_default_str();
+  add_seed(app, a->request.seed);
   add_common(app, a->common);
-  app.add_option("--set", a->request.set, "set an option of the algorithm, or of the task: --set task.KEY=VALUE")
-      ->type_name("KEY=VALUE")
-      ->allow_extra_args(false);
+  add_set(app, a->request.set, "set an option of the algorithm, or of the task: --set task.KEY=VALUE");
   app.add_option("--config", a->config, "file of options (TOML); the run.toml of another run repeats its options")
       ->type_name("FILE");
   app.add_option("--out", a->out, "directory of the run (default: runs/TASK-ALGORITHM-sSEED)")->type_name("DIR");
@@ -116,13 +108,11 @@ std::function<int()> add_train(CLI::App& app) {
   return [a] {
     const SignalStop signals;
     TrainRequest& request = a->request;
-    request.seed = static_cast<std::uint64_t>(whole_number("--seed", a->seed, 0));
-    request.iterations = iterations(a->common);
+    request.iterations = a->common.iterations;
     if (!a->config.empty()) request.config = a->config;
     if (!a->out.empty()) request.out = a->out;
-    const int threads = thread_count(a->common.threads);
     OpenRun run = create_run(plan_run(request));
-    return train_and_report(run, a->common, threads, signals);
+    return train_and_report(run, a->common, signals);
   };
 }
 
@@ -136,9 +126,8 @@ std::function<int()> add_resume(CLI::App& app) {
   add_common(app, a->common);
   return [a] {
     const SignalStop signals;
-    const int threads = thread_count(a->common.threads);
-    OpenRun run = open_run(a->directory, iterations(a->common));
-    return train_and_report(run, a->common, threads, signals);
+    OpenRun run = open_run(a->directory, a->common.iterations);
+    return train_and_report(run, a->common, signals);
   };
 }
 

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
+#include <limits>
 #include <thread>
 
 #include "kedge/core/errors.h"
@@ -62,7 +64,10 @@ const std::vector<Verb>& verbs() {
   return table;
 }
 
-std::int64_t whole_number(const char* option, const std::string& text, std::int64_t low, std::int64_t high) {
+namespace {
+
+/// @throws InputError "--seed = x, but must be ..."
+std::int64_t whole_number(const std::string& option, const std::string& text, std::int64_t low, std::int64_t high) {
   std::int64_t value = 0;
   const char* end = text.data() + text.size();
   const auto [rest, failed] = std::from_chars(text.data(), end, value);
@@ -72,11 +77,57 @@ std::int64_t whole_number(const char* option, const std::string& text, std::int6
   throw InputError(fmt::format("{} = {}, but must be a whole number {}", option, text, rule));
 }
 
-int thread_count(const std::string& text) {
-  const int threads = text.empty() ? static_cast<int>(std::max(1U, std::thread::hardware_concurrency()))
-                                   : static_cast<int>(whole_number("--threads", text, 1, 1024));
-  require_threads(threads);
-  return threads;
+/// CLI11's own conversions say less of what is wrong.
+CLI::Option* add_number(CLI::App& app, const std::string& name, std::int64_t low, std::int64_t high,
+                        const std::string& meaning, const std::function<void(std::int64_t)>& set) {
+  const auto read = [=](const std::string& text) { set(whole_number(name, text, low, high)); };
+  return app.add_option_function<std::string>(name, read, meaning)->type_name("N");
+}
+
+}  // namespace
+
+void add_whole_number(CLI::App& app, const std::string& name, int& value, int low, int high,
+                      const std::string& meaning) {
+  add_number(app, name, low, high, meaning, [&value](std::int64_t number) {
+    value = static_cast<int>(number);
+  })->default_str(std::to_string(value));
+}
+
+void add_whole_number(CLI::App& app, const std::string& name, std::optional<int>& value, int low, int high,
+                      const std::string& meaning) {
+  add_number(app, name, low, high, meaning, [&value](std::int64_t number) { value = static_cast<int>(number); });
+}
+
+void add_seed(CLI::App& app, std::uint64_t& seed) {
+  constexpr std::int64_t largest = std::numeric_limits<std::int64_t>::max();  // of TOML
+  add_number(app, "--seed", 0, largest, "of all random numbers", [&seed](std::int64_t number) {
+    seed = static_cast<std::uint64_t>(number);
+  })->default_str(std::to_string(seed));
+}
+
+int all_cores() { return static_cast<int>(std::max(1U, std::thread::hardware_concurrency())); }
+
+void add_threads(CLI::App& app, int& threads) {
+  threads = all_cores();
+  add_number(app, "--threads", 1, 1024, "worker threads; the results do not depend on it (default: all cores)",
+             [&threads](std::int64_t number) {
+               threads = static_cast<int>(number);
+               require_threads(threads);
+             });
+}
+
+void add_set(CLI::App& app, std::vector<std::string>& set, const std::string& meaning) {
+  app.add_option("--set", set, meaning)->type_name("KEY=VALUE")->allow_extra_args(false);
+}
+
+void add_task(CLI::App& app, std::string& task) {
+  app.add_option("task", task, "name of a bundled task, or path of a task file or its folder")
+      ->type_name("TASK")
+      ->required();
+}
+
+void add_other_task(CLI::App& app, std::string& task) {
+  app.add_option("--task", task, "task to run on (default: the run's own)")->type_name("TASK");
 }
 
 std::string shell_word(const std::string& text) {

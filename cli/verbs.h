@@ -6,7 +6,7 @@
 #include <CLI/Formatter.hpp>
 #include <cstdint>
 #include <functional>
-#include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,14 +36,33 @@ std::function<int()> add_reproduce(CLI::App& app);
 std::function<int()> add_sweep(CLI::App& app);
 std::function<int()> add_view(CLI::App& app);
 
-/// The value of an option as a whole number in [low, high]. @throws InputError "--seed = x, but must be ..."
-std::int64_t whole_number(const char* option, const std::string& text, std::int64_t low,
-                          std::int64_t high = std::numeric_limits<std::int64_t>::max());
+/// Declares an option that takes a whole number in [low, high]; `value` as it is now is the default that the help shows.
+/// Parsing throws InputError "--frames = x, but must be a whole number in [1, 64]" for anything else.
+void add_whole_number(CLI::App& app, const std::string& name, int& value, int low, int high,
+                      const std::string& meaning);
 
-/// `--threads`: "" stands for as many as the machine has. @throws InputError
-int thread_count(const std::string& text);
+/// The same without a default: nullopt where it is not given.
+void add_whole_number(CLI::App& app, const std::string& name, std::optional<int>& value, int low, int high,
+                      const std::string& meaning);
 
-/// `text` as one word of a shell command.
+// Options and arguments of several verbs.
+
+/// --seed N
+void add_seed(CLI::App& app, std::uint64_t& seed);
+/// Returns how many threads the machine has.
+int all_cores();
+
+/// --threads N. `threads` is all_cores() where it is not given.
+void add_threads(CLI::App& app, int& threads);
+/// --set KEY=VALUE, any number of times.
+void add_set(CLI::App& app, std::vector<std::string>& set,
+             const std::string& meaning = "change the task, e.g. --set task.actions.limit=10");
+/// TASK, the argument.
+void add_task(CLI::App& app, std::string& task);
+/// --task TASK, where the run has one of its own.
+void add_other_task(CLI::App& app, std::string& task);
+
+/// Returns `text` as one word of a shell command.
 std::string shell_word(const std::string& text);
 
 }  // namespace kedge::cli

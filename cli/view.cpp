@@ -1,67 +1,100 @@
 #include "kedge/pages/view.h"
 
 #include <fmt/format.h>
-#include <spawn.h>
-#include <sys/wait.h>
 
+#include <chrono>
 #include <cstdio>
 #include <memory>
+#include <optional>
 
 #include "kedge/core/errors.h"
+#include "kedge/core/process.h"
 #include "kedge/pages/embedded.h"
 #include "kedge/pages/http_server.h"
-#include "kedge/pages/replay.h"
 #include "signals.h"
 #include "verbs.h"
-
-extern char** environ;
 
 namespace kedge::cli {
 
 namespace {
 
-/// Asks the desktop to show an address. @return false if there is none that can
-bool open_browser(const std::string& address) {
-  const std::array<const char*, 3> arguments{"xdg-open", address.c_str(), nullptr};
-  posix_spawn_file_actions_t quiet;
-  posix_spawn_file_actions_init(&quiet);
-  posix_spawn_file_actions_addopen(&quiet, 1, "/dev/null", 1, 0);
-  posix_spawn_file_actions_addopen(&quiet, 2, "/dev/null", 1, 0);
-  pid_t child = 0;
-  const int failed =
-      posix_spawnp(&child, "xdg-open", &quiet, nullptr, const_cast<char* const*>(arguments.data()), environ);
-  posix_spawn_file_actions_destroy(&quiet);
-  int status = 0;
-  return failed == 0 && waitpid(child, &status, 0) == child && status == 0;
+using namespace std::chrono_literals;
+
+constexpr std::chrono::milliseconds kLook = 250ms;       // between two looks at the files
+constexpr std::chrono::milliseconds kReplayTime = 120s;  // for making a replay
+
+/// Makes the replay of a run's newest policy by another process of this program: however long its model keeps that busy,
+/// this one goes on.
+std::string newest_replay(const std::filesystem::path& directory, const std::stop_token& stop) {
+  Process kedge({.arguments = {"/proc/self/exe", "replay", directory.string(), "-o", "-", "--iterations", "last",
+                               "--threads", "1"}});
+  const auto end = std::chrono::steady_clock::now() + kReplayTime;
+  std::optional<int> code;
+  while (!(code = kedge.wait_for(50ms)) && !stop.stop_requested())
+    if (std::chrono::steady_clock::now() > end)
+      throw SystemError(fmt::format("{}: the replay is not made after {} s; kedge replay makes it without a limit",
+                                    directory.string(), kReplayTime / 1s));
+  if (code == kUserError) throw InputError(kedge.error_tail());
+  if (code != kDone) throw SystemError(kedge.error_tail());
+  return kedge.output();
 }
+
+/// Asks the desktop to show an address. What shows it may be a browser that runs as long as its window is open.
+class Browser {
+ public:
+  explicit Browser(std::string address) : address_(std::move(address)) {
+    try {
+      process_.emplace(Launch{.arguments = {"xdg-open", address_}, .detached = true});
+    } catch (const SystemError&) {
+      warn();
+    }
+  }
+  /// Says once that there is none.
+  void look() {
+    if (!process_) return;
+    const std::optional<int> code = process_->exit_code();
+    if (!code) return;
+    if (code != 0) warn();
+    process_.reset();
+  }
+
+ private:
+  void warn() const {
+    fmt::print(stderr, "kedge: warning: no browser could be opened (xdg-open); go to {}\n", address_);
+  }
+
+  std::string address_;
+  std::optional<Process> process_;
+};
 
 }  // namespace
 
 std::function<int()> add_view(CLI::App& app) {
   struct Arguments {
     std::vector<std::string> directories;
-    std::string port = "0";
+    int port = 0;
     bool open = false;
   };
   auto a = std::make_shared<Arguments>();
   app.add_option("directories", a->directories, "of the runs")->type_name("DIR")->required();
-  app.add_option("--port", a->port, "of the page; 0: any that is free")->type_name("N")->capture_default_str();
+  add_whole_number(app, "--port", a->port, 0, 65535, "of the page; 0: any that is free");
   app.add_flag("--open", a->open, "show the page in the browser");
   return [a] {
     const SignalStop signals;
-    const int port = static_cast<int>(whole_number("--port", a->port, 0, 65535));
-    const auto newest = [](const std::filesystem::path& directory) {
-      return replay_page(make_replay(find_subject(directory.string(), "", {}), {.iterations = "last"}), false);
-    };
-    View view({a->directories.begin(), a->directories.end()}, page("live.html"), newest);
-    HttpServer server(port);
+    View view({a->directories.begin(), a->directories.end()}, page("live.html"), newest_replay);
+    for (const std::string& warning : view.warnings()) fmt::print(stderr, "kedge: warning: {}\n", warning);
+    HttpServer server(a->port);
     const std::string address = fmt::format("http://127.0.0.1:{}/", server.port());
     fmt::print("{}\nCtrl-C ends it\n", address);
     std::fflush(stdout);
-    if (a->open && !open_browser(address))
-      fmt::print(stderr, "kedge: warning: no browser could be opened (xdg-open); go to {}\n", address);
+    std::optional<Browser> browser;
+    if (a->open) browser.emplace(address);
+    view.follow(kLook);
     server.run([&](const HttpRequest& request, bool last) { return view.answer(request, last); },
-               [&] { view.refresh(); }, signals.token());
+               [&] {
+                 if (browser) browser->look();
+               },
+               signals.token());
     return kDone;
   };
 }

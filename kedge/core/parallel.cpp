@@ -61,7 +61,8 @@ void try_threads(std::size_t count) {
   std::vector<pthread_t> threads;
   int error = 0;
   while (error == 0 && threads.size() < count)
-    if (pthread_t thread = {}; (error = pthread_create(&thread, &attributes, wait, &all)) == 0) threads.push_back(thread);
+    if (pthread_t thread = {}; (error = pthread_create(&thread, &attributes, wait, &all)) == 0)
+      threads.push_back(thread);
   all.count_down();
   for (const pthread_t thread : threads) pthread_join(thread, nullptr);
   pthread_attr_destroy(&attributes);

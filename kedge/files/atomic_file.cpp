@@ -43,8 +43,7 @@ int write_at(int descriptor, std::string_view bytes, std::uint64_t offset) {
 
 /// Creates a file with these bytes. @return 0, or errno
 int write_new(int folder, const std::string& name, std::string_view bytes, Durability durability, mode_t rights) {
-  const int descriptor =
-      ::openat(folder, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, rights);
+  const int descriptor = ::openat(folder, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, rights);
   if (descriptor < 0) return errno;
   int error = write_at(descriptor, bytes, 0);
   if (error == 0 && durability == Durability::power && ::fsync(descriptor) != 0) error = errno;
@@ -122,13 +121,14 @@ void write_file(const FileName& file, std::string_view bytes, Durability durabil
   struct stat there = {};
   const bool exists = ::fstatat(descriptor, name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0;
   if (name.empty() || (exists && !S_ISREG(there.st_mode)))
-    fail_write(file.string(), fmt::format("it is {}, not a regular file",
-                                          name.empty() ? "a directory" : kind_of_file(there.st_mode)));
+    fail_write(file.string(),
+               fmt::format("it is {}, not a regular file", name.empty() ? "a directory" : kind_of_file(there.st_mode)));
   if (exists && folder && there.st_nlink > 1) fail_write(file.string(), "it is a hard link to another file");
   if (exists && (there.st_mode & may_write) == 0) fail_write(file.string(), "it is write-protected");
   const mode_t rights = exists ? there.st_mode & access_rights : 0666;
   if (const int error = replace(descriptor, name, bytes, durability, rights)) {
-    if (folder && folder->deleted()) throw SystemError(fmt::format("{}: was deleted meanwhile", folder->path().string()));
+    if (folder && folder->deleted())
+      throw SystemError(fmt::format("{}: was deleted meanwhile", folder->path().string()));
     fail_write(file.string(), error);
   }
 }

@@ -185,9 +185,7 @@ class Group {
     return false;
   }
 
-  static bool is_number(hid_t type) {
-    return H5Tget_class(type) == H5T_FLOAT || H5Tget_class(type) == H5T_INTEGER;
-  }
+  static bool is_number(hid_t type) { return H5Tget_class(type) == H5T_FLOAT || H5Tget_class(type) == H5T_INTEGER; }
 
   [[nodiscard]] std::string texts(const std::string& name) const {
     const std::string label = attribute_label(name);
@@ -213,8 +211,7 @@ class Group {
     const std::size_t width = H5Tget_size(type.id());
     if (width == 0 || width > max_text / count) throw InputError(fmt::format("{}: is too long", label));
     std::string all(width * count, '\0');
-    if (H5Aread(attribute.id(), type.id(), all.data()) < 0)
-      throw InputError(fmt::format("{}: cannot be read", label));
+    if (H5Aread(attribute.id(), type.id(), all.data()) < 0) throw InputError(fmt::format("{}: cannot be read", label));
     for (std::size_t i = 0; i < count; ++i) {
       const std::string_view text(all.data() + i * width, width);
       put_text(result, text.substr(0, std::min(text.find('\0'), width)));  // padded with zeros
@@ -265,8 +262,8 @@ class Group {
     if (H5Sget_simple_extent_type(space.id()) == H5S_NULL)
       throw InputError(fmt::format("{}: is empty", dataset_label(name)));
     if (too_large(shape))
-      throw InputError(fmt::format("{}: found {}, expected at most {} entries", dataset_label(name), to_string(shape),
-                                   max_entries));
+      throw InputError(
+          fmt::format("{}: found {}, expected at most {} entries", dataset_label(name), to_string(shape), max_entries));
     return shape;
   }
 
@@ -397,8 +394,8 @@ rlim_t address_space() {
 }
 
 [[noreturn]] void cannot_start(const std::string& file, int error) {
-  throw SystemError(fmt::format("{}: no process can be started to read it: {}", file,
-                                std::generic_category().message(error)));
+  throw SystemError(
+      fmt::format("{}: no process can be started to read it: {}", file, std::generic_category().message(error)));
 }
 
 }  // namespace
@@ -556,8 +553,7 @@ std::vector<std::string> GroupReader::texts(const std::string& name) const {
 
 std::string GroupReader::text(const std::string& name) const {
   const std::vector<std::string> all = texts(name);
-  if (all.size() != 1)
-    fail(fmt::format("attribute {}{}: found {} texts, expected one", prefix_, name, all.size()));
+  if (all.size() != 1) fail(fmt::format("attribute {}{}: found {} texts, expected one", prefix_, name, all.size()));
   return all.front();
 }
 

@@ -1,25 +1,30 @@
-// Writing JSON, for programs and for the pages of the browser.
+// JSON, for programs and for the pages of the browser, by nlohmann-json. One rule for numbers that JSON does not have:
+// NaN and both infinities are null. All others read back as the same doubles.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
 #include <string>
-#include <string_view>
-#include <vector>
 
 #include "kedge/core/types.h"
 
 namespace kedge {
 
-/// A string with its quotes. What is not UTF-8 becomes U+FFFD; "<" is escaped, so that the text can stand in a page.
-std::string json_string(std::string_view text);
+/// A value; the members of an object keep the order in which they were added. Sources that build one include
+/// <nlohmann/json.hpp>.
+using Json = nlohmann::ordered_json;
 
-/// A number that reads back as the same double; null if it is not finite.
-std::string json_number(double value);
+/// Returns a number, a whole one without ".0"; null if it is not finite.
+Json json_number(double value);
 
-/// The same for tables with numbers that are not finite: infinity as 1e999, which is read as infinity; NaN as null.
-std::string json_extended(double value);
+/// The same for a float, which is read back as such: 0.1F is 0.1.
+Json json_number(float value);
 
-/// [a, b, ...]
-std::string json_array(VectorIn values);
-std::string json_array(const std::vector<std::string>& texts);
+/// Returns [a, b, ...], the numbers as by `json_number`.
+Json json_array(VectorIn values);
+
+/// Returns the text of a value. Bytes that are not UTF-8 become U+FFFD; "<" is escaped, so that the text may be a part of
+/// a page.
+/// @param indent spaces of each level; -1: all on one line
+std::string json_text(const Json& value, int indent = -1);
 
 }  // namespace kedge

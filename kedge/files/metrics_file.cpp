@@ -8,6 +8,7 @@
 #include "kedge/core/errors.h"
 #include "kedge/core/text.h"
 #include "kedge/files/atomic_file.h"
+#include "kedge/files/csv.h"
 #include "kedge/files/hdf5.h"
 
 namespace kedge {
@@ -96,38 +97,36 @@ MetricsTable read_table(const FileName& file, std::string_view first) {
   return table;
 }
 
-std::string number_text(double value) { return std::isnan(value) ? "nan" : fmt::format("{}", value); }  // NaN: no sign
-
 }  // namespace
 
 std::string csv_header(std::span<const Metric> metrics) {
-  std::string line = begins_with_iteration(metrics) ? "" : "iteration";
-  for (const auto& [name, value] : metrics) (line += line.empty() ? "" : ",") += name;
-  return line + '\n';
+  std::vector<CsvCell> cells;
+  if (!begins_with_iteration(metrics)) cells.emplace_back("iteration");
+  for (const auto& [name, value] : metrics) cells.emplace_back(name);
+  return csv_line(cells);
 }
 
 std::string csv_row(int iteration, std::span<const Metric> metrics) {
-  std::string line = begins_with_iteration(metrics) ? "" : fmt::format("{}", iteration);
-  for (const auto& [name, value] : metrics) (line += line.empty() ? "" : ",") += number_text(value);
-  return line + '\n';
+  std::vector<CsvCell> cells;
+  if (!begins_with_iteration(metrics)) cells.emplace_back(iteration);
+  for (const auto& [name, value] : metrics) cells.emplace_back(value);
+  return csv_line(cells);
 }
 
 std::string steps_csv(int iteration, std::span<const StepMetric> steps) {
-  std::string text = "step,iteration";
-  for (const auto& [name, values] : steps) text += fmt::format(",{}", name);
-  text += '\n';
+  std::vector<CsvCell> cells{"step", "iteration"};
+  for (const auto& [name, values] : steps) cells.emplace_back(name);
+  std::string text = csv_line(cells);
   for (std::size_t t = 0; !steps.empty() && t < steps.front().second.size(); ++t) {
-    text += fmt::format("{},{}", t, iteration);
-    for (const auto& [name, values] : steps) text += fmt::format(",{}", number_text(values[t]));
-    text += '\n';
+    cells = {t, iteration};
+    for (const auto& [name, values] : steps) cells.emplace_back(values[t]);
+    text += csv_line(cells);
   }
   return text;
 }
 
 std::string warning_row(int iteration, std::string_view warning) {
-  std::string quoted;
-  for (const char c : one_line(warning, warning.size())) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return fmt::format("{},\"{}\"\n", iteration, quoted);
+  return csv_line({iteration, CsvCell::quoted(one_line(warning, warning.size()))});
 }
 
 std::size_t csv_prefix(std::string_view text, int iterations) {

@@ -1,23 +1,15 @@
 #include "kedge/pages/film.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cmath>
-#include <csignal>
-#include <cstring>
 #include <memory>
 
 #include "kedge/core/errors.h"
+#include "kedge/core/process.h"
 #include "kedge/core/text.h"
-
-extern char** environ;
 
 namespace kedge {
 
@@ -102,62 +94,6 @@ void copy_into(Image& whole, const Image& part, int x, int y) {
                 whole.pixels.begin() + std::ptrdiff_t{3} * ((y + row) * whole.width + x));
 }
 
-/// A pipe to a program's input.
-class Program {
- public:
-  explicit Program(std::vector<std::string> arguments) : name_(arguments.front()) {
-    std::array<int, 2> ends{};
-    if (pipe2(ends.data(), O_CLOEXEC) != 0)
-      throw SystemError(fmt::format("a pipe cannot be made: {}", std::strerror(errno)));
-    std::vector<char*> argv;
-    for (std::string& argument : arguments) argv.push_back(argument.data());
-    argv.push_back(nullptr);
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, ends[0], STDIN_FILENO);
-    const int failed = posix_spawnp(&child_, argv[0], &actions, nullptr, argv.data(), environ);
-    posix_spawn_file_actions_destroy(&actions);
-    ::close(ends[0]);
-    input_ = ends[1];
-    if (failed == 0) return;
-    ::close(input_);
-    throw SystemError(fmt::format("{}, which makes videos, cannot be run: {}; install it (Debian: {})", name_,
-                                  std::strerror(failed), name_));
-  }
-  ~Program() { finish(); }
-  Program(const Program&) = delete;
-  Program& operator=(const Program&) = delete;
-
-  /// @return false if the program takes no more
-  bool write(const std::vector<std::uint8_t>& bytes) {
-    std::size_t done = 0;
-    while (done < bytes.size()) {
-      const ssize_t written = ::write(input_, bytes.data() + done, bytes.size() - done);
-      if (written < 0 && errno == EINTR) continue;
-      if (written <= 0) return false;
-      done += static_cast<std::size_t>(written);
-    }
-    return true;
-  }
-
-  /// @return its exit code; -1: a signal
-  int finish() {
-    if (child_ == 0) return code_;
-    ::close(input_);
-    int status = 0;
-    while (waitpid(child_, &status, 0) < 0 && errno == EINTR) {
-    }
-    child_ = 0;
-    return code_ = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  }
-
- private:
-  std::string name_;
-  pid_t child_ = 0;
-  int input_ = -1;
-  int code_ = -1;
-};
-
 }  // namespace
 
 Image film_strip(const Replay& replay, int frames, int side) {
@@ -181,40 +117,26 @@ Image film_strip(const Replay& replay, int frames, int side) {
 
 void write_video(const std::filesystem::path& file, const Replay& replay, int width, int height) {
   const Film film(replay);
-  std::signal(SIGPIPE, SIG_IGN);  // a program that ends early is an error of the write
-  Program ffmpeg({"ffmpeg",
-                  "-loglevel",
-                  "error",
-                  "-nostdin",
-                  "-y",
-                  "-f",
-                  "rawvideo",
-                  "-pix_fmt",
-                  "rgb24",
-                  "-s",
-                  fmt::format("{}x{}", width, height),
-                  "-r",
-                  fmt::format("{}", kFramesPerSecond),
-                  "-i",
-                  "pipe:0",
-                  "-an",
-                  "-c:v",
-                  "libx264",
-                  "-pix_fmt",
-                  "yuv420p",
-                  "-movflags",
-                  "+faststart",
-                  "-f",
-                  "mp4",
-                  file.string()});
+  const std::string size = fmt::format("{}x{}", width, height), rate = fmt::format("{}", kFramesPerSecond);
+  // clang-format off
+  Process ffmpeg({.arguments = {"ffmpeg", "-loglevel", "error", "-nostdin", "-y",
+                                "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", rate, "-i", "pipe:0",
+                                "-an", "-c:v", "libx264", "-pix_fmt", "yuv420p", "-movflags", "+faststart",
+                                "-f", "mp4", file.string()},
+                  .input = true,
+                  .purpose = "which makes videos",
+                  .remedy = "install it (Debian: ffmpeg)"});
+  // clang-format on
   const int frames = 1 + static_cast<int>(std::lround(film.last() * film.control_step() * kFramesPerSecond));
   bool taken = true;
   for (int i = 0; i < frames && taken; ++i) {
     const double step = std::min<double>(i / (kFramesPerSecond * film.control_step()), film.last());
-    taken = ffmpeg.write(film.frame(step, width, height).pixels);
+    const Image image = film.frame(step, width, height);
+    taken = ffmpeg.write({reinterpret_cast<const char*>(image.pixels.data()), image.pixels.size()});
   }
-  if (const int code = ffmpeg.finish(); code != 0 || !taken)
-    throw SystemError(fmt::format("{}: ffmpeg failed to make the video (exit code {})", file.string(), code));
+  if (const int code = ffmpeg.wait(); code != 0 || !taken)
+    throw SystemError(fmt::format("{}: ffmpeg failed to make the video (exit code {}): {}", file.string(), code,
+                                  ffmpeg.error_tail()));
 }
 
 }  // namespace kedge

@@ -33,6 +33,7 @@ const char* reason(int status) {
     case 413: return "Content Too Large";
     case 421: return "Misdirected Request";
     case 431: return "Request Header Fields Too Large";
+    case 503: return "Service Unavailable";
     case 505: return "HTTP Version Not Supported";
     default: return "Internal Server Error";
   }
@@ -196,6 +197,106 @@ bool read_some(Connection& c, std::size_t most) {
   return true;
 }
 
+/// The connections of a server that runs, oldest first.
+class Serving {
+ public:
+  Serving(int listener, int port, const HttpLimits& limits, const HttpServer::Handler& handler)
+      : listener_(listener), port_(port), limits_(limits), handler_(handler) {}
+
+  /// Once a tick: requests without an answer yet are asked again.
+  void ask_again() {
+    const Clock::time_point now = Clock::now();
+    accepting_ = true;
+    for (Connection& c : connections_)
+      if (c.phase == Phase::held) respond(c, c.request, now >= c.deadline, now);
+  }
+
+  /// Closes what has had its time.
+  void drop_late() {
+    const Clock::time_point now = Clock::now();
+    std::erase_if(connections_, [&](const Connection& c) { return c.phase != Phase::held && now >= c.deadline; });
+  }
+
+  /// Waits until a client has something to say or takes something, no longer than until `end`. @throws SystemError
+  void wait_and_serve(Clock::time_point end) {
+    waiting_.clear();
+    for (const Connection& c : connections_)
+      waiting_.push_back({c.descriptor, static_cast<short>(c.phase == Phase::writing ? POLLOUT : POLLIN), 0});
+    if (accepting_) waiting_.push_back({listener_, POLLIN, 0});
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now()).count() + 1;
+    if (::poll(waiting_.data(), waiting_.size(), static_cast<int>(std::max<long>(left, 0))) < 0) {
+      if (errno == EINTR) return;
+      throw SystemError(fmt::format("the server cannot wait for requests: {}", std::strerror(errno)));
+    }
+    const Clock::time_point now = Clock::now();
+    std::size_t i = 0;
+    for (auto c = connections_.begin(); c != connections_.end(); ++i)
+      c = serve(*c, waiting_[i].revents != 0, now) ? std::next(c) : connections_.erase(c);
+    if (accepting_ && waiting_.back().revents != 0) accept_all(now);
+  }
+
+ private:
+  /// @return false if the client is gone
+  bool serve(Connection& c, bool is_ready, Clock::time_point now) {
+    if (is_ready && c.phase != Phase::writing && !read_some(c, limits_.head_bytes)) return false;
+    if (is_ready && c.phase == Phase::reading) received(c, now);
+    return c.phase != Phase::writing || write_some(c, now);
+  }
+
+  void received(Connection& c, Clock::time_point now) {
+    const std::size_t end = c.in.find("\r\n\r\n");
+    if (end == std::string::npos && c.in.size() <= limits_.head_bytes) return;
+    ParsedRequest parsed;
+    if (end == std::string::npos || end + 4 > limits_.head_bytes)
+      parsed.refused = 431;
+    else
+      parsed = parse_request(std::string_view(c.in).substr(0, end + 4), port_, limits_);
+    if (parsed.refused != 0)
+      answer(c, {.status = parsed.refused, .body = nullptr}, now + limits_.response_time);
+    else
+      respond(c, parsed.request, false, now);
+  }
+
+  void respond(Connection& c, const HttpRequest& request, bool last, Clock::time_point now) {
+    if (const std::optional<HttpResponse> response = asked(request, last)) {
+      answer(c, *response, now + limits_.response_time);
+    } else if (c.phase != Phase::held) {
+      c.phase = Phase::held;
+      c.request = request;
+      c.deadline = now + limits_.hold_time;
+    }
+  }
+
+  [[nodiscard]] std::optional<HttpResponse> asked(const HttpRequest& request, bool last) const {
+    try {
+      return handler_(request, last);
+    } catch (const std::exception&) {  // no memory for the answer: the others still get theirs
+      return HttpResponse{.status = 500, .body = nullptr};
+    }
+  }
+
+  void accept_all(Clock::time_point now) {
+    for (int times = 0; times < 64; ++times) {
+      const int descriptor = ::accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      if (descriptor < 0 && (errno == EMFILE || errno == ENFILE)) {
+        accepting_ = false;
+        if (!connections_.empty()) connections_.pop_front();
+        return;
+      }
+      if (descriptor < 0) return;
+      if (connections_.size() >= limits_.connections) connections_.pop_front();
+      connections_.emplace_back(descriptor, now + limits_.request_time);
+    }
+  }
+
+  int listener_, port_;
+  HttpLimits limits_;
+  const HttpServer::Handler& handler_;
+  std::list<Connection> connections_;
+  std::vector<pollfd> waiting_;
+  bool accepting_ = true;  ///< false until the next tick if there are no descriptors left
+};
+
 }  // namespace
 
 HttpServer::HttpServer(int port, HttpLimits limits) : limits_(limits) {
@@ -221,81 +322,16 @@ HttpServer::HttpServer(int port, HttpLimits limits) : limits_(limits) {
 HttpServer::~HttpServer() { ::close(listener_); }
 
 void HttpServer::run(const Handler& handler, const std::function<void()>& tick, const std::stop_token& stop) {
-  std::list<Connection> connections;  // oldest first
-  std::vector<pollfd> waiting;
+  Serving serving(listener_, port_, limits_, handler);
   Clock::time_point next_tick = Clock::now();
-  bool accepting = true;  // false until the next tick if there are no descriptors left
-
-  const auto respond = [&](Connection& c, const HttpRequest& request, bool last, Clock::time_point now) {
-    std::optional<HttpResponse> response = handler(request, last);
-    if (response) {
-      answer(c, *response, now + limits_.response_time);
-    } else if (c.phase != Phase::held) {
-      c.phase = Phase::held;
-      c.request = request;
-      c.deadline = now + limits_.hold_time;
-    }
-  };
-  const auto received = [&](Connection& c, Clock::time_point now) {
-    const std::size_t end = c.in.find("\r\n\r\n");
-    if (end == std::string::npos && c.in.size() <= limits_.head_bytes) return;
-    ParsedRequest parsed;
-    if (end == std::string::npos || end + 4 > limits_.head_bytes)
-      parsed.refused = 431;
-    else
-      parsed = parse_request(std::string_view(c.in).substr(0, end + 4), port_, limits_);
-    if (parsed.refused != 0)
-      answer(c, {.status = parsed.refused, .body = nullptr}, now + limits_.response_time);
-    else
-      respond(c, parsed.request, false, now);
-  };
-  const auto accept_all = [&](Clock::time_point now) {
-    for (int times = 0; times < 64; ++times) {
-      int descriptor = ::accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-      if (descriptor < 0 && (errno == EMFILE || errno == ENFILE)) {
-        accepting = false;
-        if (!connections.empty()) connections.pop_front();
-        return;
-      }
-      if (descriptor < 0) return;
-      if (connections.size() >= limits_.connections) connections.pop_front();
-      connections.emplace_back(descriptor, now + limits_.request_time);
-    }
-  };
-
   while (!stop.stop_requested()) {
-    Clock::time_point now = Clock::now();
-    if (now >= next_tick) {
+    if (Clock::now() >= next_tick) {
       tick();
-      now = Clock::now();
-      next_tick = now + limits_.tick;
-      accepting = true;
-      for (Connection& c : connections)
-        if (c.phase == Phase::held) respond(c, c.request, now >= c.deadline, now);
+      next_tick = Clock::now() + limits_.tick;
+      serving.ask_again();
     }
-    std::erase_if(connections, [&](const Connection& c) { return c.phase != Phase::held && now >= c.deadline; });
-
-    waiting.clear();
-    for (const Connection& c : connections)
-      waiting.push_back({c.descriptor, static_cast<short>(c.phase == Phase::writing ? POLLOUT : POLLIN), 0});
-    if (accepting) waiting.push_back({listener_, POLLIN, 0});
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(next_tick - now).count() + 1;
-    if (::poll(waiting.data(), waiting.size(), static_cast<int>(left)) < 0) {
-      if (errno == EINTR) continue;
-      throw SystemError(fmt::format("the server cannot wait for requests: {}", std::strerror(errno)));
-    }
-    now = Clock::now();
-    std::size_t i = 0;
-    for (auto c = connections.begin(); c != connections.end(); ++i) {
-      bool alive = true;
-      if (waiting[i].revents != 0) {
-        if (c->phase != Phase::writing) alive = read_some(*c, limits_.head_bytes);
-        if (alive && c->phase == Phase::reading) received(*c, now);
-      }
-      if (alive && c->phase == Phase::writing) alive = write_some(*c, now);
-      c = alive ? std::next(c) : connections.erase(c);
-    }
-    if (accepting && waiting.back().revents != 0) accept_all(now);
+    serving.drop_late();
+    serving.wait_and_serve(next_tick);
   }
 }
 

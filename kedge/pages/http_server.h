@@ -21,6 +21,7 @@ namespace kedge {
 struct HttpRequest {
   std::string path;   ///< "/api/runs": as it was sent, never decoded
   std::string query;  ///< "since=3", without the question mark
+  std::chrono::steady_clock::time_point arrived = std::chrono::steady_clock::now();
 };
 
 struct HttpResponse {
@@ -61,7 +62,7 @@ class HttpServer {
   [[nodiscard]] int port() const { return port_; }
 
   /// Answers a request. nullopt: there is nothing to say yet, ask again after the next tick; not if `last`, when the
-  /// request has been kept for hold_time.
+  /// request has been kept for hold_time. Where it throws, the answer is 500.
   using Handler = std::function<std::optional<HttpResponse>(const HttpRequest&, bool last)>;
 
   /// Serves until `stop` is requested. `tick` is called at once and then between any two ticks' times, on this thread.

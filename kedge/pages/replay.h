@@ -39,11 +39,14 @@ struct ReplayOptions {
   int threads = 1;
 };
 
+/// Returns the model that a replay shows. @throws InputError if the task has none
+const MujocoSystem& shown_system(const TaskFile& task);
+
 /// Chooses the policies and runs them.
 /// @throws InputError if an iteration is asked for that the run does not keep, or the task is not a MuJoCo model
 Replay make_replay(const Subject& subject, const ReplayOptions& options);
 
-/// The page. Nothing outside it is ever read.
+/// Returns the page. It reads nothing outside itself.
 /// @param play  with MuJoCo and the model inside, so that the policy runs in the browser: 3.6 MB more
 /// @throws InputError if this kedge was built without its pages, or a model file cannot be read
 std::string replay_page(const Replay& replay, bool play);

@@ -1,72 +1,102 @@
-// What `kedge view` shows of runs, as JSON: read from their files, never written, and read again when a file has changed.
-// A run may be training, finished, interrupted, failed or damaged, and may vanish; what can be read is shown, what cannot
-// is said in words.
+// What `kedge view` shows of a run: read from its files, never written, and read again when a file has changed. A run may
+// be training, finished, interrupted, failed or damaged, and may vanish; what can be read is shown, what cannot is said in
+// words.
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <filesystem>
 #include <map>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "kedge/files/json.h"
 #include "kedge/files/metrics_file.h"
 #include "kedge/run/run_directory.h"
 #include "kedge/run/run_file.h"
 
 namespace kedge {
 
-/// One run, as its files were when it was last looked at.
-class RunView {
- public:
-  /// @throws InputError if it is not a run directory
-  explicit RunView(std::filesystem::path directory);
+/// Tells when a file is another one than before.
+struct FileStamp {
+  std::uint64_t inode = 0, size = 0;
+  std::int64_t seconds = 0, nanoseconds = 0;
+  bool operator==(const FileStamp&) const = default;
+};
 
-  /// Looks at the files. Never throws for what they hold. @return true if something has changed
+/// Warnings that differ only in their numbers.
+struct WarningKind {
+  std::string text;  ///< the latest
+  int count = 0, first = 0, last = 0;
+};
+
+/// A run, as its files were at one moment.
+struct ShownRun {
+  std::filesystem::path directory;
+
+  /// Damaged, too, where a file cannot be read that a user of the run needs.
+  RunStatus status;
+
+  /// Rows of metrics.csv that count.
+  std::size_t rows = 0;
+
+  /// Another number means that the rows are not those of before: the run was replaced.
+  int generation = 0;
+
+  std::optional<RunFile> file;  ///< run.toml, if it can be read
+  bool measures_success = false;
+
+  /// Never null.
+  std::shared_ptr<const MetricsTable> metrics, timings, steps;
+  std::shared_ptr<const std::vector<WarningKind>> warnings;
+
+  std::vector<std::string> notes;  ///< what cannot be read, and why
+  FileStamp policy;                ///< of policy.h5
+};
+
+/// Returns {"directory", "state", "detail", "iterations", "asked", "generation", "algorithm", "task", "overrides", "seed",
+/// "measures_success", "options": {name: value}, "versions": {}, "warnings": [{"text", "count", "first", "last"}],
+/// "steps_file": bool, "steps_of": iteration or null, "notes": [what cannot be read]}.
+Json summary_json(const ShownRun& run);
+
+/// Returns rows of metrics.csv and timings.csv from row `from` on, at most `most`: {"generation", "from", "total",
+/// "metrics": {"columns", "rows"}, "timings": {"columns", "rows"}}.
+Json rows_json(const ShownRun& run, std::size_t from, std::size_t most);
+
+/// Returns steps.csv: {"generation", "columns", "rows"}.
+Json steps_json(const ShownRun& run);
+
+/// Returns an exception in words.
+std::string in_words(const std::exception& error);
+
+/// Reads one run again and again. Whatever its directory holds, nothing is thrown and no other run is disturbed.
+class RunReader {
+ public:
+  explicit RunReader(std::filesystem::path directory);
+
+  /// Looks at the files. Returns true if something has changed.
   bool refresh();
 
-  [[nodiscard]] const std::filesystem::path& directory() const { return directory_; }
-
-  /// {"directory", "state", "detail", "iterations", "asked", "generation", "algorithm", "task", "overrides", "seed",
-  /// "measures_success", "options": {name:
-  /// value}, "versions": {}, "warnings": [{"text", "count", "first", "last"}], "steps_file": bool, "steps_of": iteration or null, "notes": [what
-  /// cannot be read]}. A new generation means that the rows are not those of before: the run was replaced.
-  [[nodiscard]] std::string summary_json() const;
-
-  /// Rows of metrics.csv and timings.csv from row `from` on, at most `most`: {"generation", "from", "total", "metrics":
-  /// {"columns", "rows"}, "timings": {"columns", "rows"}}. Numbers read back as the same doubles; NaN is null.
-  [[nodiscard]] std::string rows_json(std::size_t from, std::size_t most) const;
-
-  /// steps.csv: {"generation", "columns", "rows"}.
-  [[nodiscard]] std::string steps_json() const;
+  [[nodiscard]] const ShownRun& shown() const { return shown_; }
 
  private:
-  /// When a file is another one than before.
-  struct Stamp {
-    std::uint64_t inode = 0, size = 0;
-    std::int64_t seconds = 0, nanoseconds = 0;
-    bool operator==(const Stamp&) const = default;
-  };
-  /// Warnings that differ only in their numbers.
-  struct WarningKind {
-    std::string text;  ///< the latest
-    int count = 0, first = 0, last = 0;
-  };
-  static Stamp stamp(const std::filesystem::path& file);
+  bool look();
+  bool is_new(const char* name);
+  template <class Read>
+  bool read_if_new(const char* name, Read&& read);
+  bool read_run_toml();
+  bool read_tables();
   void read_status();
-  /// The run's status; damaged, too, where a file cannot be read that whoever uses the run needs.
-  [[nodiscard]] RunStatus shown_status() const;
+  void count_rows();
+  void judge();
 
-  std::filesystem::path directory_;
-  bool seen_ = false, locked_ = false;
-  std::map<std::string, Stamp> stamps_;
+  ShownRun shown_;
+  RunStatus status_;                          ///< as the run's directory says
+  std::map<std::string, FileStamp> stamps_;   ///< of the files, when they were last read
   std::map<std::string, std::string> notes_;  ///< by file: why it cannot be read
-  int generation_ = 0;
-  RunStatus status_;
-  RunFile file_;
-  bool file_read_ = false, measures_success_ = false;
-  MetricsTable metrics_, timings_, steps_;
-  std::vector<WarningKind> warnings_;
-  std::size_t rows_ = 0;
+  bool seen_ = false, locked_ = false;
 };
 
 }  // namespace kedge

@@ -3,7 +3,8 @@
 #include <fmt/format.h>
 
 #include <charconv>
-#include <chrono>
+#include <condition_variable>
+#include <nlohmann/json.hpp>
 #include <random>
 #include <utility>
 
@@ -13,7 +14,7 @@ namespace kedge {
 
 namespace {
 
-/// The whole text as a number.
+/// Returns the whole text as a number.
 std::optional<std::uint64_t> number(std::string_view text) {
   std::uint64_t value = 0;
   const char* end = text.data() + text.size();
@@ -22,14 +23,30 @@ std::optional<std::uint64_t> number(std::string_view text) {
   return value;
 }
 
-/// What follows `start`, as a number.
+/// Returns what follows `start`, as a number.
 std::optional<std::uint64_t> number_behind(std::string_view start, std::string_view text) {
   return text.starts_with(start) ? number(text.substr(start.size())) : std::nullopt;
 }
 
-HttpResponse json(std::string text) { return {.body = std::make_shared<const std::string>(std::move(text))}; }
+HttpResponse json(const Json& json) { return {.body = std::make_shared<const std::string>(json_text(json))}; }
 
-/// A word that nobody can guess.
+HttpResponse plain(int status, std::string_view text) {
+  return {.status = status, .type = "text/plain", .body = std::make_shared<const std::string>(text)};
+}
+
+HttpResponse not_found() { return {.status = 404, .body = nullptr}; }
+
+constexpr std::string_view kBeingMade =
+    "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"1\">"
+    "<title>kedge</title><p>The replay is being made.</p></html>";
+
+/// Differs from those of a server before.
+std::uint64_t first_version() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
+}
+
+/// Returns a word that cannot be guessed.
 std::string random_word() {
   std::random_device random;
   return fmt::format("{:08x}{:08x}{:08x}{:08x}", random(), random(), random(), random());
@@ -46,68 +63,113 @@ std::string marked(std::string_view page, std::string_view word) {
 
 }  // namespace
 
-View::View(const std::vector<std::filesystem::path>& directories, std::string_view page, ReplayMaker replay)
-    : make_replay_(std::move(replay)),
-      version_(static_cast<std::uint64_t>(
-          std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
-              .count())) {
-  for (const std::filesystem::path& directory : directories) runs_.emplace_back(directory);
-  word_ = random_word();
+View::View(const std::vector<std::filesystem::path>& directories, std::string_view page, NewestReplays::Maker replay)
+    : word_(random_word()),
+      makes_replays_(replay != nullptr),
+      replays_([replay = std::move(replay), word = word_](const auto& directory, const auto& stop) {
+        return marked(replay(directory, stop), word);
+      }) {
+  for (const std::filesystem::path& directory : directories) readers_.emplace_back(directory);
+  const auto is_run = [](const RunReader& reader) {
+    std::error_code ignored;
+    return std::filesystem::exists(reader.shown().directory / "run.toml", ignored);
+  };
+  if (std::ranges::none_of(readers_, is_run)) require_run(directories.at(0));
   page_ = std::make_shared<const std::string>(marked(page, word_));
   page_policy_ = fmt::format(
       "default-src 'none'; script-src 'nonce-{0}'; style-src 'nonce-{0}'; img-src data: blob:; connect-src 'self'; "
       "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
       word_);
+  publish();
 }
 
 void View::refresh() {
   bool changed = false;
-  for (RunView& run : runs_) changed = run.refresh() || changed;
-  if (changed) ++version_;
+  for (RunReader& reader : readers_) changed = reader.refresh() || changed;
+  if (changed) publish();
 }
 
-HttpResponse View::replay(std::size_t index) {
-  const std::filesystem::path& directory = runs_[index].directory();
-  try {
-    std::error_code missing;
-    const auto of = std::filesystem::last_write_time(directory / "policy.h5", missing);
-    MadeReplay& made = replays_[index];
-    if (!made.page || made.of != of)
-      made = {of, std::make_shared<const std::string>(marked(make_replay_(directory), word_))};
-    return {.type = "text/html", .body = made.page, .policy = page_policy_};
-  } catch (const InputError& e) {
-    return {.status = 404, .type = "text/plain", .body = std::make_shared<const std::string>(e.what())};
+void View::publish() {
+  auto next = std::make_shared<Shown>();
+  const auto before = shown();
+  next->version = before ? before->version + 1 : first_version();
+  Json runs = Json::array();
+  for (const RunReader& reader : readers_) {
+    next->runs.push_back(reader.shown());
+    runs.push_back(summary_json(reader.shown()));
   }
+  next->list = std::make_shared<const std::string>(
+      json_text({{"version", next->version}, {"replays", makes_replays_}, {"runs", std::move(runs)}}));
+  const std::lock_guard lock(guard_);
+  shown_ = std::move(next);
+}
+
+void View::follow(std::chrono::milliseconds pause) {
+  follower_ = std::jthread([this, pause](const std::stop_token& stop) {
+    std::mutex sleeping;
+    std::condition_variable_any bell;
+    std::unique_lock lock(sleeping);
+    while (!stop.stop_requested()) {
+      try {
+        refresh();
+      } catch (const std::exception&) {  // no memory for the list: the one before stays until the next time
+      }
+      bell.wait_for(lock, stop, pause, [] { return false; });
+    }
+  });
+}
+
+std::shared_ptr<const View::Shown> View::shown() const {
+  const std::lock_guard lock(guard_);
+  return shown_;
+}
+
+std::vector<std::string> View::warnings() const {
+  std::vector<std::string> lines;
+  for (const ShownRun& run : shown()->runs)
+    if (!run.file && run.status.state == RunState::damaged) lines.push_back(run.status.detail);
+  return lines;
+}
+
+std::optional<HttpResponse> View::list(std::string_view query, bool last) const {
+  const auto since = number_behind("since=", query);
+  if (!since && !query.empty()) return not_found();
+  const auto now = shown();
+  if (since == now->version && !last) return std::nullopt;
+  return HttpResponse{.body = now->list};
+}
+
+std::optional<HttpResponse> View::replay(std::size_t index, const HttpRequest& request, bool last) {
+  const auto now = shown();
+  const ShownRun& run = now->runs[index];
+  const auto result = replays_.ask(index, run.directory, run.policy, request.arrived);
+  if (!result && !last) return std::nullopt;
+  if (!result)
+    return HttpResponse{.status = 503, .type = "text/html", .body = std::make_shared<const std::string>(kBeingMade)};
+  if (!result->page) return plain(result->asked_wrongly ? 404 : 500, result->failure);
+  return HttpResponse{.type = "text/html", .body = result->page, .policy = page_policy_};
 }
 
 std::optional<HttpResponse> View::answer(const HttpRequest& request, bool last) {
-  const HttpResponse not_found{.status = 404, .body = nullptr};
   const std::string_view path = request.path, query = request.query;
   if (path == "/" && query.empty()) return HttpResponse{.type = "text/html", .body = page_, .policy = page_policy_};
-  if (path == "/api/runs") {
-    const auto since = number_behind("since=", query);
-    if (!since && !query.empty()) return not_found;
-    if (since == version_ && !last) return std::nullopt;
-    std::string text = fmt::format("{{\"version\":{},\"replays\":{},\"runs\":[", version_, make_replay_ != nullptr);
-    for (const RunView& run : runs_) text.append(&run == &runs_.front() ? "" : ",").append(run.summary_json());
-    return json(text + "]}");
-  }
+  if (path == "/api/runs") return list(query, last);
   const bool is_page = path.starts_with("/runs/");
   const std::string_view start = is_page ? "/runs/" : "/api/runs/";
-  if (!path.starts_with(start)) return not_found;
+  if (!path.starts_with(start)) return not_found();
   const std::string_view rest = path.substr(start.size());
   const std::size_t slash = std::min(rest.find('/'), rest.size());
   const auto index = number(rest.substr(0, slash));
-  if (!index || *index >= runs_.size()) return not_found;
-  const RunView& run = runs_[*index];
-  const std::string_view what = rest.substr(slash);
-  if (is_page) return what == "/replay" && query.empty() && make_replay_ ? replay(*index) : not_found;
-  if (what == "/rows") {
-    const auto from = number_behind("from=", query);
-    return from ? json(run.rows_json(*from, rows_at_once)) : not_found;
-  }
-  if (what == "/steps" && query.empty()) return json(run.steps_json());
-  return not_found;
+  if (!index || *index >= readers_.size()) return not_found();
+  const std::string_view part = rest.substr(slash);
+  if (is_page)
+    return part == "/replay" && query.empty() && makes_replays_ ? replay(*index, request, last) : not_found();
+  const auto now = shown();
+  const ShownRun& run = now->runs[*index];
+  const auto from = number_behind("from=", query);
+  if (part == "/rows" && from) return json(rows_json(run, *from, rows_at_once));
+  if (part == "/steps" && query.empty()) return json(steps_json(run));
+  return not_found();
 }
 
 }  // namespace kedge

@@ -10,7 +10,6 @@
 #include <type_traits>
 
 #include "kedge/core/errors.h"
-#include "kedge/files/json.h"
 #include "kedge/files/toml_value.h"
 
 namespace kedge {
@@ -57,18 +56,6 @@ std::string value_text(const OptionValue& value) {
       },
       value);
   return out.str();
-}
-
-std::string options_json(const Options& options) {
-  std::string text = "{";
-  for (const Option& option : options) {
-    const auto* word = std::get_if<std::string>(&option.value);
-    const auto* number = std::get_if<double>(&option.value);
-    // Whole numbers, true and false are the same in TOML.
-    text.append(&option == &options.front() ? "" : ",").append(json_string(option.name)).append(":");
-    text += word ? json_string(*word) : number ? json_extended(*number) : value_text(option.value);
-  }
-  return text + "}";
 }
 
 void set_options(Options& options, const Value& table) {

@@ -15,9 +15,6 @@ class Value;  // files/toml_value.h
 /// Returns the value as TOML.
 std::string value_text(const OptionValue& value);
 
-/// Returns {"name": value, ...}.
-std::string options_json(const Options& options);
-
 /// Sets options from the entries of a TOML table.
 /// @throws InputError with file, line and column: "moto.toml:3:7: epsilon: must be a number > 0, but is the number -1"
 void set_options(Options& options, const Value& table);

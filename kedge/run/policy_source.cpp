@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "kedge/core/errors.h"
+#include "kedge/run/run_directory.h"
 #include "kedge/run/run_files.h"
 #include "kedge/run/run_task.h"
 #include "kedge/tasks/bundled.h"
@@ -43,8 +44,7 @@ Subject find_subject(const std::string& what, const std::string& task, const std
   Subject subject;
   subject.name = what;
   subject.is_run = fs::is_directory(path);
-  if (subject.is_run && !fs::exists(path / kRunToml))
-    throw InputError(fmt::format("{}: is not a run directory: it has no run.toml", what));
+  if (subject.is_run) require_run(path);
   if (subject.is_run) subject.run_directory = path;
   subject.policy_file = subject.is_run ? open_run_directory(path) / kPolicyFile : FileName(path);
   subject.task = task_of(subject, subject.is_run ? path : run_of(path), task, set);

@@ -12,8 +12,8 @@
 namespace kedge {
 
 struct Subject {
-  std::string name;                   ///< as it was given
-  FileName policy_file = "";          ///< of a run: its policy.h5
+  std::string name;           ///< as it was given
+  FileName policy_file = "";  ///< of a run: its policy.h5
   bool is_run = false;
   std::filesystem::path run_directory;  ///< if it is a run
   TaskFile task;

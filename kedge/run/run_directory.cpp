@@ -102,8 +102,8 @@ bool is_lock_text(std::string_view text) {
 // Locks of the open file description: like flock, but they can be asked for without being taken, and they work between
 // machines on network file systems.
 DirectoryLock::DirectoryLock(const Directory& directory) : path_(directory.path_of(kLockFile)) {
-  file_ = FileDescriptor(::openat(directory.descriptor(), kLockFile,
-                                  O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666));
+  file_ = FileDescriptor(
+      ::openat(directory.descriptor(), kLockFile, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666));
   if (file_.number() < 0) throw SystemError(fmt::format("{}: cannot be written: {}", path_, reason(errno)));
   struct stat info = {};
   if (::fstat(file_.number(), &info) != 0 || !S_ISREG(info.st_mode) || info.st_nlink > 1)
@@ -276,8 +276,8 @@ void RunDirectory::require_free_policies(int iterations) const {
   if (!folder) return;
   for (const std::string& name : folder->names())
     if (const int number = policy_number(name); number >= iterations && !written_.owns(directory_, kept_name(number)))
-      throw InputError(fmt::format("{}: is there already, but the run did not write it; move it away",
-                                   folder->path_of(name)));
+      throw InputError(
+          fmt::format("{}: is there already, but the run did not write it; move it away", folder->path_of(name)));
 }
 
 /// Deletes the run's own files in policies/ that are not kept after so many iterations; see kept_policies.
@@ -419,6 +419,21 @@ std::vector<KeptPolicy> kept_policies(const fs::path& path) {
 }
 
 // ---- status
+
+void require_run(const fs::path& path) {
+  std::error_code error;
+  const auto type_of = [&](const fs::path& file) {
+    const fs::file_type type = fs::status(file, error).type();
+    if (type == fs::file_type::none)
+      throw InputError(fmt::format("{}: cannot be read: {}", file.string(), reason(error)));
+    return type;
+  };
+  const fs::file_type type = type_of(path);
+  if (type == fs::file_type::not_found) throw InputError(fmt::format("{}: no such directory", path.string()));
+  if (type != fs::file_type::directory) throw InputError(fmt::format("{}: is not a directory", path.string()));
+  if (type_of(path / run_toml_file) == fs::file_type::not_found)
+    throw InputError(fmt::format("{}: is not a run directory: it has no {}", path.string(), run_toml_file));
+}
 
 const char* to_string(RunState state) {
   switch (state) {

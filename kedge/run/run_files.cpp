@@ -152,7 +152,8 @@ std::vector<std::string> require_replaceable(const Directory& run) {
 void delete_run(const Directory& run) {
   const WrittenFiles written = WrittenFiles::read(run);
   for (const char* name : data_files)
-    if (const auto info = run.status(name); info && S_ISREG(info->st_mode) && info->st_nlink == 1 && is_data(run / name))
+    if (const auto info = run.status(name);
+        info && S_ISREG(info->st_mode) && info->st_nlink == 1 && is_data(run / name))
       run.remove(name, *info);
   for (const std::string& name : written.names())
     if (name != kRunToml) written.remove(run, name);

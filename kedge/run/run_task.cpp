@@ -70,11 +70,11 @@ void copy_task(const TaskFile& task, const Directory& run) {
     if (!there || !exists(*there))
       missing.push_back(&file);
     else if (read_file(*there, kLargestFile) != file.bytes)
-      throw InputError(fmt::format("{}: is there already, but is not what kedge writes; move it away", there->string()));
+      throw InputError(
+          fmt::format("{}: is there already, but is not what kedge writes; move it away", there->string()));
   }
   written.save(run, Durability::power);
-  for (const CopiedFile* file : missing)
-    write_file(in_made_folders(run, file->name), file->bytes, Durability::power);
+  for (const CopiedFile* file : missing) write_file(in_made_folders(run, file->name), file->bytes, Durability::power);
 }
 
 TaskFile load_run_task(const fs::path& directory, const RunFile& run) {

@@ -6,7 +6,7 @@
 #include <map>
 
 #include "kedge/core/errors.h"
-#include "kedge/files/json.h"
+#include "kedge/files/csv.h"
 #include "kedge/files/metrics_file.h"
 #include "kedge/files/policy_file.h"
 #include "kedge/run/run_task.h"
@@ -30,6 +30,9 @@ struct RunData {
   std::optional<double> noisy_success, reference;         ///< as in ComparedRun, ComparisonGroup
 };
 
+/// Runs that differ only in their seed, by seed.
+using Members = std::vector<const RunData*>;
+
 std::vector<double> column(const MetricsTable& table, const char* name, const fs::path& file) {
   const int at = table.column(name);
   if (at < 0) throw InputError(fmt::format("{}: has no column '{}'", file.string(), name));
@@ -50,16 +53,9 @@ std::vector<double> cumulative_seconds(const FileName& file) {
 }
 
 RunData read_run(const fs::path& directory) {
-  RunData run{.directory = directory,
-              .status = run_status(directory),
-              .file = {},
-              .rollouts = {},
-              .returns = {},
-              .median_returns = {},
-              .deterministic = {},
-              .seconds = {},
-              .noisy_success = {},
-              .reference = {}};
+  RunData run;
+  run.directory = directory;
+  run.status = run_status(directory);
   if (run.status.state == RunState::damaged)
     throw InputError(fmt::format("{}: {}", directory.string(), run.status.detail));
   run.file = read_run_file(directory);
@@ -94,18 +90,17 @@ RunData read_run(const fs::path& directory) {
 /// What runs of one group have in common.
 std::string group_key(const RunFile& file) { return file.algorithm + " " + options_digest(file); }
 
-/// The algorithm, and the options in which the groups differ.
-std::vector<std::string> group_labels(const std::vector<const RunFile*>& groups) {
+/// Returns the label of each group: the algorithm, and the options in which the groups differ.
+std::vector<std::string> group_labels(const std::vector<Members>& groups) {
   std::vector<std::string> labels;
-  for (const RunFile* group : groups) {
-    std::string label = group->algorithm;
-    for (const Option& option : group->options) {
+  for (const Members& members : groups) {
+    const RunFile& file = members[0]->file;
+    std::string label = file.algorithm;
+    for (const Option& option : file.options) {
       if (option.name == "iterations") continue;
-      const auto same = [&](const RunFile* other) {
-        if (other->algorithm != group->algorithm) return true;
-        for (const Option& o : other->options)
-          if (o.name == option.name) return o.value == option.value;
-        return false;
+      const auto same = [&](const Members& others) {
+        const RunFile& other = others[0]->file;
+        return other.algorithm != file.algorithm || option_value(other.options, option.name) == option.value;
       };
       if (std::all_of(groups.begin(), groups.end(), same)) continue;
       const auto* word = std::get_if<std::string>(&option.value);
@@ -116,11 +111,7 @@ std::vector<std::string> group_labels(const std::vector<const RunFile*>& groups)
   return labels;
 }
 
-Estimate estimate(const std::vector<double>& values, const Statistic& statistic) {
-  return {statistic(values), bootstrap_interval({values}, statistic)};
-}
-
-std::vector<CurvePoint> group_curve(std::vector<const RunData*> runs) {
+std::vector<CurvePoint> group_curve(Members runs) {
   std::erase_if(runs, [](const RunData* run) { return run->returns.empty(); });
   if (runs.empty()) return {};
   std::size_t length = std::numeric_limits<std::size_t>::max();
@@ -154,7 +145,7 @@ std::vector<CurvePoint> group_curve(std::vector<const RunData*> runs) {
   return curve;
 }
 
-std::optional<double> group_reference(const std::vector<const RunData*>& runs) {
+std::optional<double> group_reference(const Members& runs) {
   std::vector<double> values;
   for (const RunData* run : runs)
     if (run->reference) values.push_back(*run->reference);
@@ -190,116 +181,131 @@ void require_equal_seeds(const std::vector<ComparisonGroup>& groups) {
                                        other.label, run.seed, some.label));
 }
 
-std::string number(double value) { return fmt::format("{}", value); }
+/// Reads the runs, each once. What is left out is said in `notes`.
+std::vector<RunData> read_all(const std::vector<fs::path>& directories, bool partial, std::vector<std::string>& notes) {
+  std::vector<RunData> runs;
+  std::vector<fs::path> seen;
+  for (const fs::path& directory : directories) {
+    require_run(directory);
+    const fs::path canonical = fs::canonical(directory);
+    if (std::find(seen.begin(), seen.end(), canonical) != seen.end()) continue;
+    seen.push_back(canonical);
+    try {
+      runs.push_back(read_run(directory));
+    } catch (const InputError& e) {
+      if (!partial) throw;
+      notes.push_back(fmt::format("left out: {}", e.what()));
+      continue;
+    }
+    if (runs.back().returns.empty() && runs.back().status.state != RunState::failed) {
+      notes.push_back(fmt::format("left out: {}: no iteration is completed", directory.string()));
+      runs.pop_back();
+    }
+  }
+  if (runs.empty())
+    throw InputError(notes.empty() ? "no run to compare" : fmt::format("no run to compare; {}", notes.front()));
+  return runs;
+}
+
+/// @throws InputError if the runs learned different tasks
+void require_one_task(const std::vector<RunData>& runs) {
+  const auto name = [](const RunFile& f) {
+    std::string text = f.task;
+    for (const std::string& o : f.task_overrides) text += fmt::format(" with {}", o);
+    return text;
+  };
+  const RunFile& first = runs[0].file;
+  for (const RunData& run : runs)
+    if (run.file.task_digest != first.task_digest)
+      throw InputError(fmt::format("runs of different tasks cannot be compared: {} learned '{}', {} learned '{}'{}",
+                                   runs[0].directory.string(), name(first), run.directory.string(), name(run.file),
+                                   name(first) == name(run.file) ? " from another version of its files" : ""));
+}
+
+/// Groups the runs, in the order of their first appearance. A second run of the same seed is left out.
+std::vector<Members> group_by_options(const std::vector<RunData>& runs, std::vector<std::string>& notes) {
+  std::vector<std::string> keys;
+  std::vector<Members> groups;
+  for (const RunData& run : runs) {
+    const std::string key = group_key(run.file);
+    const auto g = static_cast<std::size_t>(std::find(keys.begin(), keys.end(), key) - keys.begin());
+    if (g == keys.size()) {
+      keys.push_back(key);
+      groups.emplace_back();
+    }
+    const auto twin = std::find_if(groups[g].begin(), groups[g].end(),
+                                   [&](const RunData* other) { return other->file.seed == run.file.seed; });
+    if (twin == groups[g].end())
+      groups[g].push_back(&run);
+    else
+      notes.push_back(fmt::format("left out: {}: same options and seed {} as {}", run.directory.string(), run.file.seed,
+                                  (*twin)->directory.string()));
+  }
+  for (Members& members : groups)
+    std::sort(members.begin(), members.end(), [](auto* a, auto* b) { return a->file.seed < b->file.seed; });
+  return groups;
+}
+
+ComparedRun summarise_run(const RunData& run, const CompareOptions& options, std::vector<std::string>& notes) {
+  ComparedRun compared{.directory = run.directory,
+                       .seed = run.file.seed,
+                       .state = run.status.state,
+                       .iterations = static_cast<int>(run.returns.size()),
+                       .final_return = {},
+                       .final_success = {},
+                       .rollouts = run.rollouts,
+                       .median_returns = run.median_returns,
+                       .noisy_success = run.noisy_success};
+  if (compared.state != RunState::finished) {
+    notes.push_back(fmt::format("{}: {} after {} iterations", run.directory.string(), to_string(compared.state),
+                                compared.iterations));
+    return compared;
+  }
+  if (!options.evaluate_final) return compared;
+  try {
+    evaluate_final(run, options, compared);
+  } catch (const InputError& e) {
+    if (!options.partial) throw;
+    notes.push_back(fmt::format("final policy not evaluated: {}", e.what()));
+  }
+  return compared;
+}
+
+ComparisonGroup summarise(const Members& members, const std::string& label, const CompareOptions& options,
+                          std::vector<std::string>& notes) {
+  ComparisonGroup group{.label = label,
+                        .runs = {},
+                        .curve = group_curve(members),
+                        .panel = "",
+                        .reference = group_reference(members),
+                        .algorithm = members[0]->file.algorithm,
+                        .options = members[0]->file.options};
+  for (const RunData* run : members) {
+    group.runs.push_back(summarise_run(*run, options, notes));
+    if (run->returns.size() > group.curve.size())
+      notes.push_back(fmt::format("{}: iterations after {} are not shown: another run of its group has no more",
+                                  run->directory.string(), group.curve.size()));
+  }
+  return group;
+}
 
 }  // namespace
 
 Comparison compare(const std::vector<fs::path>& directories, const CompareOptions& options) {
   Comparison result;
-  std::vector<RunData> runs;
-  std::vector<fs::path> seen;
-  for (const fs::path& directory : directories) {
-    if (!fs::is_directory(directory)) throw InputError(fmt::format("{}: is not a run directory", directory.string()));
-    const fs::path canonical = fs::canonical(directory);
-    if (std::find(seen.begin(), seen.end(), canonical) != seen.end()) continue;
-    seen.push_back(canonical);
-    if (!fs::exists(directory / "run.toml"))
-      throw InputError(fmt::format("{}: is not a run directory: it has no run.toml", directory.string()));
-    try {
-      runs.push_back(read_run(directory));
-    } catch (const InputError& e) {
-      if (!options.partial) throw;
-      result.notes.push_back(fmt::format("left out: {}", e.what()));
-      continue;
-    }
-    if (runs.back().returns.empty() && runs.back().status.state != RunState::failed) {
-      result.notes.push_back(fmt::format("left out: {}: no iteration is completed", directory.string()));
-      runs.pop_back();
-    }
-  }
-  if (runs.empty()) {
-    throw InputError(result.notes.empty() ? "no run to compare"
-                                          : fmt::format("no run to compare; {}", result.notes.front()));
-  }
-  for (const RunData& run : runs) {
-    const RunFile &first = runs[0].file, &other = run.file;
-    if (other.task_digest == first.task_digest) continue;
-    const auto name = [](const RunFile& f) {
-      std::string text = f.task;
-      for (const std::string& o : f.task_overrides) text += fmt::format(" with {}", o);
-      return text;
-    };
-    throw InputError(fmt::format("runs of different tasks cannot be compared: {} learned '{}', {} learned '{}'{}",
-                                 runs[0].directory.string(), name(first), run.directory.string(), name(other),
-                                 name(first) == name(other) ? " from another version of its files" : ""));
-  }
+  const std::vector<RunData> runs = read_all(directories, options.partial, result.notes);
+  require_one_task(runs);
   result.task = runs[0].file.task;
-
-  // Group the runs, in the order of their first appearance.
-  std::vector<std::string> keys;
-  std::vector<std::vector<const RunData*>> grouped;
-  for (const RunData& run : runs) {
-    const std::string key = group_key(run.file);
-    const auto at = std::find(keys.begin(), keys.end(), key);
-    const auto g = static_cast<std::size_t>(at - keys.begin());
-    if (at == keys.end()) {
-      keys.push_back(key);
-      grouped.emplace_back();
-    }
-    const auto twin = std::find_if(grouped[g].begin(), grouped[g].end(),
-                                   [&](const RunData* other) { return other->file.seed == run.file.seed; });
-    if (twin != grouped[g].end()) {
-      result.notes.push_back(fmt::format("left out: {}: same options and seed {} as {}", run.directory.string(),
-                                         run.file.seed, (*twin)->directory.string()));
-      continue;
-    }
-    grouped[g].push_back(&run);
-  }
-
-  std::vector<const RunFile*> first_files;
-  for (const auto& group : grouped) first_files.push_back(&group[0]->file);
-  const std::vector<std::string> labels = group_labels(first_files);
-  for (std::size_t g = 0; g < grouped.size(); ++g) {
-    auto& members = grouped[g];
-    std::sort(members.begin(), members.end(), [](auto* a, auto* b) { return a->file.seed < b->file.seed; });
-    ComparisonGroup group{.label = labels[g],
-                          .runs = {},
-                          .curve = group_curve(members),
-                          .panel = "",
-                          .reference = group_reference(members),
-                          .algorithm = first_files[g]->algorithm,
-                          .options = first_files[g]->options};
-    for (const RunData* run : members) {
-      ComparedRun compared{.directory = run->directory,
-                           .seed = run->file.seed,
-                           .state = run->status.state,
-                           .iterations = static_cast<int>(run->returns.size()),
-                           .final_return = {},
-                           .final_success = {},
-                           .rollouts = run->rollouts,
-                           .median_returns = run->median_returns,
-                           .noisy_success = run->noisy_success};
-      if (compared.state != RunState::finished)
-        result.notes.push_back(fmt::format("{}: {} after {} iterations", run->directory.string(),
-                                           to_string(compared.state), compared.iterations));
-      if (options.evaluate_final && compared.state == RunState::finished) {
-        try {
-          evaluate_final(*run, options, compared);
-        } catch (const InputError& e) {
-          if (!options.partial) throw;
-          result.notes.push_back(fmt::format("final policy not evaluated: {}", e.what()));
-        }
-      }
-      if (run->returns.size() > group.curve.size())
-        result.notes.push_back(
-            fmt::format("{}: iterations after {} are not shown: another run of its group has no more",
-                        run->directory.string(), group.curve.size()));
-      group.runs.push_back(std::move(compared));
-    }
-    result.groups.push_back(std::move(group));
-  }
+  const std::vector<Members> groups = group_by_options(runs, result.notes);
+  const std::vector<std::string> labels = group_labels(groups);
+  for (std::size_t g = 0; g < groups.size(); ++g)
+    result.groups.push_back(summarise(groups[g], labels[g], options, result.notes));
   if (!options.partial) require_equal_seeds(result.groups);
   return result;
+}
+
+Estimate estimate(const std::vector<double>& values, const Statistic& statistic) {
+  return {statistic(values), bootstrap_interval({values}, statistic)};
 }
 
 std::vector<CurvePoint> table_points(const std::vector<CurvePoint>& curve, int points) {
@@ -339,100 +345,15 @@ std::vector<ProfilePoint> performance_profile(const ComparisonGroup& group, cons
 
 std::string comparison_csv(const Comparison& comparison) {
   std::string text =
-      "task,group,runs,iteration,rollouts,seconds,median,median_low,median_high,iqm,iqm_low,iqm_high,mean,mean_low,"
-      "mean_high,quartile_low,quartile_high\n";
-  for (const ComparisonGroup& group : comparison.groups) {
-    for (const CurvePoint& p : group.curve) {
-      text += fmt::format("{},{},{},{},{},{}", comparison.task, group.label, group.runs.size(), p.iteration, p.rollouts,
-                          number(p.seconds));
-      for (const Estimate& e : {p.median, p.iqm, p.mean})
-        text += fmt::format(",{},{},{}", number(e.value), number(e.interval.low), number(e.interval.high));
-      text += fmt::format(",{},{}\n", number(p.lower_quartile), number(p.upper_quartile));
-    }
-  }
+      csv_line({"task", "group", "runs", "iteration", "rollouts", "seconds", "median", "median_low", "median_high",
+                "iqm", "iqm_low", "iqm_high", "mean", "mean_low", "mean_high", "quartile_low", "quartile_high"});
+  for (const ComparisonGroup& group : comparison.groups)
+    for (const CurvePoint& p : group.curve)
+      text +=
+          csv_line({comparison.task, group.label, group.runs.size(), p.iteration, p.rollouts, p.seconds, p.median.value,
+                    p.median.interval.low, p.median.interval.high, p.iqm.value, p.iqm.interval.low, p.iqm.interval.high,
+                    p.mean.value, p.mean.interval.low, p.mean.interval.high, p.lower_quartile, p.upper_quartile});
   return text;
-}
-
-namespace {
-
-/// "name":[one number of each item]
-template <class Items, class Get>
-std::string column_json(const char* name, const Items& items, Get get) {
-  std::string text = fmt::format("\"{}\":[", name);
-  for (const auto& item : items) text.append(&item == &*items.begin() ? "" : ",").append(json_extended(get(item)));
-  return text + "]";
-}
-
-/// {"value": , "low": , "high": }, or null without values
-std::string statistic_json(const std::vector<double>& values, const Statistic& statistic) {
-  if (values.empty()) return "null";
-  const Estimate e = estimate(values, statistic);
-  return fmt::format("{{\"value\":{},\"low\":{},\"high\":{}}}", json_extended(e.value), json_extended(e.interval.low),
-                     json_extended(e.interval.high));
-}
-
-std::string curve_json(const std::vector<CurvePoint>& curve) {
-  std::vector<std::string> columns;
-  const auto add = [&](const std::string& name, auto get) { columns.push_back(column_json(name.c_str(), curve, get)); };
-  add("iteration", [](const CurvePoint& p) { return p.iteration; });
-  add("rollouts", [](const CurvePoint& p) { return static_cast<double>(p.rollouts); });
-  add("seconds", [](const CurvePoint& p) { return p.seconds; });
-  const auto add_estimate = [&](const std::string& name, Estimate CurvePoint::*field) {
-    add(name, [field](const CurvePoint& p) { return (p.*field).value; });
-    add(name + "_low", [field](const CurvePoint& p) { return (p.*field).interval.low; });
-    add(name + "_high", [field](const CurvePoint& p) { return (p.*field).interval.high; });
-  };
-  add_estimate("median", &CurvePoint::median);
-  add_estimate("iqm", &CurvePoint::iqm);
-  add_estimate("mean", &CurvePoint::mean);
-  add("quartile_low", [](const CurvePoint& p) { return p.lower_quartile; });
-  add("quartile_high", [](const CurvePoint& p) { return p.upper_quartile; });
-  return fmt::format("{{{}}}", fmt::join(columns, ","));
-}
-
-std::string run_json(const ComparedRun& run) {
-  const auto itself = [](double v) { return v; };
-  return fmt::format(
-      "{{\"directory\":{},\"seed\":\"{}\",\"state\":\"{}\",\"iterations\":{},\"final_return\":{},"
-      "\"final_success\":{},{},{}}}",
-      json_string(run.directory.string()), run.seed, to_string(run.state), run.iterations,
-      run.final_return ? json_extended(*run.final_return) : "null",
-      run.final_success ? json_extended(*run.final_success) : "null", column_json("rollouts", run.rollouts, itself),
-      column_json("median_returns", run.median_returns, itself));
-}
-
-}  // namespace
-
-std::string comparison_json(const Comparison& comparison) {
-  const std::vector<double> thresholds = final_returns(comparison);
-  std::string text = fmt::format("{{\"task\":{},\"notes\":{},\"groups\":[", json_string(comparison.task),
-                                 json_array(comparison.notes));
-  for (const ComparisonGroup& group : comparison.groups) {
-    std::vector<double> returns, success;
-    for (const ComparedRun& run : group.runs) {
-      if (run.final_return) returns.push_back(*run.final_return);
-      if (run.final_success) success.push_back(*run.final_success);
-    }
-    const std::vector<ProfilePoint> profile = performance_profile(group, thresholds);
-    const auto average = [](auto v) { return mean(v); };
-    text += fmt::format(
-        "{}{{\"label\":{},\"algorithm\":{},\"options\":{},\"reference\":{},\"curve\":{},\"final\":{{\"runs\":{},"
-        "\"median\":{},\"iqm\":{}"
-        ","
-        "\"success\":{},\"solved\":{}}},\"profile\":{{{},{},{},{}}},\"runs\":[",
-        &group == &comparison.groups.front() ? "" : ",", json_string(group.label), json_string(group.algorithm),
-        options_json(group.options), group.reference ? json_extended(*group.reference) : "null",
-        curve_json(group.curve), returns.size(), statistic_json(returns, [](auto v) { return median(v); }),
-        statistic_json(returns, interquartile_mean), statistic_json(success, average),
-        std::count_if(success.begin(), success.end(), [](double rate) { return rate >= 1.0; }),
-        column_json("tau", profile, [](const ProfilePoint& p) { return p.tau; }),
-        column_json("share", profile, [](const ProfilePoint& p) { return p.share.value; }),
-        column_json("low", profile, [](const ProfilePoint& p) { return p.share.interval.low; }),
-        column_json("high", profile, [](const ProfilePoint& p) { return p.share.interval.high; }));
-    for (const ComparedRun& run : group.runs) text.append(&run == &group.runs.front() ? "" : ",").append(run_json(run));
-    text += "]}";
-  }
-  return text + "]}\n";
 }
 
 }  // namespace kedge

@@ -22,6 +22,9 @@ struct Estimate {
   Interval interval;
 };
 
+/// Estimates a statistic of values, not empty.
+Estimate estimate(const std::vector<double>& values, const Statistic& statistic);
+
 /// One iteration of a group: statistics of `return_mean` over its runs.
 struct CurvePoint {
   int iteration = 0;          ///< 0, 1, ... as in metrics.csv
@@ -43,8 +46,8 @@ struct ComparedRun {
   std::optional<double> final_success;  ///< fraction of the rollouts; nullopt too where the task has no success measure
   std::vector<double> rollouts;         ///< [iterations] simulated so far
   std::vector<double> median_returns;   ///< [iterations] of an iteration's rollouts
-  std::optional<double> noisy_success =
-      std::nullopt;  ///< success rate of the last iteration's rollouts, if the algorithm reports it
+  /// Success rate of the last iteration's rollouts, if the algorithm reports it.
+  std::optional<double> noisy_success = std::nullopt;
 };
 
 struct ComparisonGroup {
@@ -90,11 +93,10 @@ struct ProfilePoint {
 };
 std::vector<ProfilePoint> performance_profile(const ComparisonGroup& group, const std::vector<double>& thresholds);
 
-/// All points of all groups as CSV.
+/// Returns all points of all groups as CSV.
 std::string comparison_csv(const Comparison& comparison);
 
-/// All of the comparison as JSON, for the page (viewer/src/compare.ts): curves, profiles, final results, options. Infinity is
-/// 1e999, NaN is null.
+/// Returns all of the comparison as JSON, for the page (viewer/src/compare.ts): curves, profiles, final results, options.
 std::string comparison_json(const Comparison& comparison);
 
 }  // namespace kedge

@@ -1,24 +1,14 @@
 #include "kedge/study/plots.h"
 
-#include <fcntl.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cmath>
-#include <cstdio>
-#include <cstring>
 #include <limits>
-#include <memory>
 #include <optional>
 
 #include "kedge/core/errors.h"
+#include "kedge/core/process.h"
 #include "kedge/files/atomic_file.h"
-
-extern char** environ;
 
 namespace kedge {
 
@@ -174,26 +164,6 @@ std::string profile_script(const Comparison& comparison) {
   return script + plots + "\n";
 }
 
-namespace {
-
-using TemporaryFile = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
-
-TemporaryFile temporary_file() {
-  TemporaryFile file(std::tmpfile(), std::fclose);
-  if (!file) throw SystemError(fmt::format("no temporary file can be made: {}", std::strerror(errno)));
-  return file;
-}
-
-std::string contents(std::FILE* file) {
-  std::string text;
-  std::array<char, 4096> buffer;
-  std::rewind(file);
-  while (const std::size_t n = std::fread(buffer.data(), 1, buffer.size(), file)) text.append(buffer.data(), n);
-  return text;
-}
-
-}  // namespace
-
 DrawingSize size_of_panels(int panels) {
   const DrawingSize one;
   return {one.width * (panels > 1 ? 2 : 1), one.height * ((panels + 1) / 2)};
@@ -207,35 +177,15 @@ void draw(const std::string& commands, PlotFormat format, const fs::path& file, 
            : fmt::format("set terminal pdfcairo size {}cm,{}cm enhanced font 'Helvetica,12'\n", size.width / 50.0,
                          size.height / 50.0)) +
       commands;
-  const TemporaryFile in = temporary_file(), out = temporary_file(), errors = temporary_file();
-  if (std::fwrite(script.data(), 1, script.size(), in.get()) != script.size() || std::fflush(in.get()) != 0)
-    throw SystemError(fmt::format("the script for gnuplot cannot be written: {}", std::strerror(errno)));
-  std::rewind(in.get());
-
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, fileno(in.get()), STDIN_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, fileno(out.get()), STDOUT_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, fileno(errors.get()), STDERR_FILENO);
-  const std::array<const char*, 2> arguments{"gnuplot", nullptr};
-  pid_t child = 0;
-  const int failed =
-      posix_spawnp(&child, "gnuplot", &actions, nullptr, const_cast<char* const*>(arguments.data()), environ);
-  posix_spawn_file_actions_destroy(&actions);
-  if (failed != 0)
-    throw SystemError(
-        fmt::format("gnuplot, which draws {}, cannot be run: {}; install it (Debian: gnuplot-nox) or use --csv",
-                    file.string(), std::strerror(failed)));
-  int status = 0;
-  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
-  const std::string drawing = contents(out.get());
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0 ||
-      drawing.find(format == PlotFormat::svg ? "</svg>" : "%%EOF") == std::string::npos) {
-    std::string reason = contents(errors.get());
-    std::replace(reason.begin(), reason.end(), '\n', ' ');
-    throw SystemError(fmt::format("gnuplot failed to draw {}: {}", file.string(), reason));
-  }
+  Process gnuplot({.arguments = {"gnuplot"},
+                   .input = true,
+                   .purpose = fmt::format("which draws {}", file.string()),
+                   .remedy = "install it (Debian: gnuplot-nox) or use --csv"});
+  gnuplot.write(script);
+  const int code = gnuplot.wait();
+  const std::string drawing = gnuplot.output();
+  if (code != 0 || drawing.find(format == PlotFormat::svg ? "</svg>" : "%%EOF") == std::string::npos)
+    throw SystemError(fmt::format("gnuplot failed to draw {}: {}", file.string(), gnuplot.error_tail()));
   write_file(file, drawing, Durability::process);
 }
 

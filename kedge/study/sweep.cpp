@@ -8,7 +8,9 @@
 #include <cmath>
 
 #include "kedge/core/random.h"
+#include "kedge/files/csv.h"
 #include "kedge/files/toml_value.h"
+#include "kedge/study/claims.h"
 
 namespace kedge {
 
@@ -139,13 +141,11 @@ std::vector<SweepRow> rank(const Sweep& sweep, const Comparison& comparison) {
 }
 
 std::string sweep_csv(const Sweep& sweep, const std::vector<SweepRow>& rows) {
-  std::string text = "rank,configuration,score,solved,seeds,values\n";
+  std::string text = csv_line({"rank", "configuration", "score", "solved", "seeds", "values", "measure"});
   for (std::size_t i = 0; i < rows.size(); ++i)
-    text += fmt::format("{},{},{},{},{},{}\n", i + 1, rows[i].label, rows[i].score, rows[i].solved,
-                        rows[i].values.size(), fmt::join(rows[i].values, " "));
-  return fmt::format("# {}; score: interquartile mean over seeds of: {}\n", sweep.figure.title,
-                     to_string(sweep.measure)) +
-         text;
+    text += csv_line({i + 1, rows[i].label, rows[i].score, rows[i].solved, rows[i].values.size(),
+                      fmt::format("{}", fmt::join(rows[i].values, " ")), to_string(sweep.measure)});
+  return text;
 }
 
 }  // namespace kedge

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "kedge/study/compare.h"
 #include "kedge/study/figure_file.h"
-#include "kedge/study/reproduce.h"
 
 namespace kedge {
 
@@ -28,9 +28,10 @@ struct SweepRow {
   std::size_t solved = 0;      ///< seeds whose final policy succeeds in every rollout
 };
 
-/// The best first; configurations without runs are left out.
+/// Ranks the configurations, the best first; configurations without runs are left out.
 std::vector<SweepRow> rank(const Sweep& sweep, const Comparison& comparison);
 
+/// Returns the ranking as CSV, a row for each configuration; its score is the interquartile mean of its values.
 std::string sweep_csv(const Sweep& sweep, const std::vector<SweepRow>& rows);
 
 }  // namespace kedge

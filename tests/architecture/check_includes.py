@@ -42,6 +42,7 @@ CONFINED = {
     "oneapi/": {"core"},
     "nlopt": {"math"},
     "CLI/": {"cli"},
+    "nlohmann/": {"files", "run", "study", "pages", "cli"},
 }
 
 # Headers that the build writes; they are not installed.

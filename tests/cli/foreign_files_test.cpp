@@ -103,9 +103,9 @@ TEST_P(ForeignFiles, InPlaceOfAnyFileOfARunAreRefusedByName) {
                                  {"compare", "run"},
                                  {"evaluate", "run", "--rollouts", "2"}};
   for (const std::string file :
-       {"run.toml", "metrics.csv", "timings.csv", "steps.csv", "warnings.csv", "events.out.tfevents.0.kedge", "policy.h5",
-        "checkpoint.h5", "updates.h5", "written.csv", ".lock", "policies", "policies/00000.h5", "task", "task/task.toml",
-        "task/model", "task/model/double_link.xml"})
+       {"run.toml", "metrics.csv", "timings.csv", "steps.csv", "warnings.csv", "events.out.tfevents.0.kedge",
+        "policy.h5", "checkpoint.h5", "updates.h5", "written.csv", ".lock", "policies", "policies/00000.h5", "task",
+        "task/task.toml", "task/model", "task/model/double_link.xml"})
     for (const Words& verb : verbs) {
       const bool writes = verb[0] == "resume" || verb[0] == "train";
       const bool folder = fs::is_directory(path() / "whole" / file);
@@ -149,10 +149,8 @@ class OwnFiles : public testing::Test {
 
 TEST_F(OwnFiles, InARunStayAndAreNamedWhenItIsReplaced) {
   ASSERT_EQ(run(small_training("run", 2), {.directory = path()}).code, 0);
-  const std::map<std::string, std::string> mine{{"run/notes.txt", "1"},
-                                                {"run/plots/a.png", "2"},
-                                                {"run/policies/best.h5", "3"},
-                                                {"run/policies/mine/a", "4"}};
+  const std::map<std::string, std::string> mine{
+      {"run/notes.txt", "1"}, {"run/plots/a.png", "2"}, {"run/policies/best.h5", "3"}, {"run/policies/mine/a", "4"}};
   for (const auto& [name, text] : mine) write(path() / name, text);
   ASSERT_EQ(run({"resume", "run", "--iterations", "3"}, {.directory = path()}).code, 0);
   for (const auto& [name, text] : mine) EXPECT_EQ(read(path() / name), text) << name;
@@ -216,17 +214,18 @@ TEST_F(OwnFiles, ThatAreNoFilesAreReadByNoVerb) {
   ASSERT_EQ(run(small_training("run", 1), {.directory = path()}).code, 0);
   ASSERT_EQ(::mkfifo((path() / "pipe").c_str(), 0600), 0);
   for (const std::string file : {"pipe", "/dev/zero", "."})
-    for (const Words& words : std::vector<Words>{{"train", file},
-                                                 {"validate", file},
-                                                 {"train", "double_link", "--config", file},
-                                                 {"evaluate", file, "--task", "double_link"},
-                                                 {"replay", file, "--task", "double_link", "-o", "page.html"},
-                                                 {"reproduce", file},
-                                                 {"sweep", file},
-                                                 {"resume", file},
-                                                 {"compare", file},
-                                                 {"demonstrate", "walker", "-o", "x.h5", "--set",
-                                                  fmt::format("demonstration={{ file = \"{}\" }}", file == "pipe" ? (path() / file).string() : file)}}) {
+    for (const Words& words : std::vector<Words>{
+             {"train", file},
+             {"validate", file},
+             {"train", "double_link", "--config", file},
+             {"evaluate", file, "--task", "double_link"},
+             {"replay", file, "--task", "double_link", "-o", "page.html"},
+             {"reproduce", file},
+             {"sweep", file},
+             {"resume", file},
+             {"compare", file},
+             {"demonstrate", "walker", "-o", "x.h5", "--set",
+              fmt::format("demonstration={{ file = \"{}\" }}", file == "pipe" ? (path() / file).string() : file)}}) {
       const Outcome o = run_soon(words, path());
       EXPECT_EQ(o.code, 2) << fmt::format("{}\n{}", fmt::join(words, " "), o.err);
       EXPECT_EQ(o.error_lines().size(), 1U) << o.err;
@@ -273,7 +272,7 @@ TEST_F(OwnFiles, ThatWereAlteredAndSealedAnewEndInOneLine) {
     write(path() / "copy" / name, hdf5::seal(bytes));
     for (const Words& words : std::vector<Words>{
              {"resume", "copy", "--iterations", "3"}, {"compare", "copy"}, {"replay", "copy", "-o", "page.html"}}) {
-      if (name == "policy.h5" && words[0] == "resume") continue;  // it is written anew from the checkpoint
+      if (name == "policy.h5" && words[0] == "resume") continue;      // it is written anew from the checkpoint
       if (name == "checkpoint.h5" && words[0] == "replay") continue;  // it is not read
       const auto before = contents(path());
       const Outcome o = run(words, {.directory = path()});

@@ -53,7 +53,8 @@ TEST(Directory, FollowsTheLinksOfAUsersPathAndNoOthers) {
     EXPECT_THAT(message_of<InputError>([&] { static_cast<void>(named.folder(name)); }), EndsWith(expected));
     EXPECT_THAT(message_of<InputError>([&] { static_cast<void>(named.make_folder(name)); }), EndsWith(expected));
   }
-  EXPECT_THAT(message_of<InputError>([&] { Directory(folder / "none"); }), EndsWith("none: there is no such directory"));
+  EXPECT_THAT(message_of<InputError>([&] { Directory(folder / "none"); }),
+              EndsWith("none: there is no such directory"));
   EXPECT_THAT(message_of<InputError>([&] { Directory(folder / "real" / "file"); }),
               EndsWith("file: is not a directory, but a regular file"));
 }
@@ -71,7 +72,8 @@ TEST(Directory, SaysThatItWasDeleted) {
   EXPECT_EQ(message_of<SystemError>([&] { static_cast<void>(run.make_folder("policies")); }), expected);
   EXPECT_EQ(message_of<SystemError>([&] { AppendFile(run / "file", 0); }), expected);
   EXPECT_EQ(message_of<InputError>([&] { static_cast<void>(read_file(run / "file", 1)); }), expected);
-  EXPECT_EQ(message_of<SystemError>([&] { rows.sync(); }), (folder / "run" / "rows").string() + ": was deleted meanwhile");
+  EXPECT_EQ(message_of<SystemError>([&] { rows.sync(); }),
+            (folder / "run" / "rows").string() + ": was deleted meanwhile");
 }
 
 TEST(Directory, RemovesOnlyTheFileThatWasLookedAt) {

@@ -85,7 +85,8 @@ TEST(Reader, SurvivesLengthsOfTextsThatLeadOutOfTheFile) {
   ASSERT_GT(texts.size(), 5U);
   int refused = 0;
   for (const std::size_t at : texts)
-    for (const std::uint64_t length : {0xffff'ffff'ffff'ffffULL, 0x69'0000'000bULL, 0x7fff'ffffULL, 0x10'0000ULL, 3900ULL}) {
+    for (const std::uint64_t length :
+         {0xffff'ffff'ffff'ffffULL, 0x69'0000'000bULL, 0x7fff'ffffULL, 0x10'0000ULL, 3900ULL}) {
       const std::string message = read_altered(folder, image, at, bytes_of_number(length));
       EXPECT_EQ(message.find('\n'), std::string::npos);
       refused += !message.empty();

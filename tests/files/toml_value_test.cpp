@@ -40,14 +40,14 @@ TEST(ParseToml, RefusesWhatIsNestedTooDeeply) {
 
 TEST(ParseToml, CountsNoDotsAndBracketsInTextsAndComments) {
   const std::string dots = repeated(".", 100), open = repeated("[{", 100);
-  for (const std::string& text :
-       {dots, open, dots + "# " + open, R"(\" ... )" + dots, repeated(R"(\\)", 3) + dots}) {
+  for (const std::string& text : {dots, open, dots + "# " + open, R"(\" ... )" + dots, repeated(R"(\\)", 3) + dots}) {
     EXPECT_EQ(parse_toml("x = \"" + text + "\"", "").size(), 1U) << text;
     EXPECT_EQ(parse_toml("x = '''" + text + "\n'" + text + "'''", "").size(), 1U) << text;
     EXPECT_EQ(parse_toml("x = \"\"\"" + text + "\n\"" + text + "\"\"\"\ny = 1", "").size(), 2U) << text;
     EXPECT_EQ(parse_toml("# " + text + "\nx = 1 # " + text, "").size(), 1U) << text;
   }
-  EXPECT_EQ(parse_toml("x = \"\"\"a\"\"\"\"\"\ny.z = [1.5, 2.5,\n3.5]", "").size(), 2U) << "quotes at the end of a text";
+  EXPECT_EQ(parse_toml("x = \"\"\"a\"\"\"\"\"\ny.z = [1.5, 2.5,\n3.5]", "").size(), 2U)
+      << "quotes at the end of a text";
   EXPECT_EQ(parse_toml("x = [" + repeated("1.5,", 1000) + "]\n" + repeated("# a.b\n", 1000), "").size(), 1U);
   EXPECT_EQ(parse_toml(repeated("a.", 15) + "a = 1", "").size(), 1U);
 }

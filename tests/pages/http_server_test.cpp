@@ -113,6 +113,7 @@ class HttpServerTest : public testing::Test {
           [this](const HttpRequest& request, bool last) -> std::optional<HttpResponse> {
             ++asked_;
             if (request.path == "/wait" && !news_ && !last) return std::nullopt;
+            if (request.path == "/fail") throw std::bad_alloc();
             if (!request.path.starts_with("/size/")) return HttpResponse{.body = std::make_shared<std::string>("{}")};
             return HttpResponse{.body = std::make_shared<std::string>(std::stoul(request.path.substr(6)), 'x')};
           },
@@ -166,6 +167,11 @@ TEST_F(HttpServerTest, RefusesRequestsThatAreTooLarge) {
   EXPECT_EQ(get(port(), "/" + std::string(9000, 'x')).status, 431);
   EXPECT_EQ(get(port(), "/", "Cookie: " + std::string(9000, 'x') + "\r\n").status, 431);
   EXPECT_EQ(reply(port(), std::string(1 << 20, 'x')).status, 431) << "a megabyte without an end";
+  EXPECT_EQ(get(port(), "/").status, 200);
+}
+
+TEST_F(HttpServerTest, AnswersTheNextWhereAnAnswerFails) {
+  EXPECT_EQ(get(port(), "/fail").status, 500);
   EXPECT_EQ(get(port(), "/").status, 200);
 }
 

@@ -3,12 +3,16 @@
 
 #include <gmock/gmock.h>
 
+#include <atomic>
+#include <nlohmann/json.hpp>
 #include <regex>
+#include <thread>
 
 #include "kedge/core/errors.h"
 #include "kedge/run/option_text.h"
 #include "kedge/run/run_file.h"
 #include "kedge/run/version.h"
+#include "tests/support/csv.h"
 #include "tests/support/example_run.h"
 
 namespace kedge {
@@ -38,13 +42,21 @@ std::string version(View& view) {
   return std::regex_search(text, match, std::regex("\"version\":([0-9]+)")) ? match[1].str() : "none";
 }
 
-/// Rows of metrics.csv as JSON.
-std::string rows_of(const fs::path& file) {
-  std::string text = bytes_of(file);
-  text = text.substr(text.find('\n') + 1);
-  text = "[[" + text.substr(0, text.size() - 1) + "]]";
-  text = std::regex_replace(text, std::regex("\n"), "],[");
-  return std::regex_replace(text, std::regex("nan"), "null");
+/// The answer as JSON.
+Json asked(View& view, const std::string& path, const std::string& query = "") {
+  return Json::parse(ask(view, path, query));
+}
+
+/// The rows of a table of numbers as JSON.
+Json rows_of(const fs::path& file) {
+  Json rows = Json::array();
+  auto table = test::read_csv(bytes_of(file));
+  table.erase(table.begin());
+  for (const auto& cells : table) {
+    rows.push_back(Json::array());
+    for (const std::string& cell : cells) rows.back().push_back(json_number(std::strtod(cell.c_str(), nullptr)));
+  }
+  return rows;
 }
 
 /// What an example run lacks of a whole one: run.toml that says what was run, and the task.
@@ -76,13 +88,13 @@ TEST(RunView, ShowsTheNumbersOfTheFilesAsTheyGrow) {
   EXPECT_THAT(ask(view, "/api/runs"), HasSubstr("\"iterations\":1,")) << "as it was looked at";
   view.refresh();
   EXPECT_THAT(ask(view, "/api/runs", "since=" + first), HasSubstr("\"iterations\":3,"));
-  const std::string rows = ask(view, "/api/runs/0/rows", "from=0");
-  EXPECT_THAT(rows, HasSubstr("\"rows\":" + rows_of(folder / "run" / "metrics.csv")));
-  EXPECT_THAT(rows, HasSubstr("\"rows\":" + rows_of(folder / "run" / "timings.csv")));
-  EXPECT_THAT(rows, HasSubstr("\"columns\":[\"iteration\",\"rollouts_total\",\"return_mean\",\"kl_max\",\"r2\"]"));
+  const Json rows = asked(view, "/api/runs/0/rows", "from=0");
+  EXPECT_EQ(rows["metrics"]["rows"], rows_of(folder / "run" / "metrics.csv"));
+  EXPECT_EQ(rows["timings"]["rows"], rows_of(folder / "run" / "timings.csv"));
+  EXPECT_EQ(rows["metrics"]["columns"], Json({"iteration", "rollouts_total", "return_mean", "kl_max", "r2"}));
   EXPECT_THAT(ask(view, "/api/runs/0/rows", "from=2"), HasSubstr("\"from\":2,\"total\":3,"));
   EXPECT_THAT(ask(view, "/api/runs/0/rows", "from=99"), HasSubstr("\"from\":3,\"total\":3,"));
-  EXPECT_THAT(ask(view, "/api/runs/0/steps"), HasSubstr("\"rows\":" + rows_of(folder / "run" / "steps.csv")));
+  EXPECT_EQ(asked(view, "/api/runs/0/steps")["rows"], rows_of(folder / "run" / "steps.csv"));
   EXPECT_THAT(ask(view, "/api/runs"),
               HasSubstr("\"warnings\":[{\"text\":\"iteration 2: \\\"few\\\", too few\",\"count\":3,"
                         "\"first\":0,\"last\":2},{\"text\":\"lags\",\"count\":3,"));
@@ -177,8 +189,30 @@ TEST(View, RefusesWhatIsNotARun) {
   const Folder folder;
   EXPECT_THAT(message_of<InputError>([&] { const View view({folder.path()}, kPage); }),
               HasSubstr("it has no run.toml"));
-  EXPECT_THAT(message_of<InputError>([&] { const View view({folder / "none"}, kPage); }),
+  EXPECT_THAT(message_of<InputError>([&] {
+                const View view({folder / "none", folder.path()}, kPage);
+              }),
               HasSubstr("no such directory"));
+}
+
+TEST(View, ShowsWhatIsNotARunAsDamagedBesideRuns) {
+  const Folder folder;
+  train(folder / "run", 1);
+  describe(folder / "run");
+  fs::create_directory(folder / "empty");
+  write_bytes(folder / "file", "text");
+  fs::create_symlink("loop", folder / "loop");
+  View view({folder / "none", folder / "empty", folder / "file", folder / "loop", folder / "run"}, kPage);
+  const Json runs = asked(view, "/api/runs")["runs"];
+  const std::vector<std::string> details{"none: no such directory", "it has no run.toml", "is not a directory",
+                                         "Too many levels of symbolic links"};
+  for (std::size_t i = 0; i < details.size(); ++i) {
+    EXPECT_EQ(runs[i]["state"], "damaged") << i;
+    EXPECT_THAT(runs[i]["detail"].get<std::string>(), HasSubstr(details[i]));
+    EXPECT_THAT(view.warnings().at(i), HasSubstr(details[i]));
+  }
+  EXPECT_EQ(runs[4]["state"], "finished");
+  EXPECT_EQ(view.warnings().size(), 4U);
 }
 
 TEST(View, AnswersNoPathButItsOwn) {
@@ -219,28 +253,65 @@ TEST(View, AnswersNoPathButItsOwn) {
   EXPECT_EQ(ask(view, "/api/runs/0/steps", "x"), "404");
 }
 
+/// Asks until there is an answer.
+HttpResponse wait_for(View& view, const std::string& path) {
+  const HttpRequest request{path, "", NewestReplays::Clock::time_point::max()};
+  for (;;) {
+    if (const auto response = view.answer(request, false)) return *response;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+}
+
 TEST(View, MakesTheReplayOfAPolicyOnce) {
   const Folder folder;
   train(folder / "run", 1);
-  int made = 0;
-  View view({folder / "run"}, kPage, [&](const fs::path& directory) {
+  std::atomic<int> made = 0;
+  View view({folder / "run"}, kPage, [&](const fs::path& directory, const std::stop_token&) {
     if (++made == 3) throw InputError("no policy");
-    return fmt::format("{}: {}", directory.filename().string(), made);
+    return fmt::format("{}: {}", directory.filename().string(), made.load());
   });
   EXPECT_THAT(ask(view, "/api/runs"), HasSubstr("\"replays\":true,"));
-  EXPECT_EQ(ask(view, "/runs/0/replay"), "run: 1");
+  EXPECT_EQ(*wait_for(view, "/runs/0/replay").body, "run: 1");
   EXPECT_EQ(ask(view, "/runs/0/replay"), "run: 1");
   fs::last_write_time(folder / "run" / "policy.h5", fs::file_time_type::clock::now() - std::chrono::hours(1));
-  EXPECT_EQ(ask(view, "/runs/0/replay"), "run: 2");
+  view.refresh();
+  EXPECT_EQ(*wait_for(view, "/runs/0/replay").body, "run: 2");
   for (const std::string path : {"/runs/1/replay", "/runs/0/", "/runs/0/rows", "/runs/0/replay/", "/api/runs/0/replay"})
     EXPECT_EQ(ask(view, path), "404") << path;
   EXPECT_EQ(ask(view, "/runs/0/replay", "x"), "404");
   fs::remove(folder / "run" / "policy.h5");
-  const auto refused = view.answer({"/runs/0/replay", ""}, false);
-  EXPECT_EQ(refused->status, 404);
-  EXPECT_EQ(*refused->body, "no policy");
+  view.refresh();
+  const HttpResponse refused = wait_for(view, "/runs/0/replay");
+  EXPECT_EQ(refused.status, 404);
+  EXPECT_EQ(*refused.body, "no policy");
   View without({folder / "run"}, kPage);
   EXPECT_EQ(ask(without, "/runs/0/replay"), "404");
+}
+
+TEST(View, AnswersWhileAReplayIsBeingMade) {
+  const Folder folder;
+  train(folder / "run", 1);
+  View view({folder / "run"}, kPage, [](const fs::path&, const std::stop_token& stop) {
+    while (!stop.stop_requested()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return std::string();
+  });
+  EXPECT_EQ(ask(view, "/runs/0/replay"), "held");
+  EXPECT_THAT(ask(view, "/api/runs"), HasSubstr("\"directory\""));
+  EXPECT_THAT(ask(view, "/api/runs/0/rows", "from=0"), HasSubstr("\"total\":1,"));
+  const auto last = view.answer({"/runs/0/replay", ""}, true);
+  EXPECT_EQ(last->status, 503);
+  EXPECT_THAT(*last->body, HasSubstr("is being made")) << "and the page asks again";
+}
+
+TEST(View, FollowsTheFilesOnAThreadOfItsOwn) {
+  const Folder folder;
+  train(folder / "run", 1);
+  View view({folder / "run"}, kPage);
+  view.follow(std::chrono::milliseconds(5));
+  train(folder / "run", 3);
+  for (int i = 0; i < 2000 && ask(view, "/api/runs").find("\"iterations\":3,") == std::string::npos; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  EXPECT_THAT(ask(view, "/api/runs"), HasSubstr("\"iterations\":3,"));
 }
 
 TEST(View, LetsThePageRunItsOwnProgramOnly) {

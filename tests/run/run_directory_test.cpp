@@ -35,9 +35,8 @@ using testing::EndsWith;
 using testing::HasSubstr;
 using testing::StartsWith;
 
-constexpr std::array compared = {"run.toml",          "metrics.csv",       "policy.h5", "checkpoint.h5",
-                                 "updates.h5",        "steps.csv",         "warnings.csv",
-                                 "policies/00000.h5", "policies/00001.h5", "written.csv"};
+constexpr std::array compared = {"run.toml",  "metrics.csv",  "policy.h5",         "checkpoint.h5",     "updates.h5",
+                                 "steps.csv", "warnings.csv", "policies/00000.h5", "policies/00001.h5", "written.csv"};
 constexpr int iterations = 2;
 
 /// The files of a run that was never disturbed.
@@ -321,7 +320,7 @@ TEST(RunDirectory, RefusesToContinueWhatIsDamagedOrOther) {
   EXPECT_THAT(message_of<InputError>([&] { RunDirectory::open(folder / "none"); }),
               EndsWith("none: there is no such directory"));
   EXPECT_THAT(message_of<InputError>([&] { RunDirectory::open(folder.path()); }),
-              EndsWith("is not the directory of a run: it has no run.toml"));
+              EndsWith("is not a run directory: it has no run.toml"));
   EXPECT_THAT(message_of<InputError>([&] { static_cast<void>(run_status(run / "run.toml")); }),
               EndsWith("is not a directory, but a regular file"));
 }
@@ -412,8 +411,9 @@ TEST(RunDirectory, OverwritesNothingUnasked) {
   fs::create_directories(folder / "project" / "task");
   EXPECT_THAT(message_of<InputError>([&] { create(folder / "project", false); }), HasSubstr("project: is not empty; "));
   EXPECT_FALSE(fs::exists(folder / "project" / ".lock"));
-  EXPECT_THAT(message_of<InputError>([&] { create(folder / "project", true); }),
-              EndsWith("project/task: is there already, but not from a run: --force does not replace it; move it away"));
+  EXPECT_THAT(
+      message_of<InputError>([&] { create(folder / "project", true); }),
+      EndsWith("project/task: is there already, but not from a run: --force does not replace it; move it away"));
   EXPECT_THAT(Directory(folder / "project").names(), testing::ElementsAre("task"));
 
   write_bytes(folder / "file", "mine");
@@ -456,9 +456,9 @@ TEST(RunDirectory, ForceReplacesNothingThatKedgeDidNotWrite) {
     train(run, iterations);
   };
   // Somebody's file under a name of kedge's, in a run and where there is none.
-  for (const std::string name :
-       {"run.toml", "metrics.csv", "timings.csv", "steps.csv", "warnings.csv", "events.out.tfevents.0.kedge", "policy.h5",
-        "checkpoint.h5", "updates.h5", "written.csv", ".lock", "policies/00000.h5", "policies/00007.h5", "task/mine.txt"})
+  for (const std::string name : {"run.toml", "metrics.csv", "timings.csv", "steps.csv", "warnings.csv",
+                                 "events.out.tfevents.0.kedge", "policy.h5", "checkpoint.h5", "updates.h5",
+                                 "written.csv", ".lock", "policies/00000.h5", "policies/00007.h5", "task/mine.txt"})
     for (const bool in_run : {true, false}) {
       begin();
       if (!in_run) fs::remove_all(run);
@@ -466,7 +466,8 @@ TEST(RunDirectory, ForceReplacesNothingThatKedgeDidNotWrite) {
       write_bytes(run / name, "somebody's work\n");
       const auto before = contents(folder.path());
       const std::string message = message_of<InputError>(create);
-      EXPECT_THAT(message, HasSubstr((run / name).string().substr(0, (run / name).string().find('/', run.string().size() + 1))))
+      EXPECT_THAT(message,
+                  HasSubstr((run / name).string().substr(0, (run / name).string().find('/', run.string().size() + 1))))
           << message;
       EXPECT_TRUE(contents(folder.path()) == before) << name;
     }
@@ -475,7 +476,8 @@ TEST(RunDirectory, ForceReplacesNothingThatKedgeDidNotWrite) {
   const auto mine = [&] {
     fs::create_directories(run / "policies" / "mine" / "inner");
     fs::create_directories(run / "plots");
-    for (const std::string name : {"notes.txt", "plots/a.png", "policies/best.h5", "policies/mine/a", ".metrics.csv.1.tmp"})
+    for (const std::string name :
+         {"notes.txt", "plots/a.png", "policies/best.h5", "policies/mine/a", ".metrics.csv.1.tmp"})
       write_bytes(run / name, "mine");
     fs::create_symlink(folder / "elsewhere", run / "policies" / "link");
   };
@@ -581,9 +583,8 @@ TEST(RunDirectory, IsHeldOpen) {
   fs::rename(folder / "moved" / "policies", folder / "moved" / "policies1");
   fs::rename(folder / "moved" / "policies2", folder / "moved" / "policies");
   const MotoRecord record = example::record({}, iterations);
-  EXPECT_THAT(message_of<InputError>([&] {
-                directory.commit(example::report(iterations), example::state({}, iterations + 1), &record);
-              }),
+  EXPECT_THAT(message_of<InputError>(
+                  [&] { directory.commit(example::report(iterations), example::state({}, iterations + 1), &record); }),
               EndsWith("policies: is a symbolic link, but must be a directory"));
   EXPECT_TRUE(fs::is_empty(folder / "elsewhere"));
 }

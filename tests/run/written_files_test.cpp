@@ -104,9 +104,10 @@ TEST(WrittenFiles, RefusesWhatIsNoSuchList) {
   const std::string rest = " is not a list of files that kedge wrote";
   for (const std::string bad : {"mine\n", "crc64,bytes,file", "crc64,bytes,file\n\n", "crc64,bytes,file\nx\n"})
     EXPECT_THAT(complaint(bad), testing::EndsWith(rest)) << bad;
-  for (const std::string bad : {"0123456789abcdef,12,task/a", "0123456789abcdeg,12,task/a\n", "0123456789abcdef,,task/a\n",
-                                "0123456789abcdef,-1,task/a\n", "0123456789abcdef,1,\n", "0123456789abcdef,1,task/%\n",
-                                "0123456789abcdef,1,task/%4\n", "0123456789abcdef,1,task/%zz\n"})
+  for (const std::string bad :
+       {"0123456789abcdef,12,task/a", "0123456789abcdeg,12,task/a\n", "0123456789abcdef,,task/a\n",
+        "0123456789abcdef,-1,task/a\n", "0123456789abcdef,1,\n", "0123456789abcdef,1,task/%\n",
+        "0123456789abcdef,1,task/%4\n", "0123456789abcdef,1,task/%zz\n"})
     EXPECT_THAT(complaint(good + bad), testing::EndsWith("written.csv:3:" + rest)) << bad;
 }
 

@@ -170,7 +170,7 @@ TEST(PerformanceProfile, IsTheShareOfSeedsThatReachEachThreshold) {
   EXPECT_EQ(shares, (std::vector<double>{0.5, 0.25, 0.25}));
 }
 
-TEST(ComparisonJson, HasEveryNumberAndNoneThatIsNotFiniteAsText) {
+TEST(ComparisonJson, HoldsEveryNumberAndNullForWhatIsNotFinite) {
   Comparison c = comparison({-300, -20.25});
   c.task = "a <b>";
   c.groups[0].curve[0].seconds = std::numeric_limits<double>::quiet_NaN();
@@ -184,9 +184,9 @@ TEST(ComparisonJson, HasEveryNumberAndNoneThatIsNotFiniteAsText) {
                            "\"reference\":-12.25,",
                            "\"iteration\":[0,1],\"rollouts\":[20,40],\"seconds\":[null,1],\"median\":[-300,-20.25],"
                            "\"median_low\":[-301,-21.25],\"median_high\":[-299,-19.25]",
-                           "\"quartile_low\":[-300.5,-20.75]", "\"final\":{\"runs\":2,\"median\":{\"value\":-1e999,",
+                           "\"quartile_low\":[-300.5,-20.75]", "\"final\":{\"runs\":2,\"median\":{\"value\":null,",
                            "\"success\":{\"value\":0.75,\"low\":0.5,\"high\":1},\"solved\":1}",
-                           "\"final_return\":-1e999,\"final_success\":0.5"})
+                           "\"final_return\":null,\"final_success\":0.5"})
     EXPECT_THAT(json, HasSubstr(part));
   EXPECT_THAT(json, Not(HasSubstr("nan")));
   EXPECT_THAT(json, Not(HasSubstr("inf")));

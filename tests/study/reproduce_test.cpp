@@ -11,6 +11,7 @@
 #include "kedge/core/errors.h"
 #include "kedge/core/random.h"
 #include "kedge/study/sweep.h"
+#include "tests/support/csv.h"
 
 namespace kedge {
 namespace {
@@ -127,14 +128,14 @@ TEST(Judge, ComparesRuns) {
   const auto verdict = [&](Claim::Kind kind, const auto& a, const auto& b) {
     return judge(claim(kind), comparison(a, b)).verdict;
   };
-  EXPECT_EQ(verdict(Claim::Kind::better, high, low), "holds");
-  EXPECT_EQ(verdict(Claim::Kind::better, low, high), "does not hold");
-  EXPECT_EQ(verdict(Claim::Kind::better, mixed, mixed), "undecided");
-  EXPECT_EQ(verdict(Claim::Kind::similar, high, low), "does not hold");
-  EXPECT_EQ(verdict(Claim::Kind::similar, std::vector<double>(8, -1), std::vector<double>(8, -1)), "holds");
-  EXPECT_EQ(verdict(Claim::Kind::better, std::vector<double>(4, -1), low), "too few seeds");
+  EXPECT_EQ(verdict(Claim::Kind::better, high, low), Verdict::holds);
+  EXPECT_EQ(verdict(Claim::Kind::better, low, high), Verdict::does_not_hold);
+  EXPECT_EQ(verdict(Claim::Kind::better, mixed, mixed), Verdict::undecided);
+  EXPECT_EQ(verdict(Claim::Kind::similar, high, low), Verdict::does_not_hold);
+  EXPECT_EQ(verdict(Claim::Kind::similar, std::vector<double>(8, -1), std::vector<double>(8, -1)), Verdict::holds);
+  EXPECT_EQ(verdict(Claim::Kind::better, std::vector<double>(4, -1), low), Verdict::too_few_seeds);
   EXPECT_EQ(judge(claim(Claim::Kind::better), {.task = "", .groups = {group("a", high)}, .notes = {}}).verdict,
-            "no runs");
+            Verdict::no_runs);
 }
 
 TEST(Judge, CountsSuccesses) {
@@ -145,12 +146,12 @@ TEST(Judge, CountsSuccesses) {
     c.share = share;
     return judge(c, {.task = "", .groups = {group("a", finals, success)}, .notes = {}}).verdict;
   };
-  EXPECT_EQ(verdict(Claim::Kind::succeeds, 1.0, 0.75, many), "holds");
-  EXPECT_EQ(verdict(Claim::Kind::succeeds, 0.95, 0.75, many), "does not hold");  // not in every rollout
-  EXPECT_EQ(verdict(Claim::Kind::succeeds, 1.0, 0.9, many), "undecided");        // 15 seeds cannot show 0.9
-  EXPECT_EQ(verdict(Claim::Kind::fails, 0.0, 0.25, many), "holds");
-  EXPECT_EQ(verdict(Claim::Kind::fails, 1.0, 0.25, many), "does not hold");
-  EXPECT_EQ(verdict(Claim::Kind::succeeds, 1.0, 0.2, {-1, -1}), "too few seeds");
+  EXPECT_EQ(verdict(Claim::Kind::succeeds, 1.0, 0.75, many), Verdict::holds);
+  EXPECT_EQ(verdict(Claim::Kind::succeeds, 0.95, 0.75, many), Verdict::does_not_hold);  // not in every rollout
+  EXPECT_EQ(verdict(Claim::Kind::succeeds, 1.0, 0.9, many), Verdict::undecided);        // 15 seeds cannot show 0.9
+  EXPECT_EQ(verdict(Claim::Kind::fails, 0.0, 0.25, many), Verdict::holds);
+  EXPECT_EQ(verdict(Claim::Kind::fails, 1.0, 0.25, many), Verdict::does_not_hold);
+  EXPECT_EQ(verdict(Claim::Kind::succeeds, 1.0, 0.2, {-1, -1}), Verdict::too_few_seeds);
 }
 
 // ---- figure files --------------------------------------------------------------------------------------------------
@@ -384,7 +385,18 @@ TEST(RankSweep, PutsTheBestFirst) {
   EXPECT_EQ(rows[0].label, "b");
   EXPECT_DOUBLE_EQ(rows[0].score, -2);
   EXPECT_EQ(rows[0].solved, 3U);
-  EXPECT_THAT(sweep_csv(sweep, rows), HasSubstr("1,b,-2,3,3,-1 -2 -3\n2,a,-6,3,3,-5 -6 -7\n"));
+  EXPECT_THAT(sweep_csv(sweep, rows), HasSubstr("1,b,-2,3,3,-1 -2 -3,return of the final policy without noise\n"));
+}
+
+TEST(SweepCsv, ReadsBackWhateverWasSearched) {
+  Sweep sweep;
+  sweep.figure.title = "A sweep, of two";
+  const std::string label = "hidden=[10,10] activation=\"tanh\"";
+  const auto rows = test::read_csv(sweep_csv(sweep, {{.label = label, .values = {-1.5, -2}, .score = -1.75}}));
+  ASSERT_EQ(rows.size(), 2U);
+  EXPECT_EQ(rows[0].front(), "rank");
+  EXPECT_EQ(rows[1], (std::vector<std::string>{"1", label, "-1.75", "0", "2", "-1.5 -2",
+                                               "return of the final policy without noise"}));
 }
 
 TEST(BundledFigures, AreRightAndFoundByName) {
@@ -412,6 +424,31 @@ TEST(FigurePage, HasEveryRunAndEveryClaimWithItsNumbers) {
     EXPECT_THAT(page, HasSubstr(text));
   EXPECT_THAT(final_csv(result.comparison), HasSubstr("\"b\",4,finished,3,30,-10,1\n"));
   EXPECT_THAT(verdicts_csv(result.verdicts), HasSubstr("\"a beats b\",\"here\",holds,\"a\",\"b\","));
+}
+
+TEST(FigureTables, ReadBackWhateverPeopleWrite) {
+  const std::string title = "Swing-up, \"fast\" [Akrour2018, Fig. 1c]", label = "GPS, 25 N m";
+  FigureResult result{.comparison = comparison({-1, -2, -3, -4, -5}, {-6, -7, -8, -9, -10}), .verdicts = {}};
+  result.comparison.task = title;
+  result.comparison.groups[0].label = label;
+  result.comparison.groups[0].curve.resize(2);
+  Claim claims = claim(Claim::Kind::better);
+  claims.run = label;
+  claims.text = "it pays, \"much\"";
+  result.verdicts.push_back(judge(claims, result.comparison));
+
+  const auto curves = test::read_csv(comparison_csv(result.comparison));
+  ASSERT_EQ(curves.size(), 3U);
+  EXPECT_EQ(curves[1][0], title);
+  EXPECT_EQ(curves[1][1], label);
+  const auto finals = test::read_csv(final_csv(result.comparison));
+  ASSERT_EQ(finals.size(), 11U);
+  EXPECT_EQ(finals[1][0], label);
+  const auto verdicts = test::read_csv(verdicts_csv(result.verdicts));
+  ASSERT_EQ(verdicts.size(), 2U);
+  EXPECT_EQ(verdicts[1][0], claims.text);
+  EXPECT_EQ(verdicts[1][2], "holds");
+  EXPECT_EQ(verdicts[1][3], label);
 }
 
 }  // namespace

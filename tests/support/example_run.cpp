@@ -1,5 +1,6 @@
 #include "tests/support/example_run.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>

@@ -47,9 +47,9 @@ export function start(...words) {
   });
 }
 
-/** A CSV file of numbers: {columns, rows}. */
+/** A CSV file of numbers as the pages get it: {columns, rows}, null for what is not finite. */
 export function csv(file) {
   const [head, ...lines] = readFileSync(join(folder, file), 'utf8').trim().split('\n');
-  const numbers = (line) => line.split(',').map((word) => (word === 'nan' ? null : word.endsWith('inf') ? (word[0] === '-' ? -Infinity : Infinity) : Number(word)));
+  const numbers = (line) => line.split(',').map((word) => (Number.isFinite(Number(word)) ? Number(word) : null));
   return { columns: head.split(','), rows: lines.map(numbers) };
 }

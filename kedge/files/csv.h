@@ -1,0 +1,38 @@
+// Writing CSV as RFC 4180 says, but for the end of a line, which is "\n".
+#pragma once
+
+#include <concepts>
+#include <initializer_list>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace kedge {
+
+/// One entry of a row. Converts from what a table holds: a text or a number.
+class CsvCell {
+ public:
+  /// A text, in quotes if it has a comma, a quote or the end of a line in it.
+  CsvCell(std::string_view text);                                        // NOLINT(google-explicit-constructor)
+  CsvCell(const std::string& text) : CsvCell(std::string_view(text)) {}  // NOLINT(google-explicit-constructor)
+  CsvCell(const char* text) : CsvCell(std::string_view(text)) {}         // NOLINT(google-explicit-constructor)
+
+  /// The shortest text that reads back as the same double: "nan", "inf" and "-inf" where it is not finite.
+  CsvCell(double value);  // NOLINT(google-explicit-constructor)
+
+  CsvCell(std::integral auto value) : CsvCell(std::to_string(value)) {}  // NOLINT(google-explicit-constructor)
+
+  /// A text in quotes, whatever is in it.
+  static CsvCell quoted(std::string_view text);
+
+  [[nodiscard]] const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+/// Returns the row with the end of its line.
+std::string csv_line(std::span<const CsvCell> cells);
+std::string csv_line(std::initializer_list<CsvCell> cells);
+
+}  // namespace kedge

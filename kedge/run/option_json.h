@@ -1,0 +1,12 @@
+// Options as JSON, for the pages of the browser.
+#pragma once
+
+#include "kedge/files/json.h"
+#include "kedge/run/option_text.h"
+
+namespace kedge {
+
+/// Returns {"name": value, ...}.
+Json options_json(const Options& options);
+
+}  // namespace kedge

@@ -1,0 +1,57 @@
+// What runs say of a paper's claims: a measure for each seed, the statistics that compare seeds, and a verdict.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "kedge/study/compare.h"
+#include "kedge/study/figure_file.h"
+
+namespace kedge {
+
+enum class Verdict { holds, does_not_hold, undecided, too_few_seeds, no_runs };
+
+/// Returns "holds", "does not hold", ...
+const char* to_string(Verdict verdict);
+
+/// Fewer seeds decide nothing: a bootstrap over them says nothing.
+inline constexpr std::size_t fewest_seeds = 5;
+
+/// A claim and what the runs say of it.
+struct JudgedClaim {
+  Claim claim;
+  Verdict verdict = Verdict::undecided;
+
+  /// Of the measure, over seeds, where the claim compares. Where it is of success, `run_value` is the share of seeds.
+  Estimate run_value, than_value;
+
+  /// Probability that a seed of `run` beats one of `than`, ties counting half.
+  double probability = 0.0;
+
+  /// 95 %, of `probability` or of the share.
+  Interval interval;
+
+  std::size_t run_seeds = 0, than_seeds = 0;
+};
+
+/// Judges a claim by the runs.
+JudgedClaim judge(const Claim& claim, const Comparison& comparison);
+
+/// Returns what decided a verdict, in words and numbers.
+std::string reason(const JudgedClaim& judged);
+
+/// Returns the measure of each run of a group; a run that did not get there counts as minus infinity.
+std::vector<double> measure_values(const ComparisonGroup& group, const Measure& measure);
+
+/// Returns the probability that a value of `a` is larger than one of `b`, ties counting half, with its 95 % bootstrap
+/// interval [Agarwal2021, "probability of improvement"].
+Estimate probability_of_improvement(const std::vector<double>& a, const std::vector<double>& b);
+
+/// Returns the 95 % Wilson interval of a share, k of n. @param n >= 1
+Interval wilson_interval(std::size_t k, std::size_t n);
+
+/// "-602.3 [-610, -590]": four significant digits.
+std::string estimate_text(const Estimate& estimate);
+
+}  // namespace kedge

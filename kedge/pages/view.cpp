@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "kedge/core/errors.h"
+#include "kedge/run/run_files.h"
 
 namespace kedge {
 
@@ -74,7 +75,7 @@ View::View(const std::vector<std::filesystem::path>& directories, std::string_vi
     std::error_code ignored;
     return std::filesystem::exists(reader.shown().directory / "run.toml", ignored);
   };
-  if (std::ranges::none_of(readers_, is_run)) require_run(directories.at(0));
+  if (std::ranges::none_of(readers_, is_run)) static_cast<void>(open_run_directory(directories.at(0)));
   page_ = std::make_shared<const std::string>(marked(page, word_));
   page_policy_ = fmt::format(
       "default-src 'none'; script-src 'nonce-{0}'; style-src 'nonce-{0}'; img-src data: blob:; connect-src 'self'; "

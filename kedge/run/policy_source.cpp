@@ -44,7 +44,6 @@ Subject find_subject(const std::string& what, const std::string& task, const std
   Subject subject;
   subject.name = what;
   subject.is_run = fs::is_directory(path);
-  if (subject.is_run) require_run(path);
   if (subject.is_run) subject.run_directory = path;
   subject.policy_file = subject.is_run ? open_run_directory(path) / kPolicyFile : FileName(path);
   subject.task = task_of(subject, subject.is_run ? path : run_of(path), task, set);

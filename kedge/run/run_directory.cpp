@@ -420,21 +420,6 @@ std::vector<KeptPolicy> kept_policies(const fs::path& path) {
 
 // ---- status
 
-void require_run(const fs::path& path) {
-  std::error_code error;
-  const auto type_of = [&](const fs::path& file) {
-    const fs::file_type type = fs::status(file, error).type();
-    if (type == fs::file_type::none)
-      throw InputError(fmt::format("{}: cannot be read: {}", file.string(), reason(error)));
-    return type;
-  };
-  const fs::file_type type = type_of(path);
-  if (type == fs::file_type::not_found) throw InputError(fmt::format("{}: no such directory", path.string()));
-  if (type != fs::file_type::directory) throw InputError(fmt::format("{}: is not a directory", path.string()));
-  if (type_of(path / run_toml_file) == fs::file_type::not_found)
-    throw InputError(fmt::format("{}: is not a run directory: it has no {}", path.string(), run_toml_file));
-}
-
 const char* to_string(RunState state) {
   switch (state) {
     case RunState::training: return "training";
@@ -449,7 +434,7 @@ const char* to_string(RunState state) {
 RunStatus run_status(const fs::path& path) {
   const Directory run(path);
   if (!run.status(kRunToml))
-    throw InputError(fmt::format("{}: is not the directory of a run: it has no {}", path.string(), kRunToml));
+    throw InputError(fmt::format("{}: is not a run directory: it has no {}", path.string(), kRunToml));
   const bool training = DirectoryLock::held(path);
   RunStatus status;
   status.state = training ? RunState::training : RunState::interrupted;

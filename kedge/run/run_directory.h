@@ -152,10 +152,6 @@ struct KeptPolicy {
 /// @throws SystemError if the directory cannot be read
 std::vector<KeptPolicy> kept_policies(const std::filesystem::path& run);
 
-/// Checks that a directory is that of a run: it has a run.toml.
-/// @throws InputError if it is not, or cannot be looked at
-void require_run(const std::filesystem::path& path);
-
 /// What a directory holds, read without writing or locking.
 enum class RunState {
   training,     ///< a process writes it now

@@ -96,7 +96,7 @@ bool is_data(const FileName& file) {
 Directory open_run_directory(const fs::path& path, Use use) {
   Directory run(path);
   if (!run.status(kRunToml))
-    throw InputError(fmt::format("{}: is not the directory of a run: it has no {}", path.string(), kRunToml));
+    throw InputError(fmt::format("{}: is not a run directory: it has no {}", path.string(), kRunToml));
   require_plain_files(run, use);
   return run;
 }

@@ -9,6 +9,7 @@
 #include "kedge/files/csv.h"
 #include "kedge/files/metrics_file.h"
 #include "kedge/files/policy_file.h"
+#include "kedge/run/run_files.h"
 #include "kedge/run/run_task.h"
 #include "kedge/tasks/bundled.h"
 
@@ -186,7 +187,7 @@ std::vector<RunData> read_all(const std::vector<fs::path>& directories, bool par
   std::vector<RunData> runs;
   std::vector<fs::path> seen;
   for (const fs::path& directory : directories) {
-    require_run(directory);
+    static_cast<void>(open_run_directory(directory));
     const fs::path canonical = fs::canonical(directory);
     if (std::find(seen.begin(), seen.end(), canonical) != seen.end()) continue;
     seen.push_back(canonical);

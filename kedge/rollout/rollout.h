@@ -1,11 +1,13 @@
-// (Task, Policy, seed, n) -> Batch: the only place where a policy meets a simulator.
+// (Task, Policy, seed, n) -> Batch: many independent episodes at once.
 #pragma once
 
+#include <functional>
 #include <optional>
 
 #include "kedge/core/batch.h"
 #include "kedge/core/run.h"
 #include "kedge/policy/policy.h"
+#include "kedge/rollout/episode.h"
 #include "kedge/system/task.h"
 
 namespace kedge {
@@ -16,8 +18,22 @@ struct RolloutOptions {
   bool explore = true;          ///< false: the mean action, no exploration noise
 };
 
-/// Runs N independent rollouts. Rollout n depends only on (run.seed, iteration, n): not on threads, not on N.
-/// @return nullopt if run.stop was requested before all were done.
+/// Runs N independent rollouts of a policy. Rollout n depends only on (run.seed, iteration, n): not on threads, not on N.
+/// @return nullopt if run.stop was requested before all were done
+/// @throws InputError if policy and task do not fit together, or an option is out of its range
 std::optional<Batch> rollout(const Task& task, const Policy& policy, const RolloutOptions& options, const Run& run);
+
+/// How one episode runs.
+struct EpisodePlan {
+  VectorXd x0;    ///< [nx] initial state
+  ActionLaw law;  ///< sees the observation s
+};
+
+/// Runs N independent episodes, each with an initial state and a law of its own. Only `threads` and `stop` of `run` count.
+/// @param plan of episode n; called on any thread, once for each n
+/// @return nullopt if run.stop was requested before all were done
+/// @throws InputError if an initial state does not fit the task, or an option is out of its range
+std::optional<Batch> run_episodes(const Task& task, int rollouts, const std::function<EpisodePlan(int n)>& plan,
+                                  const Run& run);
 
 }  // namespace kedge

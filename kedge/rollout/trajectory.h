@@ -1,14 +1,11 @@
-// One trajectory under any law of action: what a line search looks at.
+// One trajectory of a task from a given state under a law of action, with its sensors: the data of a line search.
 #pragma once
 
-#include <functional>
-
-#include "kedge/core/types.h"
-#include "kedge/system/task.h"
+#include "kedge/rollout/episode.h"
 
 namespace kedge {
 
-/// Finite up to and including state `diverged_at`; what follows is zero.
+/// A trajectory of T steps. It is finite up to and including state `diverged_at`, and zero from there on.
 struct Trajectory {
   MatrixXd x;            ///< [nx, T+1]
   MatrixXd a;            ///< [da, T] as commanded
@@ -18,10 +15,7 @@ struct Trajectory {
   int diverged_at = -1;  ///< step; -1: never
 };
 
-/// @param x [nx]  @param a [da], out
-using ActionLaw = std::function<void(int t, VectorIn x, VectorOut a)>;
-
-/// T steps of the task from x0. @param system a clone of the task's, reset here
+/// Simulates T steps of the task from x0. @param system a clone of the task's, reset here  @param law sees the state x
 Trajectory simulate(const Task& task, System& system, VectorIn x0, const ActionLaw& law);
 
 }  // namespace kedge

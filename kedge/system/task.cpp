@@ -48,6 +48,29 @@ void validate(const Task& task, const Demonstration& shown) {
   require(shown.state.allFinite() && shown.action.allFinite(), "task.demonstration", "not finite", "finite");
 }
 
+/// The vector from which a residual reads.
+const double* source(const Residual& spec, VectorIn x, VectorIn a, VectorIn u, VectorIn y) {
+  switch (spec.source) {
+    case Source::state: return x.data();
+    case Source::action: return a.data();
+    case Source::control: return u.data();
+    case Source::sensor: return y.data();
+  }
+  return nullptr;
+}
+
+/// Rows first ... first + r.size() - 1 of the residual.
+void residual_rows(const Residual& spec, const double* from, Index first, VectorOut r) {
+  if (spec.matrix.size() == 0) {
+    for (Index j = 0; j < r.size(); ++j)
+      r[j] = from[spec.index[static_cast<std::size_t>(first + j)]] - spec.target[first + j];
+    return;
+  }
+  r = -spec.target.segment(first, r.size());
+  for (Index j = 0; j < spec.matrix.cols(); ++j)
+    r += spec.matrix.col(j).segment(first, r.size()) * from[spec.index[static_cast<std::size_t>(j)]];
+}
+
 }  // namespace
 
 Index Task::control(VectorIn a, VectorOut u) const {
@@ -132,37 +155,25 @@ VectorXd sample_start(const StartDistribution& start, Stream& noise) {
 }
 
 void residual(const Residual& spec, VectorIn x, VectorIn a, VectorIn u, VectorIn y, VectorOut r) {
-  const double* from = nullptr;
-  switch (spec.source) {
-    case Source::state: from = x.data(); break;
-    case Source::action: from = a.data(); break;
-    case Source::control: from = u.data(); break;
-    case Source::sensor: from = y.data(); break;
-  }
-  const auto n = static_cast<Index>(spec.index.size());
-  if (spec.matrix.size() == 0) {
-    for (Index j = 0; j < n; ++j) r[j] = from[spec.index[static_cast<std::size_t>(j)]] - spec.target[j];
-    return;
-  }
-  r = -spec.target;
-  for (Index j = 0; j < n; ++j) r += spec.matrix.col(j) * from[spec.index[static_cast<std::size_t>(j)]];
+  residual_rows(spec, source(spec, x, a, u, y), 0, r);
 }
 
 double term_value(const CostTerm& term, VectorIn x, VectorIn a, VectorIn u, VectorIn y) {
+  constexpr Index rows = 16;     // at once: rollouts call this at every step, it stays off the heap
+  alignas(64) double few[rows];  // aligned: Eigen's rounding depends on where vector instructions begin
+  const double* from = source(term.residual, x, a, u, y);
   const Index n = term.residual.target.size();
-  // Rollouts call this at every step: small residuals stay off the heap.
-  alignas(64) double small[16];  // aligned: Eigen's rounding depends on where vector instructions begin
-  VectorXd large;
-  if (n > 16) large.resize(n);
-  Eigen::Map<VectorXd> r(n > 16 ? large.data() : small, n);
-  residual(term.residual, x, a, u, y, r);
   double value = 0.0;
-  for (Index j = 0; j < n; ++j) {
-    const double w = term.weight[j];
-    switch (term.norm) {
-      case Norm::quadratic: value += w * r[j] * r[j]; break;
-      case Norm::absolute: value += w * std::abs(r[j]); break;
-      case Norm::smooth: value += w * (std::hypot(r[j], term.width) - term.width); break;
+  for (Index first = 0; first < n; first += rows) {
+    Eigen::Map<VectorXd> r(few, std::min(rows, n - first));
+    residual_rows(term.residual, from, first, r);
+    for (Index j = 0; j < r.size(); ++j) {
+      const double w = term.weight[first + j];
+      switch (term.norm) {
+        case Norm::quadratic: value += w * r[j] * r[j]; break;
+        case Norm::absolute: value += w * std::abs(r[j]); break;
+        case Norm::smooth: value += w * (std::hypot(r[j], term.width) - term.width); break;
+      }
     }
   }
   return value;

@@ -1,4 +1,4 @@
-// What a task's demonstration is worth: its actions, played from its first state.
+// The cost and the success of a task's demonstration: its actions, played from its first state.
 #pragma once
 
 #include <string>
@@ -9,22 +9,28 @@
 
 namespace kedge {
 
+/// A cost term along the demonstration.
 struct DemonstratedTerm {
   std::string name;
-  double cost = 0.0;   ///< over the steps where the term is active
-  VectorXd mean, rms;  ///< [n] of what each residual looks at, residual + target, over those steps; empty for sensors
-  VectorXd target;     ///< [n]
+  double cost = 0.0;  ///< summed over the steps where the term is active
+
+  /// [n] Mean and root mean square of residual + target over those steps; empty for sensors.
+  VectorXd mean, rms;
+
+  VectorXd target;  ///< [n]
 };
 
 struct DemonstrationReport {
   Batch batch;                          ///< one rollout of T' steps
   std::vector<DemonstratedTerm> terms;  ///< as in task.cost
-  /// Largest difference between what the simulation makes of a recorded state and action, and the next recorded state:
-  /// 0 for what the task's own system made, anything for a recording. Infinite if such a step diverges.
+
+  /// Largest difference between a recorded state and the simulated one that follows from the recorded state and action
+  /// before (system/demonstration.h). It is 0 if the task's own system made the demonstration, and infinite if a step
+  /// diverges.
   double replay_error = 0.0;
 };
 
-/// @param task with a demonstration
+/// Plays the actions of a task's demonstration. @param task with a demonstration
 DemonstrationReport demonstrate(const Task& task);
 
 }  // namespace kedge

@@ -15,6 +15,7 @@
 #include "kedge/mujoco/model_files.h"
 #include "kedge/mujoco/model_parts.h"
 #include "kedge/mujoco/mujoco_system.h"
+#include "kedge/rollout/episode.h"
 #include "kedge/tasks/demonstration_table.h"
 
 namespace kedge {
@@ -604,11 +605,9 @@ void Reader::success(Task& task, toml::table& resolved) const {
 /// One control step from the mean start, with actions as near to 0 as their limits allow: NaN in a model shows here.
 bool first_step_succeeds(const Task& task) {
   const auto system = task.system->clone();
-  VectorXd u = VectorXd::Zero(system->nu());
-  for (Index i = 0; i < task.da(); ++i)
-    u[task.control_index[static_cast<std::size_t>(i)]] = std::clamp(0.0, task.action_low[i], task.action_high[i]);
-  system->reset(task.start.mean);
-  return system->step(u);
+  Episode episode(task, *system);
+  episode.reset(task.start.mean);
+  return !episode.step(VectorXd::Zero(task.da())).diverged;
 }
 
 }  // namespace

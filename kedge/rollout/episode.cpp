@@ -1,0 +1,114 @@
+#include "kedge/rollout/episode.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "kedge/core/errors.h"
+
+namespace kedge {
+
+Episode::Episode(const Task& task, System& system)
+    : task_(&task), system_(&system), x_(task.nx()), next_(task.nx()), s_(task.ds()) {
+  now_.control = VectorXd::Zero(system.nu());
+  now_.sensors = VectorXd::Zero(system.nsensor());
+  now_.terms = VectorXd::Zero(static_cast<Index>(task.cost.size()));
+  if (!task.success.empty()) residual_.resize(task.success.front().residual.target.size());
+}
+
+void Episode::reset(VectorIn x0) {
+  require(x0.size() == task_->nx(), "initial state size", x0.size(), fmt::format("{}", task_->nx()).c_str());
+  require(x0.allFinite(), "initial state", "not finite", "finite");
+  system_->reset(x0);
+  system_->state(x_);
+  observe();
+  time_ = 0;
+  phase_ = Phase::running;
+  residual_sum_ = residual_max_ = 0.0;
+  residual_count_ = 0;
+}
+
+const EpisodeStep& Episode::step(VectorIn a) {
+  require_phase(time_ < task_->horizon, "step");
+  require(a.size() == task_->da(), "action size", a.size(), fmt::format("{}", task_->da()).c_str());
+  now_.diverged = false;
+  now_.limited = task_->control(a, now_.control);
+  if (!a.allFinite() || !system_->step(now_.control)) return diverge();
+  system_->sensors(now_.sensors);
+  if (!evaluate(a)) return diverge();
+  system_->state(next_);
+  if (!next_.allFinite()) return diverge();
+  x_.swap(next_);
+  observe();
+  ++time_;
+  return now_;
+}
+
+const EpisodeStep& Episode::finish() {
+  require_phase(time_ == task_->horizon, "finish");
+  now_.diverged = false;
+  now_.limited = 0;
+  now_.control.setZero();
+  system_->settle();
+  system_->sensors(now_.sensors);
+  if (!evaluate(VectorXd())) return diverge();
+  phase_ = Phase::finished;
+  return now_;
+}
+
+double Episode::success() const {
+  if (phase_ != Phase::finished || residual_count_ == 0) return std::numeric_limits<double>::quiet_NaN();
+  return task_->success.front().statistic == Success::Statistic::max_abs
+             ? residual_max_
+             : residual_sum_ / static_cast<double>(residual_count_);
+}
+
+void Episode::require_phase(bool ok, const char* call) const {
+  if (phase_ == Phase::running && ok) return;
+  std::string state = fmt::format("has made {} of {} steps", time_, task_->horizon);
+  if (phase_ == Phase::idle) state = "was not begun";
+  if (phase_ == Phase::diverged) state = fmt::format("has diverged at step {}", time_);
+  if (phase_ == Phase::finished) state = "is finished";
+  throw InputError(fmt::format("episode: {} is impossible, because it {}", call, state));
+}
+
+void Episode::observe() {
+  for (std::size_t i = 0; i < task_->observation.size(); ++i) s_[static_cast<Index>(i)] = x_[task_->observation[i]];
+}
+
+/// Costs and success at x_t, the present control and sensors. @param a [da], or empty at the final state
+/// @return false if a cost is not finite
+bool Episode::evaluate(VectorIn a) {
+  const Eigen::Ref<const VectorXd> x = x_, u = now_.control, y = now_.sensors;  // made once: it costs as much as a term
+  const auto t = static_cast<std::size_t>(time_);
+  now_.cost = 0.0;
+  bool finite = true;  // every term, also those that are not active now: regressions at other steps read them
+  for (std::size_t i = 0; i < task_->cost.size(); ++i) {
+    const CostTerm& term = task_->cost[i];
+    const bool defined = time_ < task_->horizon || !term.residual.needs_action;
+    const double value = defined ? term_value(term, x, a, u, y) : 0.0;
+    now_.terms[static_cast<Index>(i)] = value;
+    finite = finite && std::isfinite(value);
+    if (term.active[t]) now_.cost += value;
+  }
+  if (!task_->success.empty() && task_->success.front().active[t]) measure(x, a, u, y);
+  return finite && std::isfinite(now_.cost);
+}
+
+void Episode::measure(VectorIn x, VectorIn a, VectorIn u, VectorIn y) {
+  residual(task_->success.front().residual, x, a, u, y, residual_);
+  residual_sum_ += residual_.lpNorm<1>();
+  residual_max_ = std::max(residual_max_, residual_.lpNorm<Eigen::Infinity>());
+  residual_count_ += residual_.size();
+}
+
+const EpisodeStep& Episode::diverge() {
+  phase_ = Phase::diverged;
+  now_.diverged = true;
+  now_.sensors.setZero();
+  now_.terms.setZero();
+  now_.cost = 0.0;
+  return now_;
+}
+
+}  // namespace kedge

@@ -1,0 +1,94 @@
+// One episode of a task, step by step. Rollouts, trajectories and demonstrations are loops over it; other programs can
+// drive it, too.
+#pragma once
+
+#include <functional>
+
+#include "kedge/system/task.h"
+
+namespace kedge {
+
+/// A law of action: commands the action of step t. Each function that takes a law says whether it sees the state x or the
+/// observation s. @param seen [nx] or [ds]  @param a [da], out
+using ActionLaw = std::function<void(int t, VectorIn seen, VectorOut a)>;
+
+/// One step of an episode at (x_t, a_t), t < T, or the final state x_T, where no action is commanded.
+struct EpisodeStep {
+  VectorXd control;  ///< [nu] as applied: the action within its limits; 0 at the final state
+  VectorXd sensors;  ///< [nsensor] at x_t under this control
+
+  /// [cost terms] Value of every term, whether it is active at t or not; 0 at the final state for those that need an
+  /// action.
+  VectorXd terms;
+
+  double cost = 0.0;  ///< sum of the terms that are active at t
+  Index limited = 0;  ///< entries of the action that are beyond their limits
+
+  /// True if the action, the simulation or a cost term is not finite. Sensors, terms and cost are then 0.
+  bool diverged = false;
+};
+
+/// An episode of a task: `reset`, T times `step`, `finish`. One that diverges ends there. Only the constructor allocates
+/// memory.
+///
+///     Episode episode(task, system);
+///     episode.reset(x0);
+///     double cost = 0.0;
+///     while (episode.time() < task.horizon && !episode.diverged()) cost += episode.step(act(episode.observation())).cost;
+///     if (!episode.diverged()) cost += episode.finish().cost;
+class Episode {
+ public:
+  /// @param task    valid; outlives this object
+  /// @param system  a clone of the task's, used by nothing else; outlives this object
+  Episode(const Task& task, System& system);
+  Episode(const Episode&) = delete;
+  Episode& operator=(const Episode&) = delete;
+
+  /// Begins an episode, whatever came before. @param x0 [nx]  @throws InputError if x0 has another size or is not finite
+  void reset(VectorIn x0);
+
+  /// Simulates the control step at time t: limits the action, steps the system, reads the sensors, evaluates costs and
+  /// success. An action that is not finite diverges.
+  /// @param a [da] as commanded
+  /// @return the step, valid until the next call
+  /// @throws InputError if `a` has another size, or if the episode has no step left: it was not begun, has made T steps, or
+  /// has diverged
+  const EpisodeStep& step(VectorIn a);
+
+  /// Evaluates costs and success at the final state, once, after T steps.
+  /// @return the final state as a step without action, valid until the next call
+  /// @throws InputError if the episode is not at its final state
+  const EpisodeStep& finish();
+
+  /// Returns t, the number of steps made, in [0, T]; in an episode that diverged, those before.
+  [[nodiscard]] int time() const { return time_; }
+  /// Returns the state x_t, finite; in an episode that diverged, the last one before. @return [nx]
+  [[nodiscard]] const VectorXd& state() const { return x_; }
+  /// Returns the observation of that state, s_t. @return [ds]
+  [[nodiscard]] const VectorXd& observation() const { return s_; }
+  /// True if a step, or the final state, diverged.
+  [[nodiscard]] bool diverged() const { return phase_ == Phase::diverged; }
+  /// Returns the value of the task's success measure. It is NaN before `finish`, after divergence, and if none is declared.
+  [[nodiscard]] double success() const;
+
+ private:
+  enum class Phase { idle, running, finished, diverged };
+
+  void require_phase(bool ok, const char* call) const;
+  void observe();
+  bool evaluate(VectorIn a);
+  void measure(VectorIn x, VectorIn a, VectorIn u, VectorIn y);
+  const EpisodeStep& diverge();
+
+  const Task* task_;
+  System* system_;
+  Phase phase_ = Phase::idle;
+  int time_ = 0;
+  VectorXd x_, next_, s_;  // x_t, x_{t+1} and s_t
+  EpisodeStep now_;
+  VectorXd residual_;                               // of the success measure
+  double residual_sum_ = 0.0, residual_max_ = 0.0;  // of its absolute values so far
+  Index residual_count_ = 0;
+};
+
+}  // namespace kedge

@@ -1,5 +1,7 @@
 #include "kedge/files/trajectory_file.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "kedge/files/hdf5.h"

@@ -119,6 +119,8 @@ int main(int argc, char** argv) {
     return fail(kUserError, e.what());
   } catch (const kedge::SystemError& e) {
     return fail(kFailure, e.what());
+  } catch (const kedge::Cancelled& e) {
+    return fail(kInterrupted, e.what());
   } catch (const std::filesystem::filesystem_error& e) {
     return fail(kFailure, fmt::format("{}: {}", e.path1().string(), e.code().message()));
   } catch (const std::bad_alloc&) {

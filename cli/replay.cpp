@@ -35,6 +35,8 @@ int replay(const Arguments& a) {
   if (!a.page.empty()) {
     const std::string html = replay_page(made, a.play);
     write_file(a.page, html, Durability::process);
+    if (a.play)
+      for (const std::string& warning : made.subject.task.warnings) fmt::print(stderr, "kedge: warning: {}\n", warning);
     const std::size_t policies = made.policies.size();
     fmt::print("{}: {} polic{} of {}, {} rollouts each, {:.1f} MB; open it in a browser\n", a.page, policies,
                policies == 1 ? "y" : "ies", a.what, made.shown, static_cast<double>(html.size()) / 1e6);

@@ -83,6 +83,7 @@ int sweep(const SweepArguments& a) {
   const SignalStop signals;
   const Sweep sweep = read_sweep(a.file);
   ReproduceOptions options;
+  options.stop = signals.token();
   options.folder = a.out.empty() ? "runs/" + sweep.figure.name : a.out;
   const int at_once = a.jobs.empty() ? 1 : static_cast<int>(whole_number("--jobs", a.jobs, 1, 1024));
   const std::vector<FigureJob> jobs = plan_figure(sweep.figure, options);
@@ -107,6 +108,7 @@ int reproduce(const Arguments& a) {
   const SignalStop signals;
   const Figure figure = read_figure(find_figure(a.figure));
   ReproduceOptions options;
+  options.stop = signals.token();
   if (!a.seeds.empty()) options.seeds = static_cast<int>(whole_number("--seeds", a.seeds, 1, 10000));
   options.quick = a.quick;
   options.folder = a.out.empty() ? "runs/" + figure.name + (a.quick ? "-quick" : "") : a.out;

@@ -117,6 +117,7 @@ std::function<int()> add_train(CLI::App& app) {
     TrainRequest& request = a->request;
     request.seed = static_cast<std::uint64_t>(whole_number("--seed", a->seed, 0));
     request.iterations = iterations(a->common);
+    request.stop = signals.token();
     if (!a->config.empty()) request.config = a->config;
     if (!a->out.empty()) request.out = a->out;
     const int threads = thread_count(a->common.threads);
@@ -136,7 +137,7 @@ std::function<int()> add_resume(CLI::App& app) {
   return [a] {
     const SignalStop signals;
     const int threads = thread_count(a->common.threads);
-    OpenRun run = open_run(a->directory, iterations(a->common));
+    OpenRun run = open_run(a->directory, iterations(a->common), signals.token());
     return train_and_report(run, a->common, threads, signals);
   };
 }

@@ -50,8 +50,8 @@ std::function<int()> add_view(CLI::App& app) {
   return [a] {
     const SignalStop signals;
     const int port = static_cast<int>(whole_number("--port", a->port, 0, 65535));
-    const auto newest = [](const std::filesystem::path& directory) {
-      return replay_page(make_replay(find_subject(directory.string(), "", {}), {.iterations = "last"}), false);
+    const auto newest = [stop = signals.token()](const std::filesystem::path& directory) {
+      return replay_page(make_replay(find_subject(directory.string(), "", {}, stop), {.iterations = "last"}), false);
     };
     View view({a->directories.begin(), a->directories.end()}, page("live.html"), newest);
     HttpServer server(port);
@@ -60,8 +60,11 @@ std::function<int()> add_view(CLI::App& app) {
     std::fflush(stdout);
     if (a->open && !open_browser(address))
       fmt::print(stderr, "kedge: warning: no browser could be opened (xdg-open); go to {}\n", address);
-    server.run([&](const HttpRequest& request, bool last) { return view.answer(request, last); },
-               [&] { view.refresh(); }, signals.token());
+    try {
+      server.run([&](const HttpRequest& request, bool last) { return view.answer(request, last); },
+                 [&] { view.refresh(); }, signals.token());
+    } catch (const Cancelled&) {
+    }
     return kDone;
   };
 }

@@ -28,8 +28,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::uint64_t kLargestFile = 64u << 20;  ///< of the model's files, bytes
-constexpr std::array kBand{0.05, 0.95};            ///< quantiles
+constexpr std::array kBand{0.05, 0.95};  ///< quantiles
 
 const MujocoSystem& mujoco_system(const TaskFile& task) {
   const auto* system = dynamic_cast<const MujocoSystem*>(task.task.system.get());
@@ -336,9 +335,8 @@ std::string play_json(const TaskFile& task, Blob& blob) {
   const MujocoSystem& system = mujoco_system(task);
   const std::vector<fs::path> relative = relative_files(task);
   std::vector<std::string> files;
-  for (std::size_t i = 0; i < relative.size(); ++i) {
-    if (task.files[i] == task.demonstration_path) continue;  // the simulation does not need it
-    const std::string bytes = read_file(task.files[i], kLargestFile);
+  for (std::size_t i = 0; i < task.model_files->size(); ++i) {  // without the recording: the simulation does not need it
+    const std::string& bytes = (*task.model_files)[i].bytes;
     files.push_back(fmt::format("{{\"path\":{},\"bytes\":{}}}", json_string(relative[i].generic_string()),
                                 blob.add(std::vector<std::uint8_t>(bytes.begin(), bytes.end()))));
   }

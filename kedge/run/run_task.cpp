@@ -38,7 +38,10 @@ void copy_task(const TaskFile& task, const fs::path& directory) {
     for (std::size_t i = 0; i < relative.size(); ++i) {
       const fs::path target = copy / kModel / relative[i];
       fs::create_directories(target.parent_path());
-      fs::copy_file(task.files[i], target);
+      if (i < task.model_files->size())
+        write_file(target, (*task.model_files)[i].bytes, Durability::process);  // what was checked, whatever is there now
+      else
+        fs::copy_file(task.files[i], target);
     }
   });
   toml::table resolved = toml::parse(task.resolved_toml);
@@ -46,6 +49,7 @@ void copy_task(const TaskFile& task, const fs::path& directory) {
     return (fs::path(kModel) / fs::path(file).lexically_relative(common_folder(task))).generic_string();
   };
   resolved.insert_or_assign("model", copied(task.model_path));
+  if (resolved.contains("model_folder")) resolved.insert_or_assign("model_folder", kModel);
   if (!task.demonstration_path.empty())
     resolved["demonstration"].as_table()->insert_or_assign("file", copied(task.demonstration_path));
   write_file(copy / kTaskFile,
@@ -54,9 +58,9 @@ void copy_task(const TaskFile& task, const fs::path& directory) {
              Durability::power);
 }
 
-TaskFile load_run_task(const fs::path& directory, const RunFile& run) {
+TaskFile load_run_task(const fs::path& directory, const RunFile& run, const std::stop_token& stop) {
   const fs::path file = directory / kCopy / kTaskFile;
-  TaskFile task = open_task(file);
+  TaskFile task = load_task(file, {}, stop);
   if (task.digest != run.task_digest)
     throw InputError(fmt::format("{}: the run's copy of its task was changed: digest {}, but the run began with {}",
                                  file.parent_path().string(), task.digest, run.task_digest));

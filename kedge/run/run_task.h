@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <stop_token>
 
 #include "kedge/run/run_file.h"
 #include "kedge/tasks/task_file.h"
@@ -14,7 +15,9 @@ namespace kedge {
 void copy_task(const TaskFile& task, const std::filesystem::path& directory);
 
 /// The task of a run, from its copy.
+/// @param stop  as of `load_task`
 /// @throws InputError if the copy is missing, or is not what the run began with
-TaskFile load_run_task(const std::filesystem::path& directory, const RunFile& run);
+/// @throws Cancelled if a stop is asked for
+TaskFile load_run_task(const std::filesystem::path& directory, const RunFile& run, const std::stop_token& stop = {});
 
 }  // namespace kedge

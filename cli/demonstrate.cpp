@@ -37,7 +37,7 @@ int demonstrate_and_print(const Arguments& a) {
     const Assignment set = parse_assignment(text);
     overrides.emplace_back(set.key.starts_with("task.") ? set.key.substr(5) : set.key, set.value);
   }
-  const TaskFile file = open_task(find_task(a.task), overrides);
+  const TaskFile file = load_task(find_task(a.task), overrides);
   const Task& task = file.task;
   if (!task.demonstration)
     throw InputError(fmt::format("{}: has no [demonstration]; --controller simbicon or wave makes one", task.name));

@@ -29,7 +29,7 @@ void print_all() {
   for (const BundledTask& bundled : bundled_tasks()) {
     // A broken task does not hide the others.
     try {
-      fmt::print("  {:<20} {}\n", bundled.name, open_task(bundled.file).task.summary);
+      fmt::print("  {:<20} {}\n", bundled.name, load_task(bundled.file).task.summary);
     } catch (const InputError& e) {
       fmt::print("  {:<20} cannot be used: {}\n", bundled.name, e.what());
     }
@@ -69,7 +69,7 @@ std::function<int()> add_validate(CLI::App& app) {
       overrides.emplace_back(set.key.starts_with("task.") ? set.key.substr(5) : set.key, set.value);
     }
     const std::filesystem::path file = find_task(a->task);
-    const TaskFile task = open_task(file, overrides);
+    const TaskFile task = load_task(file, overrides);
     for (const Algorithm& algorithm : algorithms()) {
       const auto options_file = file.parent_path() / fmt::format("{}.toml", algorithm.name);
       if (!std::filesystem::exists(options_file)) continue;

@@ -115,6 +115,8 @@ int fail_by(const std::exception_ptr& exception) {
     return fail(kUserError, e.what());
   } catch (const SystemError& e) {
     return fail(kFailure, e.what());
+  } catch (const Cancelled& e) {
+    return fail(kInterrupted, e.what());
   } catch (const std::filesystem::filesystem_error& e) {
     return fail(kFailure, fmt::format("{}: {}", e.path1().string(), e.code().message()));
   } catch (const std::bad_alloc&) {

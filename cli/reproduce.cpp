@@ -87,6 +87,7 @@ int sweep(const SweepArguments& a) {
   const SignalStop signals;
   const Sweep sweep = read_sweep(a.file);
   ReproduceOptions options;
+  options.stop = signals.token();
   options.folder = a.out.empty() ? "runs/" + sweep.figure.name : a.out;
   const std::vector<FigureJob> jobs = plan_figure(sweep.figure, options);
   const auto failed = run_all(sweep.figure, jobs, a.jobs.value_or(1), options.folder, signals);
@@ -110,6 +111,7 @@ int reproduce(const Arguments& a) {
   const SignalStop signals;
   const Figure figure = read_figure(find_figure(a.figure));
   ReproduceOptions options;
+  options.stop = signals.token();
   options.seeds = a.seeds;
   options.quick = a.quick;
   options.folder = a.out.empty() ? "runs/" + figure.name + (a.quick ? "-quick" : "") : a.out;

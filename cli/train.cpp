@@ -109,6 +109,7 @@ std::function<int()> add_train(CLI::App& app) {
     const SignalStop signals;
     TrainRequest& request = a->request;
     request.iterations = a->common.iterations;
+    request.stop = signals.token();
     if (!a->config.empty()) request.config = a->config;
     if (!a->out.empty()) request.out = a->out;
     OpenRun run = create_run(plan_run(request));
@@ -126,7 +127,7 @@ std::function<int()> add_resume(CLI::App& app) {
   add_common(app, a->common);
   return [a] {
     const SignalStop signals;
-    OpenRun run = open_run(a->directory, a->common.iterations);
+    OpenRun run = open_run(a->directory, a->common.iterations, signals.token());
     return train_and_report(run, a->common, signals);
   };
 }

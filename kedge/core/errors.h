@@ -23,6 +23,12 @@ struct SystemError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// A stop was asked for (Run::stop) where there is no result to return yet. Nothing was damaged, nothing has to be saved.
+/// The program exits with code 130.
+struct Cancelled : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
 /// @throws InputError "<name> = <value>, but must be <rule>" unless `ok`.
 template <class T>
 void require(bool ok, const char* name, const T& value, const char* rule) {

@@ -1,19 +1,46 @@
-// Which files a model consists of, and a digest of them. Internal to kedge/mujoco.
+// Which files a model consists of: its XML is read as MuJoCo reads it, so that nothing but what MuJoCo asks for is opened,
+// copied into a run or put into a page.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace kedge {
 
-/// The model and every file that it names: includes, meshes, textures, height fields, other models, in the order in which
-/// they are met. MuJoCo 2.2.2 cannot tell; this looks at every attribute file="..." (and its variants) of the XML files
-/// and takes what is there, in the folders where MuJoCo looks.
-/// @param model absolute path of a model that MuJoCo could load  @return absolute paths
-std::vector<std::string> model_files(const std::string& model);
+// Limits of one model.
+inline constexpr std::uint64_t kLargestModelXml = 16u << 20;   ///< bytes of the model and its includes together
+inline constexpr std::uint64_t kLargestModelFile = 64u << 20;  ///< bytes of a mesh, texture, height field, ...
+inline constexpr std::uint64_t kLargestModelSum = 256u << 20;  ///< bytes of all files together
+inline constexpr std::size_t kMostModelFiles = 1000;
 
-/// FNV-1a of the text and of the contents of the files, as 16 hexadecimal digits. @throws InputError if one cannot be read
-std::string digest(std::string_view text, const std::vector<std::string>& files);
+struct ModelFile {
+  std::string path;  ///< absolute, normal; links are kept as they are
+  std::string bytes;
+};
+
+struct ModelFiles {
+  std::vector<ModelFile>
+      files;  ///< the model first, then what it reads: its own references in their order, then theirs
+
+  /// Paths of the files that are not in the folder of the model or below. Empty unless a larger folder was allowed.
+  std::vector<std::string> outside;
+
+  /// True if MuJoCo's virtual file system, which knows names without folders, holds the right file for every reference.
+  bool distinct_names = true;
+};
+
+/// Reads a model and every file that it reads: includes, meshes, textures, height fields, skins, flexible bodies and other
+/// models, with the folders that its compiler settings name, MJCF and URDF. Comments, texts and entity declarations are
+/// not references. A file that is not there, and XML that is malformed, are left for MuJoCo to complain about.
+/// @param model   path of the model
+/// @param folder  no file outside of it is read, also not through a link; empty: the folder of the model
+/// @throws InputError "<file>:<line>: mesh \"<name>\": ..." for a file outside, an absolute path, something that is not a
+/// regular file, or more or larger files than the limits above
+ModelFiles read_model_files(const std::string& model, const std::string& folder = "");
+
+/// FNV-1a of the text and of the contents, as 16 hexadecimal digits.
+std::string digest(std::string_view text, const std::vector<std::string_view>& contents);
 
 }  // namespace kedge

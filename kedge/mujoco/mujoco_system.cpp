@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <mutex>
 #include <string_view>
 
 #include "kedge/core/errors.h"
@@ -52,28 +51,6 @@ Index actuators(const Model& m) {
 }
 
 }  // namespace
-
-LoadedModel load_mujoco_model(const std::string& path) {
-  install_mujoco_handlers();
-  static std::mutex loading;  // MuJoCo keeps the last model that it parsed in a global
-  const std::lock_guard lock(loading);
-
-  LoadedModel loaded;
-  mjModel* model = nullptr;
-  char message[1000] = "";
-  mujoco_guard().warnings = &loaded.warnings;
-  const bool returned = call_mujoco([&] { model = mj_loadXML(path.c_str(), nullptr, message, sizeof message); });
-  mujoco_guard().warnings = nullptr;
-  if (!returned) {
-    loaded.error = mujoco_guard().error;
-  } else if (!model) {
-    loaded.error = message[0] ? message : "it cannot be compiled";
-  } else {
-    loaded.model.reset(model, mj_deleteModel);
-    if (message[0]) loaded.warnings.emplace_back(message);
-  }
-  return loaded;
-}
 
 std::string unsupported(const mjModel_& m) {
   if (m.nv == 0) return "it has no joints";

@@ -14,15 +14,6 @@ struct mjData_;
 
 namespace kedge {
 
-struct LoadedModel {
-  std::shared_ptr<mjModel_> model;    ///< null if MuJoCo refused it
-  std::string error;                  ///< why
-  std::vector<std::string> warnings;  ///< what MuJoCo warned about while it compiled the model
-};
-
-/// Compiles an MJCF or URDF file. Never ends the process, prints nothing, writes no log file.
-LoadedModel load_mujoco_model(const std::string& path);
-
 /// @return why kedge cannot use the model, or nothing: no joints or no working actuators; plugins and user-defined
 /// types, whose code and state are not in the model; sensor noise, which is not reproducible.
 std::string unsupported(const mjModel_& model);

@@ -48,7 +48,7 @@ Replay make_replay(const Subject& subject, const ReplayOptions& options);
 
 /// Returns the page. It reads nothing outside itself.
 /// @param play  with MuJoCo and the model inside, so that the policy runs in the browser: 3.6 MB more
-/// @throws InputError if this kedge was built without its pages, or a model file cannot be read
+/// @throws InputError if this kedge was built without its pages
 std::string replay_page(const Replay& replay, bool play);
 
 }  // namespace kedge

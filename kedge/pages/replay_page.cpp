@@ -302,9 +302,8 @@ Json play_json(const TaskFile& task, Blob& blob) {
   const MujocoSystem& system = shown_system(task);
   const std::vector<fs::path> relative = relative_files(task);
   Json files = Json::array();
-  for (std::size_t i = 0; i < relative.size(); ++i) {
-    if (task.files[i] == task.demonstration_path) continue;  // the simulation does not need it
-    const std::string bytes = read_file(task.files[i], kLargestFile);
+  for (std::size_t i = 0; i < task.model_files->size(); ++i) {  // without the recording: the simulation does not need it
+    const std::string& bytes = (*task.model_files)[i].bytes;
     files.push_back({{"path", relative[i].generic_string()},
                      {"bytes", blob.add(std::vector<std::uint8_t>(bytes.begin(), bytes.end()))}});
   }

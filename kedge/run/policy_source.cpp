@@ -22,23 +22,24 @@ fs::path run_of(const fs::path& policy_file) {
 }
 
 TaskFile task_of(const Subject& subject, const fs::path& run, const std::string& task,
-                 const std::vector<std::string>& set) {
+                 const std::vector<std::string>& set, const std::stop_token& stop) {
   std::vector<Override> overrides;
   for (const std::string& text : set) {
     const Assignment assigned = parse_assignment(text);
     overrides.emplace_back(assigned.key.starts_with("task.") ? assigned.key.substr(5) : assigned.key, assigned.value);
   }
-  if (!task.empty()) return open_task(find_task(task), overrides);
+  if (!task.empty()) return load_task(find_task(task), overrides, stop);
   if (!fs::exists(run / "run.toml"))
     throw InputError(fmt::format("{}: lies in no run directory; name its task with --task", subject.name));
-  TaskFile own = load_run_task(run, read_run_file(run));
+  TaskFile own = load_run_task(run, read_run_file(run), stop);
   // The policy is tried on a changed task: another torque limit, another start.
-  return overrides.empty() ? std::move(own) : open_task(run / "task" / "task.toml", overrides);
+  return overrides.empty() ? std::move(own) : load_task(run / "task" / "task.toml", overrides, stop);
 }
 
 }  // namespace
 
-Subject find_subject(const std::string& what, const std::string& task, const std::vector<std::string>& set) {
+Subject find_subject(const std::string& what, const std::string& task, const std::vector<std::string>& set,
+                     const std::stop_token& stop) {
   const fs::path path = what;
   if (!fs::exists(path)) throw InputError(fmt::format("{}: there is no such run or policy", what));
   Subject subject;
@@ -46,7 +47,7 @@ Subject find_subject(const std::string& what, const std::string& task, const std
   subject.is_run = fs::is_directory(path);
   if (subject.is_run) subject.run_directory = path;
   subject.policy_file = subject.is_run ? open_run_directory(path) / kPolicyFile : FileName(path);
-  subject.task = task_of(subject, subject.is_run ? path : run_of(path), task, set);
+  subject.task = task_of(subject, subject.is_run ? path : run_of(path), task, set, stop);
   return subject;
 }
 

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -22,7 +23,10 @@ struct Subject {
 /// @param what  a run's directory or a policy file
 /// @param task  name or path of the task to run on; "": the one of the run in whose directory `what` is
 /// @param set   "task.actions.limit=10" or "actions.limit=10": changes of the task, in order
+/// @param stop  as of `load_task`
 /// @throws InputError if there is no such run, policy or task
-Subject find_subject(const std::string& what, const std::string& task, const std::vector<std::string>& set);
+/// @throws Cancelled if a stop is asked for
+Subject find_subject(const std::string& what, const std::string& task, const std::vector<std::string>& set,
+                     const std::stop_token& stop = {});
 
 }  // namespace kedge

@@ -34,6 +34,7 @@ std::string resolved_text(const TaskFile& task) {
     return (fs::path(kModel) / fs::path(file).lexically_relative(common_folder(task))).generic_string();
   };
   resolved.insert_or_assign("model", copied(task.model_path));
+  if (resolved.contains("model_folder")) resolved.insert_or_assign("model_folder", kModel);
   if (!task.demonstration_path.empty())
     resolved["demonstration"].as_table()->insert_or_assign("file", copied(task.demonstration_path));
   return "# The task of this run with every default written out; kedge refuses the run if it is changed.\n" +
@@ -45,7 +46,8 @@ std::vector<CopiedFile> copied_files(const TaskFile& task) {
   const std::vector<fs::path> relative = relative_files(task);
   for (std::size_t i = 0; i < relative.size(); ++i)
     files.push_back({fmt::format("{}/{}/{}", kTaskFolder, kModel, relative[i].generic_string()),
-                     read_file(task.files[i], kLargestFile)});
+                     i < task.model_files->size() ? (*task.model_files)[i].bytes  // what was checked, whatever is there now
+                                                  : read_file(task.files[i], kLargestFile)});
   files.push_back({fmt::format("{}/{}", kTaskFolder, kTaskFile), resolved_text(task)});
   return files;
 }
@@ -77,10 +79,10 @@ void copy_task(const TaskFile& task, const Directory& run) {
   for (const CopiedFile* file : missing) write_file(in_made_folders(run, file->name), file->bytes, Durability::power);
 }
 
-TaskFile load_run_task(const fs::path& directory, const RunFile& run) {
+TaskFile load_run_task(const fs::path& directory, const RunFile& run, const std::stop_token& stop) {
   require_plain_files(Directory(directory), Use::read);
   const fs::path file = directory / kTaskFolder / kTaskFile;
-  TaskFile task = open_task(file);
+  TaskFile task = load_task(file, {}, stop);
   if (task.digest != run.task_digest)
     throw InputError(fmt::format("{}: the run's copy of its task was changed: digest {}, but the run began with {}",
                                  file.parent_path().string(), task.digest, run.task_digest));

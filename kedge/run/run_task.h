@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <stop_token>
 
 #include "kedge/files/directory.h"
 #include "kedge/run/run_file.h"
@@ -18,7 +19,9 @@ namespace kedge {
 void copy_task(const TaskFile& task, const Directory& run);
 
 /// Returns the task of a run, from its copy.
+/// @param stop  as of `load_task`
 /// @throws InputError if the copy is missing, is not what the run began with, or as require_plain_files (run_files.h)
-TaskFile load_run_task(const std::filesystem::path& directory, const RunFile& run);
+/// @throws Cancelled if a stop is asked for
+TaskFile load_run_task(const std::filesystem::path& directory, const RunFile& run, const std::stop_token& stop = {});
 
 }  // namespace kedge

@@ -75,7 +75,8 @@ Progress progress(const Iteration& iteration, const Snapshot& after, int asked) 
 }
 
 /// Loads the task again with the whole state as its observation, if that is not what it has.
-void observe_everything(const fs::path& file, TaskFile& task, std::vector<Override>& overrides) {
+void observe_everything(const fs::path& file, TaskFile& task, std::vector<Override>& overrides,
+                        const std::stop_token& stop) {
   const auto sees_all = [&] {
     for (Index i = 0; i < task.task.ds(); ++i)
       if (task.task.observation[static_cast<std::size_t>(i)] != i) return false;
@@ -85,7 +86,7 @@ void observe_everything(const fs::path& file, TaskFile& task, std::vector<Overri
     if (sees_all()) return;
     std::vector<Override> with_parts = overrides;
     with_parts.emplace_back("observation.parts", parts);
-    task = open_task(file, with_parts);
+    task = load_task(file, with_parts, stop);
     if (sees_all()) overrides = std::move(with_parts);
   }
 }
@@ -94,7 +95,7 @@ void observe_everything(const fs::path& file, TaskFile& task, std::vector<Overri
 
 PlannedRun plan_run(const TrainRequest& request) {
   const Algorithm& algorithm = find_algorithm(request.algorithm);
-  PlannedRun plan{.file = {}, .task = {}, .out = request.out, .force = request.force};
+  PlannedRun plan{.file = {}, .task = {}, .out = request.out, .force = request.force, .stop = request.stop};
   RunFile& file = plan.file;
   file.algorithm = algorithm.name;
   file.seed = request.seed;
@@ -121,8 +122,8 @@ PlannedRun plan_run(const TrainRequest& request) {
   if (request.record_updates && !algorithm.records_updates)
     throw InputError(fmt::format("--record-updates: {} has no updates within trust regions to record", algorithm.name));
 
-  plan.task = open_task(task_file, overrides);
-  if (algorithm.full_state) observe_everything(task_file, plan.task, overrides);
+  plan.task = load_task(task_file, overrides, request.stop);
+  if (algorithm.full_state) observe_everything(task_file, plan.task, overrides, request.stop);
   static_cast<void>(algorithm.start(plan.task.task, file.options));  // refuses what the algorithm cannot learn
   file.task = plan.task.task.name;
   file.task_source = fs::absolute(task_file).lexically_normal();
@@ -136,14 +137,14 @@ OpenRun create_run(PlannedRun plan) {
   RunDirectory directory = RunDirectory::create(path, run_file_text(plan.file), plan.force);
   copy_task(plan.task, directory.directory());
   // What is trained is the copy: it is what resume and evaluate will read.
-  TaskFile task = load_run_task(path, plan.file);
+  TaskFile task = load_run_task(path, plan.file, plan.stop);
   std::vector<std::string> warnings = plan.task.warnings;
   if (!directory.left().empty())
     warnings.push_back(fmt::format("{}: left what is not of the run: {}", path.string(), list(directory.left())));
   return {std::move(plan.file), std::move(task), std::move(directory), std::move(warnings)};
 }
 
-OpenRun open_run(const fs::path& path, std::optional<int> iterations) {
+OpenRun open_run(const fs::path& path, std::optional<int> iterations, const std::stop_token& stop) {
   const RunStatus status = run_status(path);
   RunFile file = read_run_file(path);
   if (iterations) assign_option(file.options, "iterations", std::to_string(*iterations));
@@ -169,14 +170,14 @@ OpenRun open_run(const fs::path& path, std::optional<int> iterations) {
       const Assignment override = parse_assignment(text);
       overrides.emplace_back(override.key, override.value);
     }
-    const TaskFile original = open_task(file.task_source, overrides);
+    const TaskFile original = load_task(file.task_source, overrides, stop);
     if (original.digest != file.task_digest)
       throw InputError(
           fmt::format("{}: was killed before it began, and {} has changed since; begin again with kedge train", name,
                       file.task_source.string()));
     copy_task(original, directory.directory());
   }
-  TaskFile task = load_run_task(path, file);
+  TaskFile task = load_run_task(path, file, stop);
   if (iterations) directory.replace_run_toml(run_file_text(file));
   return {std::move(file), std::move(task), std::move(directory), version_warnings(read_run_file(path).versions)};
 }

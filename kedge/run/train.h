@@ -26,6 +26,7 @@ struct TrainRequest {
   bool record_updates = false;
   std::optional<std::filesystem::path> out;  ///< nullopt: runs/<task>-<algorithm>-s<seed>, the first that is free
   bool force = false;                        ///< replace a run that is there
+  std::stop_token stop;                      ///< as of `load_task`
 };
 
 /// A checked request: nothing is written yet.
@@ -34,11 +35,13 @@ struct PlannedRun {
   TaskFile task;
   std::optional<std::filesystem::path> out;
   bool force = false;
+  std::stop_token stop;
 };
 
 /// Resolves task and options. Precedence, the strongest last: defaults, <algorithm>.toml beside the task, `config`, `set`
 /// and `iterations` in the order given.
 /// @throws InputError
+/// @throws Cancelled if a stop is asked for
 PlannedRun plan_run(const TrainRequest& request);
 
 /// A run whose directory exists and is locked.
@@ -50,13 +53,16 @@ struct OpenRun {
 };
 
 /// Makes the directory, with a copy of the task in it.
-/// @throws InputError if the directory is taken  @throws SystemError
+/// @throws InputError if the directory is taken  @throws SystemError  @throws Cancelled as `plan_run`
 OpenRun create_run(PlannedRun plan);
 
 /// Opens an interrupted run, or a finished one that is to go on.
 /// @param iterations  the new total; nullopt: what the run was asked for
+/// @param stop        as of `load_task`
 /// @throws InputError if it is not a run, is damaged or in use, has ended by numerical failure, or has nothing left to do
-OpenRun open_run(const std::filesystem::path& directory, std::optional<int> iterations);
+/// @throws Cancelled if a stop is asked for
+OpenRun open_run(const std::filesystem::path& directory, std::optional<int> iterations,
+                 const std::stop_token& stop = {});
 
 /// Progress of a run, reported after each iteration.
 struct Progress {

@@ -90,6 +90,7 @@ std::vector<FigureJob> plan_figure(const Figure& figure, const ReproduceOptions&
     request.task = run.task;
     request.algorithm = run.algorithm;
     request.set = run.set;
+    request.stop = options.stop;
     if (options.quick) request.set.insert(request.set.end(), figure.quick_set.begin(), figure.quick_set.end());
     try {
       planned.push_back({request, plan_run(request).file});

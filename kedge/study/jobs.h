@@ -25,12 +25,14 @@ struct ReproduceOptions {
   std::optional<int> seeds;      ///< nullopt: as many as the figure says
   bool quick = false;            ///< the small version
   std::filesystem::path folder;  ///< of runs and results
+  std::stop_token stop = {};     ///< of `plan_figure`: as of `load_task`
 };
 
 /// Returns all runs of the figure, seed by seed: where one stops early, all curves have the same seeds. Existing runs are
 /// continued or kept.
 /// @throws InputError if a task, an algorithm or an option is wrong, or if a directory holds another run than the figure
 /// says, or a longer one
+/// @throws Cancelled if a stop is asked for
 std::vector<FigureJob> plan_figure(const Figure& figure, const ReproduceOptions& options);
 
 /// Called for each job that has ended, with its place in `jobs` and its exit code.

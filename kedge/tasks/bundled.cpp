@@ -8,7 +8,6 @@
 
 #include "kedge/core/errors.h"
 #include "kedge/core/text.h"
-#include "kedge/files/trajectory_file.h"
 
 namespace kedge {
 
@@ -66,10 +65,6 @@ fs::path find_task(const std::string& name_or_path) {
   if (is_path) throw InputError(fmt::format("{}: there is no such task file", one_line(name_or_path)));
   throw InputError(fmt::format("unknown task '{}'{}; or give the path of a task file", one_line(name_or_path),
                                hint(name_or_path, names)));
-}
-
-TaskFile open_task(const fs::path& file, const std::vector<Override>& overrides) {
-  return load_task(file.string(), overrides, load_demonstration);
 }
 
 fs::path common_folder(const TaskFile& task) {

@@ -25,9 +25,6 @@ std::vector<BundledTask> bundled_tasks();
 /// @throws InputError that names the known tasks
 std::filesystem::path find_task(const std::string& name_or_path);
 
-/// `load_task` that reads recordings, for [demonstration] with a `file`.
-TaskFile open_task(const std::filesystem::path& file, const std::vector<Override>& overrides = {});
-
 /// The deepest folder that holds all files of the task.
 std::filesystem::path common_folder(const TaskFile& task);
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kedge/core/errors.h"
+#include "kedge/files/trajectory_file.h"
 #include "kedge/tasks/simbicon.h"
 #include "kedge/tasks/wave.h"
 
@@ -45,7 +46,7 @@ std::vector<Motor> motors(const Value& controller, const Task& task, const mjMod
 }
 
 Demonstration simbicon(const Value& section, const Task& task, const std::shared_ptr<const mjModel>& model, int steps,
-                       toml::table& resolved) {
+                       const std::stop_token& stop, toml::table& resolved) {
   const Value controller = section.require("controller");
   SimbiconOptions options;
   std::vector<std::string> names;
@@ -65,13 +66,14 @@ Demonstration simbicon(const Value& section, const Task& task, const std::shared
   resolved.insert("skip", options.skip);
   try {
     const SimbiconBody body = simbicon_body(*model, motors(controller, task, *model));
-    return simbicon_walk(task, model, body, options, steps);
+    return simbicon_walk(task, model, body, options, steps, stop);
   } catch (const InputError& e) {
     controller.fail(fmt::format("\"simbicon\": {}", e.what()));
   }
 }
 
-Demonstration swim(const Value& section, const Task& task, const mjModel& model, int steps, toml::table& resolved) {
+Demonstration swim(const Value& section, const Task& task, const mjModel& model, int steps, const std::stop_token& stop,
+                   toml::table& resolved) {
   WaveOptions options;
   read_parameters(section, {"controller", "steps"},
                   {{"amplitude", &options.amplitude, &Value::positive},
@@ -82,14 +84,18 @@ Demonstration swim(const Value& section, const Task& task, const mjModel& model,
                    {"damping", &options.damping, &Value::not_negative}},
                   resolved);
   const std::vector<Motor> chain = motors(section.require("controller"), task, model);
-  return record(task, wave(chain, options, task.control_step), task.start.mean, steps);
+  const Controller controller = wave(chain, options, task.control_step);
+  const auto until_stopped = [&](int t, VectorIn x, VectorOut a) {
+    if (stop.stop_requested()) throw Cancelled("interrupted while a demonstration was made");
+    return controller(t, x, a);
+  };
+  return record(task, until_stopped, task.start.mean, steps);
 }
 
-Demonstration recording(const Value& file, const std::string& path, const Task& task, const DemonstrationReader& read) {
-  if (!read) file.fail("recordings cannot be read here");
+Demonstration recording(const Value& file, const std::string& path, const Task& task) {
   Demonstration shown;
   try {
-    shown = read(path);
+    shown = load_demonstration(path);
   } catch (const InputError& e) {
     file.fail(e.what());
   }
@@ -103,7 +109,7 @@ Demonstration recording(const Value& file, const std::string& path, const Task& 
 
 DemonstrationTable read_demonstration(const Value& section, const Task& task,
                                       const std::shared_ptr<const mjModel>& model, const std::string& folder,
-                                      const DemonstrationReader& read) {
+                                      const std::stop_token& stop) {
   if (!section.is_table()) section.fail(fmt::format("must be a table, but is {}", section.describe()));
   DemonstrationTable table;
   const auto file = section.find("file"), controller = section.find("controller");
@@ -118,15 +124,15 @@ DemonstrationTable read_demonstration(const Value& section, const Task& task,
     section.allow({"file", "steps"});
     table.file = (std::filesystem::path(folder) / file->text()).lexically_normal().string();
     table.text = fmt::format("the recording {}", table.file);
-    shown = recording(*file, table.file, task, read);
+    shown = recording(*file, table.file, task);
     const Index kept = std::min(shown.steps(), steps);
     shown = {MatrixXd(shown.state.leftCols(kept + 1)), MatrixXd(shown.action.leftCols(kept))};
   } else {
     const Value name = section.require("controller");
     const bool walks = name.choice({"simbicon", "wave"}) == 0;
     table.resolved.insert("controller", name.text());
-    shown = walks ? simbicon(section, task, model, steps, table.resolved)
-                  : swim(section, task, *model, steps, table.resolved);
+    shown = walks ? simbicon(section, task, model, steps, stop, table.resolved)
+                  : swim(section, task, *model, steps, stop, table.resolved);
     table.text = fmt::format("the controller {}", name.text());
     if (const auto gait = table.resolved["gait"].value<std::string>()) table.text += fmt::format(", gait {}", *gait);
     if (shown.steps() < steps)

@@ -1,14 +1,14 @@
-// The table [demonstration] of a task file. Internal to kedge/mujoco.
+// The table [demonstration] of a task file. Internal to kedge/tasks.
 #pragma once
 
 #include <mujoco/mujoco.h>
 
 #include <memory>
+#include <stop_token>
 #include <string>
 
 #include "kedge/files/toml_value.h"
-#include "kedge/system/demonstration.h"
-#include "kedge/tasks/task_file.h"
+#include "kedge/system/task.h"
 
 namespace kedge {
 
@@ -22,9 +22,10 @@ struct DemonstrationTable {
 /// Reads a recording, or lets a controller make one.
 /// @param task   with system, clock, actions and start: everything but the demonstration itself
 /// @param model  of the task's system  @param folder  that relative paths start from
-/// @throws InputError with the place of the value that is wrong
+/// @param stop   ends a controller
+/// @throws InputError with the place of the value that is wrong, Cancelled
 DemonstrationTable read_demonstration(const Value& section, const Task& task,
                                       const std::shared_ptr<const mjModel>& model, const std::string& folder,
-                                      const DemonstrationReader& read);
+                                      const std::stop_token& stop);
 
 }  // namespace kedge

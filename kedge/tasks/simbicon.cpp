@@ -203,11 +203,12 @@ SimbiconBody simbicon_body(const mjModel& model, const std::vector<Motor>& motor
 }
 
 Demonstration simbicon_walk(const Task& task, std::shared_ptr<const mjModel> model, const SimbiconBody& body,
-                            const SimbiconOptions& options, int steps) {
+                            const SimbiconOptions& options, int steps, const std::stop_token& stop) {
   Walk walk(std::move(model), body, options, task.control_step);
   const VectorXd standing = walk.begin(task);
   int walked = 0;  // control steps, warm-up included
   const auto walk_on = [&](int t, VectorIn x, VectorOut a) {
+    if (stop.stop_requested()) throw Cancelled("interrupted while a demonstration was made");
     if (t > 0) walk.advance(x);
     if (x[body.z] < kFallen * standing[body.z])
       throw InputError(fmt::format("the body falls after {} control steps", walked));

@@ -19,6 +19,7 @@
 
 #include <array>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -76,8 +77,10 @@ SimbiconBody simbicon_body(const mjModel& model, const std::vector<Motor>& motor
 
 /// A walk of T steps that begins `after_strike` seconds after a strike of the left foot, with root_x = 0.
 /// @param task    of `body`'s model: system, control step, actions and limits are read
+/// @param stop    looked at before every control step
 /// @throws InputError if the body falls, or takes no step any more
+/// @throws Cancelled if a stop is asked for
 Demonstration simbicon_walk(const Task& task, std::shared_ptr<const mjModel> model, const SimbiconBody& body,
-                            const SimbiconOptions& options, int steps);
+                            const SimbiconOptions& options, int steps, const std::stop_token& stop = {});
 
 }  // namespace kedge

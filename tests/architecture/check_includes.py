@@ -41,6 +41,7 @@ CONFINED = {
     "tbb/": {"core"},
     "oneapi/": {"core"},
     "nlopt": {"math"},
+    "tinyxml2": {"mujoco"},
     "CLI/": {"cli"},
     "nlohmann/": {"files", "run", "study", "pages", "cli"},
 }

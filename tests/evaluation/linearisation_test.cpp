@@ -9,6 +9,7 @@
 #include <fstream>
 #include <limits>
 
+#include "kedge/mujoco/load_model.h"
 #include "kedge/mujoco/mujoco_system.h"
 #include "kedge/system/linear_system.h"
 #include "kedge/tasks/task_file.h"

@@ -106,7 +106,9 @@ std::string put(const Folder& folder, const std::string& kind) {
   if (kind == "link to itself") fs::create_symlink(name, name);
   if (kind == "hard link") fs::create_hard_link(folder / "target", name);
   if (kind == "directory") fs::create_directory(name);
-  if (kind == "FIFO") EXPECT_EQ(::mkfifo(name.c_str(), 0600), 0);
+  if (kind == "FIFO") {
+    EXPECT_EQ(::mkfifo(name.c_str(), 0600), 0);
+  }
   if (kind == "socket") {
     const int socket = ::socket(AF_UNIX, SOCK_STREAM, 0);
     sockaddr_un address = {};

@@ -7,11 +7,11 @@
 
 #include <cmath>
 #include <cstring>
-#include <filesystem>
 #include <limits>
 #include <numbers>
 
 #include "kedge/core/random.h"
+#include "kedge/mujoco/load_model.h"
 #include "kedge/policy/tv_linear_gaussian.h"
 #include "kedge/rollout/rollout.h"
 #include "tests/support/source_dir.h"
@@ -549,19 +549,6 @@ TEST(MujocoSystem, DivergenceReachesTheBatch) {
     EXPECT_EQ(batch->diverged_at[static_cast<std::size_t>(n)], 11);
     EXPECT_NEAR(batch->state(0, batch->at(n, 11)), 9.9e9, 1e3);
   }
-}
-
-// ---- models ----------------------------------------------------------------------------------------------------------
-
-TEST(LoadMujocoModel, ReturnsMujocosComplaintAndWritesNoLog) {
-  const TemporaryFolder folder;
-  const auto error = [&](const std::string& text) { return load_mujoco_model(folder.write("bad.xml", text)).error; };
-  EXPECT_THAT(error("<mujoco><worldbody><body><joint/></body></worldbody></mujoco>"), HasSubstr("mass"));
-  EXPECT_THAT(error("<mujoco><wordbody/></mujoco>"), HasSubstr("wordbody"));
-  EXPECT_THAT(error("<mujoco"), HasSubstr("XML"));
-  EXPECT_NE(error(""), "");
-  EXPECT_NE(load_mujoco_model(folder.path("absent.xml")).error, "");
-  EXPECT_FALSE(std::filesystem::exists("MUJOCO_LOG.TXT"));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "kedge/mujoco/load_model.h"
 #include "kedge/tasks/task_file.h"
 #include "tests/support/temporary_folder.h"
 

@@ -39,6 +39,32 @@ TEST_F(RunTask, CopyIsTheSameTaskAndNeedsNothingOfTheOriginal) {
   EXPECT_EQ(copy.task.action_high[0], 2.5);
 }
 
+TEST_F(RunTask, CopyIsWhatWasCompiledWhateverTheDiskHasNow) {
+  const TaskFile original = load_task((folder_ / "tasks/rod/task.toml").string());
+  EXPECT_THAT(original.warnings,
+              testing::ElementsAre(testing::HasSubstr(
+                  "files from outside of the model's folder go into runs and pages: " +
+                  (folder_ / "parts/arm.xml").string() + ", " + (folder_ / "meshes/rod.obj").string())));
+  write("secret", "top secret");
+  fs::remove(folder_ / "meshes/rod.obj");
+  fs::create_symlink(folder_ / "secret", folder_ / "meshes/rod.obj");
+  fs::create_directories(folder_ / "run");
+  copy_task(original, folder_ / "run");
+  EXPECT_EQ(load_run_task(folder_ / "run", run_of(original)).digest, original.digest);
+  EXPECT_FALSE(fs::is_symlink(folder_ / "run/task/model/meshes/rod.obj"));
+  EXPECT_EQ(read("run/task/model/meshes/rod.obj").substr(0, 7), "v 0 0 0");
+}
+
+TEST_F(RunTask, CopyIsNotReadOutsideOfTheRun) {
+  const TaskFile original = load_task((folder_ / "tasks/rod/task.toml").string());
+  fs::create_directories(folder_ / "run");
+  copy_task(original, folder_ / "run");
+  const fs::path mesh = folder_ / "run/task/model/meshes/rod.obj";
+  fs::remove(mesh);
+  fs::create_symlink(folder_ / "meshes/rod.obj", mesh);  // the same bytes, but of another place
+  EXPECT_THROW(load_run_task(folder_ / "run", run_of(original)), InputError);
+}
+
 TEST_F(RunTask, CopyHasTheRecording) {
   write("tasks/rod/task.toml", read("tasks/rod/task.toml") + "[demonstration]\nfile = '../../shown/rod.h5'\n");
   Batch batch;
@@ -52,7 +78,7 @@ TEST_F(RunTask, CopyHasTheRecording) {
   fs::create_directories(folder_ / "shown");
   save_trajectories(folder_ / "shown/rod.h5", batch, "rod", 0.02);
 
-  const TaskFile original = open_task(folder_ / "tasks/rod/task.toml");
+  const TaskFile original = load_task(folder_ / "tasks/rod/task.toml");
   EXPECT_EQ(original.task.demonstration->state, batch.state);
   fs::create_directories(folder_ / "run");
   copy_task(original, Directory(folder_ / "run"));

@@ -15,7 +15,7 @@ namespace {
 /// The swimmer at `count` moments, `speed` metres further each time along x, its joints at an angle.
 PathPanel swimmer(const std::string& title, double speed, const std::vector<std::string>& labels, int count = 5,
                   double angle = 1.0) {
-  static const TaskFile file = open_task(find_task("swimmer"));
+  static const TaskFile file = load_task(find_task("swimmer"));
   const auto* system = dynamic_cast<const MujocoSystem*>(file.task.system.get());
   PathPanel panel{title, system, {}};
   for (const std::string& label : labels) {

@@ -10,7 +10,7 @@
 
 namespace kedge::test {
 
-/// A task whose model reads two more files: one beside it, one in a folder above.
+/// A task whose model reads two more files, both in folders above it, which the task file allows.
 class RodTask : public testing::Test {
  protected:
   void SetUp() override {
@@ -27,6 +27,7 @@ class RodTask : public testing::Test {
 kedge = 1
 name = "rod"
 model = "rod.xml"
+model_folder = "../.."
 horizon = 5
 control_step = 0.02
 [actions]

@@ -36,7 +36,7 @@ TEST_F(Tasks, OfOneNameAreTakenFromTheFirstFolder) {
 }
 
 TEST_F(Tasks, BundledAllLoad) {
-  for (const BundledTask& task : bundled_tasks()) EXPECT_NO_THROW(open_task(task.file)) << task.name;
+  for (const BundledTask& task : bundled_tasks()) EXPECT_NO_THROW(load_task(task.file)) << task.name;
 }
 
 }  // namespace

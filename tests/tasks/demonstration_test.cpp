@@ -3,12 +3,18 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
+#include <chrono>
 #include <cmath>
+#include <filesystem>
 #include <numbers>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "kedge/core/errors.h"
+#include "kedge/files/trajectory_file.h"
 #include "kedge/tasks/task_file.h"
 #include "task_texts.h"
 #include "tests/support/source_dir.h"
@@ -30,10 +36,21 @@ class DemonstrationTest : public testing::Test {
  protected:
   DemonstrationTest() {
     folder.write("arm.xml", kModel);
-    folder.write("shown/x.h5", "bytes");
+    record_to("shown/x.h5", recording);
+  }
+  void record_to(const std::string& name, const Demonstration& shown) const {
+    Batch batch;
+    batch.rollouts = 1;
+    batch.horizon = shown.steps();
+    batch.state = batch.observation = shown.state;
+    batch.action = shown.action;
+    batch.cost = MatrixXd::Zero(shown.state.cols(), 1);
+    batch.diverged_at = {-1};
+    folder.write(name, "");
+    save_trajectories(folder.path(name), batch, "arm", 0.05, Durability::process);
   }
   TaskFile load(const std::string& more, const std::vector<Override>& overrides = {}) {
-    return load_task(folder.write("task.toml", kPushed + more), overrides, read);
+    return load_task(folder.write("task.toml", kPushed + more), overrides);
   }
   /// The complaint about a task file; empty if there is none.
   std::string complaint(const std::string& more, const std::vector<Override>& overrides = {}) {
@@ -46,12 +63,7 @@ class DemonstrationTest : public testing::Test {
   }
 
   TemporaryFolder folder;
-  std::string asked;  ///< for which file
   Demonstration recording{MatrixXd::Random(5, 11), MatrixXd::Random(1, 10)};
-  DemonstrationReader read = [this](const std::string& file) {
-    asked = file;
-    return recording;
-  };
 };
 
 const std::string kWave = "[demonstration]\ncontroller = \"wave\"\n";
@@ -89,9 +101,8 @@ TEST_F(DemonstrationTest, HasAsManyStepsAsWanted) {
 
 TEST_F(DemonstrationTest, ARecordingIsTakenAsItIs) {
   const TaskFile file = load(kFile);
-  EXPECT_EQ(asked, folder.path("shown/x.h5"));
-  EXPECT_EQ(file.demonstration_path, asked);
-  EXPECT_EQ(file.files.back(), asked);
+  EXPECT_EQ(file.demonstration_path, folder.path("shown/x.h5"));
+  EXPECT_EQ(file.files.back(), file.demonstration_path);
   EXPECT_EQ(file.task.demonstration->state, recording.state.leftCols(9));
   EXPECT_EQ(file.task.demonstration->action, recording.action.leftCols(8));
   EXPECT_THAT(file.demonstration_text, EndsWith("shown/x.h5"));
@@ -113,10 +124,12 @@ TEST_F(DemonstrationTest, AQuaternionOfTheStartHasNormOne) {
     </worldbody><actuator><motor name="push" joint="h"/></actuator></mujoco>)");
   recording = {MatrixXd::Zero(9, 2), MatrixXd::Zero(1, 1)};
   recording.state.row(0).setConstant(2.0);
+  record_to("shown/x.h5", recording);
   const std::string from = "[start]\nfrom = \"demonstration\"\n" + kFile;
   const auto complain = [&] { return complaint(from, {{"substeps", "1"}}); };
   EXPECT_THAT(complain(), HasSubstr(":11:8: start.from: the quaternion of joint \"b\" must have norm 1, but has 2"));
   recording.state.row(0).setConstant(1.0);
+  record_to("shown/x.h5", recording);
   EXPECT_EQ(complain(), "");
 }
 
@@ -124,7 +137,7 @@ TEST_F(DemonstrationTest, TheResolvedTextIsTheSameTask) {
   for (const std::string& text : {kWave, kFile, kWave + "steps = 4\n[start]\nfrom = \"demonstration\"\n"}) {
     const TaskFile first = load(text);
     const TemporaryFolder elsewhere;
-    const TaskFile second = load_task(elsewhere.write("other.toml", first.resolved_toml), {}, read);
+    const TaskFile second = load_task(elsewhere.write("other.toml", first.resolved_toml));
     EXPECT_EQ(first.resolved_toml, second.resolved_toml);
     EXPECT_EQ(first.digest, second.digest);
     EXPECT_EQ(first.task.demonstration->state, second.task.demonstration->state);
@@ -140,9 +153,10 @@ TEST_F(DemonstrationTest, DigestChangesWithWhatMatters) {
   EXPECT_NE(load(kWave + "steps = 5\n").digest, wave);
   EXPECT_NE(load(kWave + "[start]\nfrom = \"demonstration\"\n").digest, wave);
   const std::string file = load(kFile).digest;
-  folder.write("shown/y.h5", "bytes");
+  record_to("shown/y.h5", recording);
   EXPECT_EQ(load(replaced(kFile, "x.h5", "y.h5")).digest, file);
-  folder.write("shown/x.h5", "other");
+  recording.state(0, 10) += 1.0;  // behind the steps that are taken
+  record_to("shown/x.h5", recording);
   EXPECT_NE(load(kFile).digest, file);
 }
 
@@ -187,13 +201,31 @@ TEST_F(DemonstrationTest, WhatIsWrongIsRefusedWithItsPlaceOnOneLine) {
 }
 
 TEST_F(DemonstrationTest, ARecordingOfAnotherTaskIsRefused) {
-  recording.state = MatrixXd::Zero(4, 11);
+  record_to("shown/x.h5", {MatrixXd::Zero(4, 11), recording.action});
   EXPECT_THAT(complaint(kFile), HasSubstr(":11:8: demonstration.file: "));
   EXPECT_THAT(complaint(kFile), HasSubstr("x.h5 has 4 states and 1 actions a step, but this task has 5 and 1"));
-  read = [](const std::string&) -> Demonstration { throw InputError("shown/x.h5: dataset state: missing"); };
-  EXPECT_THAT(complaint(kFile), HasSubstr(":11:8: demonstration.file: shown/x.h5: dataset state: missing"));
-  read = nullptr;
-  EXPECT_THAT(complaint(kFile), HasSubstr(":11:8: demonstration.file: recordings cannot be read here"));
+  folder.write("shown/x.h5", "bytes");
+  EXPECT_THAT(complaint(kFile), HasSubstr(":11:8: demonstration.file: " + folder.path("shown/x.h5")));
+}
+
+TEST_F(DemonstrationTest, ARecordingIsARegularFile) {
+  std::filesystem::remove(folder.path("shown/x.h5"));
+  ASSERT_EQ(mkfifo(folder.path("shown/x.h5").c_str(), 0600), 0);
+  EXPECT_THAT(complaint(kFile), HasSubstr("x.h5: is not a regular file"));
+  std::filesystem::remove(folder.path("shown/x.h5"));
+  EXPECT_THAT(complaint(kFile), HasSubstr(":11:8: demonstration.file: " + folder.path("shown/x.h5")));
+  std::filesystem::create_symlink("/dev/zero", folder.path("shown/x.h5"));
+  EXPECT_THAT(complaint(kFile), HasSubstr("x.h5: is not a regular file"));
+}
+
+TEST_F(DemonstrationTest, AControllerObeysAStop) {
+  std::stop_source stop;
+  const std::jthread later([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    stop.request_stop();
+  });
+  const std::vector<Override> for_minutes = {{"horizon", "100000"}, {"substeps", "10000"}, {"demonstration.lag", "0"}};
+  EXPECT_THROW(load_task(folder.write("task.toml", kPushed + kWave), for_minutes, stop.get_token()), Cancelled);
 }
 
 TEST_F(DemonstrationTest, ControllersNeedMotors) {

@@ -19,6 +19,7 @@ using testing::ElementsAre;
 using testing::EndsWith;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::StartsWith;
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
@@ -301,6 +302,36 @@ TEST_F(TaskFileTest, TheModelsFilesAreFoundAndCount) {
               ElementsAre(EndsWith("/arm.xml"), EndsWith("/parts/assets.xml"), EndsWith("/parts/meshes/rock.obj")));
   folder.write("parts/meshes/rock.obj", replaced(mesh, "v 1 0 0", "v 2 0 0"));
   EXPECT_NE(load(kTask).digest, file.digest);
+}
+
+TEST_F(TaskFileTest, FilesOutsideOfTheModelsFolderNeedTheKeyModelFolder) {
+  folder.write("robot/arm.xml", replaced(kModel, "<worldbody>", "<include file=\"../parts.xml\"/><worldbody>"));
+  folder.write("parts.xml", "<mujoco><custom><numeric name=\"n\" data=\"1\"/></custom></mujoco>");
+  const std::string text = replaced(kTask, "arm.xml", "robot/arm.xml");
+  const auto complaint = [&](const std::string& key) -> std::string {
+    try {
+      load(replaced(text, "horizon = 10", key + "\nhorizon = 10"));
+    } catch (const InputError& e) {
+      return e.what();
+    }
+    return "";
+  };
+  const std::string place = folder.path("task.toml") + ":4:9: model: " + folder.path("robot/arm.xml") +
+                            ":4: include \"../parts.xml\": " + folder.path("parts.xml") + ": is outside of ";
+  EXPECT_THAT(complaint(""), StartsWith(place));
+  EXPECT_THAT(complaint(""), HasSubstr("the key model_folder of a task file allows more: model_folder = "));
+  EXPECT_THAT(complaint("model_folder = \"robot\""), StartsWith(place));
+  EXPECT_THAT(complaint("model_folder = \"absent\""), HasSubstr(":5:16: model_folder: there is no folder /"));
+  EXPECT_THAT(complaint("model_folder = 3"), HasSubstr(":5:16: model_folder: must be a text in quotes"));
+  EXPECT_EQ(complaint("model_folder = \".\""), "");
+  const TaskFile allowed = load(replaced(text, "horizon = 10", "model_folder = \".\"\nhorizon = 10"));
+  EXPECT_THAT(allowed.warnings, ElementsAre("files from outside of the model's folder go into runs and pages: " +
+                                            folder.path("parts.xml")));
+  const TemporaryFolder elsewhere;
+  const TaskFile again = load_task(elsewhere.write("other.toml", allowed.resolved_toml));
+  EXPECT_EQ(again.resolved_toml, allowed.resolved_toml);
+  EXPECT_EQ(again.digest, allowed.digest);
+  EXPECT_EQ(load(text, {{"model_folder", folder.path("")}}).digest, allowed.digest) << "places do not change the task";
 }
 
 // ---- what is bundled ---------------------------------------------------------------------------------------------------

@@ -1,0 +1,466 @@
+#include "kedge/tasks/task_sections.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <optional>
+#include <tuple>
+
+#include "kedge/core/text.h"
+#include "kedge/tasks/task_values.h"
+
+namespace kedge {
+
+namespace {
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr int kLongestHorizon = 100000;
+
+/// Every actuator of the model, or those that the file names.
+std::vector<Part> chosen_actuators(const std::optional<Value>& section, const mjModel& m) {
+  std::vector<Part> all = actuators(m);
+  const auto given = section ? section->find("actuators") : std::nullopt;
+  if (!given) return all;
+  std::vector<Part> chosen;
+  for (const Value& element : one_or_more(*given)) {
+    const Part& actuator = require_part(element, "actuator", all, element.text());
+    if (find(chosen, actuator.name)) element.fail(fmt::format("actuator \"{}\" is named twice", actuator.name));
+    chosen.push_back(actuator);
+  }
+  return chosen;
+}
+
+/// Puts the file's limits in place of the model's, which hold whatever the task says: MuJoCo clamps to them.
+void read_limits(const Value& limit, Actions& actions) {
+  const VectorXd low = actions.low, high = actions.high;
+  const auto set_limit = [&](Index i, const Value& value) {
+    std::tie(actions.low[i], actions.high[i]) = read_bounds(value);
+    if (actions.low[i] < low[i] || actions.high[i] > high[i])
+      value.fail(fmt::format("[{}, {}] is beyond the ctrlrange [{}, {}] of actuator \"{}\" in the model, which clamps",
+                             actions.low[i], actions.high[i], low[i], high[i],
+                             actions.names[static_cast<std::size_t>(i)]));
+  };
+  const std::size_t da = actions.names.size();
+  if (limit.is_number()) {
+    for (std::size_t i = 0; i < da; ++i) set_limit(static_cast<Index>(i), limit);
+  } else if (limit.is_array()) {
+    const std::vector<Value> elements = limit.elements();
+    if (elements.size() != da)
+      limit.fail(
+          fmt::format("must be a number, or an array of {} with a number or [low, high] for each action, but is {}", da,
+                      limit.describe()));
+    for (std::size_t i = 0; i < da; ++i) set_limit(static_cast<Index>(i), elements[i]);
+  } else {
+    if (!limit.is_table())
+      limit.fail(
+          fmt::format("must be a number, an array of {} or a table of actuators, but is {}", da, limit.describe()));
+    limit.allow(names(actions.parts));
+    for (const auto& [name, value] : limit.entries()) {
+      const Part& part = *find(actions.parts, name);
+      for (Index i = 0; i < part.size; ++i) set_limit(part.first + i, value);
+    }
+  }
+}
+
+/// A kind of quantity: qpos, ctrl, ...
+struct Quantity {
+  Source source = Source::state;
+  Index offset = 0;         ///< of the kind's vector in the source
+  std::vector<Part> parts;  ///< of the kind's vector
+  std::string what = "joint";
+};
+
+/// @param actions  null: only the state is allowed
+Quantity quantity(const Value& value, const mjModel& m, const std::vector<Part>* actions) {
+  const std::string& text = value.text();
+  const std::size_t colon = text.find(':');
+  const std::string kind = text.substr(0, colon);
+
+  Quantity q;
+  if (kind == "qpos") {
+    q.parts = positions(m);
+  } else if (kind == "qvel") {
+    q.offset = static_cast<Index>(m.nq);
+    q.parts = velocities(m);
+  } else if (kind == "act") {
+    q.offset = static_cast<Index>(m.nq + m.nv);
+    q.parts = activations(m);
+    q.what = "actuator with an activation";
+  } else if (kind == "action" && actions) {
+    q.source = Source::action;
+    q.parts = *actions;
+    q.what = "actuator among the actions";
+  } else if (kind == "ctrl" && actions) {
+    q.source = Source::control;
+    const std::vector<Part> all = actuators(m);
+    for (const Part& action : *actions) q.parts.push_back(*find(all, action.name));
+    q.what = "actuator among the actions";
+  } else if (kind == "sensor" && actions) {
+    q.source = Source::sensor;
+    q.parts = sensors(m);
+    q.what = "sensor";
+    if (colon == std::string::npos) value.fail("name the sensor, \"sensor:NAME\"" + hint("", names(q.parts)));
+    if (m.opt.disableflags & mjDSBL_SENSOR) value.fail("the model disables its sensors");
+  } else {
+    std::vector<std::string> kinds = {"qpos", "qvel", "act"};
+    if (actions) kinds.insert(kinds.end(), {"action", "ctrl", "sensor:NAME"});
+    value.fail(fmt::format("\"{}\" is not known{}", one_line(text, 60), hint(kind, kinds)));
+  }
+  if (q.parts.empty()) value.fail(fmt::format("the model has no {}", q.what));
+  return q;
+}
+
+/// What `of` or a part of the observation names.
+struct Entries {
+  Source source = Source::state;
+  std::vector<Index> index;
+  std::vector<std::string> names;
+  bool needs_action = false;
+};
+
+/// @param actions  null: only the state is allowed
+void add_entries(const Value& value, const mjModel& m, const std::vector<Part>* actions, Entries& entries) {
+  const std::string& text = value.text();
+  const std::size_t colon = text.find(':');
+  const std::string kind = text.substr(0, colon);
+  auto [source, offset, parts, what] = quantity(value, m, actions);
+  if (colon != std::string::npos) {
+    const Part part = require_part(value, what, parts, text.substr(colon + 1));
+    if (source == Source::sensor) {
+      const auto is_it = [&](const Part& sensor) { return sensor.first == part.first; };
+      const auto number = std::find_if(parts.begin(), parts.end(), is_it) - parts.begin();
+      entries.needs_action |= m.sensor_needstage[number] == mjSTAGE_ACC;
+    }
+    parts = {part};
+  }
+  entries.needs_action |= source == Source::action || source == Source::control;
+
+  if (!entries.index.empty() && entries.source != source)
+    value.fail("all of them must be of one kind: the state (qpos, qvel, act), action, ctrl or sensors");
+  entries.source = source;
+  for (const Part& part : parts)
+    for (Index i = 0; i < part.size; ++i) {
+      const Index index = offset + part.first + i;
+      if (std::find(entries.index.begin(), entries.index.end(), index) != entries.index.end())
+        value.fail(fmt::format("\"{}\" is named twice", one_line(text, 60)));
+      entries.index.push_back(index);
+      entries.names.push_back(part.size == 1 ? fmt::format("{}:{}", kind, part.name)
+                                             : fmt::format("{}:{}[{}]", kind, part.name, i));
+    }
+}
+
+VectorXd state_part(const Value* section, const std::string& key, const std::vector<Part>& parts, VectorXd otherwise,
+                    double (Value::*read)() const, toml::table& resolved) {
+  VectorXd values = std::move(otherwise);
+  if (const auto given = section ? section->find(key) : std::nullopt)
+    values = read_numbers_by_name(*given, parts, values, read);
+  resolved.insert(key, to_toml(values));
+  return values;
+}
+
+bool is_one(double norm) { return std::abs(norm - 1.0) <= 1e-6; }
+
+std::string quaternion_text(const Part& joint, double norm) {
+  return fmt::format("the quaternion of joint \"{}\" must have norm 1, but has {}", joint.name, norm);
+}
+
+Residual read_residual(const Value& section, const mjModel& m, const Actions& actions, toml::table& resolved) {
+  Entries entries;
+  std::vector<std::string> of;
+  for (const Value& element : one_or_more(section.require("of"))) {
+    add_entries(element, m, &actions.parts, entries);
+    of.push_back(element.text());
+  }
+  resolved.insert("of", to_toml(of));
+
+  Residual r;
+  r.source = entries.source;
+  r.index = entries.index;
+  r.needs_action = entries.needs_action;
+  Index n = static_cast<Index>(r.index.size());
+  if (const auto matrix = section.find("matrix")) {
+    const std::vector<Value> rows = matrix->elements();
+    if (rows.empty()) matrix->fail("must not be empty");
+    r.matrix.resize(static_cast<Index>(rows.size()), n);
+    toml::array out;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      if (!rows[i].is_array())
+        rows[i].fail(fmt::format("must be a row of {} numbers, but is {}", n, rows[i].describe()));
+      const VectorXd row = read_numbers(rows[i], n, &Value::number);
+      r.matrix.row(static_cast<Index>(i)) = row.transpose();
+      out.push_back(to_toml(row));
+    }
+    resolved.insert("matrix", std::move(out));
+    n = r.matrix.rows();
+  }
+  const auto target = section.find("target");
+  r.target = target ? read_numbers(*target, n, &Value::number) : VectorXd::Zero(n);
+  resolved.insert("target", to_toml(r.target));
+  return r;
+}
+
+}  // namespace
+
+Clock read_clock(const Value& root, const mjModel& m, toml::table& resolved) {
+  Clock clock;
+  clock.horizon = root.require("horizon").integer(1, kLongestHorizon);
+  const Value step = root.require("control_step");
+  clock.control_step = step.positive();
+  if (clock.control_step < 1e-6 || clock.control_step > 1e3)
+    step.fail(fmt::format("must be in [1e-6, 1000] seconds, but is {}", clock.control_step));
+  if (const auto given = root.find("substeps")) {
+    clock.substeps = given->integer(1, 10000);
+  } else {
+    const double ratio = clock.control_step / m.opt.timestep;
+    if (!(ratio < 10000.5) || std::round(ratio) < 1 || std::abs(ratio - std::round(ratio)) > 1e-6 * ratio)
+      step.fail(fmt::format("{} s is not a whole number, 1 to 10000, of the model's time steps of {} s; give substeps",
+                            clock.control_step, m.opt.timestep));
+    clock.substeps = static_cast<int>(std::round(ratio));
+  }
+  resolved.insert("horizon", clock.horizon);
+  resolved.insert("control_step", clock.control_step);
+  resolved.insert("substeps", clock.substeps);
+  return clock;
+}
+
+Actions read_actions(const Value& root, const mjModel& m, toml::table& resolved) {
+  const auto section = root.find("actions");
+  if (section) section->allow({"actuators", "limit"});
+  const std::vector<Part> chosen = chosen_actuators(section, m);
+  Actions actions;
+  for (const Part& actuator : chosen) {
+    actions.parts.push_back({actuator.name, static_cast<Index>(actions.names.size()), actuator.size});
+    for (Index i = 0; i < actuator.size; ++i) {
+      actions.control_index.push_back(actuator.first + i);
+      actions.names.push_back(actuator.size == 1 ? actuator.name : fmt::format("{}[{}]", actuator.name, i));
+    }
+  }
+
+  const auto da = static_cast<Index>(actions.names.size());
+  actions.low = VectorXd::Constant(da, -infinity);
+  actions.high = VectorXd::Constant(da, infinity);
+  const bool clamps = !(m.opt.disableflags & mjDSBL_CLAMPCTRL);
+  for (Index i = 0; i < da; ++i) {
+    const Index u = actions.control_index[static_cast<std::size_t>(i)];
+    if (!clamps || !m.actuator_ctrllimited[u]) continue;
+    actions.low[i] = m.actuator_ctrlrange[2 * u];
+    actions.high[i] = m.actuator_ctrlrange[2 * u + 1];
+  }
+  if (const auto limit = section ? section->find("limit") : std::nullopt) read_limits(*limit, actions);
+
+  toml::array limits;
+  for (Index i = 0; i < da; ++i) limits.push_back(toml::array{actions.low[i], actions.high[i]});
+  resolved.insert("actions", toml::table{{"actuators", to_toml(names(chosen))}, {"limit", std::move(limits)}});
+  return actions;
+}
+
+JointLimits read_joint_limits(const Value& root, const mjModel& m, const Actions& actions, toml::table& resolved) {
+  JointLimits limits;
+  const auto sections = root.find("joint_limit");
+  if (!sections) return limits;
+  if (!sections->is_array()) sections->fail("must be written [[joint_limit]]");
+  std::vector<std::string> taken;
+  toml::array all;
+  for (const Value& element : sections->elements()) {
+    element.allow({"name", "actuators", "range", "stiffness", "damping"});
+    const std::string name = read_identifier(element.require("name"));
+    if (std::find(taken.begin(), taken.end(), name) != taken.end())
+      element.require("name").fail(fmt::format("two joint limits are called \"{}\"", name));
+    taken.push_back(name);
+    const Value section(element.node(), "joint_limit." + name, root.file());
+    JointLimit limit;
+    std::tie(limit.low, limit.high) = read_bounds(section.require("range"));
+    limit.stiffness = section.require("stiffness").positive();
+    if (const auto damping = section.find("damping")) limit.damping = damping->not_negative();
+    toml::array driving;
+    for (const Value& actuator : one_or_more(section.require("actuators"))) {
+      const Part& action = require_part(actuator, "actuator among the actions", actions.parts, actuator.text());
+      const Index joint = driven_joint(m, action.name);
+      if (action.size != 1 || joint < 0)
+        actuator.fail(fmt::format("actuator \"{}\" does not drive a hinge or a slide joint", action.name));
+      limit.control = actions.control_index[static_cast<std::size_t>(action.first)];
+      limit.qpos = m.jnt_qposadr[joint];
+      limit.qvel = m.jnt_dofadr[joint];
+      limit.control_low = actions.low[action.first];
+      limit.control_high = actions.high[action.first];
+      for (const JointLimit& other : limits.laws)
+        if (other.control == limit.control)
+          actuator.fail(fmt::format("actuator \"{}\" has a joint limit already", action.name));
+      limits.laws.push_back(limit);
+      driving.push_back(action.name);
+    }
+    limits.texts.push_back(fmt::format("{}: {} in [{}, {}], stiffness {}, damping {}", name,
+                                       list(read_texts(section.require("actuators"))), limit.low, limit.high,
+                                       limit.stiffness, limit.damping));
+    all.push_back(toml::table{{"name", name},
+                              {"actuators", std::move(driving)},
+                              {"range", toml::array{limit.low, limit.high}},
+                              {"stiffness", limit.stiffness},
+                              {"damping", limit.damping}});
+  }
+  resolved.insert("joint_limit", std::move(all));
+  return limits;
+}
+
+Observation read_observation(const Value& root, const mjModel& m, toml::table& resolved) {
+  Entries entries;
+  std::vector<std::string> parts = {"qpos", "qvel"};
+  if (m.na > 0) parts.emplace_back("act");
+  const auto section = root.find("observation");
+  if (section) section->allow({"parts"});
+  if (const auto given = section ? section->find("parts") : std::nullopt) {
+    parts.clear();
+    for (const Value& element : one_or_more(*given)) {
+      add_entries(element, m, nullptr, entries);
+      parts.push_back(element.text());
+    }
+  } else {
+    const toml::array all = to_toml(parts);
+    for (const toml::node& part : all) add_entries(Value(part, "observation.parts", root.file()), m, nullptr, entries);
+  }
+  resolved.insert("observation", toml::table{{"parts", to_toml(parts)}});
+  return {std::move(entries.index), std::move(entries.names)};
+}
+
+StartDistribution read_start(const Value& root, const mjModel& m, toml::table& resolved) {
+  const Index nq = static_cast<Index>(m.nq), nv = static_cast<Index>(m.nv), na = static_cast<Index>(m.na);
+  const auto given = root.find("start");
+  const Value* section = given ? &*given : nullptr;
+  const auto from = section ? section->find("from") : std::nullopt;
+  const bool shown = from && from->choice({"model", "demonstration"}) == 1;
+  if (shown && !root.find("demonstration")) from->fail("this task has no [demonstration]");
+  if (shown)
+    section->allow({"distribution", "qpos_spread", "qvel_spread", "act_spread", "from"});
+  else if (section)
+    section->allow({"distribution", "qpos", "qvel", "act", "qpos_spread", "qvel_spread", "act_spread", "from"});
+
+  toml::table out;
+  if (shown) out.insert("from", from->text());
+  const std::vector<std::string> kinds = {"gaussian", "uniform"};
+  const auto kind = section ? section->find("distribution") : std::nullopt;
+  const std::size_t which = kind ? kind->choice(kinds) : 0;
+  StartDistribution distribution;
+  distribution.kind = which == 0 ? StartDistribution::Kind::gaussian : StartDistribution::Kind::uniform;
+  out.insert("distribution", kinds[which]);
+
+  const VectorXd qpos0 = Eigen::Map<const VectorXd>(m.qpos0, nq);
+  const std::vector<Part> q = positions(m), v = velocities(m), a = activations(m);
+  VectorXd mean(nq + nv + na), spread(nq + nv + na);
+  mean << qpos0, VectorXd::Zero(nv + na);
+  if (!shown) {
+    mean.head(nq) = state_part(section, "qpos", q, mean.head(nq), &Value::number, out);
+    mean.segment(nq, nv) = state_part(section, "qvel", v, mean.segment(nq, nv), &Value::number, out);
+    mean.tail(na) = state_part(section, "act", a, mean.tail(na), &Value::number, out);
+  }
+  spread.head(nq) = state_part(section, "qpos_spread", q, VectorXd::Zero(nq), &Value::not_negative, out);
+  spread.segment(nq, nv) = state_part(section, "qvel_spread", v, VectorXd::Zero(nv), &Value::not_negative, out);
+  spread.tail(na) = state_part(section, "act_spread", a, VectorXd::Zero(na), &Value::not_negative, out);
+
+  for (const Part& joint : quaternions(m)) {
+    if (const double norm = mean.segment(joint.first, 4).norm(); !is_one(norm))
+      section->require("qpos").fail(quaternion_text(joint, norm));
+    if (!spread.segment(joint.first, 4).isZero(0.0))
+      section->require("qpos_spread")
+          .fail(fmt::format(
+              "joint \"{}\" has a quaternion, which cannot be spread; give 0 for its 4 entries, and spread its qvel",
+              joint.name));
+  }
+  resolved.insert("start", std::move(out));
+  distribution.mean = mean;
+  distribution.spread = spread;
+  return distribution;
+}
+
+VectorXd start_of_demonstration(const Value& root, const mjModel& m, const Demonstration& shown, VectorXd mean) {
+  const auto section = root.find("start");
+  const auto from = section ? section->find("from") : std::nullopt;
+  if (!from || from->text() != "demonstration") return mean;
+  mean = shown.state.col(0);
+  for (const Part& joint : quaternions(m))
+    if (const double norm = mean.segment(joint.first, 4).norm(); !is_one(norm))
+      from->fail(quaternion_text(joint, norm));
+  return mean;
+}
+
+std::vector<CostTerm> read_cost(const Value& root, const mjModel& m, const Actions& actions, int horizon,
+                                toml::table& resolved) {
+  std::vector<CostTerm> cost;
+  const Value terms = root.require("cost");
+  if (!terms.is_array()) terms.fail(fmt::format("must be one or more [[cost]] tables, but is {}", terms.describe()));
+  const std::vector<Value> all = terms.elements();
+  if (all.empty()) terms.fail("must have at least one element");
+  toml::array out;
+  for (const Value& element : all) {
+    element.allow({"name", "of", "matrix", "target", "weight", "norm", "width", "steps"});
+    const Value name = element.require("name");
+    CostTerm term;
+    term.name = read_identifier(name);
+    for (const CostTerm& other : cost)
+      if (other.name == term.name) name.fail(fmt::format("two terms are called \"{}\"", term.name));
+
+    const Value section(element.node(), "cost." + term.name, root.file());
+    toml::table term_out{{"name", term.name}};
+    term.residual = read_residual(section, m, actions, term_out);
+
+    const auto weight = section.find("weight");
+    const Index n = term.residual.target.size();
+    term.weight = weight ? read_numbers(*weight, n, &Value::not_negative) : VectorXd::Ones(n);
+    term_out.insert("weight", to_toml(term.weight));
+
+    const std::vector<std::string> norms = {"quadratic", "absolute", "smooth"};
+    const auto norm = section.find("norm");
+    const std::size_t which = norm ? norm->choice(norms) : 0;
+    term.norm = std::array{Norm::quadratic, Norm::absolute, Norm::smooth}[which];
+    term_out.insert("norm", norms[which]);
+    const auto width = section.find("width");
+    if (term.norm == Norm::smooth) {
+      term.width = section.require("width").positive();
+      term_out.insert("width", term.width);
+    } else if (width) {
+      width->fail("only the norm \"smooth\" has a width");
+    }
+
+    const toml::value<std::string> everywhere("all");
+    const auto given = section.find("steps");
+    const Value when = given ? *given : Value(everywhere, "steps", root.file());
+    term.active = read_steps(when, horizon, term.residual.needs_action);
+    when.node().visit([&](const auto& node) { term_out.insert("steps", node); });
+
+    cost.push_back(std::move(term));
+    out.push_back(std::move(term_out));
+  }
+  resolved.insert("cost", std::move(out));
+  return cost;
+}
+
+std::vector<Success> read_success(const Value& root, const mjModel& m, const Actions& actions, int horizon,
+                                  toml::table& resolved) {
+  const auto section = root.find("success");
+  if (!section) return {};
+  section->allow({"text", "of", "matrix", "target", "statistic", "below", "steps"});
+  toml::table out;
+  Success success;
+  success.residual = read_residual(*section, m, actions, out);
+  const std::vector<std::string> statistics = {"mean_abs", "max_abs"};
+  const auto statistic = section->find("statistic");
+  const std::size_t which = statistic ? statistic->choice(statistics) : 0;
+  success.statistic = which == 0 ? Success::Statistic::mean_abs : Success::Statistic::max_abs;
+  out.insert("statistic", statistics[which]);
+  success.below = section->require("below").positive();
+  out.insert("below", success.below);
+  const Value when = section->require("steps");
+  success.active = read_steps(when, horizon, success.residual.needs_action);
+  when.node().visit([&](const auto& node) { out.insert("steps", node); });
+  const auto text = section->find("text");
+  success.text =
+      text ? text->text()
+           : fmt::format("{} |{}| at steps {} < {}", which == 0 ? "mean" : "largest",
+                         out["of"].as_array()->get(0)->value_or<std::string>(""), steps_text(when), success.below);
+  resolved.insert("success", std::move(out));
+  return {std::move(success)};
+}
+
+}  // namespace kedge

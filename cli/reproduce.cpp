@@ -7,6 +7,7 @@
 
 #include "kedge/core/errors.h"
 #include "kedge/files/atomic_file.h"
+#include "kedge/study/plots.h"
 #include "kedge/study/sweep.h"
 #include "print.h"
 #include "signals.h"
@@ -112,6 +113,9 @@ int reproduce(const Arguments& a) {
   options.folder = a.out.empty() ? "runs/" + figure.name + (a.quick ? "-quick" : "") : a.out;
   const int at_once = a.jobs.empty() ? 1 : static_cast<int>(whole_number("--jobs", a.jobs, 1, 1024));
   const std::vector<FigureJob> jobs = plan_figure(figure, options);
+  // The drawings come last, hours after the first training.
+  require_gnuplot(PlotFormat::svg, options.folder / "curves.svg");
+  require_gnuplot(PlotFormat::pdf, options.folder / "curves.pdf");
 
   const std::optional<std::size_t> failed = run_all(figure, jobs, at_once, options.folder, signals);
   if (!failed) return interrupted(command(a, options.folder));

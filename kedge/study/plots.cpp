@@ -192,14 +192,9 @@ std::string contents(std::FILE* file) {
   return text;
 }
 
-}  // namespace
-
-DrawingSize size_of_panels(int panels) {
-  const DrawingSize one;
-  return {one.width * (panels > 1 ? 2 : 1), one.height * ((panels + 1) / 2)};
-}
-
-void draw(const std::string& commands, PlotFormat format, const fs::path& file, DrawingSize size) {
+/// What gnuplot draws.
+/// @param file named in errors
+std::string drawing_of(const std::string& commands, PlotFormat format, const fs::path& file, DrawingSize size) {
   const std::string script =
       (format == PlotFormat::svg
            ? fmt::format("set terminal svg size {},{} dynamic enhanced background rgb 'white' font 'Helvetica,14'\n",
@@ -224,7 +219,7 @@ void draw(const std::string& commands, PlotFormat format, const fs::path& file, 
   posix_spawn_file_actions_destroy(&actions);
   if (failed != 0)
     throw SystemError(
-        fmt::format("gnuplot, which draws {}, cannot be run: {}; install it (Debian: gnuplot-nox) or use --csv",
+        fmt::format("gnuplot, which draws {}, cannot be run: {}; install it (Debian: gnuplot-nox)",
                     file.string(), std::strerror(failed)));
   int status = 0;
   while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
@@ -236,7 +231,20 @@ void draw(const std::string& commands, PlotFormat format, const fs::path& file, 
     std::replace(reason.begin(), reason.end(), '\n', ' ');
     throw SystemError(fmt::format("gnuplot failed to draw {}: {}", file.string(), reason));
   }
-  write_file(file, drawing, Durability::process);
+  return drawing;
 }
+
+}  // namespace
+
+DrawingSize size_of_panels(int panels) {
+  const DrawingSize one;
+  return {one.width * (panels > 1 ? 2 : 1), one.height * ((panels + 1) / 2)};
+}
+
+void draw(const std::string& commands, PlotFormat format, const fs::path& file, DrawingSize size) {
+  write_file(file, drawing_of(commands, format, file, size), Durability::process);
+}
+
+void require_gnuplot(PlotFormat format, const fs::path& file) { drawing_of("plot 0\n", format, file, {}); }
 
 }  // namespace kedge

@@ -61,6 +61,16 @@ TEST(Reproduce, MakesAFigureAndKeepsWhatIsThere) {
   EXPECT_THAT(refused.err, HasSubstr("out/with/s100: is another run than the figure says: an option differs"));
 }
 
+TEST(Reproduce, NamesAMissingGnuplotBeforeItTrains) {
+  const Scratch scratch;
+  write(scratch.path() / "small.toml", figure(3));
+  const Outcome o = run(kCommand, {.directory = scratch.path(), .variables = {{"PATH", "/nowhere"}}});
+  EXPECT_EQ(o.code, 3);
+  EXPECT_EQ(o.error_lines().size(), 1U) << o.err;
+  EXPECT_THAT(o.err, HasSubstr("gnuplot, which draws out/curves.svg, cannot be run"));
+  EXPECT_FALSE(fs::exists(scratch.path() / "out"));
+}
+
 TEST(Reproduce, DrawsPanelsAndWhereTheRobotsGo) {
   const Scratch scratch;
   write(scratch.path() / "small.toml",

@@ -21,7 +21,6 @@ namespace kedge {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr std::chrono::milliseconds kDrainTime{1000};  // for what a client still sends when it has its answer
 
 const char* reason(int status) {
   switch (status) {
@@ -163,8 +162,8 @@ void answer(Connection& c, const HttpResponse& response, Clock::time_point until
   c.in.clear();
 }
 
-/// Sends what the client takes now. @return false if the client is gone
-bool write_some(Connection& c, Clock::time_point now) {
+/// Sends what the client takes now. @param drained  until when it may still send  @return false if the client is gone
+bool write_some(Connection& c, Clock::time_point drained) {
   for (;;) {
     const bool in_head = c.sent < c.head.size();
     const std::string& part = in_head ? c.head : *c.body;
@@ -178,7 +177,7 @@ bool write_some(Connection& c, Clock::time_point now) {
   // To close a socket with unread bytes would take back what was sent.
   ::shutdown(c.descriptor, SHUT_WR);
   c.phase = Phase::draining;
-  c.deadline = now + kDrainTime;
+  c.deadline = drained;
   return true;
 }
 
@@ -292,7 +291,7 @@ void HttpServer::run(const Handler& handler, const std::function<void()>& tick, 
         if (c->phase != Phase::writing) alive = read_some(*c, limits_.head_bytes);
         if (alive && c->phase == Phase::reading) received(*c, now);
       }
-      if (alive && c->phase == Phase::writing) alive = write_some(*c, now);
+      if (alive && c->phase == Phase::writing) alive = write_some(*c, now + limits_.drain_time);
       c = alive ? std::next(c) : connections.erase(c);
     }
     if (accepting && waiting.back().revents != 0) accept_all(now);

@@ -85,9 +85,10 @@ isolate debootstrap --variant=minbase --include=git,make "$release" "$root" "$mi
 printf 'deb %s\n' "${sources[@]}" >"$root/etc/apt/sources.list"
 apt-config dump Acquire | grep -vE '^Acquire::(IndexTargets|Changelogs)' >"$root/etc/apt/apt.conf.d/99of-the-machine"
 cp -a /etc/apt/auth.conf.d /etc/apt/trusted.gpg.d "$root/etc/apt/"
-for file in /etc/resolv.conf /etc/hosts /etc/npmrc /root/.npmrc; do
+for file in /etc/resolv.conf /etc/hosts /etc/npmrc; do
   [[ ! -e $file ]] || cp -L "$file" "$root$file"
 done
+[[ ! -e ~/.npmrc ]] || cp ~/.npmrc "$root/root/"
 # A proxy's certificate must outlive the installation of Debian's own.
 certificates=/etc/ssl/certs/ca-certificates.crt
 if [[ -e $certificates ]]; then

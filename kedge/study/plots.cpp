@@ -218,9 +218,8 @@ std::string drawing_of(const std::string& commands, PlotFormat format, const fs:
       posix_spawnp(&child, "gnuplot", &actions, nullptr, const_cast<char* const*>(arguments.data()), environ);
   posix_spawn_file_actions_destroy(&actions);
   if (failed != 0)
-    throw SystemError(
-        fmt::format("gnuplot, which draws {}, cannot be run: {}; install it (Debian: gnuplot-nox)",
-                    file.string(), std::strerror(failed)));
+    throw SystemError(fmt::format("gnuplot, which draws {}, cannot be run: {}; install it (Debian: gnuplot-nox)",
+                                  file.string(), std::strerror(failed)));
   int status = 0;
   while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }

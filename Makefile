@@ -36,7 +36,7 @@ demo: build ## train the double-link swing-up with MOTO; ends with a page that s
 	  echo 'the run is in $(RUN); the page that shows it needs Node.js (scripts/setup.sh pages)'
 
 test: ## build and run every test
-	@scripts/setup.sh build pages test
+	@scripts/setup.sh build pages test plot
 	$(call configure,KEDGE_TESTS,ON)
 	$(call say,building with tests in $(BUILD))
 	@cmake --build $(BUILD) --parallel $(JOBS)

@@ -35,6 +35,7 @@ std::function<int()> add_compare(CLI::App& app) {
       throw InputError(fmt::format("--x = {}, but must be rollouts or seconds", a->x));
     const CurveAxis axis = a->x == "rollouts" ? CurveAxis::rollouts : CurveAxis::seconds;
     if (!a->html.empty()) page("compare.html");  // refused before work starts
+    if (!a->svg.empty()) require_gnuplot(PlotFormat::svg, a->svg);
     CompareOptions options;
     options.threads = a->threads;
     options.partial = a->partial;

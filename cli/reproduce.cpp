@@ -8,6 +8,7 @@
 #include "kedge/core/errors.h"
 #include "kedge/files/atomic_file.h"
 #include "kedge/study/jobs.h"
+#include "kedge/study/plots.h"
 #include "kedge/study/report.h"
 #include "kedge/study/sweep.h"
 #include "print.h"
@@ -116,6 +117,9 @@ int reproduce(const Arguments& a) {
   options.quick = a.quick;
   options.folder = a.out.empty() ? "runs/" + figure.name + (a.quick ? "-quick" : "") : a.out;
   const std::vector<FigureJob> jobs = plan_figure(figure, options);
+  // The drawings come last, hours after the first training.
+  require_gnuplot(PlotFormat::svg, options.folder / "curves.svg");
+  require_gnuplot(PlotFormat::pdf, options.folder / "curves.pdf");
 
   const std::optional<std::size_t> failed = run_all(figure, jobs, a.jobs.value_or(1), options.folder, signals);
   if (!failed) return interrupted(command(a, options.folder));

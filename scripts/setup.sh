@@ -12,7 +12,7 @@ libnlopt-dev libpng-dev libtinyxml2-dev nlohmann-json3-dev zlib1g-dev"
   [bench]="libbenchmark-dev libopenblas-dev"
   [plot]="gnuplot-nox"
   [docs]="doxygen"
-  [dev]="clang-format clang-tidy ccache"
+  [dev]="clang-format clang-tidy ccache debootstrap"
 )
 
 # MuJoCo is a package (libmujoco-dev) on Debian 12 and later. Where a distribution has none, the library and its

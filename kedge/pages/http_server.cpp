@@ -21,7 +21,6 @@ namespace kedge {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr std::chrono::milliseconds kDrainTime{1000};  // for what a client still sends when it has its answer
 
 const char* reason(int status) {
   switch (status) {
@@ -164,8 +163,8 @@ void answer(Connection& c, const HttpResponse& response, Clock::time_point until
   c.in.clear();
 }
 
-/// Sends what the client takes now. @return false if the client is gone
-bool write_some(Connection& c, Clock::time_point now) {
+/// Sends what the client takes now. @param drained  until when it may still send  @return false if the client is gone
+bool write_some(Connection& c, Clock::time_point drained) {
   for (;;) {
     const bool in_head = c.sent < c.head.size();
     const std::string& part = in_head ? c.head : *c.body;
@@ -179,7 +178,7 @@ bool write_some(Connection& c, Clock::time_point now) {
   // To close a socket with unread bytes would take back what was sent.
   ::shutdown(c.descriptor, SHUT_WR);
   c.phase = Phase::draining;
-  c.deadline = now + kDrainTime;
+  c.deadline = drained;
   return true;
 }
 

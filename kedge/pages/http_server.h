@@ -38,6 +38,7 @@ struct HttpLimits {
   std::chrono::milliseconds request_time{5000};    ///< for a whole request to arrive
   std::chrono::milliseconds response_time{30000};  ///< for a whole answer to be taken
   std::chrono::milliseconds hold_time{20000};      ///< for which a request without an answer yet is kept
+  std::chrono::milliseconds drain_time{1000};      ///< for what a client still sends when it has its answer
   std::chrono::milliseconds tick{250};
 };
 

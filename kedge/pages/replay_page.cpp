@@ -22,7 +22,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::uint64_t kLargestFile = 64u << 20;  ///< of the model's files, bytes
 constexpr std::array kBand{0.05, 0.95};            ///< quantiles
 
 /// Numbers of the page, one after the other; the JSON says where.

@@ -164,12 +164,11 @@ std::string profile_script(const Comparison& comparison) {
   return script + plots + "\n";
 }
 
-DrawingSize size_of_panels(int panels) {
-  const DrawingSize one;
-  return {one.width * (panels > 1 ? 2 : 1), one.height * ((panels + 1) / 2)};
-}
+namespace {
 
-void draw(const std::string& commands, PlotFormat format, const fs::path& file, DrawingSize size) {
+/// Returns a drawing, made by gnuplot.
+/// @param file named in errors
+std::string drawing_of(const std::string& commands, PlotFormat format, const fs::path& file, DrawingSize size) {
   const std::string script =
       (format == PlotFormat::svg
            ? fmt::format("set terminal svg size {},{} dynamic enhanced background rgb 'white' font 'Helvetica,14'\n",
@@ -183,10 +182,23 @@ void draw(const std::string& commands, PlotFormat format, const fs::path& file, 
                    .remedy = "install it (Debian: gnuplot-nox) or use --csv"});
   gnuplot.write(script);
   const int code = gnuplot.wait();
-  const std::string drawing = gnuplot.output();
+  std::string drawing = gnuplot.output();
   if (code != 0 || drawing.find(format == PlotFormat::svg ? "</svg>" : "%%EOF") == std::string::npos)
     throw SystemError(fmt::format("gnuplot failed to draw {}: {}", file.string(), gnuplot.error_tail()));
-  write_file(file, drawing, Durability::process);
+  return drawing;
 }
+
+}  // namespace
+
+DrawingSize size_of_panels(int panels) {
+  const DrawingSize one;
+  return {one.width * (panels > 1 ? 2 : 1), one.height * ((panels + 1) / 2)};
+}
+
+void draw(const std::string& commands, PlotFormat format, const fs::path& file, DrawingSize size) {
+  write_file(file, drawing_of(commands, format, file, size), Durability::process);
+}
+
+void require_gnuplot(PlotFormat format, const fs::path& file) { drawing_of("plot 0\n", format, file, {}); }
 
 }  // namespace kedge

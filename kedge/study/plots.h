@@ -38,4 +38,8 @@ DrawingSize size_of_panels(int panels);
 /// Runs gnuplot. @throws SystemError if gnuplot is missing or fails, or if the file cannot be written
 void draw(const std::string& script, PlotFormat format, const std::filesystem::path& file, DrawingSize size = {});
 
+/// Finds out before long work whether gnuplot can draw `file` afterwards, by a small drawing that is thrown away.
+/// @throws SystemError as `draw` does
+void require_gnuplot(PlotFormat format, const std::filesystem::path& file);
+
 }  // namespace kedge

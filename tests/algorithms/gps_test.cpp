@@ -125,7 +125,7 @@ TEST(Gps, ReportsFiniteNumbersUnderTheSameNamesInEveryIteration) {
       EXPECT_LE(metric(iteration, "kl_residual_max"), 1e-9);
       EXPECT_LE(metric(iteration, "entropy_residual_max"), 1e-9);
       EXPECT_GE(metric(iteration, "improvement_predicted"), 0.0);
-      EXPECT_EQ(metric(iteration, "ess_median"), options.rollouts);
+      EXPECT_DOUBLE_EQ(metric(iteration, "ess_median"), options.rollouts);
     }
   }
 }

@@ -395,7 +395,7 @@ TEST(IlqrTraining, FindsWhatOptimisationFinds) {
   const Recorded r = train(task, ilqr_start(task, options), options);
   EXPECT_EQ(r.result.stop, Stop::converged) << r.result.message;
   ASSERT_EQ(r.iterations.size(), s.history.size());
-  EXPECT_EQ(test::metric(r.iterations.back(), "return_mean"), -s.cost);
+  EXPECT_DOUBLE_EQ(test::metric(r.iterations.back(), "return_mean"), -s.cost);
   const TvLinearGaussian& policy = r.result.state.policy;
   VectorXd a(2);
   for (int t = 0; t < 20; ++t) {

@@ -96,6 +96,8 @@ bool Process::running() {
   return !done_;
 }
 
+std::string Process::printed() const { return read(output_.path() / "out"); }
+
 Outcome Process::wait() {
   std::string shown;
   if (terminal_ >= 0) {

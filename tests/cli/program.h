@@ -47,6 +47,8 @@ class Process {
   Process& operator=(const Process&) = delete;
   void signal(int number) const;
   [[nodiscard]] bool running();
+  /// What it has printed up to now; nothing of it where stdout is a terminal.
+  [[nodiscard]] std::string printed() const;
   Outcome wait();
 
  private:

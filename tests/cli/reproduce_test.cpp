@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <chrono>
 #include <regex>
 #include <thread>
@@ -61,6 +62,16 @@ TEST(Reproduce, MakesAFigureAndKeepsWhatIsThere) {
   EXPECT_THAT(refused.err, HasSubstr("out/with/s100: is another run than the figure says: an option differs"));
 }
 
+TEST(Reproduce, NamesAMissingGnuplotBeforeItTrains) {
+  const Scratch scratch;
+  write(scratch.path() / "small.toml", figure(3));
+  const Outcome o = run(kCommand, {.directory = scratch.path(), .variables = {{"PATH", "/nowhere"}}});
+  EXPECT_EQ(o.code, 3);
+  EXPECT_EQ(o.error_lines().size(), 1U) << o.err;
+  EXPECT_THAT(o.err, HasSubstr("gnuplot, which draws out/curves.svg, cannot be run"));
+  EXPECT_FALSE(fs::exists(scratch.path() / "out"));
+}
+
 TEST(Reproduce, DrawsPanelsAndWhereTheRobotsGo) {
   const Scratch scratch;
   write(scratch.path() / "small.toml",
@@ -82,17 +93,21 @@ TEST(Reproduce, DrawsPanelsAndWhereTheRobotsGo) {
 
 TEST(Reproduce, GoesOnAfterAnInterruptionToTheSameResult) {
   const Scratch scratch;
-  write(scratch.path() / "small.toml", figure(40));
+  write(scratch.path() / "small.toml", figure(1'000'000));  // more than any machine does meanwhile
   Process process(kCommand, {.directory = scratch.path()});
-  const fs::path metrics = scratch.path() / "out/with/s100/metrics.csv";
-  while (process.running() && (!fs::exists(metrics) || fs::file_size(metrics) < 2000))
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  const auto iterations = [&](const char* of_run) {
+    const std::string metrics = read(scratch.path() / "out" / of_run / "metrics.csv");
+    return static_cast<int>(std::count(metrics.begin(), metrics.end(), '\n')) - 1;
+  };
+  while (process.running() && iterations("with/s100") < 5) std::this_thread::sleep_for(std::chrono::milliseconds(2));
   process.signal(SIGTERM);
   const Outcome stopped = process.wait();
   ASSERT_EQ(stopped.code, 130) << stopped.out << stopped.err;
   EXPECT_THAT(stopped.out, HasSubstr("To go on:\n  kedge reproduce small.toml --seeds 2 --jobs 2 --out out"));
   EXPECT_FALSE(fs::exists(scratch.path() / "out/without_entropy/s101/policy.h5"));
 
+  write(scratch.path() / "small.toml",
+        figure(std::max(iterations("with/s100"), iterations("without_entropy/s100")) + 5));
   ASSERT_EQ(run(kCommand, {.directory = scratch.path()}).code, 0);
   std::vector<std::string> whole = kCommand;
   whole.back() = "whole";

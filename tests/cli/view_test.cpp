@@ -25,16 +25,15 @@ bool has_pages() {
   }
 }
 
-/// A port that was free a moment ago.
-int free_port() { return HttpServer(0).port(); }
-
-/// Waits until the server answers.
-bool ready(int port) {
-  for (int i = 0; i < 500; ++i) {
-    if (get(port, "/api/runs").status == 200) return true;
+/// The port of a server that says where it is, as soon as it does. @return 0 if it ends before
+int port_of(Process& view) {
+  std::string printed;
+  while (view.running()) {
+    printed = view.printed();
+    if (printed.find("/\n") != std::string::npos) return std::stoi(printed.substr(printed.rfind(':') + 1));
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
-  return false;
+  return 0;
 }
 
 TEST(View, WatchesATrainingThatEndsWithTheSameBytes) {
@@ -46,9 +45,9 @@ TEST(View, WatchesATrainingThatEndsWithTheSameBytes) {
   Process training(small_training("watched", 60), there);
   while (!std::filesystem::exists(scratch.path() / "watched/run.toml"))
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  const int port = free_port();
-  Process view({"view", "watched", "--port", std::to_string(port)}, there);
-  ASSERT_TRUE(ready(port));
+  Process view({"view", "watched", "--port", "0"}, there);
+  const int port = port_of(view);
+  ASSERT_NE(port, 0);
   std::vector<Client> slow;
   for (int i = 0; i < 200; ++i) {
     slow.emplace_back(port);
@@ -62,7 +61,7 @@ TEST(View, WatchesATrainingThatEndsWithTheSameBytes) {
   for (const char* file : {"metrics.csv", "policy.h5", "checkpoint.h5", "steps.csv", "warnings.csv"})
     EXPECT_TRUE(read(scratch.path() / "alone" / file) == read(scratch.path() / "watched" / file)) << file;
 
-  for (int i = 0; i < 500 && get(port, "/api/runs").body.find("\"finished\"") == std::string::npos; ++i)
+  while (view.running() && get(port, "/api/runs").body.find("\"finished\"") == std::string::npos)
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   EXPECT_THAT(get(port, "/api/runs").body, HasSubstr("\"state\":\"finished\",\"detail\":\"\",\"iterations\":60,"));
   const Reply html = get(port, "/");

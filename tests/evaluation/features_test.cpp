@@ -41,7 +41,7 @@ TEST(Whitening, IsItsDefinitionAndKnowsTheDensity) {
         whiten_rows(map, row);
         EXPECT_LT((row.row(k).transpose() - expected).norm(), 1e-11 * (1 + expected.norm()));
         whiten_rows(map, state_row);  // of fewer variables: the map of those
-        EXPECT_EQ(state_row, row.leftCols(ds));
+        EXPECT_LT((state_row - row.leftCols(ds)).norm(), 1e-12 * (1 + row.norm()));
 
         const MatrixXd H = homogeneous(map);
         MatrixXd samples = random_matrix(ds + da, 6, random), chosen(H.rows(), 5);

@@ -21,7 +21,8 @@ using ::testing::HasSubstr;
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr double inf = std::numeric_limits<double>::infinity();
 
-double rosenbrock(VectorIn x, VectorOut g) {
+// Not inlined, as Quadratic is not: two places that call it get the same bits.
+[[gnu::noinline]] double rosenbrock(VectorIn x, VectorOut g) {
   double f = 0;
   g.setZero();
   for (Index i = 0; i + 1 < x.size(); ++i) {
@@ -46,7 +47,7 @@ struct Quadratic {
     H = Q * eigenvalue.asDiagonal() * Q.transpose();
     b = random_vector(n, random);
   }
-  double operator()(VectorIn x, VectorOut g) const {
+  [[gnu::noinline]] double operator()(VectorIn x, VectorOut g) const {
     g = H * x - b;
     return 0.5 * x.dot(H * x) - b.dot(x);
   }

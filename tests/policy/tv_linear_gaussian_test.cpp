@@ -38,7 +38,7 @@ TEST(TvLinearGaussian, MeanIsAffineInTheState) {
   VectorXd a(2);
   for (int t = 0; t < 2; ++t) {
     policy.mean(t, s, a);
-    EXPECT_TRUE(a.isApprox(policy[t].K * s + policy[t].k, 1e-15));
+    EXPECT_TRUE(a.isApprox(policy[t].K * s + policy[t].k, 1e-14));
   }
 }
 

@@ -20,10 +20,10 @@ constexpr double inf = std::numeric_limits<double>::infinity();
 TEST(CostWeights, AreTheSoftmax) {
   const auto w = cost_weights(VectorXd{{1, 3, 2, 3}}, 0.7);
   ASSERT_TRUE(w);
-  EXPECT_NEAR(w->weight.sum(), 1, 1e-15);
-  EXPECT_NEAR(w->weight[1] / w->weight[0], std::exp(-1.4), 1e-15);
-  EXPECT_NEAR(w->weight[2] / w->weight[0], std::exp(-0.7), 1e-15);
-  EXPECT_EQ(w->weight[1], w->weight[3]);
+  EXPECT_NEAR(w->weight.sum(), 1, 1e-14);
+  EXPECT_NEAR(w->weight[1] / w->weight[0], std::exp(-1.4), 1e-14);
+  EXPECT_NEAR(w->weight[2] / w->weight[0], std::exp(-0.7), 1e-14);
+  EXPECT_DOUBLE_EQ(w->weight[1], w->weight[3]);
   EXPECT_NEAR(w->effective, 1 / w->weight.squaredNorm(), 1e-14);
 }
 

@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { launch } from './browser.js';
+import { launch, newPage } from './browser.js';
 import { csv, folder, kedge, start, train } from './program.js';
 
 train('a', 1, 8);
@@ -13,18 +13,17 @@ const { child, line: address } = await start('view', 'a', 'b');
 const browser = await launch({ webgl: false });
 
 async function open({ width = 1280, height = 900, dark = false } = {}) {
-  const context = await browser.newContext({ viewport: { width, height }, colorScheme: dark ? 'dark' : 'light' });
-  const page = await context.newPage();
+  const page = await newPage(browser, { viewport: { width, height }, colorScheme: dark ? 'dark' : 'light' });
   const errors = [];
   page.on('pageerror', (error) => errors.push(String(error)));
   page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
   page.on('request', (request) => request.url().startsWith(address) || request.url().startsWith('data:') || errors.push(`asked for ${request.url()}`));
   await page.goto(address);
   await rows(page, 13);
-  return { page, errors, close: () => context.close() };
+  return { page, errors, close: () => page.context().close() };
 }
 /** Waits until so many rows have been read, of all runs together. */
-const rows = (page, count) => page.waitForFunction((n) => document.querySelector('[role=status]')?.dataset.iterations === String(n), count, { timeout: 20000 });
+const rows = (page, count) => page.waitForFunction((n) => document.querySelector('[role=status]')?.dataset.iterations === String(n), count);
 const read = (page, run) => page.evaluate((i) => globalThis.kedge.runs[i], run);
 
 test('shows the numbers of the files', async () => {
@@ -57,14 +56,14 @@ test('shows the numbers of the files', async () => {
 
 test('shows the replay of the newest policy', async () => {
   const drawing = await launch();
-  const page = await (await drawing.newContext()).newPage();
+  const page = await newPage(drawing);
   const errors = [];
   page.on('pageerror', (error) => errors.push(String(error)));
   page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
   page.on('request', (request) => request.url().startsWith(address) || /^(data|blob):/.test(request.url()) || errors.push(`asked for ${request.url()}`));
   const response = await page.goto(`${address}runs/0/replay`);
   assert.equal(response.status(), 200);
-  await page.getByText('qpos:shoulder').first().waitFor({ timeout: 20000 });
+  await page.getByText('qpos:shoulder').first().waitFor();
   assert.deepEqual(errors, []);
   await drawing.close();
 });
@@ -75,17 +74,17 @@ test('says which runs are damaged, and what an algorithm does not report', async
   const whole = readFileSync(join(folder, 'cut/metrics.csv'), 'utf8');
   writeFileSync(join(folder, 'cut/metrics.csv'), whole.slice(0, whole.length / 2));
   const other = await start('view', 'a', 'plain', 'cut');
-  const page = await browser.newPage();
+  const page = await newPage(browser);
   await page.goto(other.line);
-  await page.locator('.run').nth(2).waitFor({ timeout: 20000 });
-  await page.locator('.run .state.damaged').waitFor({ timeout: 20000 });
+  await page.locator('.run').nth(2).waitFor();
+  await page.locator('.run .state.damaged').waitFor();
   assert.deepEqual(await page.locator('.run .state').allTextContents(), ['finished', 'finished', 'damaged']);
   assert.match(await page.locator('.run').nth(2).textContent(), /metrics\.csv/);
 
   const steps = page.locator('section[aria-label="Last update, by time step"]');
-  await steps.locator('canvas').first().waitFor({ timeout: 20000 });
+  await steps.locator('canvas').first().waitFor();
   await page.keyboard.press('j');
-  await steps.getByText('ilqr reports no numbers by time step').waitFor({ timeout: 20000 });
+  await steps.getByText('ilqr reports no numbers by time step').waitFor();
   assert.equal(await steps.locator('canvas:visible').count(), 0, 'the numbers of another run are not left there');
   assert.ok((await page.locator('section[aria-label="Time of an iteration, by phase"] canvas:visible').count()) > 0);
   await page.close();
@@ -114,7 +113,7 @@ test('works by keyboard, in the dark, and on a telephone', async () => {
 
 test('lets no other origin read, and runs no other program', async () => {
   const other = http.createServer((_, response) => response.setHeader('Content-Type', 'text/html').end('<p>other</p>')).listen(0, '127.0.0.1');
-  const page = await browser.newPage();
+  const page = await newPage(browser);
   await page.goto(`http://127.0.0.1:${other.address().port}/`);
   const result = await page.evaluate(async (url) => {
     const outcomes = [];
@@ -145,7 +144,7 @@ test('streams new iterations, and says when the server has ended', async () => {
   const ended = new Promise((resolve) => child.once('exit', resolve));
   child.kill('SIGINT');
   assert.equal(await ended, 0);
-  await page.waitForFunction(() => document.querySelector('[role=status]').textContent.includes('has ended'), null, { timeout: 10000 });
+  await page.waitForFunction(() => document.querySelector('[role=status]').textContent.includes('has ended'));
   assert.equal((await read(page, 0)).metrics.rows.length, 12);
   await close();
   await browser.close();

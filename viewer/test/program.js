@@ -13,7 +13,7 @@ const end = () => running.forEach((child) => child.kill('SIGKILL'));
 // A test that failed may have left servers and browsers: they must not keep this process.
 after(() => {
   end();
-  setTimeout(() => process.exit(), 5000).unref();
+  setTimeout(() => process.exit(), 60_000).unref();
 });
 process.on('exit', () => {
   end();

@@ -22,7 +22,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::array kBand{0.05, 0.95};            ///< quantiles
+constexpr std::array kBand{0.05, 0.95};  ///< quantiles
 
 /// Numbers of the page, one after the other; the JSON says where.
 class Blob {
@@ -301,7 +301,8 @@ Json play_json(const TaskFile& task, Blob& blob) {
   const MujocoSystem& system = shown_system(task);
   const std::vector<fs::path> relative = relative_files(task);
   Json files = Json::array();
-  for (std::size_t i = 0; i < task.model_files->size(); ++i) {  // without the recording: the simulation does not need it
+  for (std::size_t i = 0; i < task.model_files->size();
+       ++i) {  // without the recording: the simulation does not need it
     const std::string& bytes = (*task.model_files)[i].bytes;
     files.push_back({{"path", relative[i].generic_string()},
                      {"bytes", blob.add(std::vector<std::uint8_t>(bytes.begin(), bytes.end()))}});

@@ -46,8 +46,9 @@ std::vector<CopiedFile> copied_files(const TaskFile& task) {
   const std::vector<fs::path> relative = relative_files(task);
   for (std::size_t i = 0; i < relative.size(); ++i)
     files.push_back({fmt::format("{}/{}/{}", kTaskFolder, kModel, relative[i].generic_string()),
-                     i < task.model_files->size() ? (*task.model_files)[i].bytes  // what was checked, whatever is there now
-                                                  : read_file(task.files[i], kLargestFile)});
+                     i < task.model_files->size()
+                         ? (*task.model_files)[i].bytes  // what was checked, whatever is there now
+                         : read_file(task.files[i], kLargestFile)});
   files.push_back({fmt::format("{}/{}", kTaskFolder, kTaskFile), resolved_text(task)});
   return files;
 }

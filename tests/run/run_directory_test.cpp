@@ -442,9 +442,9 @@ std::map<std::string, std::string> contents(const fs::path& folder) {
 
 void resume(const fs::path& run) {
   RunDirectory directory = RunDirectory::open(run);
-  MotoState now = directory.resume(example::identity(), example::policy_info({})).state;
-  const MotoRecord record = example::record({}, now.iteration);
-  directory.commit(example::report(now.iteration), example::state({}, now.iteration + 1), &record);
+  const int now = directory.resume(example::identity(), example::policy_info({})).header.iteration;
+  const UpdateRecord record = example::record({}, now);
+  directory.commit(example::report(now), example::state({}, now + 1), &record);
 }
 
 TEST(RunDirectory, ForceReplacesNothingThatKedgeDidNotWrite) {
@@ -570,7 +570,7 @@ TEST(RunDirectory, IsHeldOpen) {
   fs::rename(run, folder / "moved");
   fs::create_directory_symlink(folder / "elsewhere", run);
   for (int i = 0; i < iterations; ++i) {
-    const MotoRecord record = example::record({}, i);
+    const UpdateRecord record = example::record({}, i);
     directory.commit(example::report(i), example::state({}, i + 1), &record);
   }
   directory.finish(Stop::max_iterations, "reached iterations = 2", example::state({}, iterations));
@@ -580,8 +580,8 @@ TEST(RunDirectory, IsHeldOpen) {
   fs::create_directory_symlink(folder / "elsewhere", folder / "moved" / "policies2");
   fs::rename(folder / "moved" / "policies", folder / "moved" / "policies1");
   fs::rename(folder / "moved" / "policies2", folder / "moved" / "policies");
-  const MotoRecord record = example::record({}, iterations);
-  EXPECT_THAT(message_of<InputError>([&] {
+  const UpdateRecord record = example::record({}, iterations);
+  EXPECT_THAT(message_of<SystemError>([&] {
                 directory.commit(example::report(iterations), example::state({}, iterations + 1), &record);
               }),
               EndsWith("policies: is a symbolic link, but must be a directory"));

@@ -325,7 +325,7 @@ void RunDirectory::sync_appended() {
   events_.sync();
 }
 
-void RunDirectory::commit(const Iteration& iteration, const Snapshot& state, const UpdateRecord* record) {
+void RunDirectory::commit(const Iteration& iteration, const Snapshot& state, const UpdateRecord* record) try {
   const auto now = std::chrono::steady_clock::now();
   const Durability durability = now - synced_ >= sync_interval ? Durability::power : Durability::process;
   const std::vector<Metric> seconds = rounded(iteration.seconds);
@@ -379,6 +379,8 @@ void RunDirectory::commit(const Iteration& iteration, const Snapshot& state, con
   policy_ = policy;
   tidy_policies(iteration.number + 1);
   if (durability == Durability::power) synced_ = now;
+} catch (const InputError& error) {
+  throw SystemError(error.what());  // it was in order when the run was opened: somebody changes the directory
 }
 
 void RunDirectory::finish(Stop stop, const std::string& message, const Snapshot& state) {

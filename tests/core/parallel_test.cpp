@@ -1,9 +1,15 @@
 #include "kedge/core/parallel.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <cstdint>
+#include <fstream>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -103,6 +109,33 @@ TEST(ParallelThenInOrder, FinishesEachInOrderAfterItIsPreparedAndWithinThePlaces
       ASSERT_EQ(order.size(), static_cast<std::size_t>(count));
       for (Index i = 0; i < count; ++i) EXPECT_EQ(order[static_cast<std::size_t>(i)], i);
     }
+}
+
+TEST(RequireThreads, SaysHowManyCanBeStarted) {
+  require_threads(1);
+  require_threads(5);
+  // In a process of its own, which is left with little room for their stacks.
+  std::uint64_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    rlimit limit = {};
+    ::getrlimit(RLIMIT_AS, &limit);
+    limit.rlim_cur = pages * static_cast<rlim_t>(::sysconf(_SC_PAGESIZE)) + (rlim_t{100} << 20);
+    ::setrlimit(RLIMIT_AS, &limit);
+    try {
+      require_threads(900);
+    } catch (const SystemError& error) {
+      const std::string text = error.what();
+      ::_exit(text.starts_with("900 threads cannot be started, but ") && text.find('\n') == std::string::npos ? 0 : 1);
+    }
+    ::_exit(2);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 TEST(ParallelThenInOrder, RethrowsAnException) {

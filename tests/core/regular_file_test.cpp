@@ -31,7 +31,8 @@ std::string complaint(const std::string& path, Links links = Links::follow) {
 
 TEST(RegularFile, IsReadWhole) {
   const TemporaryFolder folder;
-  const std::string bytes = std::string("a\0b\n", 4) + std::string(990, 'x');
+  std::string bytes("a\0b\n", 4);
+  bytes.append(990, 'x');
   EXPECT_EQ(read_regular_file(folder.write("file", bytes), 1000), bytes);
   EXPECT_EQ(read_regular_file(folder.write("empty", ""), 0), "");
 }

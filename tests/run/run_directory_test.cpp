@@ -442,9 +442,9 @@ std::map<std::string, std::string> contents(const fs::path& folder) {
 
 void resume(const fs::path& run) {
   RunDirectory directory = RunDirectory::open(run);
-  const int done = directory.resume(example::identity(), example::policy_info({})).header.iteration;
-  const UpdateRecord record = example::record({}, done);
-  directory.commit(example::report(done), example::state({}, done + 1), &record);
+  const int now = directory.resume(example::identity(), example::policy_info({})).header.iteration;
+  const UpdateRecord record = example::record({}, now);
+  directory.commit(example::report(now), example::state({}, now + 1), &record);
 }
 
 TEST(RunDirectory, ForceReplacesNothingThatKedgeDidNotWrite) {
@@ -583,8 +583,9 @@ TEST(RunDirectory, IsHeldOpen) {
   fs::rename(folder / "moved" / "policies", folder / "moved" / "policies1");
   fs::rename(folder / "moved" / "policies2", folder / "moved" / "policies");
   const UpdateRecord record = example::record({}, iterations);
-  EXPECT_THAT(message_of<InputError>(
-                  [&] { directory.commit(example::report(iterations), example::state({}, iterations + 1), &record); }),
+  EXPECT_THAT(message_of<SystemError>([&] {
+                directory.commit(example::report(iterations), example::state({}, iterations + 1), &record);
+              }),
               EndsWith("policies: is a symbolic link, but must be a directory"));
   EXPECT_TRUE(fs::is_empty(folder / "elsewhere"));
 }

@@ -137,6 +137,7 @@ int main(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of the write, as a full disk is
   // Where nobody can catch an exception, for instance in a thread of a library, it is the end, but not without a word.
   std::set_terminate([] { ::_exit(fail_by(std::current_exception())); });
+  std::signal(SIGCHLD, SIG_DFL);  // whoever ignores it is not told how the programs ended that it started
   try {
     const int code = run(argc, argv);
     if (std::fflush(stdout) != 0) return fail(kFailure, "the output cannot be written");

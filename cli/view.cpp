@@ -23,6 +23,8 @@ using namespace std::chrono_literals;
 constexpr std::chrono::milliseconds kLook = 250ms;       // between two looks at the files
 constexpr std::chrono::milliseconds kReplayTime = 120s;  // for making a replay
 
+constexpr std::string_view kErrorStart = "kedge: error: ";
+
 /// Makes the replay of a run's newest policy by another process of this program: however long its model keeps that busy,
 /// this one goes on.
 std::string newest_replay(const std::filesystem::path& directory, const std::stop_token& stop) {
@@ -34,8 +36,11 @@ std::string newest_replay(const std::filesystem::path& directory, const std::sto
     if (std::chrono::steady_clock::now() > end)
       throw SystemError(fmt::format("{}: the replay is not made after {} s; kedge replay makes it without a limit",
                                     directory.string(), kReplayTime / 1s));
-  if (code == kUserError) throw InputError(kedge.error_tail());
-  if (code != kDone) throw SystemError(kedge.error_tail());
+  const std::string errors = kedge.error_tail();
+  const std::size_t why = errors.rfind(kErrorStart);
+  const std::string reason = why == std::string::npos ? errors : errors.substr(why + kErrorStart.size());
+  if (code == kUserError) throw InputError(reason);
+  if (code != kDone) throw SystemError(reason);
   return kedge.output();
 }
 

@@ -135,8 +135,8 @@ void write_video(const std::filesystem::path& file, const Replay& replay, int wi
     taken = ffmpeg.write({reinterpret_cast<const char*>(image.pixels.data()), image.pixels.size()});
   }
   if (const int code = ffmpeg.wait(); code != 0 || !taken)
-    throw SystemError(fmt::format("{}: ffmpeg failed to make the video (exit code {}): {}", file.string(), code,
-                                  ffmpeg.error_tail()));
+    throw SystemError(
+        fmt::format("{}: ffmpeg failed to make the video (exit code {}) {}", file.string(), code, ffmpeg.error_tail()));
 }
 
 }  // namespace kedge

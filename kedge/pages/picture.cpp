@@ -252,6 +252,27 @@ Placement look(const Vector3f& eye, const Vector3f& direction) {
   return camera.inverse();
 }
 
+/// What the light sees.
+struct Sunlight {
+  Projection view;
+  Samples seen{kShadowSide, kShadowSide};
+  float tolerance = 0;  ///< m
+
+  /// The share of the light that reaches a point: soft at the edges of shadows.
+  [[nodiscard]] float share(const Vector3f& p) const {
+    const Vector3f q = view.into * p;
+    float share = 0;
+    for (int dy = -1; dy <= 1; ++dy)
+      for (int dx = -1; dx <= 1; ++dx) {
+        const int x = int(std::floor(0.5F * kShadowSide + view.scale * q[0])) + dx;
+        const int y = int(std::floor(0.5F * kShadowSide - view.scale * q[1])) + dy;
+        const bool inside = x >= 0 && y >= 0 && x < kShadowSide && y < kShadowSide;
+        if (!inside || seen.depth[std::size_t(y) * kShadowSide + std::size_t(x)] > -q[2] - tolerance) share += 1;
+      }
+    return share / 9;
+  }
+};
+
 }  // namespace
 
 struct Painter::Parts {
@@ -263,6 +284,14 @@ struct Painter::Parts {
   [[nodiscard]] std::vector<Placement> place(std::span<const float> poses) const;
   void project(Samples& out, const Projection& view, const std::vector<Placement>& places, bool transparent) const;
   [[nodiscard]] Vector3f colour(const SceneShape& shape, const Placement& place, const Vector3f& p) const;
+  /// The surfaces that are solid, or transparent and before what is solid.
+  [[nodiscard]] Samples seen(const Projection& view, int width, int height, const std::vector<Placement>& places,
+                             bool transparent, const std::vector<float>& nearer_than) const;
+  /// What the light sees around what the camera looks at.
+  [[nodiscard]] Sunlight sunlight(const Placement& camera, const std::vector<Placement>& places) const;
+  /// The colour of the surface in a sample.
+  [[nodiscard]] Vector3f shade(const Samples& samples, std::size_t i, const Placement& camera, const Sunlight& sun,
+                               const std::vector<Placement>& places) const;
 };
 
 std::vector<Placement> Painter::Parts::place(std::span<const float> poses) const {
@@ -331,6 +360,46 @@ Painter::Painter(const Scene& scene) {
 
 Painter::~Painter() = default;
 
+Samples Painter::Parts::seen(const Projection& view, int width, int height, const std::vector<Placement>& places,
+                             bool transparent, const std::vector<float>& nearer_than) const {
+  Samples samples(width, height);
+  samples.keep_surfaces();
+  if (!nearer_than.empty()) samples.depth = nearer_than;
+  project(samples, view, places, transparent);
+  return samples;
+}
+
+Sunlight Painter::Parts::sunlight(const Placement& camera, const std::vector<Placement>& places) const {
+  const Vector3f forward = -camera.linear().col(2);
+  const Vector3f middle(float(scene.centre[0]), float(scene.centre[1]), float(scene.centre[2]));
+  const Vector3f centre = camera.translation() + forward * std::max(0.0F, forward.dot(middle - camera.translation()));
+  Sunlight sun;
+  sun.view.parallel = true;
+  sun.view.scale = float(kShadowSide) / (5 * extent);
+  sun.view.into = look(centre - 10 * extent * light, light);
+  sun.tolerance = 0.02F * extent;
+  project(sun.seen, sun.view, places, false);
+  return sun;
+}
+
+Vector3f Painter::Parts::shade(const Samples& samples, std::size_t i, const Placement& camera, const Sunlight& sun,
+                               const std::vector<Placement>& places) const {
+  const auto number = static_cast<std::size_t>(samples.shape[i]);
+  const SceneShape& shape = scene.shapes[number];
+  const Vector3f eye = (camera.translation() - samples.p[i]).normalized();
+  Vector3f n = samples.n[i].normalized();
+  if (n.dot(eye) < 0) n = -n;
+  const float sun_share = sun.share(samples.p[i]);
+  const float straight = std::max(0.0F, -n.dot(light)) * sun_share;
+  const Vector3f half = (eye - light).normalized();
+  const float shine = shape.specular * sun_share * std::pow(std::max(0.0F, n.dot(half)), 10 + 60 * shape.shininess);
+  const float around = 0.42F + 0.10F * n[2] + 0.20F * std::max(0.0F, n.dot(eye));
+  Vector3f rgb = colour(shape, places[number], samples.p[i]) * (around + 0.5F * straight);
+  rgb += Vector3f::Constant(0.25F * shine);
+  const float fog = std::clamp((samples.depth[i] - 6 * extent) / (22 * extent), 0.0F, 1.0F);
+  return rgb + fog * (kSkyLow - rgb);
+}
+
 Image Painter::paint(std::span<const float> poses, const Viewpoint& from, int width, int height) const {
   require(width >= 1 && width <= 8192, "width", width, "in [1, 8192]");
   require(height >= 1 && height <= 8192, "height", height, "in [1, 8192]");
@@ -342,59 +411,20 @@ Image Painter::paint(std::span<const float> poses, const Viewpoint& from, int wi
   view.near = 0.01F * parts_->extent;
   // A narrow picture keeps the width that a square one has.
   view.scale = 0.5F * float(std::min(w, h)) / std::tan(float(from.field) * kPi / 360);
-  Samples solid(w, h);
-  solid.keep_surfaces();
-  parts_->project(solid, view, places, false);
-  Samples clear(w, h);
-  clear.keep_surfaces();
-  clear.depth = solid.depth;
-  parts_->project(clear, view, places, true);
-
-  // What the light sees, around what the camera looks at.
+  const Samples solid = parts_->seen(view, w, h, places, false, {});
+  const Samples clear = parts_->seen(view, w, h, places, true, solid.depth);
   const Placement camera = view.into.inverse();
-  const Vector3f forward = -camera.linear().col(2);
-  const Vector3f centre =
-      camera.translation() +
-      forward * std::max(0.0F, forward.dot(Vector3f(float(parts_->scene.centre[0]), float(parts_->scene.centre[1]),
-                                                    float(parts_->scene.centre[2])) -
-                                           camera.translation()));
-  Projection sun;
-  sun.parallel = true;
-  sun.scale = float(kShadowSide) / (5 * parts_->extent);
-  sun.into = look(centre - 10 * parts_->extent * parts_->light, parts_->light);
-  Samples lit(kShadowSide, kShadowSide);
-  parts_->project(lit, sun, places, false);
-  const auto in_light = [&](const Vector3f& p) {
-    const Vector3f q = sun.into * p;
-    float share = 0;
-    for (int dy = -1; dy <= 1; ++dy)
-      for (int dx = -1; dx <= 1; ++dx) {
-        const int x = int(std::floor(0.5F * kShadowSide + sun.scale * q[0])) + dx;
-        const int y = int(std::floor(0.5F * kShadowSide - sun.scale * q[1])) + dy;
-        const bool inside = x >= 0 && y >= 0 && x < kShadowSide && y < kShadowSide;
-        if (!inside || lit.depth[std::size_t(y) * kShadowSide + std::size_t(x)] > -q[2] - 0.02F * parts_->extent)
-          share += 1;
-      }
-    return share / 9;
-  };
+  const Sunlight sun = parts_->sunlight(camera, places);
 
-  const auto shade = [&](const Samples& samples, std::size_t i) {
-    const auto number = static_cast<std::size_t>(samples.shape[i]);
-    const SceneShape& shape = parts_->scene.shapes[number];
-    const Vector3f eye = (camera.translation() - samples.p[i]).normalized();
-    Vector3f n = samples.n[i].normalized();
-    if (n.dot(eye) < 0) n = -n;
-    const float sun_share = in_light(samples.p[i]);
-    const float straight = std::max(0.0F, -n.dot(parts_->light)) * sun_share;
-    const Vector3f half = (eye - parts_->light).normalized();
-    const float shine = shape.specular * sun_share * std::pow(std::max(0.0F, n.dot(half)), 10 + 60 * shape.shininess);
-    const float around = 0.42F + 0.10F * n[2] + 0.20F * std::max(0.0F, n.dot(eye));
-    Vector3f rgb = parts_->colour(shape, places[number], samples.p[i]) * (around + 0.5F * straight);
-    rgb += Vector3f::Constant(0.25F * shine);
-    const float fog = std::clamp((samples.depth[i] - 6 * parts_->extent) / (22 * parts_->extent), 0.0F, 1.0F);
-    return Vector3f(rgb + fog * (kSkyLow - rgb));
+  // The colour of a sample: the sky or a solid surface, and what is transparent before it.
+  const auto colour_of = [&](std::size_t at, const Vector3f& sky) {
+    Vector3f rgb = solid.shape[at] < 0 ? sky : parts_->shade(solid, at, camera, sun, places);
+    if (clear.shape[at] >= 0) {
+      const float opacity = parts_->scene.shapes[std::size_t(clear.shape[at])].colour[3];
+      rgb += opacity * (parts_->shade(clear, at, camera, sun, places) - rgb);
+    }
+    return rgb;
   };
-
   Image image;
   image.width = width;
   image.height = height;
@@ -406,12 +436,7 @@ Image Painter::paint(std::span<const float> poses, const Viewpoint& from, int wi
       for (int j = 0; j < kSamples; ++j)
         for (int i = 0; i < kSamples; ++i) {
           const auto at = std::size_t(kSamples * y + j) * std::size_t(w) + std::size_t(kSamples * x + i);
-          Vector3f rgb = solid.shape[at] < 0 ? sky : shade(solid, at);
-          if (clear.shape[at] >= 0) {
-            const float opacity = parts_->scene.shapes[std::size_t(clear.shape[at])].colour[3];
-            rgb += opacity * (shade(clear, at) - rgb);
-          }
-          sum += rgb.cwiseMin(1.0F);
+          sum += colour_of(at, sky).cwiseMin(1.0F);
         }
       for (Index c = 0; c < 3; ++c)
         image.pixels.push_back(

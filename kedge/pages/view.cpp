@@ -84,9 +84,10 @@ View::View(const std::vector<std::filesystem::path>& directories, std::string_vi
   publish();
 }
 
-void View::refresh() {
+void View::refresh(const std::stop_token& stop) {
   bool changed = false;
-  for (RunReader& reader : readers_) changed = reader.refresh() || changed;
+  for (RunReader& reader : readers_)
+    if (!stop.stop_requested()) changed = reader.refresh() || changed;
   if (changed) publish();
 }
 
@@ -112,7 +113,7 @@ void View::follow(std::chrono::milliseconds pause) {
     std::unique_lock lock(sleeping);
     while (!stop.stop_requested()) {
       try {
-        refresh();
+        refresh(stop);
       } catch (const std::exception&) {  // no memory for the list: the one before stays until the next time
       }
       bell.wait_for(lock, stop, pause, [] { return false; });

@@ -17,6 +17,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -37,8 +38,8 @@ class View {
   /// @throws InputError if none of the directories is a run
   View(const std::vector<std::filesystem::path>& directories, std::string_view page, NewestReplays::Maker replay = {});
 
-  /// Looks at the files of all runs. Not on two threads at once.
-  void refresh();
+  /// Looks at the files of all runs, until `stop`. Not on two threads at once.
+  void refresh(const std::stop_token& stop = {});
 
   /// Refreshes on a thread of its own from now on, with such a pause in between.
   void follow(std::chrono::milliseconds pause);

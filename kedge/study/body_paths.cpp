@@ -110,11 +110,13 @@ DrawnPanel drawn_panel(const PathPanel& panel, std::size_t number, int bodies) {
   const double half = std::max({kLeastSpan, 0.54 * length, (top - bottom) / (2 * kTallest)});
   const double left = middle - half, right = middle + half;
 
-  std::string script = fmt::format("set title \"{}\" noenhanced\nset xlabel '{}, m'\nset xtics {}\n", panel.title,
-                                   axis_names[static_cast<std::size_t>(across)], tick_of(right - left));
+  std::string script =
+      fmt::format("set title {} noenhanced\nset xlabel '{}, m'\nset xtics {}\n", gnuplot_text(panel.title),
+                  axis_names[static_cast<std::size_t>(across)], tick_of(right - left));
   script += fmt::format("set xrange [{}:{}]\nset yrange [{}:{}]\nset ytics (", left, right, bottom, top);
   for (std::size_t r = 0; r < rows.size(); ++r)
-    script += fmt::format("{}\"{}\" {}", r == 0 ? "" : ", ", panel.paths[r].label, height * (0.4 - double(r)));
+    script +=
+        fmt::format("{}{} {}", r == 0 ? "" : ", ", gnuplot_text(panel.paths[r].label), height * (0.4 - double(r)));
   script += ") noenhanced\n";
   std::string plots;
   for (std::size_t r = 0; r < rows.size(); ++r) {

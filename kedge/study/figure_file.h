@@ -10,7 +10,7 @@
 
 namespace kedge {
 
-class Value;  // kedge/mujoco/toml_value.h
+class Value;  // kedge/files/toml_value.h
 
 /// One curve: runs that differ only in their seed.
 struct FigureRun {

@@ -8,6 +8,7 @@
 
 #include "kedge/core/errors.h"
 #include "kedge/core/process.h"
+#include "kedge/core/text.h"
 #include "kedge/files/atomic_file.h"
 
 namespace kedge {
@@ -39,6 +40,15 @@ struct ReturnAxis {
 
 }  // namespace
 
+std::string gnuplot_text(std::string_view text) {
+  std::string quoted = "\"";
+  for (const char c : one_line(text, text.size())) {
+    if (c == '"' || c == '\\' || c == '`') quoted += '\\';
+    quoted += c;
+  }
+  return quoted + "\"";
+}
+
 bool has_seconds(const Comparison& comparison) {
   for (const ComparisonGroup& group : comparison.groups)
     for (const CurvePoint& p : group.curve)
@@ -64,6 +74,11 @@ double place(const CurvePoint& p, CurveAxis axis) {
   return 0.0;
 }
 
+/// What the key says of a group.
+std::string key_of(const std::string& label, std::size_t runs) {
+  return gnuplot_text(fmt::format("{} ({} seed{})", label, runs, runs == 1 ? "" : "s"));
+}
+
 /// The curves of one panel.
 std::string panel_script(const Comparison& comparison, const std::string& panel, CurveAxis axis) {
   bool negative = true, deterministic = true;
@@ -77,7 +92,7 @@ std::string panel_script(const Comparison& comparison, const std::string& panel,
     }
   }
   const ReturnAxis returns{negative};
-  std::string script = fmt::format("set title \"{}\" noenhanced\n", panel.empty() ? comparison.task : panel);
+  std::string script = fmt::format("set title {} noenhanced\n", gnuplot_text(panel.empty() ? comparison.task : panel));
   script += fmt::format("set ylabel 'return: median, quartiles (band), {}'\n",
                         deterministic ? "without noise (dashed)" : "mean (dashed) over seeds");
   script += returns.setup("y");
@@ -100,8 +115,8 @@ std::string panel_script(const Comparison& comparison, const std::string& panel,
     const std::string label = panel.empty() ? group.label : group.label.substr(panel.size() + 2);
     plots += fmt::format(
         "{0}$curve{1} using 1:3:4 with filledcurves lc rgb '{2}' notitle, $curve{1} using 1:5 with lines lw 1 dt 2 lc "
-        "rgb '{2}' notitle, $curve{1} using 1:2 with lines lw 2 lc rgb '{2}' title \"{3} ({4} seed{5})\"",
-        plots.empty() ? "plot " : ", ", g, colour, label, group.runs.size(), group.runs.size() == 1 ? "" : "s");
+        "rgb '{2}' notitle, $curve{1} using 1:2 with lines lw 2 lc rgb '{2}' title {3}",
+        plots.empty() ? "plot " : ", ", g, colour, key_of(label, group.runs.size()));
   }
   if (reference && !plots.empty())
     plots += fmt::format(", {} with lines lw 1 dt 3 lc rgb '#000000' title 'initial trajectory'",
@@ -128,8 +143,8 @@ std::string curves_script(const Comparison& comparison, CurveAxis axis) {
   script += fmt::format("set key {} noenhanced\n", crowded ? "below" : "inside bottom right");
   script += fmt::format("set xlabel '{}'\n", x);
   if (panels.size() > 1)
-    script +=
-        fmt::format("set multiplot layout {},2 title \"{}\" noenhanced\n", (panels.size() + 1) / 2, comparison.task);
+    script += fmt::format("set multiplot layout {},2 title {} noenhanced\n", (panels.size() + 1) / 2,
+                          gnuplot_text(comparison.task));
   for (const std::string& panel : panels) script += panel_script(comparison, panel, axis);
   if (panels.size() > 1) script += "unset multiplot\n";
   return script;
@@ -142,7 +157,7 @@ std::string profile_script(const Comparison& comparison) {
       "set style fill transparent solid 0.2 noborder\nset key inside bottom left noenhanced\n"
       "set grid ytics lc rgb '#dddddd' lw 1\nset border 3\nset tics nomirror\nset yrange [0:1.02]\n"
       "set xlabel 'return of the final policy without noise is at least'\nset ylabel 'share of seeds'\n";
-  script += fmt::format("set title \"{}\" noenhanced\n", comparison.task) + returns.setup("x");
+  script += fmt::format("set title {} noenhanced\n", gnuplot_text(comparison.task)) + returns.setup("x");
   std::string plots;
   for (std::size_t g = 0; g < comparison.groups.size(); ++g) {
     const ComparisonGroup& group = comparison.groups[g];
@@ -157,9 +172,8 @@ std::string profile_script(const Comparison& comparison) {
     script += "EOD\n";
     plots += fmt::format(
         "{0}$profile{1} using 1:3:4 with filledcurves lc rgb '{2}' notitle, $profile{1} using 1:2 with lines lw 2 lc "
-        "rgb '{2}' title \"{3} ({4} seed{5})\"",
-        g == 0 ? "plot " : ", ", g, kColours[g % kColours.size()], group.label, group.runs.size(),
-        group.runs.size() == 1 ? "" : "s");
+        "rgb '{2}' title {3}",
+        g == 0 ? "plot " : ", ", g, kColours[g % kColours.size()], key_of(group.label, group.runs.size()));
   }
   return script + plots + "\n";
 }

@@ -3,10 +3,15 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 #include "kedge/study/compare.h"
 
 namespace kedge {
+
+/// Returns a text as a string of a gnuplot script, on one line. gnuplot runs what it finds between backquotes in a string as
+/// a command of the shell, unless it is marked as text, as here.
+std::string gnuplot_text(std::string_view text);
 
 enum class CurveAxis { rollouts, iterations, seconds };
 

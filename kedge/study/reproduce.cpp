@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "kedge/algorithms/catalogue.h"
 #include "kedge/files/atomic_file.h"
 #include "kedge/files/policy_file.h"

@@ -60,6 +60,14 @@ TEST_F(Replay, FilmStripIsAPictureAndTheSameEachTime) {
   EXPECT_EQ(png_size(read(path("many.png"))), std::pair(5 * 240 + 4 * 4, 2 * 240 + 4)) << "two rows";
 }
 
+TEST_F(Replay, WritesThePageToStandardOutput) {
+  if (!has_pages()) GTEST_SKIP() << "this kedge was built without its pages";
+  const Outcome o = kedge({"replay", "a", "-o", "-"});
+  EXPECT_EQ(o.code, 0);
+  EXPECT_TRUE(o.out == read(path("probe.html")));
+  EXPECT_FALSE(fs::exists(path("-")));
+}
+
 TEST_F(Replay, VideoIsMadeByFfmpegOrRefusedInOneLine) {
   fs::create_directory(path("bin"));
   // In place of ffmpeg: the last argument is the file, and what comes in is counted.

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "program.h"
+#include "tests/support/csv.h"
 
 namespace kedge::test {
 namespace {
@@ -116,6 +117,73 @@ TEST(Reproduce, GoesOnAfterAnInterruptionToTheSameResult) {
     EXPECT_EQ(read(scratch.path() / "out" / file), read(scratch.path() / "whole" / file)) << file;
 }
 
+/// Processes that still run (not those that wait to be buried) in this working directory.
+int running_in(const fs::path& directory) {
+  int count = 0;
+  for (const auto& entry : fs::directory_iterator("/proc")) {
+    std::error_code error;
+    count += fs::read_symlink(entry.path() / "cwd", error) == directory && !read(entry.path() / "cmdline").empty();
+  }
+  return count;
+}
+
+class KilledStudy : public testing::TestWithParam<std::vector<std::string>> {};
+
+TEST_P(KilledStudy, LeavesNoProcessAndTheNextCallContinues) {
+  const Scratch scratch;
+  write(scratch.path() / "small.toml", figure(120));
+  write(scratch.path() / "tune.toml",
+        "kedge = 1\ntitle = \"Tiny\"\ntask = \"double_link\"\nalgorithm = \"moto\"\nseeds = 2\nset = [\"rollouts=6\", "
+        "\"task.horizon=25\", \"iterations=120\"]\n[search]\nmethod = \"grid\"\n[search.options]\nepsilon = [0.05]\n"
+        "[rank]\nmeasure = \"final_return\"\n");
+  Process process(GetParam(), {.directory = scratch.path()});
+  const auto begun = [&] {  // both jobs have completed iterations
+    int runs = 0;
+    std::error_code error;
+    for (fs::recursive_directory_iterator it(scratch.path() / "out", error), end; !error && it != end;
+         it.increment(error))
+      runs += it->path().filename() == "metrics.csv" && fs::file_size(it->path(), error) > 1000;
+    return runs >= 2;
+  };
+  while (process.running() && !begun()) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  ASSERT_TRUE(process.running());
+  EXPECT_EQ(running_in(scratch.path()), 3);
+  process.signal(SIGKILL);
+  ASSERT_EQ(process.wait().code, 128 + SIGKILL);
+  const auto killed = std::chrono::steady_clock::now();
+  while (running_in(scratch.path()) > 0 && std::chrono::steady_clock::now() - killed < std::chrono::seconds(2))
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  EXPECT_EQ(running_in(scratch.path()), 0);
+
+  const Outcome next = run(GetParam(), {.directory = scratch.path()});
+  EXPECT_EQ(next.code, 0) << next.out << next.err;
+}
+
+INSTANTIATE_TEST_SUITE_P(Verbs, KilledStudy,
+                         testing::Values(kCommand,
+                                         std::vector<std::string>{"sweep", "tune.toml", "--jobs", "2", "--out", "out"}),
+                         [](const auto& instance) { return instance.index == 0 ? "reproduce" : "sweep"; });
+
+TEST(Reproduce, WritesTablesThatReadBackWhateverTheTitle) {
+  const Scratch scratch;
+  std::string text = figure(2);
+  text.replace(text.find("\"Small\""), 7, "'Small, \"quoted\" [Akrour2018, Fig. 1c]'");
+  for (std::size_t at = 0; (at = text.find("\"with\"", at)) != std::string::npos;) text.replace(at, 6, "'GPS, 25 N m'");
+  write(scratch.path() / "small.toml", text);
+  const Outcome made = run(kCommand, {.directory = scratch.path()});
+  ASSERT_EQ(made.code, 0) << made.err;
+  int tables = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(scratch.path() / "out"))
+    if (entry.path().extension() == ".csv") {
+      ++tables;
+      EXPECT_NO_THROW(EXPECT_GE(read_csv(read(entry.path())).size(), 1U)) << entry.path();
+    }
+  EXPECT_GE(tables, 3 + 4 * 3) << "of the figure; metrics, timings and steps of each run";
+  const auto curves = read_csv(read(scratch.path() / "out/curves.csv"));
+  EXPECT_EQ(curves[1][0], "Small, \"quoted\" [Akrour2018, Fig. 1c]");
+  EXPECT_EQ(curves[1][1], "GPS, 25 N m");
+}
+
 TEST(Reproduce, RefusesRunsThatAreDamagedOrLonger) {
   const Scratch scratch;
   write(scratch.path() / "small.toml", figure(3));
@@ -199,6 +267,7 @@ TEST(Sweep, RanksTheConfigurations) {
   const std::string table = read(scratch.path() / "tuned/sweep.csv");
   EXPECT_THAT(table, HasSubstr("1,epsilon="));
   EXPECT_THAT(table, HasSubstr("2,epsilon="));
+  EXPECT_EQ(read_csv(table).size(), 3U);
   EXPECT_THAT(run(command, {.directory = scratch.path()}).out, HasSubstr("0 of them to do"));
   EXPECT_EQ(read(scratch.path() / "tuned/sweep.csv"), table);
   EXPECT_EQ(run({"sweep", "none.toml"}, {.directory = scratch.path()}).code, 2);

@@ -2,8 +2,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "kedge/core/errors.h"
@@ -15,6 +19,7 @@
 namespace kedge::test {
 namespace {
 
+namespace fs = std::filesystem;
 using testing::HasSubstr;
 
 bool has_pages() {
@@ -77,6 +82,191 @@ TEST(View, WatchesATrainingThatEndsWithTheSameBytes) {
   const Outcome ended = view.wait();
   EXPECT_EQ(ended.code, 0) << ended.err;
   EXPECT_EQ(ended.out, "http://127.0.0.1:" + std::to_string(port) + "/\nCtrl-C ends it\n");
+  EXPECT_EQ(ended.err, "");
+}
+
+using Json = nlohmann::json;
+
+/// Something that may be in the place of a file or folder of a run.
+struct Damage {
+  const char* name;
+  void (*make)(const fs::path& place);
+};
+
+void replace(const fs::path& place, const std::string& bytes) {
+  fs::remove_all(place);
+  write(place, bytes);
+}
+
+const std::vector<Damage>& damages() {
+  static const std::vector<Damage> all{
+      {"missing", [](const fs::path& place) { fs::remove_all(place); }},
+      {"empty", [](const fs::path& place) { replace(place, ""); }},
+      {"half",
+       [](const fs::path& place) {
+         const std::string bytes = fs::is_regular_file(place) ? read(place) : "text";
+         replace(place, bytes.substr(0, bytes.size() / 2));
+       }},
+      {"garbage",
+       [](const fs::path& place) {
+         replace(place, std::string("\x89HDF\r\n\x1a\n\0\xff,\"=[", 16) + std::string(5000, ','));
+       }},
+      {"a folder",
+       [](const fs::path& place) {
+         fs::remove_all(place);
+         fs::create_directory(place);
+       }},
+      {"a link to itself",
+       [](const fs::path& place) {
+         fs::remove_all(place);
+         fs::create_symlink(place.filename(), place);
+       }},
+      {"a link to nothing",
+       [](const fs::path& place) {
+         fs::remove_all(place);
+         fs::create_symlink("nothing", place);
+       }},
+      {"a link to a device",
+       [](const fs::path& place) {
+         fs::remove_all(place);
+         fs::create_symlink("/dev/zero", place);
+       }},
+      {"a FIFO",
+       [](const fs::path& place) {
+         fs::remove_all(place);
+         ASSERT_EQ(::mkfifo(place.c_str(), 0600), 0);
+       }},
+      {"closed to everyone", [](const fs::path& place) { fs::permissions(place, fs::perms::none); }},
+  };
+  return all;
+}
+
+/// The runs that are damaged: every part of a run, and the run itself, in every way.
+struct Victims {
+  std::vector<std::string> directories;  ///< copies of the run "good"
+  std::vector<std::pair<fs::path, const Damage*>> what;
+
+  explicit Victims(const fs::path& folder) {
+    for (const char* part : {"", "run.toml", "checkpoint.h5", "metrics.csv", "timings.csv", "steps.csv", "warnings.csv",
+                             "policy.h5", ".lock", "task", "task/task.toml", "policies"})
+      for (const Damage& damage : damages()) {
+        directories.push_back("bad" + std::to_string(directories.size()));
+        fs::copy(folder / "good", folder / directories.back(), fs::copy_options::recursive);
+        what.emplace_back(*part ? folder / directories.back() / part : folder / directories.back(), &damage);
+      }
+  }
+  void damage() const {
+    for (const auto& [place, damage] : what) damage->make(place);
+  }
+  ~Victims() {
+    std::error_code ignored;
+    for (const auto& [place, damage] : what) fs::permissions(place, fs::perms::owner_all, ignored);
+  }
+};
+
+/// The list of runs; the server must answer soon, however busy the machine is.
+Json list(int port) {
+  const auto start = std::chrono::steady_clock::now();
+  const Reply reply = get(port, "/api/runs");
+  EXPECT_EQ(reply.status, 200);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(8));
+  return reply.status == 200 ? Json::parse(reply.body)["runs"] : Json::array();
+}
+
+/// Waits until the list is as it should be.
+template <class Condition>
+bool wait_for_list(int port, const Condition& condition) {
+  for (int i = 0; i < 600; ++i) {
+    if (condition(list(port))) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  return false;
+}
+
+/// Every run that is damaged says why in words.
+void expect_reasons(const Json& runs, const Victims& victims) {
+  for (std::size_t i = 0; i < victims.what.size(); ++i) {
+    const auto& [place, damage] = victims.what[i];
+    const Json& run = runs[i + 1];
+    const std::string state = run["state"];
+    EXPECT_TRUE(state == "damaged" || state == "finished" || state == "interrupted") << state << ": " << place;
+    if (state == "damaged") {
+      EXPECT_TRUE(run["detail"] != "" || !run["notes"].empty()) << place << " is " << damage->name;
+    }
+  }
+}
+
+TEST(View, ShowsDamagedRunsAsSuchAndServesTheOthers) {
+  if (!has_pages()) GTEST_SKIP() << "this kedge was built without its pages";
+  const Scratch scratch;
+  const Environment there{.directory = scratch.path()};
+  ASSERT_EQ(run(small_training("good", 2), there).code, 0);
+  const Victims victims(scratch.path());
+  const int port = free_port();
+  std::vector<std::string> command{"view", "--port", std::to_string(port), "good"};
+  command.insert(command.end(), victims.directories.begin(), victims.directories.end());
+  const auto is_damaged = [&](const Json& runs) {
+    for (std::size_t i = 0; i < victims.what.size(); ++i) {
+      const bool always_seen = victims.what[i].first.filename() == "run.toml" && ::geteuid() != 0;
+      const bool seen_by_root = victims.what[i].second->name != std::string("closed to everyone");
+      if ((always_seen || (victims.what[i].first.filename() == "run.toml" && seen_by_root)) &&
+          runs[i + 1]["state"] != "damaged")
+        return false;
+    }
+    return true;
+  };
+  {
+    // Damaged while they are watched.
+    Process view(command, there);
+    ASSERT_TRUE(ready(port));
+    EXPECT_TRUE(wait_for_list(port, [](const Json& runs) {
+      return std::ranges::all_of(runs, [](const Json& r) { return r["state"] == "finished"; });
+    }));
+    victims.damage();
+    EXPECT_TRUE(wait_for_list(port, is_damaged));
+    ASSERT_EQ(run({"resume", "good", "--iterations", "4", "-q", "--threads", "1"}, there).code, 0);
+    EXPECT_TRUE(wait_for_list(port, [](const Json& runs) {
+      return runs[0]["state"] == "finished" && runs[0]["iterations"] == 4;
+    })) << "the others go on";
+    EXPECT_EQ(Json::parse(get(port, "/api/runs/0/rows?from=0").body)["metrics"]["rows"].size(), 4U);
+    expect_reasons(list(port), victims);
+    for (std::size_t i = 1; i <= victims.what.size(); i += 7)
+      EXPECT_EQ(get(port, "/api/runs/" + std::to_string(i) + "/rows?from=0").status, 200);
+    view.signal(SIGINT);
+    EXPECT_EQ(view.wait().code, 0);
+  }
+  // Damaged from the beginning.
+  Process view(command, there);
+  ASSERT_TRUE(ready(port));
+  EXPECT_TRUE(wait_for_list(port, is_damaged));
+  EXPECT_EQ(list(port)[0]["state"], "finished");
+  expect_reasons(list(port), victims);
+  view.signal(SIGINT);
+  EXPECT_EQ(view.wait().code, 0);
+}
+
+TEST(View, MakesReplaysWithoutKeepingAnyoneWaiting) {
+  if (!has_pages()) GTEST_SKIP() << "this kedge was built without its pages";
+  const Scratch scratch;
+  const Environment there{.directory = scratch.path()};
+  ASSERT_EQ(run(small_training("run", 2), there).code, 0);
+  fs::copy(scratch.path() / "run", scratch.path() / "bad", fs::copy_options::recursive);
+  replace(scratch.path() / "bad/policy.h5", "no policy");
+  const int port = free_port();
+  Process view({"view", "run", "bad", "--port", std::to_string(port)}, there);
+  ASSERT_TRUE(ready(port));
+  const Client waiting(port);
+  ASSERT_TRUE(waiting.send(request_text(port, "/runs/0/replay")));
+  EXPECT_EQ(list(port).size(), 2U);
+  const std::string page = waiting.receive();
+  EXPECT_THAT(page, testing::StartsWith("HTTP/1.1 200 OK"));
+  EXPECT_THAT(page, HasSubstr("<script id=\"data\" type=\"application/json\">"));
+  const Reply refused = get(port, "/runs/1/replay");
+  EXPECT_EQ(refused.status, 404);
+  EXPECT_THAT(refused.body, testing::StartsWith("bad/policy.h5: "));
+  view.signal(SIGINT);
+  const Outcome ended = view.wait();
+  EXPECT_EQ(ended.code, 0);
   EXPECT_EQ(ended.err, "");
 }
 

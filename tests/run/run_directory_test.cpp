@@ -583,9 +583,8 @@ TEST(RunDirectory, IsHeldOpen) {
   fs::rename(folder / "moved" / "policies", folder / "moved" / "policies1");
   fs::rename(folder / "moved" / "policies2", folder / "moved" / "policies");
   const UpdateRecord record = example::record({}, iterations);
-  EXPECT_THAT(message_of<SystemError>([&] {
-                directory.commit(example::report(iterations), example::state({}, iterations + 1), &record);
-              }),
+  EXPECT_THAT(message_of<SystemError>(
+                  [&] { directory.commit(example::report(iterations), example::state({}, iterations + 1), &record); }),
               EndsWith("policies: is a symbolic link, but must be a directory"));
   EXPECT_TRUE(fs::is_empty(folder / "elsewhere"));
 }

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
 #include <functional>
 #include <limits>
 #include <regex>
@@ -142,6 +143,25 @@ TEST(Compare, RolloutsThatDivergeAreWorseThanAnyReturn) {
     EXPECT_EQ(after[1].deterministic, noisy ? before[1].deterministic : -infinity);
     EXPECT_EQ(after[0].deterministic, before[0].deterministic);
   }
+}
+
+TEST(GnuplotScript, RunsNothingThatATitleSays) {
+  const example::Folder folder;
+  const std::string file = (folder / "made").string(), title = "a `touch " + file + "` \"b\" \\ 'c' $d\n!e";
+  Comparison c = comparison({-300, -20, -1});
+  c.task = c.groups[0].label = title;
+  draw(curves_script(c, CurveAxis::rollouts), PlotFormat::svg, folder / "one.svg");
+  c.groups[0].runs[0].final_return = -1.0;
+  draw(profile_script(c), PlotFormat::svg, folder / "profile.svg");
+  c.groups.push_back(c.groups[0]);
+  for (std::size_t i = 0; i < 2; ++i) {
+    c.groups[i].panel = title + std::to_string(i);
+    c.groups[i].label = c.groups[i].panel + ": x";
+  }
+  draw(curves_script(c, CurveAxis::rollouts), PlotFormat::svg, folder / "two.svg");
+  EXPECT_FALSE(std::filesystem::exists(file));
+  for (const char* drawing : {"one.svg", "profile.svg", "two.svg"})
+    EXPECT_THAT(example::bytes_of(folder / drawing), HasSubstr("` \"b\" \\ 'c' $d !e"));
 }
 
 TEST(GnuplotScript, LeavesOutWhatIsInfinite) {

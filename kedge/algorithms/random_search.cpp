@@ -109,11 +109,6 @@ MatrixXd step_of(std::vector<Trial> trials, const RandomSearchOptions& options) 
 
 }  // namespace
 
-void RandomSearchOptions::validate() const {
-  require_in_range(*this);
-  require(best <= directions, "best", best, fmt::format("<= directions = {}", directions).c_str());
-}
-
 RandomSearchState random_search_start(const Task& task, const RandomSearchOptions& options) {
   options.validate();
   validate(task);

@@ -19,7 +19,7 @@ struct RandomSearchOptions {
   double step = 0.05;
 
   /// @throws InputError naming option, value and rule
-  void validate() const;
+  void validate() const { require_in_range(*this); }
 };
 
 template <class O, class Visit>
@@ -28,7 +28,7 @@ void describe(O& o, Visit&& visit) {
   visit("iterations", o.iterations, at_least(0), {"outer iterations; 0: nothing is learned"});
   visit("directions", o.directions, at_least(1), {"random directions per iteration, each tried both ways", "", "N"});
   visit("best", o.best, at_least(1),
-        {"directions with the largest returns that enter the step, at most `directions`", "", "b"});
+        {"directions with the largest returns that enter the step; of fewer directions, all", "", "b"});
   visit("rollouts", o.rollouts, at_least(1), {"rollouts of each controller that is tried"});
   visit("spread", o.spread, above(0),
         {"standard deviation of a direction, in shares of the action range per standard deviation of an observation",

@@ -127,9 +127,13 @@ DirectoryLock::DirectoryLock(const Directory& directory) : path_(directory.path_
 
 void DirectoryLock::sign() const {
   const std::string text = temporary_start() + '\n';
-  const ssize_t written = ::pwrite(file_.number(), text.data(), text.size(), 0);
-  if (written != static_cast<ssize_t>(text.size()))
-    throw SystemError(fmt::format("{}: cannot be written: {}", path_, reason(written < 0 ? errno : ENOSPC)));
+  for (std::size_t at = 0; at < text.size();) {  // what stops a short write, the next one says
+    const ssize_t written = ::pwrite(file_.number(), text.data() + at, text.size() - at, static_cast<off_t>(at));
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0)
+      throw SystemError(fmt::format("{}: cannot be written: {}", path_, reason(written < 0 ? errno : ENOSPC)));
+    at += static_cast<std::size_t>(written);
+  }
 }
 
 bool DirectoryLock::held(const fs::path& directory) {

@@ -26,7 +26,7 @@ struct TrainRequest {
   bool record_updates = false;
   std::optional<std::filesystem::path> out;  ///< nullopt: runs/<task>-<algorithm>-s<seed>, the first that is free
   bool force = false;                        ///< replace a run that is there
-  std::stop_token stop;                      ///< as of `load_task`
+  std::stop_token stop = {};                 ///< as of `load_task`
 };
 
 /// A checked request: nothing is written yet.

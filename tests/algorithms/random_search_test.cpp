@@ -4,7 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "kedge/core/errors.h"
 #include "small_tasks.h"
 
 namespace kedge {
@@ -44,17 +43,6 @@ TEST(RandomSearch, StartsWithoutFeedbackInTheMiddleOfTheLimits) {
   const RandomSearchState start = random_search_start(task, {});
   EXPECT_TRUE(start.policy[4].K.isZero(0));
   EXPECT_EQ(start.policy[4].k[0], 1.0);
-}
-
-TEST(RandomSearchOptions, MoreBestDirectionsThanThereAreAreRefused) {
-  RandomSearchOptions options;
-  options.best = 9;
-  try {
-    options.validate();
-    ADD_FAILURE();
-  } catch (const InputError& error) {
-    EXPECT_STREQ(error.what(), "best = 9, but must be <= directions = 8");
-  }
 }
 
 }  // namespace

@@ -20,6 +20,8 @@ SECTION = {
     "TBB": "oneTBB",
     "ZLIB": "zlib",
     "fmt": "{fmt}",
+    "nlohmann_json": "nlohmann-json",
+    "tinyxml2": "TinyXML-2",
     "tomlplusplus": "toml++",
     "@mujoco/mujoco": "MuJoCo for the browser",
     "three": "three.js",

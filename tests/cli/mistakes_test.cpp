@@ -120,7 +120,7 @@ TEST_F(Mistakes, Invocations) {
        "a demonstration is read from a file or made by a controller, not both"},
       {{"demonstrate", "walker", "-o", "x.h5", "--set", "demonstration={ file = \"/nowhere.h5\" }"}, "/nowhere.h5: "},
       {{"compare"}, "DIR is missing"},
-      {{"compare", "good", "nowhere"}, "nowhere: no such directory"},
+      {{"compare", "good", "nowhere"}, "nowhere: there is no such directory"},
       {{"compare", "."}, "it has no run.toml"},
       {{"compare", "good", "other"},
        "runs of different tasks cannot be compared: good learned 'double_link with horizon=30', other "},

@@ -104,12 +104,14 @@ const std::vector<Damage>& damages() {
       {"empty", [](const fs::path& place) { replace(place, ""); }},
       {"half",
        [](const fs::path& place) {
-         const std::string bytes = fs::is_regular_file(place) ? read(place) : "text";
+         std::string bytes = "text";
+         if (fs::is_regular_file(place)) bytes = read(place);
          replace(place, bytes.substr(0, bytes.size() / 2));
        }},
       {"garbage",
        [](const fs::path& place) {
-         replace(place, std::string("\x89HDF\r\n\x1a\n\0\xff,\"=[", 16) + std::string(5000, ','));
+         std::string bytes("\x89HDF\r\n\x1a\n\0\xff,\"=[", 14);
+         replace(place, bytes.append(5000, ','));
        }},
       {"a folder",
        [](const fs::path& place) {
@@ -202,8 +204,7 @@ TEST(View, ShowsDamagedRunsAsSuchAndServesTheOthers) {
   const Environment there{.directory = scratch.path()};
   ASSERT_EQ(run(small_training("good", 2), there).code, 0);
   const Victims victims(scratch.path());
-  const int port = free_port();
-  std::vector<std::string> command{"view", "--port", std::to_string(port), "good"};
+  std::vector<std::string> command{"view", "--port", "0", "good"};
   command.insert(command.end(), victims.directories.begin(), victims.directories.end());
   const auto is_damaged = [&](const Json& runs) {
     for (std::size_t i = 0; i < victims.what.size(); ++i) {
@@ -218,7 +219,8 @@ TEST(View, ShowsDamagedRunsAsSuchAndServesTheOthers) {
   {
     // Damaged while they are watched.
     Process view(command, there);
-    ASSERT_TRUE(ready(port));
+    const int port = port_of(view);
+    ASSERT_NE(port, 0);
     EXPECT_TRUE(wait_for_list(port, [](const Json& runs) {
       return std::ranges::all_of(runs, [](const Json& r) { return r["state"] == "finished"; });
     }));
@@ -237,7 +239,8 @@ TEST(View, ShowsDamagedRunsAsSuchAndServesTheOthers) {
   }
   // Damaged from the beginning.
   Process view(command, there);
-  ASSERT_TRUE(ready(port));
+  const int port = port_of(view);
+  ASSERT_NE(port, 0);
   EXPECT_TRUE(wait_for_list(port, is_damaged));
   EXPECT_EQ(list(port)[0]["state"], "finished");
   expect_reasons(list(port), victims);
@@ -252,9 +255,9 @@ TEST(View, MakesReplaysWithoutKeepingAnyoneWaiting) {
   ASSERT_EQ(run(small_training("run", 2), there).code, 0);
   fs::copy(scratch.path() / "run", scratch.path() / "bad", fs::copy_options::recursive);
   replace(scratch.path() / "bad/policy.h5", "no policy");
-  const int port = free_port();
-  Process view({"view", "run", "bad", "--port", std::to_string(port)}, there);
-  ASSERT_TRUE(ready(port));
+  Process view({"view", "run", "bad", "--port", "0"}, there);
+  const int port = port_of(view);
+  ASSERT_NE(port, 0);
   const Client waiting(port);
   ASSERT_TRUE(waiting.send(request_text(port, "/runs/0/replay")));
   EXPECT_EQ(list(port).size(), 2U);
@@ -278,7 +281,7 @@ TEST(View, RefusesWhatItCannotServe) {
     GTEST_SKIP() << "this kedge was built without its pages";
   }
   EXPECT_THAT(run({"view", "."}, there).err, HasSubstr("it has no run.toml"));
-  EXPECT_THAT(run({"view", "none"}, there).err, HasSubstr("none: no such directory"));
+  EXPECT_THAT(run({"view", "none"}, there).err, HasSubstr("none: there is no such directory"));
   EXPECT_THAT(run({"view", "x", "--port", "70000"}, there).err, HasSubstr("must be a whole number in [0, 65535]"));
   ASSERT_EQ(run(small_training("run", 1), there).code, 0);
   const HttpServer taken(0);

@@ -204,7 +204,7 @@ TEST(View, ShowsWhatIsNotARunAsDamagedBesideRuns) {
   fs::create_symlink("loop", folder / "loop");
   View view({folder / "none", folder / "empty", folder / "file", folder / "loop", folder / "run"}, kPage);
   const Json runs = asked(view, "/api/runs")["runs"];
-  const std::vector<std::string> details{"none: no such directory", "it has no run.toml", "is not a directory",
+  const std::vector<std::string> details{"none: there is no such directory", "it has no run.toml", "is not a directory",
                                          "Too many levels of symbolic links"};
   for (std::size_t i = 0; i < details.size(); ++i) {
     EXPECT_EQ(runs[i]["state"], "damaged") << i;

@@ -567,17 +567,21 @@ TEST(RunDirectory, IsHeldOpen) {
   const Folder folder;
   const fs::path run = folder / "run";
   fs::create_directory(folder / "elsewhere");
-  RunDirectory directory = RunDirectory::create(run, "seed = 1\n", false);
-  directory.begin(example::identity(), example::policy_info({}), example::state({}, 0), true);
+  auto held = std::make_optional(RunDirectory::create(run, "seed = 1\n", false));
+  held->begin(example::identity(), example::policy_info({}), example::state({}, 0), true);
   fs::rename(run, folder / "moved");
   fs::create_directory_symlink(folder / "elsewhere", run);
   for (int i = 0; i < iterations; ++i) {
     const UpdateRecord record = example::record({}, i);
-    directory.commit(example::report(i), example::state({}, i + 1), &record);
+    held->commit(example::report(i), example::state({}, i + 1), &record);
   }
-  directory.finish(Stop::max_iterations, "reached iterations = 2", example::state({}, iterations));
+  held->finish(Stop::max_iterations, "reached iterations = 2", example::state({}, iterations));
+  held.reset();
   EXPECT_TRUE(fs::is_empty(folder / "elsewhere"));
   expect_reference(folder / "moved", "moved while it was written");
+
+  RunDirectory directory = RunDirectory::open(folder / "moved");
+  directory.resume(example::identity(), example::policy_info({}));
 
   fs::create_directory_symlink(folder / "elsewhere", folder / "moved" / "policies2");
   fs::rename(folder / "moved" / "policies", folder / "moved" / "policies1");

@@ -49,7 +49,7 @@ TEST_F(RunTask, CopyIsWhatWasCompiledWhateverTheDiskHasNow) {
   fs::remove(folder_ / "meshes/rod.obj");
   fs::create_symlink(folder_ / "secret", folder_ / "meshes/rod.obj");
   fs::create_directories(folder_ / "run");
-  copy_task(original, folder_ / "run");
+  copy_task(original, Directory(folder_ / "run"));
   EXPECT_EQ(load_run_task(folder_ / "run", run_of(original)).digest, original.digest);
   EXPECT_FALSE(fs::is_symlink(folder_ / "run/task/model/meshes/rod.obj"));
   EXPECT_EQ(read("run/task/model/meshes/rod.obj").substr(0, 7), "v 0 0 0");
@@ -58,7 +58,7 @@ TEST_F(RunTask, CopyIsWhatWasCompiledWhateverTheDiskHasNow) {
 TEST_F(RunTask, CopyIsNotReadOutsideOfTheRun) {
   const TaskFile original = load_task((folder_ / "tasks/rod/task.toml").string());
   fs::create_directories(folder_ / "run");
-  copy_task(original, folder_ / "run");
+  copy_task(original, Directory(folder_ / "run"));
   const fs::path mesh = folder_ / "run/task/model/meshes/rod.obj";
   fs::remove(mesh);
   fs::create_symlink(folder_ / "meshes/rod.obj", mesh);  // the same bytes, but of another place

@@ -104,6 +104,9 @@ int open(const char* path, int flags, ...) {
   return real(path, flags, mode);
 }
 
+// What a fortified build calls for `open` and `openat` without a mode.
+int __open_2(const char* path, int flags) { return open(path, flags, 0); }  // NOLINT: glibc's name
+
 int openat(int folder, const char* path, int flags, ...) {
   static auto* const real = next<int(int, const char*, int, ...)>("openat");
   va_list arguments;
@@ -113,6 +116,8 @@ int openat(int folder, const char* path, int flags, ...) {
   if (judge(false, (flags & O_CREAT) != 0) != Verdict::pass) return -1;
   return real(folder, path, flags, mode);
 }
+
+int __openat_2(int folder, const char* path, int flags) { return openat(folder, path, flags, 0); }  // NOLINT
 
 int mkdirat(int folder, const char* path, mode_t mode) noexcept {
   static auto* const real = next<int(int, const char*, mode_t)>("mkdirat");

@@ -28,6 +28,9 @@ std::string figure(int iterations) {
          "measure = \"final_return\"\n";
 }
 
+/// Iterations that no machine does before the test has done what it does meanwhile.
+constexpr int kWithoutEnd = 1'000'000;
+
 const std::vector<std::string> kCommand{"reproduce", "small.toml", "--seeds", "2", "--jobs", "2", "--out", "out"};
 
 TEST(Reproduce, MakesAFigureAndKeepsWhatIsThere) {
@@ -94,7 +97,7 @@ TEST(Reproduce, DrawsPanelsAndWhereTheRobotsGo) {
 
 TEST(Reproduce, GoesOnAfterAnInterruptionToTheSameResult) {
   const Scratch scratch;
-  write(scratch.path() / "small.toml", figure(1'000'000));  // more than any machine does meanwhile
+  write(scratch.path() / "small.toml", figure(kWithoutEnd));
   Process process(kCommand, {.directory = scratch.path()});
   const auto iterations = [&](const char* of_run) {
     const std::string metrics = read(scratch.path() / "out" / of_run / "metrics.csv");
@@ -127,23 +130,38 @@ int running_in(const fs::path& directory) {
   return count;
 }
 
+std::string sweep(int iterations) {
+  return "kedge = 1\ntitle = \"Tiny\"\ntask = \"double_link\"\nalgorithm = \"moto\"\nseeds = 2\nset = [\"rollouts=6\", "
+         "\"task.horizon=25\", \"iterations=" +
+         std::to_string(iterations) +
+         "\"]\n[search]\nmethod = \"grid\"\n[search.options]\nepsilon = [0.05]\n[rank]\nmeasure = \"final_return\"\n";
+}
+
+/// Iterations of every run in a folder.
+std::vector<int> iterations_in(const fs::path& folder) {
+  std::vector<int> all;
+  std::error_code error;
+  for (fs::recursive_directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    if (it->path().filename() != "metrics.csv") continue;
+    const std::string metrics = read(it->path());
+    all.push_back(static_cast<int>(std::count(metrics.begin(), metrics.end(), '\n')) - 1);
+  }
+  return all;
+}
+
 class KilledStudy : public testing::TestWithParam<std::vector<std::string>> {};
 
 TEST_P(KilledStudy, LeavesNoProcessAndTheNextCallContinues) {
   const Scratch scratch;
-  write(scratch.path() / "small.toml", figure(120));
-  write(scratch.path() / "tune.toml",
-        "kedge = 1\ntitle = \"Tiny\"\ntask = \"double_link\"\nalgorithm = \"moto\"\nseeds = 2\nset = [\"rollouts=6\", "
-        "\"task.horizon=25\", \"iterations=120\"]\n[search]\nmethod = \"grid\"\n[search.options]\nepsilon = [0.05]\n"
-        "[rank]\nmeasure = \"final_return\"\n");
+  const auto write_both = [&](int iterations) {
+    write(scratch.path() / "small.toml", figure(iterations));
+    write(scratch.path() / "tune.toml", sweep(iterations));
+  };
+  write_both(kWithoutEnd);
   Process process(GetParam(), {.directory = scratch.path()});
   const auto begun = [&] {  // both jobs have completed iterations
-    int runs = 0;
-    std::error_code error;
-    for (fs::recursive_directory_iterator it(scratch.path() / "out", error), end; !error && it != end;
-         it.increment(error))
-      runs += it->path().filename() == "metrics.csv" && fs::file_size(it->path(), error) > 1000;
-    return runs >= 2;
+    const std::vector<int> done = iterations_in(scratch.path() / "out");
+    return std::count_if(done.begin(), done.end(), [](int n) { return n >= 3; }) >= 2;
   };
   while (process.running() && !begun()) std::this_thread::sleep_for(std::chrono::milliseconds(2));
   ASSERT_TRUE(process.running());
@@ -151,10 +169,12 @@ TEST_P(KilledStudy, LeavesNoProcessAndTheNextCallContinues) {
   process.signal(SIGKILL);
   ASSERT_EQ(process.wait().code, 128 + SIGKILL);
   const auto killed = std::chrono::steady_clock::now();
-  while (running_in(scratch.path()) > 0 && std::chrono::steady_clock::now() - killed < std::chrono::seconds(2))
+  while (running_in(scratch.path()) > 0 && std::chrono::steady_clock::now() - killed < std::chrono::minutes(2))
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   EXPECT_EQ(running_in(scratch.path()), 0);
 
+  const std::vector<int> done = iterations_in(scratch.path() / "out");
+  write_both(*std::max_element(done.begin(), done.end()) + 5);
   const Outcome next = run(GetParam(), {.directory = scratch.path()});
   EXPECT_EQ(next.code, 0) << next.out << next.err;
 }

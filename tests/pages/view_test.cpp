@@ -309,7 +309,7 @@ TEST(View, FollowsTheFilesOnAThreadOfItsOwn) {
   View view({folder / "run"}, kPage);
   view.follow(std::chrono::milliseconds(5));
   train(folder / "run", 3);
-  for (int i = 0; i < 2000 && ask(view, "/api/runs").find("\"iterations\":3,") == std::string::npos; ++i)
+  for (int i = 0; i < 24000 && ask(view, "/api/runs").find("\"iterations\":3,") == std::string::npos; ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   EXPECT_THAT(ask(view, "/api/runs"), HasSubstr("\"iterations\":3,"));
 }

@@ -125,6 +125,10 @@ std::string in_words(const std::exception& error) {
 
 // ---- reading
 
+namespace {
+constexpr const char* kTaskToml = "task/task.toml";
+}  // namespace
+
 RunReader::RunReader(fs::path directory) {
   shown_.directory = std::move(directory);
   shown_.metrics = shown_.timings = shown_.steps = std::make_shared<const MetricsTable>();
@@ -189,13 +193,14 @@ bool RunReader::read_if_new(const char* name, Read&& read) {
 bool RunReader::read_run_toml() {
   const bool changed = read_if_new("run.toml", [this](const fs::path&) {
     shown_.file.reset();
-    const RunFile file = read_run_file(shown_.directory);
-    const fs::path task = shown_.directory / "task" / "task.toml";
-    shown_.measures_success = read_toml(task.string()).contains("success");
-    shown_.file = file;
+    shown_.file = read_run_file(shown_.directory);
   });
   if (changed) ++shown_.generation;
-  return changed;
+  // Of a run that is being created it comes later.
+  const bool task_changed = read_if_new(kTaskToml, [this](const fs::path& file) {
+    shown_.measures_success = read_toml(file.string()).contains("success");
+  });
+  return changed || task_changed;
 }
 
 bool RunReader::read_tables() {
@@ -238,7 +243,7 @@ void RunReader::judge() {
   shown_.notes.clear();
   for (const auto& [file, note] : notes_) shown_.notes.push_back(note);
   if (status_.state == RunState::training || status_.state == RunState::damaged) return;
-  for (const char* needed : {"run.toml", "metrics.csv", "policy.h5"})
+  for (const char* needed : {"run.toml", kTaskToml, "metrics.csv", "policy.h5"})
     if (notes_.contains(needed)) shown_.status.state = RunState::damaged;
   if (shown_.metrics->rows.size() < static_cast<std::size_t>(status_.iterations) && !notes_.contains("metrics.csv")) {
     shown_.status.state = RunState::damaged;

@@ -5,6 +5,7 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -136,7 +137,11 @@ int main(int argc, char** argv) {
   using namespace kedge::cli;
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of the write, as a full disk is
   // Where nobody can catch an exception, for instance in a thread of a library, it is the end, but not without a word.
-  std::set_terminate([] { ::_exit(fail_by(std::current_exception())); });
+  std::set_terminate([] {
+    static std::atomic_flag said;
+    if (said.test_and_set()) ::pause();  // another thread says it and ends the program
+    ::_exit(fail_by(std::current_exception()));
+  });
   std::signal(SIGCHLD, SIG_DFL);  // whoever ignores it is not told how the programs ended that it started
   try {
     const int code = run(argc, argv);

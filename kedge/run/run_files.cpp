@@ -131,6 +131,8 @@ std::vector<std::string> require_replaceable(const Directory& run) {
       refuse(run.path_of(name), is_run ? changed : foreign);
   for (const std::string& name : files_below(run, kTaskFolder))
     if (!written.owns(run, name)) refuse(run.path_of(name), changed);
+  for (const std::string& name : written.names())  // a folder may be where a file was
+    if (const auto file = find_file(run, name)) require_plain(*file->folder(), file->name(), Use::read);
 
   std::vector<std::string> left;
   if (const auto policies = run.folder(kPoliciesFolder))

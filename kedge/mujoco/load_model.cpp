@@ -129,21 +129,31 @@ rlim_t limit(Resource resource, rlim_t value) {
   return lower;
 }
 
+/// Closes all files but this one and the standard ones, which lead nowhere from now on.
+void close_all_but(int kept) {
+  if (const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC); null >= 0)
+    for (const int standard : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(null, standard);
+  const auto first = static_cast<unsigned>(STDERR_FILENO + 1), k = static_cast<unsigned>(kept);
+  if ((k == first || ::close_range(first, k - 1, 0) == 0) && ::close_range(k + 1, ~0U, 0) == 0) return;
+  for (int number = STDERR_FILENO + 1; number < 65536; ++number)  // before Linux 5.9
+    if (number != kept) ::close(number);
+}
+
 /// From here on the process ends with its parent, prints nothing, leaves no core file and takes no more memory.
+/// @param out  the only file that stays open, > 2
 /// @return bytes that it may take: the limit, or what the parent's own limit leaves of it
-std::uint64_t confine(pid_t parent, const LoadLimits& limits) {
+std::uint64_t confine(pid_t parent, int out, const LoadLimits& limits) {
   sigset_t all;
   sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, nullptr);  // the parent obeys signals, and ends the child
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(1);
-  if (const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC); null >= 0)
-    for (const int standard : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(null, standard);
-  limit(RLIMIT_CORE, 0);
+  close_all_but(out);
   mju_user_malloc = allocate;
   std::set_new_handler(fail_allocation);
   const std::uint64_t now = address_space();
-  return now == 0 ? limits.memory : limit(RLIMIT_AS, now + limits.memory) - now;
+  ::prctl(PR_SET_DUMPABLE, 0);
+  return now == 0 ? limits.memory : std::max<rlim_t>(limit(RLIMIT_AS, now + limits.memory), now) - now;
 }
 
 /// Compiles the model and makes one step with it. @return the model, or null and the error
@@ -215,10 +225,11 @@ void write_field(int to, const std::string& field) {
 }
 
 [[noreturn]] void be_the_child(int to, pid_t parent, const ModelFiles& files, const LoadLimits& limits) {
+  const int out = ::fcntl(to, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
   Report report;
-  compile_and_report(files, confine(parent, limits), report);
-  for (const std::string* field : {&report.refusal, &report.error, &report.model}) write_field(to, *field);
-  for (const std::string& warning : report.warnings) write_field(to, warning);
+  compile_and_report(files, confine(parent, out, limits), report);
+  for (const std::string* field : {&report.refusal, &report.error, &report.model}) write_field(out, *field);
+  for (const std::string& warning : report.warnings) write_field(out, warning);
   ::_exit(0);
 }
 

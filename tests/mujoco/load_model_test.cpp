@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <mujoco/mujoco.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -15,6 +16,7 @@
 #include <chrono>
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -149,6 +151,20 @@ TEST(LoadModel, ObeysAStop) {
   EXPECT_THROW(load_model(one_file(kEndless), {}, stop.get_token()), Cancelled);
   EXPECT_LT(seconds_since(begin), kSoon);
   expect_no_children();
+}
+
+TEST(LoadModel, HoldsNoFileOfTheProgram) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  std::stop_source stop;
+  std::jthread loading([&] { EXPECT_THROW(load_model(one_file(kEndless), {}, stop.get_token()), Cancelled); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  close(ends[1]);
+  pollfd end = {ends[0], POLLIN, 0};
+  EXPECT_EQ(poll(&end, 1, 5000), 1) << "the child holds the other end";
+  EXPECT_TRUE(end.revents & POLLHUP);
+  close(ends[0]);
+  stop.request_stop();
 }
 
 TEST(LoadModel, SurvivesWhatEndsTheChild) {

@@ -83,7 +83,9 @@ TEST_F(Models, FilesOutsideGoIntoARunOnlyIfTheTaskSaysSoAndAreNamed) {
   fs::remove(path("secret.obj"));
   EXPECT_EQ(kedge({"evaluate", "run", "--rollouts", "2"}).code, 0) << "the copy is whole";
   const Outcome page = kedge({"replay", "run", "-o", "page.html", "--play"});
-  if (page.code == 0) EXPECT_THAT(page.err, HasSubstr("secret.obj"));
+  if (page.code == 0) {
+    EXPECT_THAT(page.err, HasSubstr("secret.obj"));
+  }
 }
 
 TEST_F(Models, NothingButRegularFilesIsOpened) {

@@ -236,7 +236,8 @@ void derivatives(const Task& task, int repetitions, std::vector<Row>& rows) {
 void network(int repetitions, std::vector<Row>& rows) {
   const Index ds = 17, h = 10, da = 6, N = 6000;  // VGPS: 300 steps, 20 states each
   Stream random(1, 0, 0, 0);
-  const Network shape{{h}, Activation::softplus, false, VectorXd::Zero(ds), VectorXd::Ones(ds), VectorXd::Ones(da)};
+  const NetworkShape shape{
+      {h}, Activation::softplus, false, VectorXd::Zero(ds), VectorXd::Ones(ds), VectorXd::Ones(da)};
   const MlpGaussian pi(shape, random_theta(shape, VectorXd::Zero(da), random));
   MatrixXd s(ds, N), g(da, N);
   for (Index n = 0; n < N; ++n) {

@@ -37,7 +37,7 @@ void print_all() {
   fmt::print("\nalgorithms (kedge list --options NAME):\n");
   for (const Algorithm& algorithm : algorithms()) fmt::print("  {:<20} {}\n", algorithm.name, algorithm.summary);
   fmt::print("\npolicies:\n");
-  for (const PolicyKind& policy : policies()) fmt::print("  {:<20} {}\n", policy.name, policy.summary);
+  for (const PolicyKind& policy : policy_kinds()) fmt::print("  {:<20} {}\n", policy.name, policy.summary);
 }
 
 }  // namespace

@@ -11,7 +11,7 @@
 #include "kedge/algorithms/fields.h"
 #include "kedge/algorithms/loop.h"
 #include "kedge/core/option.h"
-#include "kedge/policy/any_policy.h"
+#include "kedge/policy/kinds.h"
 #include "kedge/system/task.h"
 
 namespace kedge {

@@ -65,7 +65,7 @@ void FieldWriter::operator()(const char* name, const TvLinearGaussian& policy) {
 
 void FieldWriter::operator()(const char* name, const MlpGaussian& policy) {
   const Scope scope(*this, name);
-  const Network& network = policy.network();
+  const NetworkShape& network = policy.shape();
   MatrixXd hidden(1, static_cast<Index>(network.hidden.size()));
   for (Index i = 0; i < hidden.cols(); ++i)
     hidden(0, i) = static_cast<double>(network.hidden[static_cast<std::size_t>(i)]);
@@ -201,7 +201,7 @@ void FieldReader::operator()(const char* name, TvLinearGaussian& policy) {
 
 void FieldReader::operator()(const char* name, MlpGaussian& policy) {
   const Scope scope(*this, name);
-  Network network;
+  NetworkShape network;
   network.hidden.clear();
   for (const double units : array("hidden", 1).reshaped()) {
     if (!(units >= 1 && units <= 1 << 20 && units == std::floor(units))) fail("hidden", fmt::format("found {}", units));

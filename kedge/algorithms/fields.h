@@ -18,7 +18,7 @@
 #include "kedge/core/option.h"
 #include "kedge/core/types.h"
 #include "kedge/evaluation/epoch.h"
-#include "kedge/policy/any_policy.h"
+#include "kedge/policy/kinds.h"
 
 namespace kedge {
 

@@ -74,7 +74,7 @@ ImportanceData importance_data(const Task& task, const MlpGaussian& network, con
     const PolicySamples& samples = all[static_cast<std::size_t>(j)];
     if (samples.guide.empty()) {
       data.log_q.row(j) =
-          MlpGaussian(network.network(), samples.theta.col(0)).log_probs(data.s, data.a, threads).transpose();
+          MlpGaussian(network.shape(), samples.theta.col(0)).log_probs(data.s, data.a, threads).transpose();
       continue;
     }
     const GuidePolicy policy(task, samples.guide.front().q);

@@ -140,13 +140,12 @@ std::vector<MatrixXd> network_gains(const Task& task, const MlpGaussian& policy,
   return J;
 }
 
-std::vector<MatrixXd> stray_marginals(const Linearisation& lin, const std::vector<MatrixXd>& J,
-                                      const std::vector<MatrixXd>& Sigma, const MatrixXd& Sf,
-                                      const std::vector<MatrixXd>& S, const std::vector<MatrixXd>& S_wide, int stray) {
+std::vector<MatrixXd> stray_marginals(const ClosedLoop& loop, const MatrixXd& Sf, const std::vector<MatrixXd>& S,
+                                      const std::vector<MatrixXd>& S_wide, int stray) {
   const double back = 1.0 / stray;
   std::vector<MatrixXd> all = {S_wide.front()};
-  for (std::size_t t = 0; t < J.size(); ++t) {
-    const MatrixXd on = next_covariance({lin.A, lin.B, J, Sigma}, t, all[t], Sf);
+  for (std::size_t t = 0; t < loop.K.size(); ++t) {
+    const MatrixXd on = next_covariance(loop, t, all[t], Sf);
     all.push_back(within((1.0 - back) * on + back * S_wide[t + 1], S[t + 1], kWidest));
   }
   return all;
@@ -170,9 +169,10 @@ Guide with_marginals(const Task& task, Guide guide, const MlpGaussian* policy, c
   for (MatrixXd& Sigma : wide) Sigma *= options.noise_scale * options.noise_scale;
   guide.S = marginals(q.Sigma);
   guide.S_wide = marginals(wide);
-  if (options.stray > 0 && policy)
-    guide.S_wide =
-        stray_marginals(lin, network_gains(task, *policy, q.x), wide, noise, guide.S, guide.S_wide, options.stray);
+  if (options.stray > 0 && policy) {
+    const std::vector<MatrixXd> J = network_gains(task, *policy, q.x);
+    guide.S_wide = stray_marginals({lin.A, lin.B, J, wide}, noise, guide.S, guide.S_wide, options.stray);
+  }
   return guide;
 }
 

@@ -10,6 +10,7 @@
 #include "kedge/core/option.h"
 #include "kedge/core/outcome.h"
 #include "kedge/evaluation/linearisation.h"
+#include "kedge/math/lq.h"
 #include "kedge/policy/mlp_gaussian.h"
 #include "kedge/policy/trajectory_policy.h"
 #include "kedge/update/supervised_fit.h"
@@ -163,10 +164,9 @@ std::vector<MatrixXd> network_gains(const Task& task, const MlpGaussian& policy,
 /// reset to the guide's marginal S_wide_t with probability 1/stray. In every direction at least as wide as S_t.
 ///   P_{t+1} = (1 - 1/stray) ((A_t + B_t J_t) P_t (A_t + B_t J_t)' + B_t Sigma_t B_t' + Sf) + S_wide_{t+1} / stray,    P_0 = S_wide_0
 /// A guide's own marginals are narrow where its gains are firm. A network that is not firm there is not found out on them.
-/// @param J, Sigma [T]  @param Sf [ndx, ndx]  @param S, S_wide [T+1]  @return [T+1]
-std::vector<MatrixXd> stray_marginals(const Linearisation& lin, const std::vector<MatrixXd>& J,
-                                      const std::vector<MatrixXd>& Sigma, const MatrixXd& Sf,
-                                      const std::vector<MatrixXd>& S, const std::vector<MatrixXd>& S_wide, int stray);
+/// @param loop its K is J  @param Sf [ndx, ndx]  @param S, S_wide [T+1]  @return [T+1]
+std::vector<MatrixXd> stray_marginals(const ClosedLoop& loop, const MatrixXd& Sf, const std::vector<MatrixXd>& S,
+                                      const std::vector<MatrixXd>& S_wide, int stray);
 
 /// Returns the covariance of the start in tangent coordinates, Sigma_1. @return [ndx, ndx]
 MatrixXd start_covariance(const Task& task, double spreads);

@@ -14,7 +14,7 @@ namespace kedge {
 namespace {
 
 /// Without normalisation.
-Network plain_network(const Task& task, const GuidedOptions& options) {
+NetworkShape plain_network(const Task& task, const GuidedOptions& options) {
   return {.hidden = std::vector<Index>(static_cast<std::size_t>(options.layers), options.hidden),
           .activation = options.activation,
           .output_bias = options.output_bias,
@@ -45,7 +45,7 @@ Outcome<FitResult> usable(FitResult fit) {
 
 MlpGaussian initial_network(const Task& task, const Guide& guide, const GuidedOptions& options, std::uint64_t seed) {
   const MatrixXd s = guide.q.x(task.observation, Eigen::seqN(0, task.horizon));
-  Network network = plain_network(task, options);
+  NetworkShape network = plain_network(task, options);
   network.input_mean = s.rowwise().mean();
   network.input_scale = units(s.colwise() - network.input_mean);
   network.output_scale = units(guide.q.a);
@@ -56,7 +56,7 @@ MlpGaussian initial_network(const Task& task, const Guide& guide, const GuidedOp
 
 MlpGaussian blank_network(const Task& task, const GuidedOptions& options) {
   require_guidable(task, options);
-  Network network = plain_network(task, options);
+  NetworkShape network = plain_network(task, options);
   VectorXd theta = VectorXd::Zero(parameter_count(network));
   return MlpGaussian(std::move(network), std::move(theta));
 }

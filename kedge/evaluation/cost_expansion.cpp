@@ -53,12 +53,6 @@ Linearised linearise(const Task& task, const Residual& spec, const VectorXd& z) 
 
 }  // namespace
 
-Index driver_of(const Task& task, Index i) {
-  for (Index action = task.da() - 1; action >= 0; --action)
-    if (task.control_index[static_cast<std::size_t>(action)] == i) return action;
-  return -1;
-}
-
 NormExpansion expand_norm(const CostTerm& term, double r, double variance) {
   switch (term.norm) {
     case Norm::quadratic: return {r * r, 2.0 * r, 2.0};

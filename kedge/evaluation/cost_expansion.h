@@ -1,22 +1,21 @@
 // Quadratic models of the declared costs of a task in observations and actions, as linear-quadratic updates need them.
 #pragma once
 
-#include "kedge/math/hermite.h"
 #include "kedge/math/lq.h"
 #include "kedge/system/task.h"
 
 namespace kedge {
 
-/// Can every cost be written as a function of observation and action?
+/// Checks that every cost is a function of observation and action.
 /// @throws InputError naming the first cost term that reads sensors or a state entry that is not observed
 void require_expandable(const Task& task);
 
-/// The cost of step t as q(z) = c + g'z + z'H z / 2 with H >= 0, minimised: z = [s; a] for t < T, z = s for t = T.
+/// Returns the cost of step t as q(z) = c + g'z + z'H z / 2 with H >= 0, minimised: z = [s; a] for t < T, z = s for t = T.
 /// Residuals are linear in z, so that only the norm is approximated:
 ///   quadratic  exact everywhere
 ///   smooth     value, gradient and Hessian at the mean
-///   absolute   expected value, gradient and Hessian under the Gaussian of these moments: a kink has no second derivative,
-///              and in expectation it has; |r| with its sign and no curvature where r does not vary
+///   absolute   expected value, gradient and Hessian under the Gaussian of these moments, since the kink itself has no
+///              second derivative; |r| with its sign and no curvature where r does not vary
 /// A control beyond its limits does not move with its action: derivative 0.
 /// @param z mean and covariance of z at this step
 Quadratic cost_expansion(const Task& task, int t, const Moments& z);
@@ -25,10 +24,7 @@ Quadratic cost_expansion(const Task& task, int t, const Moments& z);
 struct NormExpansion {
   double value, slope, curvature;
 };
-/// @param variance of r >= 0; only the absolute value asks for it
+/// @param variance of r, >= 0; only read for the absolute value
 NormExpansion expand_norm(const CostTerm& term, double r, double variance);
-
-/// The action that drives control i: the last one that names it; -1: none, it stays 0.
-Index driver_of(const Task& task, Index i);
 
 }  // namespace kedge

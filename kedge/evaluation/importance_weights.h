@@ -12,6 +12,7 @@
 #pragma once
 
 #include <deque>
+#include <memory>
 #include <vector>
 
 #include "kedge/evaluation/epoch.h"
@@ -23,64 +24,59 @@ enum class Reuse { none, time, iterations, time_and_iterations };
 
 /// The samples that count in one regression.
 struct WeightedSamples {
-  std::vector<Index> row;  ///< rows of the window's transitions, ascending: epochs oldest first, one after another
+  std::vector<Index> row;  ///< rows of the stored transitions, ascending: epochs concatenated, oldest first
   VectorXd weight;         ///< [row.size()] > 0, sum 1
-  double effective =
-      0.0;  ///< effective sample size (sum w)^2 / sum w^2 of all candidates, to a relative error of cutoff
-  double left_out = 0.0;  ///< share of the total weight that was left out, <= cutoff; too small by at most cutoff / 2,
-                          ///< the share of those too light to be looked at
+
+  /// Effective sample size (sum w)^2 / sum w^2 of all candidates, to a relative error of the cutoff.
+  double effective = 0.0;
+
+  /// Share of the total weight that was left out, <= cutoff. It is too small by at most cutoff / 2, the share of the
+  /// samples that are too light to be looked at.
+  double left_out = 0.0;
 };
 
-/// Selects the heaviest samples such that what is left out holds at most `cutoff` of the total weight.
+/// Selects the heaviest samples such that the others hold at most `cutoff` of the total weight.
 /// @param log_weight [n], -inf allowed
 /// @return no rows if no weight is finite
 WeightedSamples select_samples(VectorIn log_weight, double cutoff);
+
+/// Stored epochs, oldest first.
+struct StoredEpochs {
+  std::deque<Transitions> data;
+  std::deque<std::vector<Whitening>> density;  ///< [epoch][T] the densities z_t
+};
+
+/// How stored samples weigh; one class for each kind of reuse.
+class ReuseWeights;
 
 /// The densities of the stored samples under the stored policies, kept up to date from iteration to iteration: an iteration
 /// costs (new samples) x (old components) + (all samples) x (new components) evaluations.
 class SampleReuse {
  public:
   /// @param window K >= 1, epochs kept  @param cutoff see select_samples
-  SampleReuse(Reuse reuse, int window, double cutoff) : reuse_(reuse), window_(window), cutoff_(cutoff) {}
+  SampleReuse(Reuse reuse, int window, double cutoff);
+  SampleReuse(SampleReuse&&) noexcept;
+  SampleReuse& operator=(SampleReuse&&) noexcept;
+  ~SampleReuse();
 
   /// Adds the newest epoch (its rho must be set) and forgets the oldest ones beyond the window. The same epochs pushed in
   /// the same order give the same numbers, bit for bit, for any number of threads.
   void push(const Epoch& epoch, int threads);
 
-  /// Samples and weights for the regression at step t of the newest epoch.
+  /// Returns samples and weights for the regression at step t of the newest epoch.
   [[nodiscard]] WeightedSamples samples(int t) const;
 
-  /// The stored transitions, oldest epoch first; rows of WeightedSamples count through them.
-  [[nodiscard]] const std::deque<Transitions>& data() const { return data_; }
+  /// Returns the stored transitions, oldest epoch first; rows of WeightedSamples count through them.
+  [[nodiscard]] const std::deque<Transitions>& data() const { return stored_.data; }
 
-  /// The densities z_t of the newest epoch. @return [T]
-  [[nodiscard]] const std::vector<Whitening>& density() const { return density_.back(); }
+  /// Returns the densities z_t of the newest epoch. @return [T]
+  [[nodiscard]] const std::vector<Whitening>& density() const { return stored_.density.back(); }
 
  private:
-  struct Tile {
-    std::size_t data;
-    Index number, row, count;  ///< within the data; its first sample and how many, within all samples
-  };
-  void push_over_time(int threads);
-  void push_own_step();
-  [[nodiscard]] VectorXd log_weights(const Tile& tile, int t) const;
-  [[nodiscard]] WeightedSamples samples_over_time(int t) const;
-
-  Reuse reuse_;
-  int window_;
+  int window_;  // 1 where past epochs do not count
   double cutoff_;
-  std::deque<Transitions> data_;
-  std::deque<MatrixXd> tiled_;                  ///< [data] x of its samples, tile by tile: [kTile, tiles n]
-  std::deque<std::vector<Whitening>> density_;  ///< [epoch][T] the densities z_t of each epoch
-  std::deque<std::deque<VectorXd>>
-      log_z_;             ///< [data][epoch] log density of each sample under an epoch: over all steps,
-                          ///< log sum_t z_t, or, for Reuse::iterations, at the sample's own step
-  VectorXd log_mixture_;  ///< [all samples] log z^{1:i}
-  VectorXd log_weight_;   ///< [all samples] log w of the own step, for Reuse::iterations
-  std::vector<Tile> tiles_;
-  MatrixXd
-      tile_bound_;  ///< [tiles, T] no log w_t of the tile is larger. It is the largest one itself unless that is negligible
-                    ///< against the mixture, as in most tiles, which hold nothing that counts at t.
+  StoredEpochs stored_;
+  std::unique_ptr<ReuseWeights> weights_;
 };
 
 }  // namespace kedge

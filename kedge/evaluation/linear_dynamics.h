@@ -13,23 +13,23 @@
 
 namespace kedge {
 
-/// Samples [s; a; s'] of all steps of a batch, one a column, in the order of `transitions`. @return [2 ds + da, usable * T]
+/// Returns the samples [s; a; s'] of all steps of a batch, one a column, in the order of `transitions`. @return [2 ds + da, usable * T]
 MatrixXd joint_samples(const Batch& batch);
 
-/// The same of a whole window, oldest first.
+/// Returns the samples of a whole window, oldest first.
 MatrixXd joint_samples(const Window& window);
 
-/// Mean and maximum-likelihood covariance of the columns of x; exactly 0 for what is the same in all of them.
+/// Returns mean and maximum-likelihood covariance of the columns of x, exactly 0 for an entry that is the same in all.
 /// @param x [n, N], N >= 1
 Moments sample_moments(MatrixIn x);
 
-/// Normal-inverse-Wishart posterior (as in the supplement of [LevineAbbeel2014]):
+/// Returns the normal-inverse-Wishart posterior (as in the supplement of [LevineAbbeel2014]):
 ///   mean = (m mu0 + N mu) / (m + N),   cov = [m Sigma0 + N Sigma + (m N / (m + N)) (mu - mu0)(mu - mu0)'] / (m + N)
 /// @param prior mu0, Sigma0  @param strength m > 0: samples that the prior is worth  @param count N >= 1
 Moments normal_inverse_wishart(const Moments& sample, double count, const Moments& prior, double strength);
 
-/// s' | z of a joint Gaussian over [z; s'], z = [s; a], by ridge regression in units of the standard deviations of z. Entries
-/// of z without variance get the coefficient 0: nothing can be said about them. S is the covariance of what F leaves.
+/// Returns s' | z of a joint Gaussian over [z; s'], z = [s; a], by ridge regression in units of the standard deviations of z. Entries
+/// of z without variance get the coefficient 0: the data says nothing about them. S is the covariance of the residual.
 /// @param inputs ds + da  @param ridge >= 0, share of the variance of every input
 /// @return nullopt if the inputs (with the ridge) are linearly dependent to working precision
 std::optional<LinearDynamics> conditional_dynamics(const Moments& joint, Index inputs, double ridge);
@@ -54,7 +54,7 @@ struct DynamicsFit {
   std::vector<double> r2;                ///< [T] explained share of the variance of s', mean over its entries that vary
 };
 
-/// Dynamics of every step from the usable rollouts of one batch. With a prior, the responsibilities of the mixture's
+/// Fits the dynamics of every step to the usable rollouts of one batch. With a prior, the responsibilities of the mixture's
 /// components for the samples of a step, averaged over them, give that step's prior moments.
 /// @param ridge see conditional_dynamics  @param threads changes no result
 [[nodiscard]] DynamicsFit fit_dynamics(const Batch& batch, const DynamicsPrior& prior, double ridge, int threads);

@@ -16,8 +16,8 @@ struct Linearisation {
   std::vector<MatrixXd> A;  ///< [T] [ndx, ndx]
   std::vector<MatrixXd> B;  ///< [T] [ndx, da]
   std::vector<MatrixXd> C;  ///< [T+1] [ny, ndx], the last at the final state; no rows unless the task reads a sensor
-  std::vector<MatrixXd> D;  ///< [T] [ny, da], likewise
-  int diverged_at = -1;     ///< first step from whose neighbourhood a simulation diverged: nothing else counts then
+  std::vector<MatrixXd> D;  ///< [T] [ny, da], as C
+  int diverged_at = -1;     ///< first step from whose neighbourhood a simulation diverged; the rest is then not set
 };
 
 /// The default steps are the best of those tried on the bundled tasks (docs/algorithms/ilqr.md); one-sided differences are
@@ -33,10 +33,10 @@ struct LinearisationOptions {
 Linearisation linearise(const Task& task, MatrixIn x, MatrixIn a, const LinearisationOptions& options,
                         SystemClones& clones);
 
-/// The tangent maps G_t of the states x_t (System::tangent). @return [T+1] [nx, ndx]
+/// Returns the tangent maps G_t of the states x_t (System::tangent). @return [T+1] [nx, ndx]
 std::vector<MatrixXd> tangent_maps(const System& system, MatrixIn x);
 
-/// Does a cost or the measure of success read a sensor?
+/// True if a cost or the measure of success reads a sensor.
 bool reads_sensors(const Task& task);
 
 }  // namespace kedge

@@ -20,18 +20,19 @@ struct Whitening {
   [[nodiscard]] Index dim() const { return b.size(); }
 };
 
+/// Returns the map of states ~ rho and actions ~ pi.
 Whitening whitening(const Gaussian& rho, const LinearGaussian& pi);
 
-/// The state part alone: xi = W s - b. log_normaliser belongs to rho.
+/// Returns the state part alone: xi = W s - b. log_normaliser belongs to rho.
 Whitening whitening(const Gaussian& rho);
 
 /// Applies the first n rows and columns of the map to every row, in place. @param z [N, n <= dim] in: x, out: W x - b
 void whiten_rows(const Whitening& map, Eigen::Ref<MatrixXd> z);
 
-/// The map as one matrix: (1, z, 0 ... 0) = H (1, x). @return [padded(n + 1), n + 1]
+/// Returns the map as one matrix: (1, z, 0 ... 0) = H (1, x). @return [padded(n + 1), n + 1]
 MatrixXd homogeneous(const Whitening& map);
 
-/// (1, z, 0 ... 0) of chosen samples, one a column. @param H homogeneous  @param x [n, samples]
+/// Computes (1, z, 0 ... 0) of chosen samples, one a column. @param H homogeneous  @param x [n, samples]
 /// @param first [N] where the chosen columns of x begin, in x.data()  @param z [padded(n + 1), N], out
 void whiten_chosen(const MatrixXd& H, const MatrixXd& x, std::span<const Index> first, Eigen::Ref<MatrixXd> z);
 

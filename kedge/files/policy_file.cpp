@@ -1,7 +1,9 @@
 #include "kedge/files/policy_file.h"
 
-#include <array>
-#include <cmath>
+#include <fmt/format.h>
+
+#include <optional>
+#include <type_traits>
 
 #include "kedge/core/errors.h"
 #include "kedge/files/hdf5.h"
@@ -11,9 +13,9 @@ namespace kedge {
 
 namespace {
 
-constexpr Index max_steps = 1'000'000;
-constexpr Index max_units = 100'000;  ///< of a layer
-constexpr double symmetry = 1e-9;     ///< |Sigma - Sigma'| relative to the largest entry: rounding of another program
+constexpr Index kMaxSteps = 1'000'000;
+constexpr Index kMaxUnits = 100'000;  ///< of a layer
+constexpr double kSymmetry = 1e-9;    ///< |Sigma - Sigma'| relative to the largest entry: rounding of another program
 
 std::span<const double> entries(const VectorXd& v) { return {v.data(), static_cast<std::size_t>(v.size())}; }
 
@@ -50,35 +52,18 @@ PolicyInfo read_info(const hdf5::GroupReader& file, Index ds, Index da) {
   return info;
 }
 
-}  // namespace
+// ---- The column of the table of kinds: write_datasets and read_datasets of each ------------------------------------
 
-PolicyInfo policy_info(const Task& task) {
-  return {task.name, task.observation_names, task.action_names, task.action_low, task.action_high};
-}
-
-std::span<const PolicyKind> policies() {
-  static constexpr std::array table{
-      PolicyKind{"tv_linear_gaussian", "a ~ N(K_t s + k_t, Sigma_t), one linear controller per time step"},
-      PolicyKind{"mlp_gaussian", "a ~ N(network(s), diag(sigma^2)), one neural network for all steps"},
-  };
-  return table;
-}
-
-const char* policy_kind(const AnyPolicy& policy) {
-  static constexpr std::array<const char*, std::variant_size_v<AnyPolicy>> names{"tv_linear_gaussian", "mlp_gaussian"};
-  return names[policy.index()];
-}
-
-void write_policy(hdf5::GroupWriter& group, const TvLinearGaussian& policy) {
+void write_datasets(hdf5::GroupWriter& group, const TvLinearGaussian& policy) {
   const Index T = policy.horizon(), ds = policy.observation_dim(), da = policy.action_dim();
   group.dataset("K", stack(T, da, ds, [&](int t) -> const MatrixXd& { return policy[t].K; }), {T, da, ds});
   group.dataset("k", stack(T, da, 1, [&](int t) -> const VectorXd& { return policy[t].k; }), {T, da});
   group.dataset("Sigma", stack(T, da, da, [&](int t) -> const MatrixXd& { return policy[t].Sigma; }), {T, da, da});
 }
 
-TvLinearGaussian read_tv_linear_gaussian(const hdf5::GroupReader& group) {
+TvLinearGaussian read_datasets(const hdf5::GroupReader& group, std::type_identity<TvLinearGaussian>) {
   const hdf5::Shape shape = group.shape("K");
-  if (shape.size() != 3 || shape[0] < 1 || shape[0] > max_steps || shape[1] < 1 || shape[2] < 1)
+  if (shape.size() != 3 || shape[0] < 1 || shape[0] > kMaxSteps || shape[1] < 1 || shape[2] < 1)
     group.fail(fmt::format("dataset K: found {}, expected [T, da, ds], all at least 1", hdf5::to_string(shape)));
   const Index T = shape[0], da = shape[1], ds = shape[2];
   const std::vector<double> K = group.doubles("K", shape);
@@ -89,7 +74,7 @@ TvLinearGaussian read_tv_linear_gaussian(const hdf5::GroupReader& group) {
   steps.reserve(static_cast<std::size_t>(T));
   for (Index t = 0; t < T; ++t) {
     const MatrixXd S = slice(Sigma, t, da, da);
-    if ((S - S.transpose()).cwiseAbs().maxCoeff() > symmetry * S.cwiseAbs().maxCoeff())
+    if ((S - S.transpose()).cwiseAbs().maxCoeff() > kSymmetry * S.cwiseAbs().maxCoeff())
       group.fail(fmt::format("dataset Sigma: found a matrix that is not symmetric at step {}", t));
     try {
       steps.push_back(make_linear_gaussian(slice(K, t, da, ds), slice(k, t, da, 1), S));
@@ -100,8 +85,8 @@ TvLinearGaussian read_tv_linear_gaussian(const hdf5::GroupReader& group) {
   return TvLinearGaussian(std::move(steps));
 }
 
-void write_policy(hdf5::GroupWriter& group, const MlpGaussian& policy) {
-  const Network& network = policy.network();
+void write_datasets(hdf5::GroupWriter& group, const MlpGaussian& policy) {
+  const NetworkShape& network = policy.shape();
   const auto vector = [&](const std::string& name, const VectorXd& v) {
     group.dataset(name, entries(v), {static_cast<Index>(v.size())});
   };
@@ -110,10 +95,10 @@ void write_policy(hdf5::GroupWriter& group, const MlpGaussian& policy) {
   vector("input_scale", network.input_scale);
   vector("output_scale", network.output_scale);
   const VectorXd& theta = policy.theta();
-  Index at = 0, in = network.ds();
+  Index at = 0, in = network.inputs();
   const std::size_t layers = network.hidden.size() + 1;
   for (std::size_t l = 1; l <= layers; ++l) {
-    const Index out = l < layers ? network.hidden[l - 1] : network.da();
+    const Index out = l < layers ? network.hidden[l - 1] : network.outputs();
     const MatrixXd W = Eigen::Map<const MatrixXd>(theta.data() + at, out, in);
     group.dataset(fmt::format("W{}", l), stack(1, out, in, [&](int) -> const MatrixXd& { return W; }), {out, in});
     at += out * in;
@@ -126,19 +111,19 @@ void write_policy(hdf5::GroupWriter& group, const MlpGaussian& policy) {
   vector("log_std", policy.log_std());
 }
 
-MlpGaussian read_mlp_gaussian(const hdf5::GroupReader& group) {
+MlpGaussian read_datasets(const hdf5::GroupReader& group, std::type_identity<MlpGaussian>) {
   const auto vector = [&](const std::string& name, Index size) -> VectorXd {
     const std::vector<double> values = group.doubles(name, {size});
     return Eigen::Map<const VectorXd>(values.data(), size);
   };
   const auto size_of = [&](const std::string& name) {
     const hdf5::Shape shape = group.shape(name);
-    if (shape.size() != 1 || shape[0] < 1 || shape[0] > max_units)
+    if (shape.size() != 1 || shape[0] < 1 || shape[0] > kMaxUnits)
       group.fail(
-          fmt::format("dataset {}: found {}, expected [n], 1 <= n <= {}", name, hdf5::to_string(shape), max_units));
+          fmt::format("dataset {}: found {}, expected [n], 1 <= n <= {}", name, hdf5::to_string(shape), kMaxUnits));
     return shape[0];
   };
-  Network network;
+  NetworkShape network;
   const std::string activation = group.text("activation");
   if (activation == to_string(Activation::tanh))
     network.activation = Activation::tanh;
@@ -146,7 +131,7 @@ MlpGaussian read_mlp_gaussian(const hdf5::GroupReader& group) {
     group.fail(
         fmt::format("attribute activation: found {}, expected \"softplus\" or \"tanh\"", hdf5::quoted(activation)));
   network.input_mean = vector("input_mean", size_of("input_mean"));
-  network.input_scale = vector("input_scale", network.ds());
+  network.input_scale = vector("input_scale", network.inputs());
   network.output_scale = vector("output_scale", size_of("output_scale"));
   network.hidden.clear();
   while (group.has(fmt::format("W{}", network.hidden.size() + 2)))
@@ -155,15 +140,15 @@ MlpGaussian read_mlp_gaussian(const hdf5::GroupReader& group) {
 
   std::vector<double> theta;
   const auto append = [&](const MatrixXd& m) { theta.insert(theta.end(), m.data(), m.data() + m.size()); };
-  Index in = network.ds();
+  Index in = network.inputs();
   for (std::size_t l = 0; l <= network.hidden.size(); ++l) {
     const bool last = l == network.hidden.size();
-    const Index out = last ? network.da() : network.hidden[l];
+    const Index out = last ? network.outputs() : network.hidden[l];
     append(slice(group.doubles(fmt::format("W{}", l + 1), {out, in}), 0, out, in));
     if (!last || network.output_bias) append(vector(fmt::format("b{}", l + 1), out));
     in = out;
   }
-  append(vector("log_std", network.da()));
+  append(vector("log_std", network.outputs()));
   try {
     return MlpGaussian(std::move(network), Eigen::Map<const VectorXd>(theta.data(), static_cast<Index>(theta.size())));
   } catch (const InputError& error) {
@@ -171,12 +156,22 @@ MlpGaussian read_mlp_gaussian(const hdf5::GroupReader& group) {
   }
 }
 
-AnyPolicy read_policy(const hdf5::GroupReader& group) {
+/// Reads a policy of the kind that the attribute `kind` names.
+template <class... P>
+AnyPolicy read_by_kind(const hdf5::GroupReader& group, std::type_identity<std::variant<P...>>) {
   const std::string kind = group.text("kind");
-  if (kind == policy_kind(TvLinearGaussian())) return read_tv_linear_gaussian(group);
-  if (kind == policy_kind(MlpGaussian())) return read_mlp_gaussian(group);
-  group.fail(fmt::format("attribute kind: found {}, expected \"{}\" or \"{}\"", hdf5::quoted(kind),
-                         policy_kind(TvLinearGaussian()), policy_kind(MlpGaussian())));
+  std::optional<AnyPolicy> policy;
+  ((kind == P::kKind && (policy = read_datasets(group, std::type_identity<P>()), true)) || ...);
+  if (policy) return std::move(*policy);
+  std::vector<std::string> known;
+  for (const PolicyKind& each : policy_kinds()) known.push_back(hdf5::quoted(each.name));
+  group.fail(fmt::format("attribute kind: found {}, expected {}", hdf5::quoted(kind), fmt::join(known, " or ")));
+}
+
+}  // namespace
+
+PolicyInfo policy_info(const Task& task) {
+  return {task.name, task.observation_names, task.action_names, task.action_low, task.action_high};
 }
 
 std::string policy_bytes(const AnyPolicy& policy, const PolicyInfo& info) {
@@ -189,7 +184,7 @@ std::string policy_bytes(const AnyPolicy& policy, const PolicyInfo& info) {
   if (!info.action_names.empty()) root.attribute("action_names", info.action_names);
   if (info.action_low.size() > 0) root.attribute("action_low", entries(info.action_low));
   if (info.action_high.size() > 0) root.attribute("action_high", entries(info.action_high));
-  std::visit([&](const auto& p) { write_policy(root, p); }, policy);
+  std::visit([&](const auto& p) { write_datasets(root, p); }, policy);
   return hdf5::seal(file.image());
 }
 
@@ -202,7 +197,7 @@ PolicyFile load_policy(const FileName& file) {
   const hdf5::Reader reader(image, file.string());
   const hdf5::GroupReader root = reader.root();
   PolicyFile result;
-  result.policy = read_policy(root);
+  result.policy = read_by_kind(root, std::type_identity<AnyPolicy>());
   result.info = read_info(root, as_policy(result.policy).observation_dim(), as_policy(result.policy).action_dim());
   return result;
 }

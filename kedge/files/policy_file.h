@@ -17,40 +17,26 @@
 #include <vector>
 
 #include "kedge/files/atomic_file.h"
-#include "kedge/policy/any_policy.h"
+#include "kedge/policy/kinds.h"
 #include "kedge/system/task.h"
 
 namespace kedge {
 
-namespace hdf5 {
-class GroupReader;
-class GroupWriter;
-}  // namespace hdf5
-
-/// What a reader needs to use the policy elsewhere; every field may be empty.
+/// Names and limits with which the policy can be used elsewhere. Every field may be empty.
 struct PolicyInfo {
-  std::string task;                            ///< its name
+  std::string task;                            ///< name of the task
   std::vector<std::string> observation_names;  ///< [ds]
   std::vector<std::string> action_names;       ///< [da]
   VectorXd action_low, action_high;            ///< [da] limits, may be infinite
 };
 PolicyInfo policy_info(const Task& task);
 
-/// The name of a policy's kind, as in the attribute `kind`.
-const char* policy_kind(const AnyPolicy& policy);
-
-struct PolicyKind {
-  const char* name;  ///< attribute `kind` of policy.h5
-  const char* summary;
-};
-std::span<const PolicyKind> policies();
-
 struct PolicyFile {
   AnyPolicy policy;
   PolicyInfo info;
 };
 
-/// Contents of policy.h5.
+/// Returns the contents of policy.h5.
 std::string policy_bytes(const AnyPolicy& policy, const PolicyInfo& info);
 
 /// @throws SystemError if the file cannot be written; then the old one, if any, is untouched
@@ -60,13 +46,5 @@ void save_policy(const FileName& file, const AnyPolicy& policy, const PolicyInfo
 /// @throws InputError naming file, dataset, what was found and what is allowed: a damaged or foreign file, wrong
 ///         shapes, numbers that are not finite, Sigma not symmetric positive definite
 PolicyFile load_policy(const FileName& file);
-
-/// The datasets of a policy in a group, and back, with the checks of `load_policy`.
-void write_policy(hdf5::GroupWriter& group, const TvLinearGaussian& policy);
-void write_policy(hdf5::GroupWriter& group, const MlpGaussian& policy);
-/// By the attribute `kind`.
-AnyPolicy read_policy(const hdf5::GroupReader& group);
-TvLinearGaussian read_tv_linear_gaussian(const hdf5::GroupReader& group);
-MlpGaussian read_mlp_gaussian(const hdf5::GroupReader& group);
 
 }  // namespace kedge

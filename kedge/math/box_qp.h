@@ -7,7 +7,7 @@
 
 namespace kedge {
 
-/// Result and scratch; reused, nothing is allocated.
+/// Result and scratch. A reused object allocates nothing.
 struct BoxQp {
   VectorXd x;              ///< [n] the minimiser; entries that are not free are equal to their bound
   std::vector<char> free;  ///< [n] 1: not held by a bound
@@ -15,7 +15,7 @@ struct BoxQp {
   VectorXd gradient, step;
 };
 
-/// minimise  g'x + x'H x / 2  subject to  low <= x <= high.
+/// Minimises  g'x + x'H x / 2  subject to  low <= x <= high.
 /// @param H [n, n] symmetric positive definite  @param g [n]  @param low, high [n] low <= high, may be infinite
 /// @return false if numbers are not finite, H is not positive definite, or it is so nearly singular that rounding decides
 /// which bounds hold

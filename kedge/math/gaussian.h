@@ -17,26 +17,26 @@ struct Gaussian {
   [[nodiscard]] Index dim() const { return mean.size(); }
 };
 
-/// @return nullopt if cov (symmetrised) is not positive definite or not finite.
+/// Returns the Gaussian with its factor; nullopt if cov (symmetrised) is not positive definite or not finite.
 std::optional<Gaussian> make_gaussian(VectorXd mean, const MatrixXd& cov);
 
-/// log det(L L') = 2 sum_i log L_ii of a lower triangular factor.
+/// Returns log det(L L') = 2 sum_i log L_ii of a lower triangular factor.
 double log_det(MatrixIn L);
 
-/// x - log(1 + x) >= 0 for x > -1, to full relative precision near 0, where the two terms cancel: the building block of
-/// divergences.
+/// Returns x - log(1 + x) >= 0 for x > -1, to full relative precision near 0, where the two terms cancel. It is the
+/// building block of divergences.
 double x_minus_log1p(double x);
 
-/// 2 KL(N(0, q^2) || N(0, 1)) = q^2 - 1 - log q^2 >= 0 for q > 0, to full precision near 1 and near 0.
+/// Returns 2 KL(N(0, q^2) || N(0, 1)) = q^2 - 1 - log q^2 >= 0 for q > 0, to full precision near 1 and near 0.
 double scale_divergence(double q);
 
-/// KL(p || q) >= 0 in nats, without cancellation for nearly equal p and q. p and q of equal dimension.
+/// Returns KL(p || q) >= 0 in nats, without cancellation for nearly equal p and q of the same dimension.
 double kl(const Gaussian& p, const Gaussian& q);
 
-/// Entropy of a Gaussian with Cholesky factor L: (n (1 + log 2 pi) + log det) / 2, nats.
+/// Returns the entropy of a Gaussian with Cholesky factor L: (n (1 + log 2 pi) + log det) / 2, nats.
 double entropy(MatrixIn L);
 
-/// Weighted maximum-likelihood Gaussian of the columns of x, with a ridge that keeps it positive definite:
+/// Returns the weighted maximum-likelihood Gaussian of the columns of x, with a ridge that keeps it positive definite:
 ///   mean = sum_k w_k x_k,   cov = sum_k w_k (x_k - mean)(x_k - mean)' + relative * diag(cov) + absolute * I.
 /// @param x [n, N]  @param w [N] >= 0, not all zero; normalised inside
 /// @return nullopt if the weights are degenerate or the result is not positive definite.

@@ -21,9 +21,14 @@ struct GaussianMixture {
 
 struct MixtureOptions {
   int components = 10;  ///< K >= 1
-  double ridge = 1e-6;  ///< > 0: prior weight of a covariance of this share of the overall variance of each variable
-  int iterations = 50;  ///< of EM, at most, >= 1
-  double tolerance = 1e-5;  ///< EM ends when the objective rises by less than this per sample, nats, >= 0
+
+  /// Prior weight of a covariance of this share of the overall variance of each variable, > 0.
+  double ridge = 1e-6;
+
+  int iterations = 50;  ///< largest number of iterations of EM, >= 1
+
+  /// EM ends when the objective rises by less than this per sample, nats, >= 0.
+  double tolerance = 1e-5;
 };
 
 enum class MixtureStatus {
@@ -43,18 +48,18 @@ struct MixtureFit {
 
 /// Maximises, with variables scaled to unit variance, the penalised log-likelihood per sample
 ///   (1/N) [ sum_n log p(x_n) - 1/2 sum_k tr(Lambda Sigma_k^-1) ],   Lambda = ridge (N / K) I,
-/// whose M-step is Sigma_k = S_k + Lambda / N_k: the ridge keeps covariances regular and EM monotone. Begins with k-means++
+/// whose M-step is Sigma_k = S_k + Lambda / N_k: the ridge keeps covariances regular and EM monotone. It begins with k-means++
 /// seeding [Arthur2007]. A variable that is the same in all samples is scaled by one.
 /// @param x [n, N]  @param random decides the seeding  @param threads changes no result
 [[nodiscard]] MixtureFit fit_mixture(MatrixIn x, const MixtureOptions& options, Stream random, int threads);
 
-/// log weight_k + log N(x_n; mean_k, cov_k). @return [N, K]
+/// Returns log weight_k + log N(x_n; mean_k, cov_k). @return [N, K]
 MatrixXd log_joint(const GaussianMixture& mixture, MatrixIn x, int threads);
 
-/// log sum_j exp(row_j) of every row; rows of -infinity stay so.
+/// Returns log sum_j exp(row_j) of every row, -infinity for a row of -infinity.
 VectorXd log_sum_exp_rows(MatrixIn m);
 
-/// Mean and covariance of the mixture under other weights of its components. @param weight [K] >= 0, not all zero
+/// Returns mean and covariance of the mixture under other weights of its components. @param weight [K] >= 0, not all zero
 Moments mixture_moments(const GaussianMixture& mixture, VectorIn weight);
 
 }  // namespace kedge

@@ -1,7 +1,7 @@
 // The Gram matrix of the quadratic features of many samples (hermite.h).
 //
 // Its entries are moments of z = (1, z_1, ..., z_n) of order four, and equal whenever the same four factors are multiplied:
-// of the p (p + 1) / 2 entries only (n + 4 over 4) are different, half as many and less. Only those are summed: with
+// of the p (p + 1) / 2 entries only (n + 4 over 4) are different, at most half. Only those are summed: with
 // products z_i z_j (j <= i) in the order of the features,
 //   M_ijkl = sum_m w_m (z_i z_j)_m (z_k z_l)_m,   i >= j >= k >= l,
 // row (i, j) meets the columns up to (j, j), which are the leading ones.
@@ -24,7 +24,7 @@ class GramAccumulator {
   /// @param weight [N] >= 0
   void add(MatrixIn z, VectorIn weight);
 
-  /// sum_m w_m phi(z_m) phi(z_m)'. @return [padded(p), p], p = feature_count(n): the lower triangle; zeros elsewhere
+  /// Returns sum_m w_m phi(z_m) phi(z_m)'. @return [padded(p), p], p = feature_count(n): the lower triangle; zeros elsewhere
   [[nodiscard]] MatrixXd gram() const;
 
  private:

@@ -12,18 +12,18 @@
 
 namespace kedge {
 
-/// (n + 1)(n + 2) / 2.
+/// Returns the number of features of n variables, (n + 1)(n + 2) / 2.
 constexpr Index feature_count(Index n) { return (n + 1) * (n + 2) / 2; }
 
-/// Place of the feature z_i z_j, 0 <= j <= i; variables count from 1, z_0 = 1.
+/// Returns the place of the feature z_i z_j, 0 <= j <= i; variables count from 1, z_0 = 1.
 constexpr Index product_feature(Index i, Index j) { return i * (i + 1) / 2 + j; }
 
-/// sum_m c_m phi(z_m) from the moments of z.
+/// Returns sum_m c_m phi(z_m) from the moments of z.
 /// @param moments [n + 1, n + 1] sum_m c_m (1, z_m)(1, z_m)', of which the lower triangle is read
 /// @return [feature_count(n)]
 VectorXd feature_sum(MatrixIn moments);
 
-/// The quadratic function theta'phi(z). @param theta [feature_count(n)]
+/// Returns the quadratic function theta'phi(z). @param theta [feature_count(n)]
 Quadratic quadratic_from_features(VectorIn theta, Index n);
 
 }  // namespace kedge

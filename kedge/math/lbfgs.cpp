@@ -14,19 +14,19 @@
 namespace kedge {
 namespace {
 
-constexpr double inf = std::numeric_limits<double>::infinity();
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 void check(const VectorXd& start, const LbfgsOptions& o) {
   require(o.storage >= 1, "L-BFGS storage", o.storage, ">= 1");
   require(o.max_evaluations >= 1, "L-BFGS max_evaluations", o.max_evaluations, ">= 1");
-  require(o.gradient_tolerance > 0.0 && o.gradient_tolerance < inf, "L-BFGS gradient_tolerance", o.gradient_tolerance,
-          "> 0 and finite");
+  require(o.gradient_tolerance > 0.0 && o.gradient_tolerance < kInfinity, "L-BFGS gradient_tolerance",
+          o.gradient_tolerance, "> 0 and finite");
   require(start.size() >= 1, "L-BFGS variables", start.size(), ">= 1");
   for (const auto& [name, bound] : {std::pair{"lower bounds", &o.lower}, std::pair{"upper bounds", &o.upper}})
     if (bound->size() != 0 && bound->size() != start.size())
       throw InputError(fmt::format("L-BFGS {}: {} entries, but the start has {}", name, bound->size(), start.size()));
   for (Index i = 0; i < start.size(); ++i) {
-    const double low = o.lower.size() ? o.lower[i] : -inf, high = o.upper.size() ? o.upper[i] : inf;
+    const double low = o.lower.size() ? o.lower[i] : -kInfinity, high = o.upper.size() ? o.upper[i] : kInfinity;
     if (!std::isfinite(start[i]) || !(low <= start[i] && start[i] <= high))
       throw InputError(
           fmt::format("L-BFGS start[{}] = {}, but must be finite and in [{}, {}]", i, start[i], low, high));

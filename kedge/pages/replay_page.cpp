@@ -249,10 +249,10 @@ Json policy_json(const TvLinearGaussian& policy, Blob& blob) {
 }
 
 Json policy_json(const MlpGaussian& policy, Blob& blob) {
-  const Network& network = policy.network();
+  const NetworkShape& network = policy.shape();
   return {{"kind", "mlp_gaussian"},
-          {"ds", network.ds()},
-          {"da", network.da()},
+          {"ds", network.inputs()},
+          {"da", network.outputs()},
           {"hidden", network.hidden},
           {"activation", to_string(network.activation)},
           {"outputBias", network.output_bias},

@@ -1,4 +1,4 @@
-// What a rollout needs to know of a policy.
+// The policy as a rollout sees it.
 #pragma once
 
 #include <limits>
@@ -17,11 +17,11 @@ struct Policy {
   [[nodiscard]] virtual int horizon() const = 0;            ///< T: defined for t = 0 ... T-1; or kEndless
   [[nodiscard]] virtual Index observation_dim() const = 0;  ///< ds
   [[nodiscard]] virtual Index action_dim() const = 0;       ///< da
-  /// @param s [ds]  @param a [da], out
+  /// Computes the mean action. @param s [ds]  @param a [da], out
   virtual void mean(int t, VectorIn s, VectorOut a) const = 0;
-  /// mean plus exploration noise; all its randomness comes from `noise`.
+  /// Computes the mean plus exploration noise. All randomness comes from `noise`.
   virtual void sample(int t, VectorIn s, Stream& noise, VectorOut a) const = 0;
-  /// log pi_t(a | s), nats.
+  /// Returns log pi_t(a | s), nats.
   [[nodiscard]] virtual double log_prob(int t, VectorIn s, VectorIn a) const = 0;
 };
 

@@ -16,15 +16,18 @@ struct LinearGaussian {
 };
 
 /// Checks shapes, finiteness and positive definiteness, and factorises Sigma.
-/// @throws InputError naming what is wrong.
+/// @throws InputError that names the fault
 LinearGaussian make_linear_gaussian(MatrixXd K, VectorXd k, const MatrixXd& Sigma);
 
 class TvLinearGaussian final : public Policy {
  public:
+  static constexpr const char* kKind = "tv_linear_gaussian";
+  static constexpr const char* kSummary = "a ~ N(K_t s + k_t, Sigma_t), one linear controller per time step";
+
   TvLinearGaussian() = default;
   explicit TvLinearGaussian(std::vector<LinearGaussian> steps) : steps_(std::move(steps)) {}
 
-  /// K = 0, k = mean_action, Sigma = diag(std^2) at every step.
+  /// Returns a policy with K = 0, k = mean_action, Sigma = diag(std^2) at every step.
   /// @param mean_action, std [da]; std > 0
   static TvLinearGaussian constant(int horizon, Index ds, VectorIn mean_action, VectorIn std);
 

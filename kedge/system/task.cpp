@@ -179,4 +179,10 @@ double term_value(const CostTerm& term, VectorIn x, VectorIn a, VectorIn u, Vect
   return value;
 }
 
+Index driver_of(const Task& task, Index control) {
+  for (Index action = task.da() - 1; action >= 0; --action)
+    if (task.control_index[static_cast<std::size_t>(action)] == control) return action;
+  return -1;
+}
+
 }  // namespace kedge

@@ -131,4 +131,8 @@ void residual(const Residual& residual, VectorIn x, VectorIn a, VectorIn u, Vect
 /// Returns the value of a cost term at one step, whether it is active there or not. Parameters as above.
 double term_value(const CostTerm& term, VectorIn x, VectorIn a, VectorIn u, VectorIn y);
 
+/// Returns the action that drives a control, the last one that names it; -1 if none does, so that the control stays 0.
+/// @param control in [0, nu)
+Index driver_of(const Task& task, Index control);
+
 }  // namespace kedge

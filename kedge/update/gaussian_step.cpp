@@ -12,13 +12,13 @@ namespace kedge {
 
 namespace {
 
-constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-/// The search accepts a KL in [epsilon (1 - 2 margin), epsilon]: below the bound by more than rounding usually adds
+/// The search accepts a KL in [epsilon (1 - 2 kMargin), epsilon]: below the bound by more than rounding usually adds
 /// when the policy is stored, and by less than anybody notices.
-constexpr double margin = 1e-12;
+constexpr double kMargin = 1e-12;
 /// Where rounding adds more, the search is repeated with tighter bounds, so often at most and down to epsilon / 2.
-constexpr int attempts = 8;
+constexpr int kAttempts = 8;
 
 // ---- Matrices -------------------------------------------------------------------------------------------------------
 
@@ -119,7 +119,7 @@ double inflation(Index da, const TrustRegion& bounds) {
 /// The KL for eta -> infinity, the least that the entropy constraint costs: of the old mean and that covariance, nats.
 double smallest_kl(Index da, const TrustRegion& bounds) {
   const double change = inflation(da, bounds);
-  return change < infinity ? 0.5 * static_cast<double>(da) * x_minus_log1p(change) : infinity;
+  return change < kInfinity ? 0.5 * static_cast<double>(da) * x_minus_log1p(change) : kInfinity;
 }
 
 struct Dual {
@@ -200,7 +200,7 @@ double first_guess(const Dual& dual) {
 /// Where Newton's method on (KL - kl_min)^(-1/2) goes from p: that is nearly linear in d both near the poles of the KL and
 /// far from them (as for the secular equation of trust-region methods).
 double newton(const Dual& dual, const DualPoint& p) {
-  const double target = (dual.bounds.epsilon - dual.kl_min) * (1.0 - margin);
+  const double target = (dual.bounds.epsilon - dual.kl_min) * (1.0 - kMargin);
   const double above = p.kl - dual.kl_min;
   return p.d + 2.0 * above * (1.0 - std::sqrt(above / target)) / p.slope;
 }
@@ -209,32 +209,32 @@ double newton(const Dual& dual, const DualPoint& p) {
 /// the KL of the Newton step of Q is smaller.
 DualPoint solve(const Dual& dual) {
   const double epsilon = dual.bounds.epsilon;
-  double low = 0.0, high = infinity;  // KL > epsilon at low (or low = 0); KL <= epsilon at high
+  double low = 0.0, high = kInfinity;  // KL > epsilon at low (or low = 0); KL <= epsilon at high
   const double guess = dual.has_newton_step() ? 0.0 : first_guess(dual);
   double d = guess;
   DualPoint p;
   for (int iteration = 0; iteration < 300; ++iteration) {
     p = evaluate(dual, d);
-    if (p.kl <= epsilon && (d == 0.0 || p.kl >= epsilon * (1.0 - 2.0 * margin))) return p;
+    if (p.kl <= epsilon && (d == 0.0 || p.kl >= epsilon * (1.0 - 2.0 * kMargin))) return p;
     (p.kl > epsilon ? low : high) = d;
     if (high <= low * (1.0 + 4e-16) || high < 1e-290) break;
 
     d = newton(dual, p);
     const bool trust = iteration < 16 || iteration % 2 == 0;  // else bisect in log d: ends whatever the KL looks like
     if (trust && d > low && d < high) continue;
-    if (high == infinity)
+    if (high == kInfinity)
       d = std::max(8.0 * low, first_guess(dual));
     else
       d = low > 0.0 ? std::sqrt(low) * std::sqrt(high) : 1e-3 * high;
   }
-  return high < infinity ? evaluate(dual, high) : p;
+  return high < kInfinity ? evaluate(dual, high) : p;
 }
 
 /// Whether the maximum is attained: it is if the KL is bounded; else Q must be strictly concave and the entropy bounded.
 bool is_attained(const EigenQuadratic& q, const TrustRegion& bounds) {
   const double rounding =
       static_cast<double>(q.da()) * std::numeric_limits<double>::epsilon() * q.lambda.cwiseAbs().maxCoeff();
-  return bounds.epsilon < infinity || q.scale == 0.0 || (q.lambda_max() < -rounding && bounds.entropy_drop);
+  return bounds.epsilon < kInfinity || q.scale == 0.0 || (q.lambda_max() < -rounding && bounds.entropy_drop);
 }
 
 // ---- From the multipliers to the policy -----------------------------------------------------------------------------
@@ -268,7 +268,7 @@ Step nearest_step(Index da, const TrustRegion& bounds) {
 Step best_step(const EigenQuadratic& q, const TrustRegion& bounds) {
   if (q.scale == 0.0) return nearest_step(q.da(), bounds);
   const Dual dual{q, bounds};
-  return step_of(dual, bounds.epsilon < infinity ? solve(dual) : evaluate(dual, 0.0));
+  return step_of(dual, bounds.epsilon < kInfinity ? solve(dual) : evaluate(dual, 0.0));
 }
 
 /// Sigma' = V diag(r) V' and K' = K + V diag(F) G_xi L^-1, rounded, and the k' with which the mean at mu_s moves by
@@ -314,7 +314,7 @@ const char* to_string(StepStatus status) {
 }
 
 double least_entropy(double entropy, const TrustRegion& bounds) {
-  return bounds.entropy_drop ? entropy - *bounds.entropy_drop : -infinity;
+  return bounds.entropy_drop ? entropy - *bounds.entropy_drop : -kInfinity;
 }
 
 WhitenedQuadratic whiten(const ActionQuadratic& q, const LinearGaussian& pi, const Gaussian& rho) {
@@ -380,7 +380,7 @@ GaussianStep gaussian_step(const LinearGaussian& pi, const WhitenedQuadratic& q,
 
   if (const char* what = not_finite(pi, q, rho))
     return fail(StepStatus::not_finite, fmt::format("{} contains a number that is not finite", what));
-  if (const double kl = smallest_kl(da, bounds); kl > bounds.epsilon || kl == infinity)
+  if (const double kl = smallest_kl(da, bounds); kl > bounds.epsilon || kl == kInfinity)
     return fail(StepStatus::infeasible,
                 fmt::format("an entropy higher by {:.6g} nats needs a KL of at least {:.6g}, but epsilon = {:.6g}",
                             -drop, kl, bounds.epsilon));
@@ -398,7 +398,7 @@ GaussianStep gaussian_step(const LinearGaussian& pi, const WhitenedQuadratic& q,
   update.beta = old.beta;
   update.qaa_max = old.qaa_max;
   TrustRegion aim = bounds;
-  for (int i = 0; i < attempts && aim.epsilon >= 0.5 * bounds.epsilon && smallest_kl(da, aim) <= aim.epsilon; ++i) {
+  for (int i = 0; i < kAttempts && aim.epsilon >= 0.5 * bounds.epsilon && smallest_kl(da, aim) <= aim.epsilon; ++i) {
     const Step step = best_step(e, aim);
     update.next = stored(step, e, pi, rho);
     update.eta = e.scale * step.eta;

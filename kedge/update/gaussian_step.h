@@ -36,7 +36,7 @@ struct WhitenedQuadratic {
   MatrixXd B;  ///< [da, ds] C'(Qaa K + Qas) L_s
   VectorXd g;  ///< [da] C'((Qaa K + Qas) mu_s + Qaa k + qa)
 };
-/// @throws InputError if shapes do not agree.
+/// Changes the coordinates of Q. @throws InputError if shapes do not agree
 WhitenedQuadratic whiten(const ActionQuadratic& q, const LinearGaussian& pi, const Gaussian& rho);
 ActionQuadratic unwhiten(const WhitenedQuadratic& q, const LinearGaussian& pi, const Gaussian& rho);
 
@@ -54,11 +54,15 @@ double least_entropy(double entropy, const TrustRegion& bounds);
 enum class StepStatus {
   ok,
   not_finite,  ///< Q, rho or pi contains a number that is not finite
-  infeasible,  ///< no policy within the KL bound has the entropy that is asked for (only if entropy_drop < 0)
-  unbounded,   ///< epsilon is infinite and the maximum is not attained by a density: Q is not strictly concave in
-               ///< the action, or there is no entropy constraint either
-  imprecise,  ///< as stored in double precision, the solution misses a bound by more than 1e-9 relative, and so do those
-              ///< for slightly tighter bounds, epsilon / 2 at the tightest
+  infeasible,  ///< no policy within the KL bound has the required entropy (only if entropy_drop < 0)
+
+  /// Epsilon is infinite and the maximum is not attained by a density: Q is not strictly concave in the action, or there is
+  /// no entropy constraint either.
+  unbounded,
+
+  /// As stored in double precision, the solution misses a bound by more than 1e-9 relative, and so do those for slightly
+  /// tighter bounds, epsilon / 2 at the tightest.
+  imprecise,
 };
 const char* to_string(StepStatus status);
 

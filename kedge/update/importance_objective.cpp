@@ -9,7 +9,7 @@
 namespace kedge {
 namespace {
 
-constexpr double inf = std::numeric_limits<double>::infinity();
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 void check(const MlpGaussian& policy, const ImportanceData& d) {
   const Index T = d.horizon, columns = d.s.cols(), J = d.share.size();
@@ -23,7 +23,7 @@ void check(const MlpGaussian& policy, const ImportanceData& d) {
         T, d.s.rows(), columns, d.a.rows(), d.a.cols(), d.reward.rows(), d.reward.cols(), d.log_q.rows(),
         d.log_q.cols(), J, policy.observation_dim(), policy.action_dim()));
   for (const double share : d.share) require(share > 0.0, "importance objective, share", share, "> 0");
-  if (!(d.log_q.array() < inf).all())
+  if (!(d.log_q.array() < kInfinity).all())
     throw InputError("importance objective: a log density is not a number or infinite");
   require(std::abs(d.share.sum() - 1.0) < 1e-9, "importance objective, sum of the shares", d.share.sum(), "1");
 }
@@ -60,7 +60,7 @@ ImportanceObjective::ImportanceObjective(const MlpGaussian& policy, ImportanceDa
       min_effective_(min_effective),
       threads_(threads) {
   check(policy_, data_);
-  require(regulariser >= 0.0 && regulariser < inf, "importance objective, w_r", regulariser, ">= 0 and finite");
+  require(regulariser >= 0.0 && regulariser < kInfinity, "importance objective, w_r", regulariser, ">= 0 and finite");
   require(min_effective >= 1.0, "importance objective, min_effective", min_effective, ">= 1");
   inputs_ = policy_.prepare(data_.s);
   log_q_ = prefix_mixture(data_);

@@ -1,5 +1,5 @@
-// The objective of importance-sampled guided policy search [LevineKoltun2013b, "Guided Policy Search", ICML 2013]: what a
-// policy would earn, estimated from rollouts of other policies. Maximised over theta:
+// The objective of importance-sampled guided policy search [LevineKoltun2013b, "Guided Policy Search", ICML 2013]: the
+// expected reward of a policy, estimated from rollouts of other policies. Maximised over theta:
 //
 //   Phi(theta) = sum_t [ 1/Z_t sum_i w_i,t r_i,t + w_r log Z_t ]
 //   w_i,t = prod_{tau <= t} pi_theta(u_tau|x_tau) / q(zeta_i,1:t),   Z_t = sum_i w_i,t
@@ -22,14 +22,14 @@ struct ImportanceData {
   int horizon = 0;  ///< T
   MatrixXd s;       ///< [ds, N T] observations
   MatrixXd a;       ///< [da, N T] actions as commanded
-  MatrixXd reward;  ///< [T, N] r_i,t: minus the cost, in the unit that the algorithm asks for
+  MatrixXd reward;  ///< [T, N] r_i,t: minus the cost, in the unit of the algorithm
   MatrixXd log_q;   ///< [J, N T] log pi_j(a|s) of every policy that made samples, nats; -inf allowed
   VectorXd share;   ///< [J] > 0, sum 1: fraction of the samples that policy j made
 };
 
 enum class ImportanceStatus {
   ok,
-  degenerate,  ///< at some step the effective sample size is below the least that is asked for
+  degenerate,  ///< at some step the effective sample size is below the required one
   not_finite,  ///< a density or a reward is not a number, or no policy gives a sample any density
 };
 const char* to_string(ImportanceStatus status);
@@ -43,7 +43,7 @@ struct ImportanceValue {
   VectorXd effective;   ///< [T] effective sample size 1 / sum_i p_i,t^2, in [1, N]
 };
 
-/// Phi for many thetas on the same samples.
+/// Evaluates Phi for many thetas on the same samples.
 class ImportanceObjective {
  public:
   /// @param regulariser w_r >= 0  @param min_effective below this a step's weights are degenerate, >= 1

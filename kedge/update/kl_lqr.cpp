@@ -11,11 +11,11 @@ namespace kedge {
 
 namespace {
 
-constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-/// The search accepts a KL in [bound (1 - 2 margin), bound (1 - margin)]: below the bound by more than rounding usually adds
+/// The search accepts a KL in [bound (1 - 2 kMargin), bound (1 - kMargin)]: below the bound by more than rounding usually adds
 /// when the policy is stored, and by less than anybody notices.
-constexpr double margin = 1e-11;
+constexpr double kMargin = 1e-11;
 
 // ---- Recursions -----------------------------------------------------------------------------------------------------
 
@@ -250,14 +250,14 @@ bool Problem::turn(double eta, std::size_t t, const ActionValue& q, Value& value
 void Problem::minimise(double eta, Step& p) {
   const double n = static_cast<double>(p.x.size());
   p.omega = 0.0;
-  if (entropy_drop_ && eta < infinity) {
+  if (entropy_drop_ && eta < kInfinity) {
     double log_total = -2.0 * *entropy_drop_ / n;  // log((eta + omega) / unit) that just keeps the entropy
     for (const double lambda : p.lambda) log_total += (eta > 0.0 ? std::log1p(lambda / eta) : std::log(lambda)) / n;
     if (eta == 0.0) p.omega = std::exp(log_total);
     if (eta > 0.0 && log_total > 0.0) p.omega = eta * std::expm1(log_total);
   }
   p.r = p.x.cwiseInverse();
-  if (eta < infinity)
+  if (eta < kInfinity)
     p.r *= eta + p.omega;
   else
     p.r.setOnes();
@@ -275,7 +275,7 @@ bool Problem::forward(double eta) {
     for (Index i = 0; i < da; ++i) p.m[i] += std::max(0.0, XG_.row(i).dot(p.G.row(i)));
 
     p.kl = 0.0;
-    for (Index i = 0; i < da && eta < infinity; ++i) {
+    for (Index i = 0; i < da && eta < kInfinity; ++i) {
       const double change = (p.omega - p.lambda[i]) / p.x[i];  // r_i - 1
       p.kl += 0.5 * ((std::abs(change) < 0.1 ? x_minus_log1p(change) : change - std::log(p.r[i])) +
                      p.m[i] / (p.x[i] * p.x[i]));
@@ -291,21 +291,21 @@ bool Problem::forward(double eta) {
 
 // ---- The search for eta ---------------------------------------------------------------------------------------------
 
-/// Finds eta with KL in [bound (1 - 2 margin), bound (1 - margin)] and leaves the problem evaluated there.
+/// Finds eta with KL in [bound (1 - 2 kMargin), bound (1 - kMargin)] and leaves the problem evaluated there.
 /// Bracketed search in (log eta, log KL), where the KL is nearly a straight line; where X is not positive definite the KL
 /// counts as infinite. @return nullopt if no eta has a KL below the bound
 std::optional<double> solve(Problem& problem, double bound, double guess) {
   struct End {
     double eta, gap;  // gap: log(KL / target), infinite where X is not positive definite
   };
-  const double target = bound * (1.0 - 1.5 * margin);
+  const double target = bound * (1.0 - 1.5 * kMargin);
   std::optional<End> low, high;  // KL above and below the bound
   const std::optional<End>* repeated = nullptr;
   double eta = guess;
   for (int iteration = 0; iteration < 400; ++iteration) {
     const bool defined = problem.evaluate(eta);
-    const double kl = defined ? problem.kl : infinity;
-    if (kl >= bound * (1.0 - 2.0 * margin) && kl <= bound * (1.0 - margin)) return eta;
+    const double kl = defined ? problem.kl : kInfinity;
+    if (kl >= bound * (1.0 - 2.0 * kMargin) && kl <= bound * (1.0 - kMargin)) return eta;
     std::optional<End>&end = kl > target ? low : high, &other = kl > target ? high : low;
     if (end && other && repeated == &end) other->gap *= 0.5;  // the Illinois rule: both ends move
     repeated = &end;
@@ -493,18 +493,18 @@ KlLqrUpdate kl_lqr(const TvLinearGaussian& policy, const LqModel& model, const T
     return failed(StepStatus::not_finite, fmt::format("{} contains a number that is not finite", what));
 
   Problem problem(policy, model, bounds.entropy_drop);
-  const bool finite = problem.evaluate(infinity);
-  const double cost_old = problem.cost, guess = finite ? problem.large_eta(bounds.epsilon) : infinity;
-  if (!finite || !std::isfinite(bounds.epsilon < infinity ? guess : 0.0))
+  const bool finite = problem.evaluate(kInfinity);
+  const double cost_old = problem.cost, guess = finite ? problem.large_eta(bounds.epsilon) : kInfinity;
+  if (!finite || !std::isfinite(bounds.epsilon < kInfinity ? guess : 0.0))
     return failed(StepStatus::infeasible,
                   "no multiplier of the KL bound makes eta Sigma^-1 + Quu positive definite in the range of floating "
                   "point: costs or dynamics of the model are too large");
-  if (guess == 0.0 && bounds.epsilon < infinity) return unchanged(policy, model, bounds, problem);
+  if (guess == 0.0 && bounds.epsilon < kInfinity) return unchanged(policy, model, bounds, problem);
 
   double eta = 0.0;
   const bool without_bound = bounds.entropy_drop && problem.evaluate(0.0) && problem.kl <= bounds.epsilon;
   if (!without_bound) {
-    if (bounds.epsilon == infinity)
+    if (bounds.epsilon == kInfinity)
       return failed(StepStatus::unbounded,
                     fmt::format("without a bound on the KL, Quu must be positive definite at every step and the "
                                 "entropy bounded, but {}",

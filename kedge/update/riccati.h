@@ -4,11 +4,11 @@
 //   Q_x = q.gx + A'V'_x       Q_xx = q.Hxx + A'V'_xx A
 //   Q_u = q.gu + B'V'_x       Q_ux = q.Hux + B'V'_xx A       Q_uu = q.Huu + B'V'_xx B
 //   k = argmin Q_u'k + k'H k / 2  (within bounds)            H = Q_uu + lambda diag(R)
-//   K = -H^-1 Q_ux            rows of actions that a bound holds: 0
+//   K = -H^-1 Q_ux            rows of actions at a bound: 0
 //   V_x  = Q_x  + Q_ux'k + K'(Q_uu k + Q_u)
 //   V_xx = Q_xx + K'Q_uu K + K'Q_ux + Q_ux'K
 //
-// V is the value of exactly these gains, whatever lambda. Without second derivatives of the dynamics: iLQR, not DDP.
+// V is the value of exactly these gains, for every lambda. Second derivatives of the dynamics are left out: iLQR, not DDP.
 #pragma once
 
 #include <string>
@@ -31,13 +31,15 @@ struct RiccatiOptions {
   double lambda = 0.0;  ///< regularisation, >= 0
   VectorXd R;           ///< [da] > 0, its units: curvature of the cost by each action
   MatrixXd low, high;   ///< [da, T] bounds on k_t, low <= high; empty: none
-  bool soft = false;    ///< value of the maximum-entropy problem; asks for lambda = 0 and no bounds
+
+  /// True: the value is that of the maximum-entropy problem. Requires lambda = 0 and no bounds.
+  bool soft = false;
 };
 
-/// Gains, value and what decided. Reused from call to call, nothing is allocated for a problem of the same size.
+/// Gains and value, or the reason for a failure. A reused object allocates nothing for a problem of the same size.
 struct Riccati {
   RiccatiStatus status = RiccatiStatus::ok;
-  int step = -1;            ///< where it failed
+  int step = -1;            ///< step at which it failed
   double eigenvalue = 0.0;  ///< smallest one of H there
 
   MatrixXd k;                 ///< [da, T]
@@ -48,7 +50,7 @@ struct Riccati {
   VectorXd value;
   std::vector<VectorXd> Vx;
   std::vector<MatrixXd> Vxx;
-  /// The model's change of the total cost if k is taken times `a`, exactly, whatever lambda and bounds:
+  /// The model's change of the total cost if k is taken times `a`, exactly, for every lambda and bounds:
   /// a linear + a^2 quadratic, with linear <= 0 <= quadratic where the cost is convex.
   double linear = 0.0, quadratic = 0.0;
 

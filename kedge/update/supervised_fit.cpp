@@ -12,7 +12,7 @@
 namespace kedge {
 namespace {
 
-constexpr Index kBlock = MlpGaussian::kBlock;
+constexpr Index kBlock = Network::kBlock;
 using BlockArray = Eigen::Array<double, kBlock, 1>;
 
 void check(const MlpGaussian& policy, const FitData& d) {
@@ -73,9 +73,9 @@ LbfgsOptions lbfgs_options(const MlpGaussian& policy, const FitOptions& options,
   o.max_evaluations = options.max_evaluations;
   o.gradient_tolerance = options.gradient_tolerance;
   o.stop = run.stop;
-  constexpr double inf = std::numeric_limits<double>::infinity();
-  o.lower = VectorXd::Constant(policy.theta().size(), -inf);
-  o.upper = VectorXd::Constant(policy.theta().size(), inf);
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  o.lower = VectorXd::Constant(policy.theta().size(), -kInfinity);
+  o.upper = VectorXd::Constant(policy.theta().size(), kInfinity);
   o.lower.tail(policy.action_dim()).setConstant(options.log_std_low);
   o.upper.tail(policy.action_dim()).setConstant(options.log_std_high);
   return o;
@@ -130,8 +130,9 @@ const char* to_string(FitStatus status) {
 }
 
 FitObjective::FitObjective(const MlpGaussian& policy, const FitData& data, double decay, int threads)
-    : policy_(policy), decay_(decay * weight_mask(policy.network())), threads_(threads) {
+    : policy_(policy), decay_(VectorXd::Zero(policy.theta().size())), threads_(threads) {
   check(policy, data);
+  decay_.head(weight_count(policy.shape())) = decay * weight_mask(policy.shape());
   const Index N = data.s.cols(), whole = (N + kBlock - 1) / kBlock * kBlock;
   for (Index n = 0; n < N; ++n) total_ += data.weight[n];
   require(total_ > 0.0, "supervised fit, sum of the weights", total_, "> 0");

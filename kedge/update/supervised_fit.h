@@ -19,10 +19,10 @@ struct FitData {
   MatrixXd s;         ///< [ds, N]
   MatrixXd target;    ///< [da, N] mean action
   MatrixXd variance;  ///< [da, N] >= 0, of each action entry
-  VectorXd weight;    ///< [N] >= 0; a sample of weight 0 is as good as absent
+  VectorXd weight;    ///< [N] >= 0; a sample of weight 0 has no effect
 };
 
-/// The function above, for many thetas of one network.
+/// Evaluates the function above for many thetas of one network.
 class FitObjective {
  public:
   /// @param decay >= 0  @param threads of every evaluation; results do not depend on it
@@ -77,13 +77,13 @@ struct FitResult {
   int evaluations = 0;  ///< of the objective; Adam: steps
 };
 
-/// Starts at the policy's theta. Adam is Kingma & Ba's (2015) with their constants 0.9, 0.999, 1e-8.
+/// Minimises the function above, from the policy's theta. Adam is Kingma & Ba's (2015) with their constants 0.9, 0.999, 1e-8.
 /// @param random draws Adam's minibatches; L-BFGS uses none  @param run threads and stop
 /// @throws InputError if shapes do not agree, a weight or variance is negative or an option is out of its range
 [[nodiscard]] FitResult supervised_fit(const MlpGaussian& policy, const FitData& data, const FitOptions& options,
                                        Stream random, const Run& run);
 
-/// theta with the log_std that minimises the function above, given the mean: sigma_i^2 = 1/W sum_n w_n ((mu_i - target_i,n)^2 +
+/// Returns theta with the log_std that minimises the function above, given the mean: sigma_i^2 = 1/W sum_n w_n ((mu_i - target_i,n)^2 +
 /// variance_i,n), within the box of FitOptions. @return [P]
 /// @throws InputError if shapes do not agree, a weight or variance is negative, or all weights are 0
 VectorXd with_fitted_noise(const MlpGaussian& policy, const FitData& data, int threads);

@@ -17,7 +17,7 @@ using test::random_matrix;
 using test::random_vector;
 
 MlpGaussian some_network(Index ds, Index da, Stream& random) {
-  Network network;
+  NetworkShape network;
   network.hidden = {4};
   network.input_mean = random_vector(ds, random);
   network.input_scale = VectorXd::Constant(ds, 1.5);
@@ -65,7 +65,7 @@ TEST(PolicyCost, ExpandsAsItsDifferencesSay) {
   for (const bool linear : {false, true}) {
     MlpGaussian policy = some_network(2, 1, random);
     if (linear) {
-      Network network = policy.network();
+      NetworkShape network = policy.shape();
       network.hidden.clear();
       VectorXd theta = random_theta(network, VectorXd::Constant(1, 0.2), random, 1.0, 1.0);
       policy = MlpGaussian(std::move(network), std::move(theta));
@@ -243,7 +243,7 @@ class StrayMarginals : public testing::Test {
   [[nodiscard]] std::vector<MatrixXd> marginals(double gain, int stray) const {
     std::vector<MatrixXd> J = guide.q.K;
     for (MatrixXd& J_t : J) J_t *= gain;
-    return stray_marginals(guide.lin, J, guide.q.Sigma, Sf, guide.S, guide.S_wide, stray);
+    return stray_marginals({guide.lin.A, guide.lin.B, J, guide.q.Sigma}, Sf, guide.S, guide.S_wide, stray);
   }
   Task task = DoubleIntegrator().task();
   MatrixXd Sf = 4e-4 * MatrixXd::Identity(2, 2);
@@ -287,12 +287,12 @@ TEST(NetworkGains, AreTheDerivativeOfItsMean) {
   const Task task = DoubleIntegrator().task();
   Stream random(8, 0, 0, 0);
   const MatrixXd x = random_matrix(2, 4, random);
-  const Network network{.hidden = {3},
-                        .activation = Activation::softplus,
-                        .output_bias = false,
-                        .input_mean = VectorXd::Zero(2),
-                        .input_scale = VectorXd::Ones(2),
-                        .output_scale = VectorXd::Ones(1)};
+  const NetworkShape network{.hidden = {3},
+                             .activation = Activation::softplus,
+                             .output_bias = false,
+                             .input_mean = VectorXd::Zero(2),
+                             .input_scale = VectorXd::Ones(2),
+                             .output_scale = VectorXd::Ones(1)};
   const MlpGaussian policy(network, random_theta(network, VectorXd::Zero(1), random));
   const std::vector<MatrixXd> J = network_gains(task, policy, x);
   ASSERT_EQ(J.size(), 3U);

@@ -128,7 +128,7 @@ TEST(CostExpansion, IsExactEverywhereForQuadraticCosts) {
 }
 
 /// E cost(mean + z), z ~ N(0, cov), by a fine grid over the only two entries that it depends on.
-TEST(CostExpansion, OfAbsoluteValuesHasTheExpectedDerivatives) {
+TEST(CostExpansion, HasTheExpectedDerivativesOfAbsoluteValues) {
   const Task task =
       task_with({{"x", {Source::state, {0}, {}, vec({0.2}), false}, vec({3}), Norm::absolute, 0, everywhere}});
   Stream random(63, 0, 0, 0);
@@ -155,7 +155,7 @@ TEST(CostExpansion, OfAbsoluteValuesHasTheExpectedDerivatives) {
   EXPECT_TRUE(q.H.isZero(0));
 }
 
-TEST(CostExpansion, OfAControlBeyondItsLimitsIsConstant) {
+TEST(CostExpansion, IsConstantForAControlBeyondItsLimits) {
   const Task task =
       task_with({{"u", {Source::control, {2}, {}, vec({0}), true}, vec({5}), Norm::quadratic, 0, decisions}});
   const Moments beyond{vec({0, 0, 1.5, 0}), MatrixXd::Identity(4, 4)};
@@ -164,7 +164,7 @@ TEST(CostExpansion, OfAControlBeyondItsLimitsIsConstant) {
   EXPECT_TRUE(q.g.isZero(0) && q.H.isZero(0));
 }
 
-TEST(CostExpansion, RefusesWhatIsNoFunctionOfObservationAndAction) {
+TEST(CostExpansion, RejectsCostsOfUnobservedStatesAndSensors) {
   const auto refusal = [](CostTerm term) {
     try {
       Task task = task_with(terms(Norm::quadratic));

@@ -40,7 +40,7 @@ TEST(Transitions, HoldEveryUsableStepOrderedByTimeAndThenByRollout) {
   }
 }
 
-TEST(Transitions, OfNoUsableRolloutAreEmpty) {
+TEST(Transitions, AreEmptyWithoutAUsableRollout) {
   const Batch b = random_epoch({2, 1, 3, 2, 2, {0, 1}}, 0, 1).batch;
   EXPECT_EQ(transitions(b).size(), 0);
 }

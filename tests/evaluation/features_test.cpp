@@ -96,7 +96,7 @@ TEST(HermiteFeatures, SpanTheQuadraticFunctions) {
   }
 }
 
-TEST(HermiteFeatures, OfTheFirstVariablesAreTheLeadingOnes) {
+TEST(HermiteFeatures, BeginWithThoseOfTheFirstVariables) {
   Stream random(44, 0, 0, 0);
   const VectorXd z = random_vector(5, random), phi = plain_features(z);
   for (Index m = 1; m <= 5; ++m) EXPECT_EQ(plain_features(z.head(m)), phi.head(feature_count(m)));
@@ -149,7 +149,7 @@ TEST(GramAccumulator, SumsTheProductsOfAllFeatures) {
     }
 }
 
-TEST(GramAccumulator, OfNothingIsZero) { EXPECT_TRUE(GramAccumulator(3).gram().isZero(0)); }
+TEST(GramAccumulator, IsZeroWithoutSamples) { EXPECT_TRUE(GramAccumulator(3).gram().isZero(0)); }
 
 }  // namespace
 }  // namespace kedge

@@ -108,7 +108,7 @@ void expect_same(const WeightedSamples& a, const WeightedSamples& b) {
   EXPECT_EQ(a.left_out, b.left_out);
 }
 
-TEST(SampleReuse, RebuiltFromTheWindowIsTheSameAsNeverInterruptedBitForBit) {
+TEST(SampleReuse, HasTheSameBitsWhenRebuiltFromTheWindow) {
   for (const Reuse reuse : kAll)
     for (const int window : {1, 2, 4}) {
       SampleReuse going_on(reuse, window, 1e-4);
@@ -144,7 +144,7 @@ TEST(SampleReuse, IsTheSameForAnyNumberOfThreads) {
   }
 }
 
-TEST(SampleReuse, OfWeightsFarApartIsExactInTheLogDomain) {
+TEST(SampleReuse, IsExactForWeightsFarApart) {
   // Policies so narrow and so far from each other that densities underflow: log weights differ by thousands.
   Window window;
   SampleReuse reuse(Reuse::time_and_iterations, 3, 0.0);
@@ -286,14 +286,14 @@ TEST(SelectSamples, LeavesOutMostOfALongTail) {
   EXPECT_LE(samples.weight.size(), 220);
 }
 
-TEST(SelectSamples, OfEqualWeightsKeepsAll) {
+TEST(SelectSamples, KeepsAllEqualWeights) {
   const WeightedSamples samples = select_samples(VectorXd::Constant(100, -5e5), 0.1);
   EXPECT_EQ(samples.weight.size(), 100);
   EXPECT_DOUBLE_EQ(samples.effective, 100.0);
   EXPECT_EQ(samples.left_out, 0.0);
 }
 
-TEST(SelectSamples, OfNothingIsNothing) {
+TEST(SelectSamples, SelectsNothingFromEmptyInput) {
   for (const double cutoff : {0.0, 1e-4}) {
     for (const VectorXd& log_weight :
          {VectorXd(0), VectorXd(VectorXd::Constant(3, -inf)), VectorXd(VectorXd::Constant(100, -inf))}) {

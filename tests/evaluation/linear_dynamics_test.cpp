@@ -64,7 +64,7 @@ TEST(LinearDynamics, AreRecoveredAtTheStatisticalRate) {
   EXPECT_NEAR(error[0] / error[1], 4.0, 0.8);  // 1 / sqrt(N)
 }
 
-TEST(LinearDynamics, OfALinearSystemWithoutNoiseAreExact) {
+TEST(LinearDynamics, AreExactForALinearSystemWithoutNoise) {
   Setting s = setting();
   s.system.noise.L.setZero();
   const Epoch few = simulate(s.system, s.start, s.policy, ds + da + 1, 0, 1);  // as few rollouts as can do
@@ -93,7 +93,7 @@ TEST(LinearDynamics, ReproduceTheMomentsOfTheNextState) {
   }
 }
 
-TEST(LinearDynamics, OfAnObservationThatNeverVariesHaveNoCoefficient) {
+TEST(LinearDynamics, HaveNoCoefficientForAConstantObservation) {
   Setting s = setting();
   Epoch epoch = simulate(s.system, s.start, s.policy, 30, 0, 3);
   epoch.batch.observation.row(1).setConstant(0.1);
@@ -123,12 +123,12 @@ double error_with(int rollouts, bool with_prior) {
   return sum;
 }
 
-TEST(LinearDynamics, WithAPriorNeedFewerRollouts) {
+TEST(LinearDynamics, NeedFewerRolloutsWithAPrior) {
   EXPECT_LT(error_with(8, true), 0.5 * error_with(8, false));
   EXPECT_LT(error_with(3, true), error_with(12, false));  // 3 rollouts have no fit without prior
 }
 
-TEST(NormalInverseWishart, LiesBetweenPriorAndSamples) {
+TEST(NormalInverseWishart, IsBetweenPriorAndSamples) {
   Stream random(53, 0, 0, 0);
   const Gaussian a = random_gaussian(3, 1.0, random), b = random_gaussian(3, 1.0, random);
   const Moments sample{a.mean, a.cov}, prior{b.mean, b.cov};

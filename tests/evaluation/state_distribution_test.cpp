@@ -64,7 +64,7 @@ TEST(MixtureStateDistribution, WeighsSamplesOfAgeJByGammaToTheJ) {
     }
 }
 
-TEST(MixtureStateDistribution, WithGammaZeroIsThatOfThePresentIterationAlone) {
+TEST(MixtureStateDistribution, DependsOnThePresentIterationAloneIfGammaIsZero) {
   const Window window = random_window(3, 4);
   const auto all = mixture_state_distribution(window, 0.0, 1),
              present = mixture_state_distribution({window.back()}, 0.7, 1);
@@ -78,7 +78,7 @@ TEST(MixtureStateDistribution, IsTheSameForAnyNumberOfThreads) {
   EXPECT_TRUE(same_bits(*one, *mixture_state_distribution(window, 0.7, 8)));
 }
 
-TEST(StateDistributions, NeverReadARolloutThatDiverged) {
+TEST(StateDistributions, IgnoreDivergedRollouts) {
   Window window = random_window(3, 6);
   const auto mixture = mixture_state_distribution(window, 0.7, 1), forward = forward_state_distribution(window);
   for (std::size_t i = 0; i < window.size(); ++i) {
@@ -93,7 +93,7 @@ TEST(StateDistributions, NeverReadARolloutThatDiverged) {
   EXPECT_TRUE(same_bits(*forward, *forward_state_distribution(window)));
 }
 
-TEST(StateDistributions, AreRefusedWithFewerThanTwoUsableRollouts) {
+TEST(StateDistributions, RejectFewerThanTwoUsableRollouts) {
   Window window = random_window(2, 7);
   window.push_back(random_epoch({2, 1, 4, 3, 2, {0, 2}}, 2, 7));
   EXPECT_FALSE(mixture_state_distribution(window, 0.7, 1));
@@ -103,14 +103,14 @@ TEST(StateDistributions, AreRefusedWithFewerThanTwoUsableRollouts) {
   EXPECT_TRUE(forward_state_distribution(window));
 }
 
-TEST(StateDistributions, AreRefusedWhereTheyOverflow) {
+TEST(StateDistributions, RejectStatesThatOverflow) {
   Window window = random_window(1, 8);
   window.change(0).batch.observation.col(window[0].batch.at(2, 3)).setConstant(1e200);
   EXPECT_FALSE(mixture_state_distribution(window, 0.7, 1));
   EXPECT_FALSE(forward_state_distribution(window));
 }
 
-TEST(StateDistributions, OfStatesWithoutSpreadAreRegular) {
+TEST(StateDistributions, AreRegularForStatesWithoutSpread) {
   Window window = random_window(1, 9);
   for (int n = 0; n < window[0].batch.rollouts; ++n)
     window.change(0).batch.observation.col(window[0].batch.at(n, 0)) = vec({1e3, -2});
@@ -160,7 +160,7 @@ TEST(ForwardStateDistribution, IsItsDefinition) {
   }
 }
 
-TEST(ForwardStateDistribution, OfOneIterationIsItsOwnMaximumLikelihood) {
+TEST(ForwardStateDistribution, IsTheMaximumLikelihoodFitOfOneIteration) {
   const Window window = random_window(1, 12);
   const auto forward = forward_state_distribution(window), mixture = mixture_state_distribution(window, 0.7, 1);
   for (std::size_t t = 0; t < 4; ++t) expect_near((*forward)[t], (*mixture)[t], 1e-11);

@@ -80,36 +80,6 @@ TEST(PolicyFile, ReadsBackTheSameBits) {
   EXPECT_TRUE(load_policy(folder / "policy.h5").info.task.empty());
 }
 
-MlpGaussian network_policy(std::vector<Index> hidden, Activation activation, bool output_bias) {
-  Stream random(7, 0, 0, 0);
-  Network network{.hidden = std::move(hidden),
-                  .activation = activation,
-                  .output_bias = output_bias,
-                  .input_mean = VectorXd::LinSpaced(3, -1.0, 1.0),
-                  .input_scale = VectorXd::Constant(3, 0.7),
-                  .output_scale = VectorXd::Constant(2, 5.0)};
-  VectorXd theta = random_theta(network, VectorXd::Constant(2, -0.3), random);
-  return MlpGaussian(std::move(network), std::move(theta));
-}
-
-TEST(PolicyFile, OfANetworkReadsBackTheSameBits) {
-  const Folder folder;
-  for (const auto& policy :
-       {network_policy({4}, Activation::softplus, false), network_policy({4, 3}, Activation::tanh, true),
-        network_policy({}, Activation::softplus, false), network_policy({}, Activation::softplus, true)}) {
-    save_policy(folder / "policy.h5", policy, {});
-    const auto read = std::get<MlpGaussian>(load_policy(folder / "policy.h5").policy);
-    EXPECT_EQ(read.theta(), policy.theta());
-    EXPECT_EQ(read.network().hidden, policy.network().hidden);
-    EXPECT_EQ(read.network().activation, policy.network().activation);
-    EXPECT_EQ(read.network().output_bias, policy.network().output_bias);
-    EXPECT_EQ(read.network().input_mean, policy.network().input_mean);
-    EXPECT_EQ(read.network().input_scale, policy.network().input_scale);
-    EXPECT_EQ(read.network().output_scale, policy.network().output_scale);
-    EXPECT_EQ(bytes_of(folder / "policy.h5"), policy_bytes(policy, {})) << "equal contents are equal bytes";
-  }
-}
-
 /// Parts are written by hand: one is left out, or has another shape, or a number that cannot be.
 TEST(PolicyFile, OfANetworkIsRefusedWhereItDoesNotFit) {
   const Folder folder;

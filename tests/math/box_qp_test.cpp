@@ -110,7 +110,7 @@ TEST(BoxQp, SolvesForTheFreeEntriesAlone) {
   }
 }
 
-TEST(BoxQp, RefusesWhatHasNoMinimum) {
+TEST(BoxQp, RejectsProblemsWithoutAMinimum) {
   BoxQp qp;
   const VectorXd g = VectorXd::Ones(2), low = VectorXd::Constant(2, -1.0), high = VectorXd::Ones(2);
   EXPECT_FALSE(box_qp(-MatrixXd::Identity(2, 2), g, low, high, qp));

@@ -75,7 +75,7 @@ TEST(GaussianMixture, ObjectiveNeverFalls) {
     }
 }
 
-TEST(GaussianMixture, OfOneComponentHasTheMomentsOfTheSamples) {
+TEST(GaussianMixture, HasTheMomentsOfTheSamplesForOneComponent) {
   Stream random(3, 0, 0, 0);
   const MatrixXd x = normal_matrix(4, 50, random);
   const MixtureFit fit = fit_mixture(x, {1, 1e-12, 5, 0.0}, Stream(1, 0, 0, 0), 1);

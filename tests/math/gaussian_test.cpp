@@ -49,7 +49,7 @@ TEST(MakeGaussian, FactorisesAndSymmetrises) {
   EXPECT_EQ(g->dim(), 2);
 }
 
-TEST(MakeGaussian, RefusesWhatIsNoCovariance) {
+TEST(MakeGaussian, RejectsNonPositiveDefinite) {
   EXPECT_FALSE(make_gaussian(VectorXd::Zero(2), MatrixXd{{1, 2}, {2, 1}}));
   EXPECT_FALSE(make_gaussian(VectorXd::Zero(2), MatrixXd{{1, 1}, {1, 1}}));
   EXPECT_FALSE(make_gaussian(VectorXd::Zero(1), MatrixXd::Zero(1, 1)));
@@ -171,7 +171,7 @@ TEST(FitGaussian, NeedsTheRidgeForFewSamples) {
   EXPECT_FALSE(fit_gaussian(x.col(0), VectorXd::Ones(1), 1e-6, 0));
 }
 
-TEST(FitGaussian, RefusesDegenerateWeights) {
+TEST(FitGaussian, RejectsDegenerateWeights) {
   const MatrixXd x{{1, 2, 4}, {3, 1, 0}};
   EXPECT_FALSE(fit_gaussian(x, VectorXd::Zero(3), 0, 1));
   EXPECT_FALSE(fit_gaussian(x, VectorXd::Constant(3, nan), 0, 1));

@@ -75,7 +75,7 @@ TEST(Lanes, ExtremeArguments) {
   }
 }
 
-TEST(Lanes, EntriesDoNotKnowTheirNeighbours) {
+TEST(Lanes, EntriesDoNotDependOnTheirNeighbours) {
   Stream random(2, 0, 0, 0);
   for (int i = 0; i < 100; ++i) {
     Lanes z;

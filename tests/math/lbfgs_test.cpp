@@ -198,7 +198,7 @@ TEST(Lbfgs, KeepsTheBestPointWhenEvaluationsRunOut) {
   }
 }
 
-TEST(Lbfgs, StopsWhenAsked) {
+TEST(Lbfgs, IsCancelledByItsStopToken) {
   std::stop_source source;
   LbfgsOptions options;
   options.stop = source.get_token();
@@ -282,7 +282,7 @@ TEST(Lbfgs, PassesExceptionsOn) {
   }
 }
 
-TEST(Lbfgs, RefusesBadInput) {
+TEST(Lbfgs, RejectsBadInput) {
   const auto message = [](const VectorXd& start, auto change) -> std::string {
     LbfgsOptions options;
     change(options);

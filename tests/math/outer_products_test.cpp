@@ -56,7 +56,7 @@ TEST(Cholesky, FactorsPositiveDefiniteMatrices) {
   }
 }
 
-TEST(Cholesky, RefusesWhatIsNotPositiveDefinite) {
+TEST(Cholesky, RejectsNonPositiveDefinite) {
   for (const Index n : {1, 5, 28})
     for (Index i = 0; i < n; ++i)
       for (const double wrong : {-1.0, 0.0, std::numeric_limits<double>::quiet_NaN(),

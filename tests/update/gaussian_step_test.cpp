@@ -223,7 +223,7 @@ TEST(GaussianStep, IsANewtonStepIfOnlyTheEntropyBinds) {
   EXPECT_TRUE(equal(unlimited.next, u.next));
 }
 
-TEST(GaussianStep, FindsASmallEntropyMultiplierBesideALargeKlMultiplier) {
+TEST(GaussianStep, FindsASmallEntropyMultiplierNextToALargeKlMultiplier) {
   const GaussianStep u = update(scalar_problem(-2, 1, {1e-12, 0}));  // the variance is kept: eta + omega = eta - Qaa
   ASSERT_EQ(u.status, StepStatus::ok) << u.message;
   EXPECT_GT(u.eta, 1e5);
@@ -424,6 +424,26 @@ TEST(GaussianStep, DoesNotDependOnTheCoordinates) {
   }
 }
 
+/// The step without a context: a search distribution over parameters.
+TEST(GaussianStep, WorksWithoutAState) {
+  for (std::uint32_t i = 0; i < 50; ++i) {
+    SCOPED_TRACE(i);
+    Problem p = random_problem(i);
+    p.pi.K.setZero();
+    p.q.Qas.setZero();
+    const GaussianStep with = update(p);  // a state that does not matter
+    p.pi.K.resize(p.da(), 0);
+    p.q.Qas.resize(p.da(), 0);
+    p.rho = {VectorXd(0), MatrixXd(0, 0), MatrixXd(0, 0)};
+    const GaussianStep without = update(p);
+    ASSERT_EQ(without.status, with.status) << without.message;
+    EXPECT_EQ(without.next.K.cols(), 0);
+    EXPECT_LT((without.next.k - with.next.k).norm(), 1e-9 * (1 + with.next.k.norm()));
+    EXPECT_LT((without.next.Sigma - with.next.Sigma).norm(), 1e-9 * with.next.Sigma.norm());
+    EXPECT_NEAR(without.kl, with.kl, 1e-9 * with.kl);
+  }
+}
+
 TEST(GaussianStep, IgnoresTheSkewPartOfQaa) {
   const Problem p = random_problem(11);
   ASSERT_GE(p.da(), 2);
@@ -526,7 +546,7 @@ TEST(GaussianStep, NamesTheInputThatIsNotFinite) {
   }
 }
 
-TEST(GaussianStep, RefusesImpossibleBoundsAndShapes) {
+TEST(GaussianStep, RejectsImpossibleBoundsAndShapes) {
   for (const double epsilon : {0.0, -1.0, nan}) EXPECT_THROW(update(scalar_problem(-1, 1, {epsilon, 0.1})), InputError);
   for (const double drop : {nan, inf, -inf}) EXPECT_THROW(update(scalar_problem(-1, 1, {0.1, drop})), InputError);
   const Problem p = random_problem(2);

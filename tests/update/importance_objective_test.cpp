@@ -23,7 +23,7 @@ constexpr double inf = std::numeric_limits<double>::infinity();
 
 MlpGaussian policy(std::uint32_t number = 0) {
   Stream random(1, number, 0, 0);
-  const Network n{{4}, Activation::softplus, false, VectorXd::Zero(3), VectorXd::Ones(3), VectorXd::Ones(2)};
+  const NetworkShape n{{4}, Activation::softplus, false, VectorXd::Zero(3), VectorXd::Ones(3), VectorXd::Ones(2)};
   return MlpGaussian(n, random_theta(n, VectorXd::Zero(2), random));
 }
 
@@ -95,7 +95,7 @@ TEST(ImportanceObjective, GradientAgreesWithDifferences) {
   }
 }
 
-TEST(ImportanceObjective, OfThePolicyThatMadeTheSamplesIsThePlainAverage) {
+TEST(ImportanceObjective, IsThePlainAverageOnPolicy) {
   const MlpGaussian pi = policy();
   constexpr int T = 30;
   constexpr Index N = 11;
@@ -180,7 +180,7 @@ TEST(ImportanceObjective, FailuresAreTyped) {
   EXPECT_EQ(run(1, [](ImportanceData& d) { d.log_q(0, 17) = -inf; }).status, ImportanceStatus::ok);
 }
 
-TEST(ImportanceObjective, RefusesBadInput) {
+TEST(ImportanceObjective, RejectsBadInput) {
   const MlpGaussian pi = policy();
   const auto message = [&](double w_r, double min_effective, auto change) -> std::string {
     ImportanceData d = data(5, 10, {policy(1), policy(2)});

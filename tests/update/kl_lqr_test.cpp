@@ -261,7 +261,7 @@ TEST(KlLqr, DoesNotDependOnTheUnitsOfTheCost) {
   }
 }
 
-TEST(KlLqr, LeavesAPolicyAloneWhoseActionsDoNotMatter) {
+TEST(KlLqr, KeepsThePolicyIfCostsDoNotDependOnActions) {
   Trajectory p = random_trajectory(0);
   const Index ds = p.policy.observation_dim();
   for (LinearDynamics& d : p.model.dynamics) d.F.rightCols(p.policy.action_dim()).setZero();
@@ -350,7 +350,7 @@ TEST(KlLqr, NamesEveryFailure) {
   EXPECT_EQ(u.status, StepStatus::imprecise) << u.message;
 }
 
-TEST(KlLqr, RefusesWhatDoesNotFit) {
+TEST(KlLqr, RejectsShapesThatDoNotAgree) {
   const Trajectory good = random_trajectory(9);
   const auto refused = [&](auto change) {
     Trajectory p = good;

@@ -138,7 +138,7 @@ TEST(Riccati, RegularisationShortensTheStep) {
   EXPECT_LT(last, 1e-3);
 }
 
-TEST(Riccati, GivesNoFeedbackToActionsThatABoundHolds) {
+TEST(Riccati, GivesNoFeedbackToActionsAtABound) {
   Riccati s, unbounded;
   int held = 0;
   for (std::uint32_t number = 0; number < 20; ++number) {

@@ -45,7 +45,7 @@ TEST(CostWeights, EffectiveSampleSizeRunsFromOneToAll) {
   EXPECT_GT(cost_weights(cost, 0.1)->effective, cost_weights(cost, 0.2)->effective);
 }
 
-TEST(CostWeights, ADivergedRolloutWeighsNothing) {
+TEST(CostWeights, AreZeroForDivergedRollouts) {
   const auto w = cost_weights(VectorXd{{1, inf, 1}}, 0);
   ASSERT_TRUE(w);
   EXPECT_EQ(w->weight, (VectorXd{{0.5, 0, 0.5}}));
@@ -79,7 +79,7 @@ TEST(MarginalWeights, AreCutWhereTheDensityIsNegligible) {
   EXPECT_NEAR(at(20.1, inf), std::exp(-20.1), 1e-20);
 }
 
-TEST(MarginalWeights, RefuseWhatIsNoCovariance) {
+TEST(MarginalWeights, RejectNonPositiveDefinite) {
   const MatrixXd d = MatrixXd::Ones(2, 3);
   EXPECT_FALSE(marginal_weights(d, MatrixXd{{1, 2}, {2, 1}}));
   EXPECT_FALSE(marginal_weights(d, MatrixXd::Zero(2, 2)));

@@ -22,8 +22,8 @@ constexpr double inf = std::numeric_limits<double>::infinity();
 
 MlpGaussian policy(Index ds, std::vector<Index> hidden, Index da, bool output_bias, std::uint32_t number = 0) {
   Stream random(1, number, 0, 0);
-  Network n{std::move(hidden),  Activation::softplus, output_bias,
-            VectorXd::Zero(ds), VectorXd::Ones(ds),   VectorXd::LinSpaced(da, 1, 2)};
+  NetworkShape n{std::move(hidden),  Activation::softplus, output_bias,
+                 VectorXd::Zero(ds), VectorXd::Ones(ds),   VectorXd::LinSpaced(da, 1, 2)};
   return MlpGaussian(n, random_theta(n, 0.1 * random_vector(da, random), random, 0.5, 0.5));
 }
 
@@ -52,7 +52,7 @@ double plain_objective(const MlpGaussian& pi, const FitData& d, double decay) {
   }
   const Index head = pi.theta().size() - pi.action_dim();
   double squares = 0;
-  for (Index p = 0; p < head; ++p) squares += std::pow(pi.theta()[p] * weight_mask(pi.network())[p], 2);
+  for (Index p = 0; p < head; ++p) squares += std::pow(pi.theta()[p] * weight_mask(pi.shape())[p], 2);
   return sum / d.weight.sum() + decay * squares / 2;
 }
 
@@ -78,7 +78,7 @@ TEST(FitObjective, IsTheFormulaAndItsGradient) {
 }
 
 /// A linear policy with bias: its best fit is weighted least squares.
-TEST(SupervisedFit, OfALinearPolicyIsWeightedLeastSquares) {
+TEST(SupervisedFit, IsWeightedLeastSquaresForALinearPolicy) {
   const MlpGaussian pi = policy(3, {}, 2, true);
   const FitData d = data(pi, 300);
   MatrixXd x(4, 300);
@@ -99,7 +99,7 @@ TEST(SupervisedFit, OfALinearPolicyIsWeightedLeastSquares) {
     const double tolerance = method == FitMethod::lbfgs ? 1e-6 : 0.03;
     const MatrixXd W = r.theta.head(6).reshaped(2, 3), b = r.theta.segment(6, 2);
     for (Index i = 0; i < 2; ++i) {
-      const double scale = pi.network().output_scale[i];
+      const double scale = pi.shape().output_scale[i];
       EXPECT_LT((scale * W.row(i).transpose() - coefficients.col(i).head(3)).norm(), tolerance);
       EXPECT_NEAR(scale * b(i, 0), coefficients(3, i), tolerance);
       EXPECT_NEAR(r.theta[8 + i], 0.5 * std::log(variance[i]), tolerance);
@@ -146,7 +146,7 @@ TEST(SupervisedFit, RecoversALinearTruth) {
   EXPECT_LT((r.theta.tail(2).array() - std::log(0.2)).matrix().norm(), 1e-5);
 }
 
-TEST(SupervisedFit, LearnsWhatANetworkCanDo) {
+TEST(SupervisedFit, RecoversANetworkTruth) {
   const MlpGaussian pi = policy(3, {5}, 2, false), truth = policy(3, {5}, 2, false, 1);
   FitData d = data(pi, 500);
   d.target = truth.means(d.s);
@@ -165,7 +165,7 @@ TEST(SupervisedFit, LearnsWhatANetworkCanDo) {
   }
 }
 
-TEST(SupervisedFit, AWeightOfZeroIsAnAbsentSample) {
+TEST(SupervisedFit, IgnoresSamplesOfWeightZero) {
   const MlpGaussian pi = policy(3, {5}, 2, false);
   FitData d = data(pi, 150);
   for (Index n = 0; n < 150; n += 3) d.weight[n] = 0;
@@ -191,7 +191,7 @@ TEST(SupervisedFit, AWeightOfZeroIsAnAbsentSample) {
   }
 }
 
-TEST(SupervisedFit, ASampleTwiceIsTwiceItsWeight) {
+TEST(SupervisedFit, CountsARepeatedSampleTwice) {
   const MlpGaussian pi = policy(3, {5}, 2, false);
   FitData d = data(pi, 100), twice = data(pi, 100);
   d.weight.setConstant(1);
@@ -301,7 +301,7 @@ TEST(SupervisedFit, FailuresAreTypedAndKeepTheOldPolicy) {
   expect(adam(1e200), FitStatus::not_finite, "learning rate 1e+200");
 }
 
-TEST(SupervisedFit, StopsWhenAsked) {
+TEST(SupervisedFit, IsCancelledByItsStopToken) {
   const MlpGaussian pi = policy(3, {5}, 2, false);
   std::stop_source source;
   source.request_stop();
@@ -315,7 +315,7 @@ TEST(SupervisedFit, StopsWhenAsked) {
   }
 }
 
-TEST(SupervisedFit, RefusesBadInput) {
+TEST(SupervisedFit, RejectsBadInput) {
   const MlpGaussian pi = policy(3, {5}, 2, false);
   const auto message = [&](auto change) -> std::string {
     FitData d = data(pi, 10);

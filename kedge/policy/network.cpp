@@ -1,0 +1,332 @@
+#include "kedge/policy/network.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "kedge/core/errors.h"
+#include "kedge/core/parallel.h"
+#include "kedge/math/lanes.h"
+
+namespace kedge {
+namespace {
+
+constexpr Index kBlock = Network::kBlock;
+constexpr Index kGroups = kBlock / kLanes;  // vectors of a block
+constexpr Index kChunk = 32;                // blocks whose gradients are summed together, by one thread
+constexpr Index kOnStack = 64;              // widest layer without an allocation in `output`
+
+Index whole_lanes(Index n) { return (n + kLanes - 1) / kLanes * kLanes; }
+Index blocks_of(Index states) { return (states + kBlock - 1) / kBlock; }
+
+void check(const NetworkShape& n) {
+  require(n.inputs() >= 1, "network inputs", n.inputs(), ">= 1");
+  require(n.outputs() >= 1, "network outputs", n.outputs(), ">= 1");
+  if (n.input_scale.size() != n.inputs())
+    throw InputError(
+        fmt::format("network: input_mean has {} entries, but input_scale {}", n.inputs(), n.input_scale.size()));
+  for (const Index units : n.hidden) require(units >= 1, "network hidden units", units, ">= 1");
+  for (Index i = 0; i < n.inputs(); ++i) {
+    require(std::isfinite(n.input_mean[i]), "network input_mean", n.input_mean[i], "finite");
+    require(std::isfinite(n.input_scale[i]) && n.input_scale[i] > 0, "network input_scale", n.input_scale[i],
+            "> 0 and finite");
+  }
+  for (Index i = 0; i < n.outputs(); ++i)
+    require(std::isfinite(n.output_scale[i]) && n.output_scale[i] > 0, "network output_scale", n.output_scale[i],
+            "> 0 and finite");
+}
+
+/// Calls work.operator()<k>() for k = min(left, 4) in 1 ... 4: loops over tiles with their length known to the compiler.
+template <class F>
+void up_to_four(Index left, const F& work) {
+  switch (left) {
+    case 1: return work.template operator()<1>();
+    case 2: return work.template operator()<2>();
+    case 3: return work.template operator()<3>();
+    default: return work.template operator()<4>();
+  }
+}
+
+template <bool slopes>
+void activate(Activation activation, Index vectors, double* value, [[maybe_unused]] double* slope) {
+  const auto all = [&](auto function) {
+    for (Index i = 0; i < vectors; ++i) {
+      const ValueSlope f = function(load_lanes(value + i * kLanes));
+      store_lanes(value + i * kLanes, f.value);
+      if constexpr (slopes) store_lanes(slope + i * kLanes, f.slope);
+    }
+  };
+  if (activation == Activation::softplus)
+    all([](const Lanes& z) { return softplus(z); });
+  else
+    all([](const Lanes& z) { return tanh(z); });
+}
+
+/// One input through one layer, one unit a lane: z = W x + b. Entry by entry the same operations as `product`.
+void single_product(const MatrixXd& W, const VectorXd& b, const double* x, double* z) {
+  const Index groups = W.rows() / kLanes, columns = W.cols();
+  for (Index g = 0; g < groups; g += 4)
+    up_to_four(groups - g, [&]<int G>() {
+      Lanes sum[G];
+      for (int i = 0; i < G; ++i) sum[i] = load_lanes(b.data() + (g + i) * kLanes);
+      const double* w = W.data() + g * kLanes;
+      for (Index j = 0; j < columns; ++j, w += W.rows())
+        for (int i = 0; i < G; ++i) sum[i] += load_lanes(w + i * kLanes) * x[j];
+      for (int i = 0; i < G; ++i) store_lanes(z + (g + i) * kLanes, sum[i]);
+    });
+}
+
+/// A block of inputs, one a lane: z_u = b_u + sum_j w(u, j) x_j for u = 0 ... rows-1.
+/// @param w w(u, j) = w[u row_step + j column_step]  @param b nullptr: zero  @param x [64, columns]  @param z [64, rows], out
+void product(const double* w, Index row_step, Index column_step, Index rows, Index columns, const double* b,
+             const double* x, double* z) {
+  constexpr Index half = kGroups / 2;  // 4 x 4 sums stay in registers
+  for (Index u = 0; u < rows; u += 4)
+    up_to_four(rows - u, [&]<int U>() {
+      for (Index first = 0; first < kGroups; first += half) {
+        Lanes sum[U][half];
+        for (int i = 0; i < U; ++i)
+          for (Index k = 0; k < half; ++k) sum[i][k] = Lanes{} + (b ? b[u + i] : 0.0);
+        for (Index j = 0; j < columns; ++j) {
+          const double* xj = x + j * kBlock + first * kLanes;
+          const double* wj = w + u * row_step + j * column_step;
+          for (int i = 0; i < U; ++i)
+            for (Index k = 0; k < half; ++k) sum[i][k] += load_lanes(xj + k * kLanes) * wj[i * row_step];
+        }
+        for (int i = 0; i < U; ++i)
+          for (Index k = 0; k < half; ++k) store_lanes(z + (u + i) * kBlock + (first + k) * kLanes, sum[i][k]);
+      }
+    });
+}
+
+/// Adds sum_n delta_o,n x_j,n to sums(o, j), and sum_n delta_o,n to bias_sums(o), lane by lane.
+/// @param delta [64, rows]  @param x [64, columns]  @param sums [rows columns], column by column
+void add_outer_products(const double* delta, const double* x, Index rows, Index columns, Lanes* sums,
+                        Lanes* bias_sums) {
+  for (Index j = 0; j < columns; j += 4)
+    up_to_four(columns - j, [&]<int J>() {
+      for (Index o = 0; o < rows; o += 4)
+        up_to_four(rows - o, [&]<int O>() {
+          Lanes sum[J][O] = {};
+          for (Index k = 0; k < kBlock; k += kLanes) {
+            Lanes d[O];
+            for (int i = 0; i < O; ++i) d[i] = load_lanes(delta + (o + i) * kBlock + k);
+            for (int c = 0; c < J; ++c) {
+              const Lanes xc = load_lanes(x + (j + c) * kBlock + k);
+              for (int i = 0; i < O; ++i) sum[c][i] += d[i] * xc;
+            }
+          }
+          for (int c = 0; c < J; ++c)
+            for (int i = 0; i < O; ++i) sums[(j + c) * rows + o + i] += sum[c][i];
+        });
+    });
+  if (bias_sums)
+    for (Index o = 0; o < rows; ++o) {
+      Lanes sum{};
+      for (Index k = 0; k < kBlock; k += kLanes) sum += load_lanes(delta + o * kBlock + k);
+      bias_sums[o] += sum;
+    }
+}
+
+}  // namespace
+
+const char* to_string(Activation activation) { return activation == Activation::softplus ? "softplus" : "tanh"; }
+
+Index weight_count(const NetworkShape& shape) {
+  Index count = 0, in = shape.inputs();
+  for (const Index units : shape.hidden) {
+    count += units * (in + 1);
+    in = units;
+  }
+  return count + shape.outputs() * (in + (shape.output_bias ? 1 : 0));
+}
+
+VectorXd weight_mask(const NetworkShape& shape) {
+  VectorXd mask = VectorXd::Zero(weight_count(shape));
+  Index next = 0, in = shape.inputs();
+  for (const Index units : shape.hidden) {
+    mask.segment(next, units * in).setOnes();
+    next += units * (in + 1);
+    in = units;
+  }
+  mask.segment(next, shape.outputs() * in).setOnes();
+  return mask;
+}
+
+VectorXd random_weights(const NetworkShape& shape, Stream& random, double hidden, double output) {
+  check(shape);
+  VectorXd weights = VectorXd::Zero(weight_count(shape));
+  Index next = 0, in = shape.inputs();
+  for (const Index units : shape.hidden) {
+    for (const Index end = next + units * (in + 1); next < end; ++next) weights[next] = hidden * random.normal();
+    in = units;
+  }
+  for (const Index end = next + shape.outputs() * in; next < end; ++next) weights[next] = output * random.normal();
+  return weights;
+}
+
+/// A block on its way through the network.
+struct Network::Block {
+  const double* inputs = nullptr;         // [64, inputs]
+  std::vector<MatrixXd> x, slope, delta;  // of each layer [64, out]: outputs, their slopes, d(sum of losses)/d(outputs)
+  Block(const std::vector<Layer>& layers, bool backward) {
+    for (const Layer& layer : layers) {
+      x.emplace_back(kBlock, layer.out);
+      if (backward) {
+        slope.emplace_back(kBlock, layer.out);
+        delta.emplace_back(kBlock, layer.out);
+      }
+    }
+  }
+  [[nodiscard]] const double* inputs_of(std::size_t layer) const { return layer == 0 ? inputs : x[layer - 1].data(); }
+};
+
+Network::Network(NetworkShape shape) : shape_(std::move(shape)) {
+  check(shape_);
+  Index in = widest_ = shape_.inputs();
+  const auto add = [&](Index out, bool bias) {
+    layers_.push_back({in, out, MatrixXd::Zero(whole_lanes(out), in), VectorXd::Zero(whole_lanes(out)), bias});
+    in = out;
+    widest_ = std::max(widest_, whole_lanes(out));
+  };
+  for (const Index units : shape_.hidden) add(units, true);
+  add(shape_.outputs(), shape_.output_bias);
+  weights_ = VectorXd::Zero(weight_count(shape_));
+}
+
+void Network::set_weights(VectorXd weights) {
+  if (weights.size() != weight_count(shape_))
+    throw InputError(
+        fmt::format("network: {} weights, but its sizes ask for {}", weights.size(), weight_count(shape_)));
+  for (Index i = 0; i < weights.size(); ++i)
+    if (!std::isfinite(weights[i]))
+      throw InputError(fmt::format("network: weights[{}] = {}, but must be finite", i, weights[i]));
+  weights_ = std::move(weights);
+  Index next = 0;
+  for (Layer& layer : layers_) {
+    for (Index j = 0; j < layer.in; ++j, next += layer.out)
+      layer.W.col(j).head(layer.out) = weights_.segment(next, layer.out);
+    if (!layer.bias) continue;
+    layer.b.head(layer.out) = weights_.segment(next, layer.out);
+    next += layer.out;
+  }
+}
+
+void Network::output(VectorIn input, VectorOut y) const {
+  alignas(64) std::array<double, 2 * kOnStack> small;
+  MatrixXd large;
+  double *x = small.data(), *z = small.data() + kOnStack;
+  if (widest_ > kOnStack) {
+    large.resize(whole_lanes(widest_), 2);
+    x = large.col(0).data();
+    z = large.col(1).data();
+  }
+  for (Index j = 0; j < input.size(); ++j) x[j] = (input[j] - shape_.input_mean[j]) / shape_.input_scale[j];
+  for (std::size_t l = 0; l < layers_.size(); ++l) {
+    single_product(layers_[l].W, layers_[l].b, x, z);
+    if (l + 1 < layers_.size()) activate<false>(shape_.activation, layers_[l].W.rows() / kLanes, z, nullptr);
+    std::swap(x, z);
+  }
+  for (Index i = 0; i < y.size(); ++i) y[i] = x[i] * shape_.output_scale[i];
+}
+
+void Network::output_and_jacobian(VectorIn input, VectorOut y, MatrixOut J) const {
+  const std::size_t L = layers_.size();
+  VectorXd x = ((input - shape_.input_mean).array() / shape_.input_scale.array()).matrix();
+  std::vector<VectorXd> slope(L - 1);
+  for (std::size_t l = 0; l < L; ++l) {
+    VectorXd z(layers_[l].W.rows());
+    single_product(layers_[l].W, layers_[l].b, x.data(), z.data());
+    if (l + 1 < L) {
+      slope[l].resize(z.size());
+      activate<true>(shape_.activation, z.size() / kLanes, z.data(), slope[l].data());
+    }
+    x = std::move(z);
+  }
+  y = (x.head(y.size()).array() * shape_.output_scale.array()).matrix();
+  MatrixXd D = shape_.output_scale.asDiagonal() * layers_[L - 1].W.topRows(shape_.outputs());
+  for (std::size_t l = L - 1; l-- > 0;) {
+    const Index out = layers_[l].out;
+    D = ((D * slope[l].head(out).asDiagonal()).lazyProduct(layers_[l].W.topRows(out))).eval();
+  }
+  J = D * shape_.input_scale.cwiseInverse().asDiagonal();
+}
+
+NetworkInputs Network::prepare(MatrixIn s) const {
+  const Index ds = shape_.inputs();
+  if (s.rows() != ds) throw InputError(fmt::format("network: states have {} entries, but ds = {}", s.rows(), ds));
+  NetworkInputs inputs{s.cols(), MatrixXd(kBlock, ds * blocks_of(s.cols()))};
+  for (Index block = 0; block < blocks_of(s.cols()); ++block) {
+    const Index first = block * kBlock, count = std::min(kBlock, s.cols() - first);
+    auto x = inputs.x.middleCols(block * ds, ds);
+    for (Index j = 0; j < ds; ++j)
+      for (Index n = 0; n < count; ++n) x(n, j) = (s(j, first + n) - shape_.input_mean[j]) / shape_.input_scale[j];
+    x.bottomRows(kBlock - count).setZero();
+  }
+  return inputs;
+}
+
+template <bool slopes>
+void Network::forward(Block& block) const {
+  for (std::size_t l = 0; l < layers_.size(); ++l) {
+    const Layer& layer = layers_[l];
+    MatrixXd& z = block.x[l];
+    product(layer.W.data(), 1, layer.W.rows(), layer.out, layer.in, layer.b.data(), block.inputs_of(l), z.data());
+    if (l + 1 < layers_.size())
+      activate<slopes>(shape_.activation, z.size() / kLanes, z.data(), slopes ? block.slope[l].data() : nullptr);
+  }
+  for (Index i = 0; i < shape_.outputs(); ++i) block.x.back().col(i) *= shape_.output_scale[i];
+}
+
+MatrixXd Network::outputs(const NetworkInputs& s, int threads) const {
+  MatrixXd y(shape_.outputs(), s.count);
+  const Index blocks = blocks_of(s.count);
+  parallel_for((blocks + kChunk - 1) / kChunk, threads, [&](Index chunk) {
+    Block block(layers_, false);
+    for (Index b = chunk * kChunk; b < std::min(blocks, (chunk + 1) * kChunk); ++b) {
+      block.inputs = s.x.col(b * shape_.inputs()).data();
+      forward<false>(block);
+      const Index count = std::min(kBlock, s.count - b * kBlock);
+      y.middleCols(b * kBlock, count) = block.x.back().topRows(count).transpose();
+    }
+  });
+  return y;
+}
+
+VectorXd Network::gradient(const NetworkInputs& s, const OutputGradient& output_gradient, int threads) const {
+  const Index blocks = blocks_of(s.count), chunks = (blocks + kChunk - 1) / kChunk, P = weights_.size();
+  const std::size_t L = layers_.size();
+  MatrixXd partial = MatrixXd::Zero(P, chunks);
+  parallel_for(chunks, threads, [&](Index chunk) {
+    Block block(layers_, true);
+    std::vector<Lanes> sums(static_cast<std::size_t>(P), Lanes{});  // in the order of the weights
+    for (Index b = chunk * kChunk; b < std::min(blocks, (chunk + 1) * kChunk); ++b) {
+      block.inputs = s.x.col(b * shape_.inputs()).data();
+      forward<true>(block);
+      const Index count = std::min(kBlock, s.count - b * kBlock);
+      MatrixXd& g = block.delta[L - 1];
+      output_gradient(b * kBlock, block.x.back().topRows(count), g.topRows(count));
+      for (Index i = 0; i < shape_.outputs(); ++i) g.col(i).head(count) *= shape_.output_scale[i];
+      g.bottomRows(kBlock - count).setZero();
+      Lanes* end = sums.data() + sums.size();
+      for (std::size_t l = L; l-- > 0;) {
+        const Layer& layer = layers_[l];
+        Lanes *bias = layer.bias ? end - layer.out : nullptr, *weights = (bias ? bias : end) - layer.out * layer.in;
+        add_outer_products(block.delta[l].data(), block.inputs_of(l), layer.out, layer.in, weights, bias);
+        end = weights;
+        if (l == 0) break;
+        product(layer.W.data(), layer.W.rows(), 1, layer.in, layer.out, nullptr, block.delta[l].data(),
+                block.delta[l - 1].data());
+        block.delta[l - 1].array() *= block.slope[l - 1].array();
+      }
+    }
+    for (std::size_t i = 0; i < sums.size(); ++i) partial(static_cast<Index>(i), chunk) = sum_lanes(sums[i]);
+  });
+  VectorXd sum = VectorXd::Zero(P);
+  for (Index chunk = 0; chunk < chunks; ++chunk) sum += partial.col(chunk);
+  return sum;
+}
+
+}  // namespace kedge

@@ -8,24 +8,13 @@
 #include <limits>
 
 #include "kedge/core/errors.h"
+#include "tests/support/allocations.h"
 #include "tests/support/numbers.h"
-
-// Counts the allocations of the calling thread: operator new and Eigen both end here.
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define KEDGE_COUNT_ALLOCATIONS
-extern "C" void* __libc_malloc(std::size_t);
-namespace {
-thread_local long allocations = 0;
-}
-extern "C" void* malloc(std::size_t size) {
-  ++allocations;
-  return __libc_malloc(size);
-}
-#endif
 
 namespace kedge {
 namespace {
 
+using test::allocations;
 using test::random_matrix;
 using test::random_vector;
 using test::same_bits;

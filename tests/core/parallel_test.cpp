@@ -114,6 +114,9 @@ TEST(ParallelThenInOrder, FinishesEachInOrderAfterItIsPreparedAndWithinThePlaces
 TEST(RequireThreads, SaysHowManyCanBeStarted) {
   require_threads(1);
   require_threads(5);
+#ifdef __SANITIZE_THREAD__
+  GTEST_SKIP() << "the thread sanitizer lets no child of fork start threads";
+#endif
   // In a process of its own, which is left with little room for their stacks.
   std::uint64_t pages = 0;
   std::ifstream("/proc/self/statm") >> pages;

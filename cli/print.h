@@ -10,15 +10,17 @@
 
 namespace kedge::cli {
 
+/// Returns the results of an evaluation as lines for people, and as JSON.
 std::string evaluation_text(const Task& task, const Evaluation& evaluation);
 std::string evaluation_json(const Task& task, const Evaluation& evaluation, std::uint64_t seed, bool deterministic);
 
-/// Sizes, limits, start, cost terms with their steps, success.
+/// Returns a description of the task: sizes, limits, start, cost terms with their steps, success.
 std::string task_text(const Task& task);
 
-/// What a demonstration reaches, term by term.
+/// Returns the cost of a demonstration, term by term.
 std::string demonstration_text(const TaskFile& file, const DemonstrationReport& report);
 
+/// Returns the table of `kedge compare`.
 std::string comparison_text(const Comparison& comparison);
 
 }  // namespace kedge::cli

@@ -1,4 +1,4 @@
-// What a person sees while a run goes on.
+// The line that shows the progress of a run.
 #pragma once
 
 #include <chrono>
@@ -10,8 +10,8 @@
 namespace kedge::cli {
 
 /// One line that is updated in place on a terminal; elsewhere a plain line about every tenth of the run. A warning is
-/// shown when its kind appears first, and counted; `finish` says how often. Two warnings are of one kind if they differ only
-/// in numbers.
+/// shown when its kind appears first, and counted; `finish` says how often. Two warnings are of one kind if they differ
+/// only in numbers.
 class ProgressLine {
  public:
   /// @param label begins every line: "double_link moto seed 1"
@@ -19,7 +19,7 @@ class ProgressLine {
   ProgressLine(std::string label, bool terminal, bool quiet);
 
   void show(const Progress& progress);
-  /// Ends the line and prints how often each warning came, if more than once.
+  /// Ends the line and prints how often each warning appeared, if more than once.
   void finish();
 
  private:
@@ -41,10 +41,10 @@ class ProgressLine {
   std::map<std::string, Kind> warnings_;
 };
 
-/// "4 s", "2 min 05 s", "3 h 10 min".
+/// Returns a duration as "4 s", "2 min 05 s", "3 h 10 min". @param seconds >= 0
 std::string duration_text(double seconds);
 
-/// Four significant digits, exponents only where they shorten: "-1.23e+06", "-602.3".
+/// Returns a number with four significant digits, an exponent only where it is shorter: "-1.23e+06", "-602.3".
 std::string number_text(double value);
 
 }  // namespace kedge::cli

@@ -9,8 +9,8 @@
 namespace kedge::cli {
 
 /// While it lives, the first signal asks for a stop (state is saved, then the program ends), the second one ends the
-/// process at once. The signals are taken by a thread of their own: a handler may not touch a std::stop_source. Create it
-/// before any other thread.
+/// process at once. The signals are taken by a thread of their own: a handler may not touch a std::stop_source. Create
+/// it before any other thread.
 class SignalStop {
  public:
   SignalStop();

@@ -14,8 +14,8 @@ namespace kedge::cli {
 
 enum ExitCode : int { kDone = 0, kUserError = 2, kFailure = 3, kInterrupted = 130 };
 
-/// A verb: its name, what its help says, and how it is added to the parser. The function that `add` returns is called
-/// after parsing, if the verb was given.
+/// A verb: its name, the text of its help, and the function that adds it to the parser. `add` returns the function to
+/// call after parsing, if the verb was given.
 struct Verb {
   const char* name;
   const char* summary;
@@ -36,30 +36,30 @@ std::function<int()> add_reproduce(CLI::App& app);
 std::function<int()> add_sweep(CLI::App& app);
 std::function<int()> add_view(CLI::App& app);
 
-/// Declares an option that takes a whole number in [low, high]; `value` as it is now is the default that the help shows.
-/// Parsing throws InputError "--frames = x, but must be a whole number in [1, 64]" for anything else.
+/// Declares an option that takes a whole number in [low, high]; `value` as it is now is the default that the help
+/// shows. Parsing throws InputError "--frames = x, but must be a whole number in [1, 64]" for anything else.
 void add_whole_number(CLI::App& app, const std::string& name, int& value, int low, int high,
                       const std::string& meaning);
 
-/// The same without a default: nullopt where it is not given.
+/// Declares such an option without a default: `value` is nullopt where the option is not given.
 void add_whole_number(CLI::App& app, const std::string& name, std::optional<int>& value, int low, int high,
                       const std::string& meaning);
 
-// Options and arguments of several verbs.
+// Options and arguments of several verbs. Each of these functions declares one.
 
-/// --seed N
+/// Declares --seed N.
 void add_seed(CLI::App& app, std::uint64_t& seed);
-/// Returns how many threads the machine has.
+/// Returns the number of threads of the machine.
 int all_cores();
 
-/// --threads N. `threads` is all_cores() where it is not given.
+/// Declares --threads N; the default is all_cores().
 void add_threads(CLI::App& app, int& threads);
-/// --set KEY=VALUE, any number of times.
+/// Declares --set KEY=VALUE, any number of times.
 void add_set(CLI::App& app, std::vector<std::string>& set,
              const std::string& meaning = "change the task, e.g. --set task.actions.limit=10");
-/// TASK, the argument.
+/// Declares the argument TASK.
 void add_task(CLI::App& app, std::string& task);
-/// --task TASK, where the run has one of its own.
+/// Declares --task TASK, which replaces the run's own task.
 void add_other_task(CLI::App& app, std::string& task);
 
 /// Returns `text` as one word of a shell command.

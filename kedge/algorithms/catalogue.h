@@ -26,10 +26,10 @@ struct Snapshot {
 /// Called after each completed iteration, on the calling thread. `record` is null unless run.record_updates.
 using TrainingObserver = std::function<void(const Iteration&, const Snapshot&, const UpdateRecord* record)>;
 
-/// What to train.
+/// The parameters of a training.
 struct Training {
   const Task& task;
-  const Options& options;  ///< of the algorithm
+  const Options& options;  ///< options of the algorithm
   Run run;
   const Fields* from = nullptr;   ///< state to continue from; null: the start
   TrainingObserver observe = {};  ///< may be empty
@@ -44,35 +44,35 @@ struct TrainingEnd {
 struct Algorithm {
   const char* name = nullptr;
   const char* summary = nullptr;  ///< one line
-  bool full_state = false;        ///< it feeds back the whole state: the task's observation is replaced by that
-  bool records_updates = false;   ///< run.record_updates means something
+  bool full_state = false;        ///< its policy needs the whole state, which replaces the task's observation
+  bool records_updates = false;   ///< it supports run.record_updates
 
   /// Returns all options with their defaults.
   Options (*options)() = nullptr;
 
-  /// @throws InputError if an option, or options together, are not allowed
+  /// Checks the options, each and together. @throws InputError if they are not allowed
   void (*check)(const Options&) = nullptr;
 
   /// Returns the state before the first iteration.
   /// @throws InputError if the task lacks something that the algorithm needs
   Snapshot (*start)(const Task&, const Options&) = nullptr;
 
-  /// @throws InputError if the fields are not a state of this algorithm on the task
+  /// Checks a state. @throws InputError if the fields are not a state of this algorithm on the task
   void (*check_state)(const Task&, const Options&, const Fields&) = nullptr;
 
   /// Trains to the end, to a stop request or to a numerical failure.
   /// @throws InputError if options, task and state do not fit together
   TrainingEnd (*train)(const Training&) = nullptr;
 
-  /// Returns the states [nx, T+1] of the trajectory that learning starts from, as a run with this seed plans it; nullopt if
-  /// planning fails or is cancelled. Null where learning starts from none.
+  /// Returns the states [nx, T+1] of the trajectory that learning starts from, as a run with this seed plans it;
+  /// nullopt if planning fails or is cancelled. Null where learning starts from none.
   std::optional<MatrixXd> (*initial_trajectory)(const Task&, const Options&, const Run&) = nullptr;
 };
 
 /// Returns all algorithms, in the order in which `kedge list` shows them.
 std::span<const Algorithm> algorithms();
 
-/// @throws InputError that names the known ones
+/// Returns the algorithm of a name. @throws InputError that lists the known names
 const Algorithm& find_algorithm(std::string_view name);
 
 }  // namespace kedge

@@ -1,5 +1,6 @@
-// Cost-weighted policy search, the analogue of PoWER that VGPS is compared with [LevineKoltun2013, Sec. 6]: the variational
-// distribution is made of rollouts of the policy, weighted by the exponential of their cost. docs/algorithms/cost_weighted.md.
+// Cost-weighted policy search, the analogue of PoWER that VGPS is compared with [LevineKoltun2013, Sec. 6]: the
+// variational distribution is made of rollouts of the policy, weighted by the exponential of their cost.
+// docs/algorithms/cost_weighted.md.
 #pragma once
 
 #include "kedge/algorithms/network_training.h"
@@ -17,7 +18,7 @@ void describe(O& o, Visit&& visit) { describe_guided(o, visit); }
 
 struct CostWeightedState : LoopState {
   MlpGaussian policy;
-  double initial_cost = 0.0;  ///< of the DDP solution that the first network was trained on
+  double initial_cost = 0.0;  ///< cost of the DDP solution that the first network was trained on
 };
 
 template <class S, class Visit>

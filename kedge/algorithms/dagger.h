@@ -1,5 +1,6 @@
-// DAGGER with the DDP solution as the oracle, as VGPS is compared with [LevineKoltun2013, Sec. 6; Ross2011]: plain, weighted
-// by the marginals of the DDP solution, and with the DDP solution adapted to the policy. docs/algorithms/dagger.md.
+// DAGGER with the DDP solution as the oracle, as VGPS is compared with [LevineKoltun2013, Sec. 6; Ross2011]: plain,
+// weighted by the marginals of the DDP solution, and with the DDP solution adapted to the policy.
+// docs/algorithms/dagger.md.
 #pragma once
 
 #include "kedge/algorithms/network_training.h"
@@ -37,8 +38,8 @@ struct DaggerState : LoopState {
   MlpGaussian policy;
   std::vector<Guide> guide;  ///< the oracle, without marginals; none before the first iteration
   Visits visits;
-  double initial_cost = 0.0;  ///< of the first oracle
-  double guide_cost = 0.0;    ///< of the present one
+  double initial_cost = 0.0;  ///< cost of the first oracle
+  double guide_cost = 0.0;    ///< cost of the present oracle
 };
 
 template <class S, class Visit>

@@ -1,10 +1,10 @@
-// The state of an algorithm as named values, for whoever saves it or passes it on without knowing its type. A state
+// The state of an algorithm as named values, for code that saves it or passes it on without knowing its type. A state
 // describes itself once:
 //
 //   template <class S, class Visit> requires IsOptions<S, VgpsState>   // VgpsState or const VgpsState
 //   void describe(S& s, Visit&& visit) { describe_loop(s, visit); visit("policy", s.policy); visit("guides", s.guides); }
 //
-// `fields_of` and `state_from` read that description in the same order, so what one writes the other reads, bit for bit.
+// `fields_of` and `state_from` follow that description in the same order, so a state is read back bit for bit.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +29,7 @@ struct Field {
 };
 using Fields = std::vector<Field>;
 
-/// Visitor that appends what it is shown.
+/// Visitor that appends every value that it is given.
 class FieldWriter {
  public:
   Fields fields;
@@ -43,7 +43,7 @@ class FieldWriter {
   void operator()(const char* name, const TvLinearGaussian& policy);
   void operator()(const char* name, const MlpGaussian& policy);
   void operator()(const char* name, const Window& window);
-  /// A number that may be infinite or NaN.
+  /// Appends a number that may be infinite or NaN.
   void any(const char* name, double value) { add(name, value); }
 
   template <class T>
@@ -86,8 +86,8 @@ class FieldWriter {
   std::string prefix_;
 };
 
-/// Visitor that fills what it is shown, in the order in which FieldWriter wrote it. Everything that does not fit is an
-/// InputError "state: guides.0.K: found 2 x 9, expected 2 x 12".
+/// Visitor that fills every value that it is given, in the order in which FieldWriter wrote them. Anything that does
+/// not fit is an InputError "state: guides.0.K: found 2 x 9, expected 2 x 12".
 class FieldReader {
  public:
   /// @param fields outlive the reader
@@ -142,7 +142,7 @@ class FieldReader {
   /// Returns the next field, which must have this name and type.
   template <class Value>
   const Value& take(const char* name);
-  /// An array of finite numbers; with rows >= 0 of that size.
+  /// Returns the next field, an array of finite numbers; with rows >= 0 of that size.
   const MatrixXd& array(const char* name, Index rows = -1, Index cols = -1);
   std::size_t count();
   [[noreturn]] void fail(const std::string& name, const std::string& what) const;
@@ -152,10 +152,11 @@ class FieldReader {
   std::string prefix_;
 };
 
-/// Returns the policy of a state, whatever else it holds: its fields "policy.*".
+/// Returns the policy of a state of any algorithm, from its fields "policy.*".
 /// @throws InputError if there is none
 AnyPolicy policy_in(const Fields& state);
 
+/// Returns a state as named values.
 template <class State>
 Fields fields_of(const State& state) {
   FieldWriter writer;
@@ -163,7 +164,7 @@ Fields fields_of(const State& state) {
   return std::move(writer.fields);
 }
 
-/// @throws InputError if the fields are not those of a State
+/// Returns the state that has these fields. @throws InputError if they are not those of a State
 template <class State>
 State state_from(const Fields& fields) {
   State state;

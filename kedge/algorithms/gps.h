@@ -11,7 +11,7 @@
 
 namespace kedge {
 
-/// `describe` below says what each option means and may be.
+/// `describe` below gives the meaning and the range of each option.
 struct GpsOptions {
   enum class Kl { trajectory, step };
   enum class Prior { none, gmm };
@@ -68,7 +68,7 @@ struct GpsState : LoopState {
   Window window;                ///< iterations whose transitions the prior is fitted to; the last one without a prior
   double step = 1.0;            ///< step size in units of epsilon
   double cost_before = 0.0;     ///< expected cost before the last update, under its model
-  double cost_predicted = 0.0;  ///< and after it
+  double cost_predicted = 0.0;  ///< expected cost after the last update, under its model
 };
 
 template <class S, class Visit>
@@ -89,8 +89,9 @@ using GpsObserver = LoopObserver<GpsState>;
 /// @throws InputError
 GpsState gps_start(const Task& task, const GpsOptions& options);
 
-/// Returns the factor by which the step size changes [LevineAbbeel2014, supplement]: with an improvement of predicted = a eps and an
-/// error of the prediction predicted - realised = b eps^2, the best step is eps times predicted / (2 (predicted - realised)).
+/// Returns the factor by which the step size changes [LevineAbbeel2014, supplement]. If the predicted improvement is
+/// a eps and the error of the prediction is predicted - realised = b eps^2, the best step is eps times
+/// predicted / (2 (predicted - realised)).
 /// @param predicted, realised improvements of the last update (falls of the expected cost)
 /// @return in [0.1, 5]; 1 if nothing was predicted
 double step_factor(double predicted, double realised);

@@ -1,5 +1,5 @@
-// Guided policy search by importance sampling [LevineKoltun2013b: Guided Policy Search, ICML 2013], and its adaptive form, as
-// VGPS is compared with [LevineKoltun2013, Sec. 6]. docs/algorithms/gps_is.md.
+// Guided policy search by importance sampling [LevineKoltun2013b: Guided Policy Search, ICML 2013], and its adaptive
+// form, as VGPS is compared with [LevineKoltun2013, Sec. 6]. docs/algorithms/gps_is.md.
 #pragma once
 
 #include "kedge/algorithms/network_training.h"
@@ -39,8 +39,8 @@ struct PolicySamples {
   MatrixXd x;                ///< [nx, N T] states
   MatrixXd a;                ///< [da, N T] actions
   MatrixXd cost;             ///< [T, N]; the cost of the final state is in its last row
-  MatrixXd theta;            ///< [P, 1] of the network that made them; [0, 0]: the guide below did
-  std::vector<Guide> guide;  ///< that one, or none
+  MatrixXd theta;            ///< [P, 1] parameters of the network that made them; [0, 0]: the guide below made them
+  std::vector<Guide> guide;  ///< the guide that made them, or none
 };
 
 template <class S, class Visit>
@@ -57,8 +57,8 @@ struct GpsIsState : LoopState {
   MlpGaussian policy;                  ///< theta*, the best so far
   std::vector<Guide> guide;            ///< the DDP solution, without marginals; none before the first iteration
   std::vector<PolicySamples> samples;  ///< those of the first guide, then the newest of the others
-  double initial_cost = 0.0;           ///< of the first DDP solution
-  double guide_cost = 0.0;             ///< of the present one
+  double initial_cost = 0.0;           ///< cost of the first DDP solution
+  double guide_cost = 0.0;             ///< cost of the present DDP solution
   double regulariser = 0.0;            ///< w_r
 };
 

@@ -1,4 +1,4 @@
-// What GPS reports of an iteration: the numbers by which a user judges it, and warnings in plain words.
+// GPS's report of an iteration: the numbers by which a user judges it, and warnings in plain words.
 #pragma once
 
 #include "kedge/algorithms/gps.h"
@@ -7,7 +7,7 @@
 
 namespace kedge {
 
-/// Metrics and warnings of the iteration whose data is `epoch`; docs/algorithms/gps.md explains every column.
+/// Returns the metrics and warnings of the iteration whose data is `epoch`; docs/algorithms/gps.md explains every column.
 /// @param step_size epsilon in effect  @param components of the mixture, 0 without prior
 /// @param before state of the loop before this iteration
 Iteration gps_report(const Task& task, const Epoch& epoch, const DynamicsFit& fit, const KlLqrUpdate& update,

@@ -1,5 +1,5 @@
-// The guiding distribution q of the methods that train one network on trajectories of a known model [LevineKoltun2013]: how
-// it is planned, adapted to the network, and sampled.
+// The guiding distribution q of the methods that train one network on trajectories of a known model [LevineKoltun2013]:
+// planning it, adapting it to the network, and sampling from it.
 #pragma once
 
 #include <optional>
@@ -17,8 +17,8 @@
 
 namespace kedge {
 
-/// Options of the methods that train one network on trajectories of a known model. `describe_guided` below says what each
-/// option means and may be.
+/// Options of the methods that train one network on trajectories of a known model. `describe_guided` below gives the
+/// meaning and the range of each.
 struct GuidedOptions {
   int iterations = 50;
   int rollouts = 10;
@@ -100,7 +100,7 @@ void describe_guided(O& o, Visit&& visit) {
   visit("weight_decay", o.weight_decay, at_least(0), {"weight decay of the network's weights"});
 }
 
-/// @throws InputError if task or options do not fit together
+/// Checks that the methods can run. @throws InputError if task and options do not fit together
 void require_guidable(const Task& task, const GuidedOptions& options);
 
 /// Returns alpha_k = exp((1 - k/K) log alpha_0 + k/K log alpha_K), constant from K = anneal on (Alg. 1, line 5).
@@ -109,16 +109,16 @@ double annealed(const GuidedOptions& options, int k);
 /// The distribution q over trajectories: pi_G(a|x) = N(a_t + K_t (x (-) x_t), Quu^-1) with linearised dynamics (Sec. 4).
 struct Guide {
   TrajectoryPolicy q;
-  Linearisation lin;  ///< around it
+  Linearisation lin;  ///< around that trajectory
 
   std::vector<MatrixXd> S;  ///< [T+1] [ndx, ndx] covariance of x_t (-) the trajectory; its mean is 0
 
-  /// [T+1] the same with noise_scale times the noise, and where the network strays: a margin for what q misses. Where the
-  /// network's mean is fitted, and its density averaged.
+  /// [T+1] the same with noise_scale times the noise, and the states to which the network strays: a margin for states
+  /// that q does not visit. The network's mean is fitted there, and its density averaged.
   std::vector<MatrixXd> S_wide;
 };
 
-/// A saved guide is its trajectory and the derivatives: the marginals follow from them (`with_marginals`).
+/// Describes a saved guide: its trajectory and the derivatives, from which the marginals follow (`with_marginals`).
 template <class G, class Visit>
 requires IsOptions<G, Guide>
 void describe(G& g, Visit&& visit) {
@@ -132,6 +132,7 @@ void describe(G& g, Visit&& visit) {
   visit("D", g.lin.D);
 }
 
+/// Checks the guides of a state.
 /// @throws InputError unless there are `count` guides, each with the sizes of the task; none before the first iteration
 void require_guides(const Task& task, int iteration, const std::vector<Guide>& guides, int count);
 
@@ -139,11 +140,12 @@ void require_guides(const Task& task, int iteration, const std::vector<Guide>& g
 /// @param policy to which the guide was adapted; null: none
 Guide with_marginals(const Task& task, Guide guide, const MlpGaussian* policy, const GuidedOptions& options);
 
-/// The cost -log pi_theta(a|x) as DDP sees it (Sec. 4): averaged over states x (+) d_i, d_i ~ N(0, S_t), and actions a + K_t d_i, with
-/// the S_t and K_t of the guide before this optimisation. To second order, the curvature by Gauss-Newton.
+/// The cost -log pi_theta(a|x) in DDP (Sec. 4): averaged over states x (+) d_i, d_i ~ N(0, S_t), and actions
+/// a + K_t d_i, with the S_t and K_t of the guide before this optimisation. Expanded to second order, with the curvature by
+/// Gauss-Newton.
 class PolicyCost final : public ExtraCost {
  public:
-  /// The arguments must outlive the object.
+  /// Makes the cost of a network; task and policy outlive this object.
   /// @param offsets [T] [ndx, samples]  @param K [T] [da, ndx]
   PolicyCost(const Task& task, const MlpGaussian& policy, std::vector<MatrixXd> offsets,
              const std::vector<MatrixXd>& K);
@@ -160,10 +162,11 @@ class PolicyCost final : public ExtraCost {
 /// @param x [nx, T+1]  @return [T] [da, ndx]
 std::vector<MatrixXd> network_gains(const Task& task, const MlpGaussian& policy, const MatrixXd& x);
 
-/// Returns the state covariances of a rollout that follows the network's gains J_t with noise Sigma_t and, at each step, is
-/// reset to the guide's marginal S_wide_t with probability 1/stray. In every direction at least as wide as S_t.
+/// Returns the state covariances of a rollout that follows the network's gains J_t with noise Sigma_t and, at each
+/// step, is reset to the guide's marginal S_wide_t with probability 1/stray. They are at least as wide as S_t in every
+/// direction.
 ///   P_{t+1} = (1 - 1/stray) ((A_t + B_t J_t) P_t (A_t + B_t J_t)' + B_t Sigma_t B_t' + Sf) + S_wide_{t+1} / stray,    P_0 = S_wide_0
-/// A guide's own marginals are narrow where its gains are firm. A network that is not firm there is not found out on them.
+/// A guide's own marginals are narrow where its gains are high. They do not show that a network's gains are too low there.
 /// @param loop its K is J  @param Sf [ndx, ndx]  @param S, S_wide [T+1]  @return [T+1]
 std::vector<MatrixXd> stray_marginals(const ClosedLoop& loop, const MatrixXd& Sf, const std::vector<MatrixXd>& S,
                                       const std::vector<MatrixXd>& S_wide, int stray);
@@ -175,14 +178,15 @@ MatrixXd start_covariance(const Task& task, double spreads);
 struct DrawName {
   std::uint64_t seed = 0;
   int iteration = 0;
-  int condition = 0;  ///< which of several guides
-  int draw = 0;       ///< of this iteration, < 4096
+  int condition = 0;  ///< number of the guide
+  int draw = 0;       ///< number of the draw in this iteration, < 4096
 };
 
-/// Returns draws of N(0, S_t), t = 0 ... T-1. The first is 0: the trajectory itself. @param S [T+1]  @return [T] [ndx, count]
+/// Returns draws of N(0, S_t), t = 0 ... T-1. The first is 0: the trajectory itself.
+/// @param S [T+1]  @return [T] [ndx, count]
 std::vector<MatrixXd> marginal_offsets(const std::vector<MatrixXd>& S, int count, const DrawName& name, int threads);
 
-/// A guide, and what it took to plan it.
+/// A guide, and the effort of planning it.
 struct GuidePlan {
   Guide guide;
   double cost = 0.0;       ///< the task's own cost along the trajectory
@@ -190,20 +194,21 @@ struct GuidePlan {
   std::int64_t steps = 0;  ///< control steps simulated
 };
 
-/// Line 1: plans q that minimises alpha_0 c. Condition 0 starts in the middle of the task's start, from its demonstration or
-/// without action; the others in states drawn from the start with start_spread times its spread (Sigma_1), from the feedback
-/// of `first`, the guide of condition 0.
+/// Plans the q that minimises alpha_0 c (Alg. 1, line 1). Condition 0 starts in the middle of the task's start, from
+/// its demonstration or without action; the others in states drawn from the start with start_spread times its spread
+/// (Sigma_1), from the feedback of `first`, the guide of condition 0.
 Outcome<GuidePlan> initial_guide(const Task& task, int condition, const Guide* first, const GuidedOptions& options,
                                  const Run& run);
 
-/// Line 6: plans q that minimises alpha c - log pi_theta, from the present q.
+/// Plans the q that minimises alpha c - log pi_theta, from the present q (Alg. 1, line 6).
 Outcome<GuidePlan> adapted_guide(const Task& task, const Guide& guide, const MlpGaussian& policy, double alpha,
                                  int iteration, int condition, const GuidedOptions& options, const Run& run);
 
 enum class Marginals { own, wide };
 
-/// Returns the data to which the network is fitted (Sec. 5): states of the marginals of all guides, the guide's mean action there and its
-/// variances; the last `tail` steps are left out. @param name its condition is counted through
+/// Returns the data to which the network is fitted (Sec. 5): states of the marginals of all guides, the guide's mean
+/// action there and its variances. The last `tail` steps are left out.
+/// @param name its condition is counted through
 FitData guide_samples(const Task& task, const std::vector<Guide>& guides, Marginals marginals,
                       const GuidedOptions& options, DrawName name, int threads);
 

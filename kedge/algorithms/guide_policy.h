@@ -1,4 +1,4 @@
-// The guide as a policy over the full state: what its rollouts follow, and their density.
+// The guide as a policy over the full state: for rollouts of the guide, and for their density.
 #pragma once
 
 #include <vector>

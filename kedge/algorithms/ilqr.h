@@ -8,7 +8,7 @@
 
 namespace kedge {
 
-/// `describe` below says what each option means and may be.
+/// `describe` below gives the meaning and the range of each option.
 struct IlqrOptions : IlqrSolverOptions {
   double cost_scale = 1.0;
   double initial_noise = 0.0;
@@ -45,7 +45,7 @@ void describe(S& s, Visit&& visit) {
 using IlqrResult = LoopResult<IlqrState>;
 using IlqrObserver = LoopObserver<IlqrState>;
 
-/// @throws InputError unless the observation is the whole state, in order
+/// Checks the observation. @throws InputError unless it is the whole state, in order
 void require_full_state(const Task& task);
 
 /// Returns the state before the first iteration: the first actions, and a policy of them without feedback.

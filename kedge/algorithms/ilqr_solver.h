@@ -1,5 +1,6 @@
-// One trajectory, optimised: the iterative linear-quadratic regulator [LiTodorov2004], with limits by projected steps [Tassa2014] and the covariance of the
-// maximum-entropy problem [Levine2013, Sec. 4]. Symbols, equations, schedule and deviations: docs/algorithms/ilqr.md.
+// Optimisation of one trajectory by the iterative linear-quadratic regulator [LiTodorov2004], with limits by projected
+// steps [Tassa2014] and the covariance of the maximum-entropy problem [Levine2013, Sec. 4]. Symbols, equations,
+// schedule and deviations: docs/algorithms/ilqr.md.
 #pragma once
 
 #include <optional>
@@ -21,7 +22,7 @@ namespace kedge {
 /// A cost of every step t < T in addition to the task's own. Const and thread-safe.
 struct ExtraCost {
   virtual ~ExtraCost() = default;
-  /// @param x [nx]  @param a [da] as commanded
+  /// Returns the cost. @param x [nx]  @param a [da] as commanded
   [[nodiscard]] virtual double value(int t, VectorIn x, VectorIn a) const = 0;
   /// Adds its second-order model around (x, a), in tangent coordinates.
   virtual void add_expansion(int t, VectorIn x, VectorIn a, StageCost& q) const = 0;
@@ -35,7 +36,7 @@ struct IlqrProblem {
   VectorXd x0;  ///< [nx]
 };
 
-/// `describe` below says what each option means and may be.
+/// `describe` below gives the meaning and the range of each option.
 struct IlqrSolverOptions {
   int iterations = 100;
   double tolerance = 1e-7;
@@ -76,9 +77,9 @@ void describe(O& o, Visit&& visit) { describe_solver(o, visit); }
 
 /// One iteration: one linearisation, one accepted step.
 struct IlqrIteration {
-  double cost = 0.0;       ///< after it
-  double predicted = 0.0;  ///< fall of the cost that the local model promised for the accepted step
-  double realised = 0.0;   ///< and that it brought
+  double cost = 0.0;       ///< cost after it
+  double predicted = 0.0;  ///< fall of the cost under the local model for the accepted step
+  double realised = 0.0;   ///< fall of the cost in the simulation
   double lambda = 0.0;     ///< regularisation of the accepted step
   double step = 0.0;       ///< its size, in (0, 1]
   double gradient = 0.0;   ///< largest derivative of the cost by an action, before it; 0 for actions that a limit holds
@@ -89,21 +90,21 @@ enum class IlqrStop {
   converged,
   max_iterations,
   no_step,                ///< no step of any size under any regularisation lowers the cost
-  not_positive_definite,  ///< nor can regularisation make Quu so; or, at the end, without it Quu is not
+  not_positive_definite,  ///< Quu is not so under any regularisation, or not without it at the end
   diverged,               ///< the first trajectory, or a neighbour of the last one
 };
 
 /// A trajectory and the local models around it.
 struct IlqrPoint {
   Trajectory path;
-  double cost = 0.0;  ///< of the problem: scaled, with the extra
+  double cost = 0.0;  ///< cost of the problem: scaled, with the extra cost
   double lambda = 0.0;
   Linearisation lin;
   std::vector<StageCost> costs;  ///< [T+1] of the problem
   VectorXd R;                    ///< [da] units of the regularisation: mean curvature of the cost by each action
 };
 
-/// The iterations, one by one. Between calls everything that they go on from is in `point`.
+/// The iterations, one by one. Between calls `point` is the whole state of the optimisation.
 class Ilqr {
  public:
   /// @param problem, options outlive this object
@@ -112,24 +113,24 @@ class Ilqr {
 
   /// Rolls out the first trajectory and expands it. With `box` actions are moved into their limits.
   /// @param known derivatives along that trajectory, null: not known
-  /// @return false: it diverged; `message` says where
+  /// @return false if it diverged; `message` names the step
   bool start(const ActionLaw& law, double lambda, const Linearisation* known = nullptr);
 
-  /// One iteration. @return nullopt if it made a step; else why not, with `message`
+  /// Runs one iteration. @return nullopt if it made a step; else the reason, with `message`
   std::optional<IlqrStop> iterate(IlqrIteration& done);
 
-  /// The policy around the trajectory: gains without regularisation, Sigma = Quu^-1.
-  /// @return nullopt if there is none: Quu is not positive definite; `message` says where
+  /// Returns the policy around the trajectory: gains without regularisation, Sigma = Quu^-1. Returns nullopt if Quu is not
+  /// positive definite; `message` names the step.
   std::optional<TrajectoryPolicy> policy();
 
   /// Returns true if the step improved the cost by so little that the iterations have converged.
   [[nodiscard]] bool settled(const IlqrIteration& done) const { return done.realised < least_improvement(); }
 
   [[nodiscard]] const IlqrPoint& point() const { return point_; }
-  /// Hands over the point; the solver is used up.
+  /// Returns the point by moving it out; the solver must not be used afterwards.
   [[nodiscard]] IlqrPoint release() { return std::move(point_); }
-  [[nodiscard]] const std::string& message() const { return message_; }  ///< the numbers that decided, of a failure
-  [[nodiscard]] std::int64_t simulated_steps() const { return simulated_steps_; }  ///< of trajectories, so far
+  [[nodiscard]] const std::string& message() const { return message_; }            ///< numbers that decided a failure
+  [[nodiscard]] std::int64_t simulated_steps() const { return simulated_steps_; }  ///< control steps of trajectories
 
  private:
   Trajectory rollout(const ActionLaw& law);
@@ -158,15 +159,15 @@ struct IlqrSolution {
   /// (not_positive_definite, diverged).
   TrajectoryPolicy q;
   Linearisation lin;                 ///< around q
-  double cost = 0.0;                 ///< of the problem
-  double task_cost = 0.0;            ///< of the task alone
+  double cost = 0.0;                 ///< cost of the problem
+  double task_cost = 0.0;            ///< cost of the task alone
   std::int64_t simulated_steps = 0;  ///< control steps, of trajectories and of derivatives
-  double lambda = 0.0;               ///< to go on from
+  double lambda = 0.0;               ///< regularisation to continue with
   std::vector<IlqrIteration> history;
 };
 
-/// Runs up to options.iterations iterations. A stop request leaves no solution: what had been reached by then would depend
-/// on time.
+/// Runs up to options.iterations iterations. A stop request leaves no solution, because that would depend on
+/// time.
 /// @param first the law of the first trajectory, for instance `open_loop(actions)`, or a feedback law around another one
 /// @param known derivatives along the first trajectory, as `options.differences` make them; null: not known
 /// @return nullopt if run.stop was requested before the end
@@ -178,13 +179,14 @@ struct IlqrSolution {
 /// Returns "converged: ...": the message for a step after which `settled` holds.
 std::string settled_text(const IlqrIteration& done);
 
-/// a_t, whatever the state. @param a [da, T], copied
+/// Returns the law a_t, without feedback. @param a [da, T], copied
 ActionLaw open_loop(MatrixXd a);
-/// a_t + K_t (x (-) x_t): the mean of a trajectory policy. @param policy, system outlive the law
+/// Returns the law a_t + K_t (x (-) x_t), the mean of a trajectory policy. @param policy, system outlive the law
 ActionLaw mean_of(const TrajectoryPolicy& policy, const System& system);
 
-/// The actions that optimisation begins with: those of the task's demonstration, and where there is none or it has ended,
-/// the middle of the limits (0 where infinite). @return [da, T]
+/// Returns the actions that optimisation begins with: those of the task's demonstration, and the middle of the limits
+/// (0 where they are infinite) where there is none or it has ended.
+/// @return [da, T]
 MatrixXd first_actions(const Task& task);
 
 }  // namespace kedge

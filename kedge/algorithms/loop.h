@@ -1,4 +1,4 @@
-// The outer loop of every algorithm: how an iteration begins, is timed, reports and is committed, and how a run ends.
+// The outer loop of every algorithm: it begins, times, reports and commits iterations, and ends the run.
 //
 //   Loop loop(std::move(state), options.iterations, run, observe);
 //   while (loop.next()) {
@@ -30,13 +30,13 @@ namespace kedge {
 
 struct UpdateRecord;  // update_record.h
 
-/// What the states of all algorithms have: an algorithm's state is this, its policy, and what only it carries from one
-/// iteration to the next. `describe(state, visit)` calls visit(name, field) for all of it.
+/// The common part of the states of all algorithms. An algorithm's state adds its policy and its own data.
+/// `describe(state, visit)` calls visit(name, field) for every field.
 struct LoopState {
   int iteration = 0;  ///< iterations completed
   std::int64_t rollouts_total = 0;
   std::int64_t steps_total = 0;   ///< control steps simulated
-  double last_return_mean = 0.0;  ///< of the rollouts of the last completed iteration
+  double last_return_mean = 0.0;  ///< mean return of the rollouts of the last completed iteration; NaN if all diverged
 };
 
 template <class State, class Visit>
@@ -66,7 +66,7 @@ class Loop {
   Loop(State state, int iterations, const Run& run, const LoopObserver<State>& observe)
       : state_(std::move(state)), iterations_(iterations), run_(run), observe_(observe) {}
 
-  /// Begins the next iteration. Returns false if all are done or a stop was requested: `done` says which.
+  /// Begins the next iteration. Returns false if all are done or a stop was requested; `done` tells the two apart.
   bool next() {
     if (state_.iteration >= iterations_ || run_.stop.stop_requested()) return false;
     seconds_.clear();
@@ -86,7 +86,7 @@ class Loop {
 
   /// Completes the iteration: counts it, reports it, shows it to the observer.
   /// @param next the state after it; its `iteration` is set here
-  /// @param record makes the UpdateRecord, of algorithms that have one; only called where it is asked for
+  /// @param record makes the UpdateRecord of algorithms that have one; only called if run.record_updates
   template <class MakeRecord = std::nullptr_t>
   void commit(State next, Iteration report, const MakeRecord& record = {}) {
     report.number = state_.iteration;
@@ -104,7 +104,8 @@ class Loop {
     observe_(report, state_, nullptr);
   }
 
-  /// The ways to end. Each hands the state over: the loop is over then.
+  /// Return the result: of a loop that ran out of iterations or was asked to stop, that converged, or that must end
+  /// early. The state is moved out, so the loop must not be used afterwards.
   [[nodiscard]] LoopResult<State> done() {
     if (state_.iteration < iterations_) return end(cancelled());
     return {Stop::max_iterations, fmt::format("{} iterations done", state_.iteration), std::move(state_)};

@@ -12,7 +12,7 @@
 
 namespace kedge {
 
-/// `describe` below says what each option means and may be.
+/// `describe` below gives the meaning and the range of each option.
 struct MotoOptions {
   enum class Targets { dynamic_programming, monte_carlo };
   enum class StateDistribution { mixture, forward };

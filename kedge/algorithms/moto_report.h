@@ -1,4 +1,4 @@
-// What MOTO reports of an iteration: the numbers by which a user judges it, and warnings in plain words.
+// MOTO's report of an iteration: the numbers by which a user judges it, and warnings in plain words.
 #pragma once
 
 #include <vector>
@@ -9,7 +9,7 @@
 
 namespace kedge {
 
-/// Metrics and warnings of the iteration whose data is `epoch`; docs/algorithms/moto.md explains every column.
+/// Returns the metrics and warnings of the iteration whose data is `epoch`; docs/algorithms/moto.md explains every column.
 /// @param updates [T]  @param before state of the loop before this iteration
 Iteration moto_report(const Task& task, const Epoch& epoch, const BackwardFit& model,
                       const std::vector<GaussianStep>& updates, const StepDiagnostics& diagnostics,

@@ -1,5 +1,5 @@
-// What the methods share that train one network on trajectories of a known model: how the network starts, is fitted, judged
-// and reported.
+// Shared building blocks for methods that train a single network policy on trajectories of a known model: the first
+// network, its fit, its rollouts and the report.
 #pragma once
 
 #include <cstdint>
@@ -20,18 +20,18 @@ MlpGaussian initial_network(const Task& task, const Guide& guide, const GuidedOp
 /// @throws InputError if task or options do not fit together
 MlpGaussian blank_network(const Task& task, const GuidedOptions& options);
 
-/// @throws InputError unless the policy is a network for the task
+/// Checks the policy. @throws InputError unless it is a network for the task
 void require_network(const Task& task, const LoopState& state, const MlpGaussian& policy);
 
-/// Returns a fit of the network from its present parameters; unless it was cancelled or a number was not finite, its theta
-/// can be continued from: it is better, or unchanged because no improvement was found.
-/// @param evaluations of the objective, or steps of a minibatch  @param draw names the random numbers of this fit among those
-/// of the iteration
+/// Fits the network from its present parameters. Unless the fit was cancelled or met a number that is not finite,
+/// training can continue from its theta, which is better, or unchanged because no improvement was found.
+/// @param evaluations of the objective, or steps of a minibatch  @param draw names the random numbers of this fit among
+/// those of the iteration
 Outcome<FitResult> fit_network(const MlpGaussian& policy, const FitData& data, int evaluations, int iteration, int draw,
                                const GuidedOptions& options, const Run& run);
 
-/// Lines 3 and 4: fits the network to samples of the guides' wide marginals, then its noise, given the mean, to their own: q
-/// does not visit the wide ones, and the network's error there is no reason for noise.
+/// Fits the network to samples of the guides' wide marginals, then its noise, given the mean, to their own (Alg. 1,
+/// lines 3 and 4). The noise does not follow the error on the wide marginals, because q does not visit them.
 Outcome<FitResult> fit_to_guides(const Task& task, const MlpGaussian& policy, const std::vector<Guide>& guides,
                                  int iteration, const GuidedOptions& options, const Run& run);
 
@@ -41,10 +41,10 @@ struct FirstGuide {
   MlpGaussian policy;
 };
 /// Returns the start of the baselines, which train on the DDP solution before they see the policy's own states.
-/// @param what the solution is called in messages
+/// @param what  name of the solution in messages
 Outcome<FirstGuide> first_guide(const Task& task, const char* what, const GuidedOptions& options, const Run& run);
 
-/// How good the present policy is: rollouts with its noise, and one without from the middle of the start.
+/// The performance of the present policy: rollouts with its noise, and one without noise from the middle of the start.
 struct Judgement {
   Batch noisy;
   double return_deterministic = 0.0;   ///< NaN if it diverged
@@ -57,7 +57,7 @@ Outcome<Judgement> judge(const Task& task, const MlpGaussian& policy, int iterat
 Iteration guided_report(const Task& task, const Judgement& judgement, const MlpGaussian& policy, std::int64_t steps,
                         const LoopState& before);
 
-/// The ending of a step that did not give a guide: `what` is named in a failure's message.
+/// Returns the ending of a step that did not give a guide. @param what  name of the guide in a failure's message
 Ending without(const char* what, const Ending& why);
 
 }  // namespace kedge

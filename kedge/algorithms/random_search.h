@@ -1,5 +1,5 @@
-// Augmented random search of a linear controller [Mania2018, Algorithm 1, V2]: the floor that an algorithm which uses more
-// than returns has to beat. docs/algorithms/random_search.md.
+// Augmented random search of a linear controller [Mania2018, Algorithm 1, V2]: a floor for algorithms that use more than
+// returns. docs/algorithms/random_search.md.
 #pragma once
 
 #include "kedge/algorithms/loop.h"
@@ -9,7 +9,7 @@
 
 namespace kedge {
 
-/// `describe` below says what each option means and may be.
+/// `describe` below gives the meaning and the range of each option.
 struct RandomSearchOptions {
   int iterations = 200;
   int directions = 8;

@@ -1,4 +1,4 @@
-// What the algorithms share that learn a time-varying linear-Gaussian policy.
+// Shared building blocks for algorithms that learn a time-varying linear-Gaussian policy.
 #pragma once
 
 #include "kedge/algorithms/loop.h"
@@ -13,13 +13,13 @@ namespace kedge {
 /// @throws InputError if the task is not valid
 TvLinearGaussian first_policy(const Task& task, double initial_std);
 
-/// @throws InputError if task, policy or stored rollouts do not fit together
+/// Checks a state. @throws InputError if task, policy and stored rollouts do not fit together
 void require_fit(const Task& task, const LoopState& state, const TvLinearGaussian& policy, const Window& window);
 
 /// Returns `past` with one more epoch, of at most `most` epochs in total. @param batch [usable >= 0] rollouts of `policy`
 Window with_newest(const Window& past, int iteration, const TvLinearGaussian& policy, Batch batch, int most);
 
-/// The failure of a state distribution that cannot be estimated.
+/// Returns the failure of a state distribution that cannot be estimated.
 Ending without_distribution(const Batch& batch);
 
 }  // namespace kedge

@@ -11,7 +11,7 @@ namespace kedge {
 
 struct UpdateRecord {
   TvLinearGaussian old_policy, new_policy;
-  std::vector<Gaussian> rho;          ///< [T] the states under which the KL is taken; L may be empty
+  std::vector<Gaussian> rho;          ///< [T] state distributions of the KL; L may be empty
   std::vector<ActionQuadratic> q;     ///< [T] raw coordinates, return, maximised
   std::vector<GaussianStep> updates;  ///< [T]
   double epsilon = 0.0;               ///< bound on the KL, nats per step

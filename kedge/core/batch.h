@@ -1,4 +1,4 @@
-// Rollouts as plain data, and what they amount to: returns, divergence, success, simulated steps.
+// Rollouts as plain data, with their summaries: returns, divergence, success, simulated steps.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
-// Options of algorithms, described once. Beside each options struct stands `describe(options, visit)`, which calls
+// Options of algorithms, described once. Each options struct has a function `describe(options, visit)`, which calls
 //   visit(name, field, allowed, OptionText)
-// for every field, in order. All who need more than the fields read that: checks, option files, --set, lists, documents.
+// for every field, in order. Checks, option files, --set, lists and the tables of the documents read this description.
 #pragma once
 
 #include <algorithm>
@@ -32,7 +32,7 @@ constexpr Range at_least(double low) { return {low, std::numeric_limits<double>:
 constexpr Range above(double low) { return {low, std::numeric_limits<double>::infinity(), false}; }
 constexpr Range between(double low, double high) { return {low, high, true}; }
 
-/// Returns ">= 2", "> 0", "in [0, 1]".
+/// Returns the rule as text: ">= 2", "> 0", "in [0, 1]".
 std::string to_string(const Range& range);
 
 /// The names of an enumeration's values, in the order of its enumerators.
@@ -44,8 +44,8 @@ struct TrueOrFalse {};
 /// The words of a description.
 struct OptionText {
   const char* meaning = "";  ///< one sentence
-  const char* unit = "";     ///< "nats"; empty where there is none
-  const char* source = "";   ///< "Eq. 2", of the algorithm's paper; empty where it is not from there
+  const char* unit = "";     ///< "nats"; empty if the option has no unit
+  const char* source = "";   ///< "Eq. 2" of the algorithm's paper; empty if the option is not from the paper
 };
 
 /// True for `Options` and `const Options`: the first parameter of a `describe`.
@@ -61,17 +61,17 @@ struct Option {
   std::string unit;
   std::string source;
   OptionValue value;  ///< its alternative is the option's type; std::string: one of `names`
-  Range range;        ///< of numbers
-  Choices names;      ///< of an enumeration
+  Range range;        ///< allowed values of a number
+  Choices names;      ///< values of an enumeration
 };
 
 /// All options of an algorithm, in the order of its struct.
 using Options = std::vector<Option>;
 
-/// Returns "a whole number >= 2", "a number > 0", "true or false", "one of none, time".
+/// Returns the allowed values in words: "a whole number >= 2", "a number > 0", "true or false", "one of none, time".
 std::string allowed_text(const Option& option);
 
-/// Returns the value of an option that exists.
+/// Returns the value of an option. @param name of an option that exists
 const OptionValue& option_value(const Options& options, std::string_view name);
 
 /// Returns the options of a struct as named values.

@@ -1,4 +1,4 @@
-// A value, or why there is none: what a step of a loop returns.
+// The result of a step of a loop: a value, or the reason why there is none.
 #pragma once
 
 #include <cassert>

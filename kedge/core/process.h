@@ -16,38 +16,37 @@ namespace kedge {
 
 /// How a program is started.
 struct Launch {
-  /// The program comes first: a path, or a name that is looked up in PATH.
+  /// The program, a path or a name that is looked up in PATH, followed by its arguments.
   std::vector<std::string> arguments;
 
-  /// Standard input is what `Process::write` sends; false: /dev/null.
+  /// True: standard input is a pipe that `Process::write` writes to. False: it is /dev/null.
   bool input = false;
 
   /// Standard output and standard error are appended to this file. Empty: both are kept in memory.
   std::filesystem::path log = {};
 
-  /// The program stays when this process ends, and a Ctrl-C at the terminal does not reach it.
+  /// True: the program outlives this process, and a Ctrl-C at the terminal does not reach it.
   bool detached = false;
 
   /// Parts of the message where the program cannot be run: "which makes videos", "install it (Debian: ffmpeg)".
   std::string purpose = {}, remedy = {};
 };
 
-/// A program under way. It ends when this process ends, however that happens (kill -9 too), unless it is detached: the
-/// kernel then kills it. The kernel takes the end of the starting thread for the end of the process, so that thread must
-/// outlive the object.
+/// A running program. Unless it is detached, the kernel kills it when this process ends, even by kill -9. The kernel takes
+/// the end of the thread that started it for the end of the process, so that thread must outlive the object.
 class Process {
  public:
   /// Starts the program, with no signal blocked.
   /// @throws SystemError "<program>[, <purpose>,] cannot be run: <reason>[; <remedy>]"; "<log>: cannot be written: ..."
   explicit Process(const Launch& launch);
 
-  /// Ends the program and waits for it: asks by SIGTERM, kills after five seconds. Leaves a detached one alone.
+  /// Ends the program by SIGTERM, or by SIGKILL after five seconds, and waits for it. A detached program is left running.
   ~Process();
   Process(Process&& other) noexcept;
   Process& operator=(Process&& other) = delete;
 
-  /// Sends bytes to its standard input. Waits until the program has taken them.
-  /// @return false if the program reads no more
+  /// Writes bytes to its standard input, and waits until the program has read them.
+  /// @return false if the program has closed its standard input
   bool write(std::string_view bytes);
 
   /// Returns its exit code, 128 + n if signal n ended it; nullopt while it runs.
@@ -56,16 +55,16 @@ class Process {
   /// Closes its standard input and waits. Returns its exit code.
   int wait();
 
-  /// Closes its standard input and waits no longer than that. Returns its exit code; nullopt if it still runs.
+  /// Closes its standard input and waits for at most `longest`. Returns its exit code; nullopt if it still runs.
   std::optional<int> wait_for(std::chrono::milliseconds longest);
 
-  /// Asks it to end (SIGTERM).
+  /// Sends SIGTERM.
   void terminate();
 
-  /// Returns what it has written to standard output, if there is no log.
+  /// Returns its standard output so far; empty if there is a log.
   [[nodiscard]] std::string output() const;
 
-  /// Returns the end of what it has written to standard error on one line, for messages; empty if there is a log.
+  /// Returns the end of its standard error on one line, for messages; empty if there is a log.
   [[nodiscard]] std::string error_tail() const;
 
  private:

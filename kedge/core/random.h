@@ -33,7 +33,7 @@ class Stream {
   bool has_spare_ = false;
 };
 
-/// Philox4x32-10: the block cipher behind `Stream`, public for its known-answer test.
+/// Computes Philox4x32-10, the block cipher behind `Stream`. Public for its known-answer test.
 std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key);
 
 /// One use of random numbers in a run. Its streams are named by an iteration and a rollout in these ranges, ends included,
@@ -56,7 +56,7 @@ struct StreamUse {
 };
 
 /// All streams of a run. Uses whose ranges are disjoint in iterations or in rollouts are independent. Rollouts are
-/// numbered from 0 and stay below 2^31; what is no rollout takes a number above. Two things have seeds of their own and
+/// numbered from 0 and stay below 2^31; all other uses take numbers above. Two things have seeds of their own and
 /// are not in the table: the bootstrap of math/statistics.h, and the random search of a sweep.
 namespace streams {
 

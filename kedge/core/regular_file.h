@@ -1,5 +1,5 @@
-// Reading files that somebody else chose: nothing but a regular file is ever opened, so that no FIFO blocks, no device is
-// touched, and no file that replaces another between check and use gets through.
+// Reading files of unknown origin. Only regular files are opened, so that no FIFO blocks and no device is touched. A file
+// that replaces another between check and use is detected.
 #pragma once
 
 #include <cstdint>
@@ -27,27 +27,27 @@ class FileDescriptor {
   int number_ = -1;
 };
 
-enum class Links { follow, refuse };  ///< of the path's last component
+enum class Links { follow, refuse };  ///< treatment of a symbolic link as the last component of a path
 
 /// Opens a regular file for reading. The file is found, looked at and opened by one descriptor.
 /// @param folder  that a relative path starts from: a descriptor, or -1 for the working directory
 /// @param name    of the file in messages; empty: its path
-/// @throws InputError "<path>: there is no such file", "... is a link", "... is not a regular file, but a FIFO", or if the user
-///         may not read it
+/// @throws InputError "<path>: there is no such file", "... is a link", "... is not a regular file, but a FIFO", or if
+///         the user may not read it
 /// @throws SystemError if the system fails to open it
 FileDescriptor open_regular_file(const std::filesystem::path& path, Links links = Links::follow, int folder = -1,
                                  const std::string& name = "");
 
-/// The place of an open file, absolute and without links.
-/// @throws SystemError if the system does not say it
+/// Returns the absolute path of an open file, without symbolic links.
+/// @throws SystemError if the system does not know it
 std::filesystem::path real_path(const FileDescriptor& file);
 
-/// The bytes of an open regular file. @param name of the file, for messages
+/// Returns the bytes of an open regular file. @param name of the file, for messages
 /// @throws InputError "<name>: has N bytes, but must have at most M"
 /// @throws SystemError if reading fails
 std::string read_bytes(const FileDescriptor& file, std::uint64_t max_bytes, const std::string& name);
 
-/// `open_regular_file`, then `read_bytes`.
+/// Returns the bytes of a regular file: `open_regular_file`, then `read_bytes`.
 std::string read_regular_file(const std::filesystem::path& path, std::uint64_t max_bytes, Links links = Links::follow);
 
 }  // namespace kedge

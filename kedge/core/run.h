@@ -1,4 +1,4 @@
-// How an algorithm runs and what it reports of an iteration, the same for every algorithm.
+// The parameters of a run and the report of an iteration, the same for every algorithm.
 #pragma once
 
 #include <cstdint>
@@ -20,12 +20,12 @@ using StepMetric = std::pair<std::string, std::vector<double>>;
 struct Iteration {
   int number = 0;                     ///< 0, 1, ...
   std::vector<Metric> metrics;        ///< reproducible numbers (no times), the same names in every iteration
-  std::vector<StepMetric> steps;      ///< of the update, by time step; all of one length
+  std::vector<StepMetric> steps;      ///< numbers of the update by time step, all of one length
   std::vector<Metric> seconds;        ///< wall time by phase
   std::vector<std::string> warnings;  ///< plain words, one sentence each
 };
 
-/// How to run. Of these only `seed` changes a result.
+/// Parameters of a run. Only `seed` changes a result.
 struct Run {
   std::uint64_t seed = 0;
   int threads = 1;            ///< >= 1; results do not depend on it

@@ -15,7 +15,7 @@ enum class BackwardFitStatus {
 };
 const char* to_string(BackwardFitStatus status);
 
-/// How many samples the regression of one step rests on.
+/// The number of samples behind the regression of one step.
 struct SampleUse {
   double effective = 0.0;  ///< effective sample size
   double used = 0.0;       ///< number of samples
@@ -29,9 +29,9 @@ struct BackwardFit {
   std::vector<SampleUse> samples;  ///< [T]
 };
 
-/// Fits Q~_t and V~_t for t = T - 1 ... 0 to the newest epoch of `reuse`. Weights, features and Gram matrices do not depend
-/// on V~_{t+1}: they are prepared in parallel, a few steps ahead, so that their samples are still in the cache when the
-/// targets are known. Results do not depend on the number of threads.
+/// Fits Q~_t and V~_t for t = T - 1 ... 0 to the newest epoch of `reuse`. Weights, features and Gram matrices do not
+/// depend on V~_{t+1}: they are prepared in parallel, a few steps ahead, so that their samples are still in the cache
+/// when the targets are known. Results do not depend on the number of threads.
 /// @param workspace memory of the regressions, kept from call to call because fresh memory takes time
 [[nodiscard]] BackwardFit fit_backwards(const Task& task, const SampleReuse& reuse, const RegressionOptions& options,
                                         int threads, std::vector<Regression>& workspace);

@@ -24,7 +24,7 @@ Quadratic cost_expansion(const Task& task, int t, const Moments& z);
 struct NormExpansion {
   double value, slope, curvature;
 };
-/// @param variance of r, >= 0; only read for the absolute value
+/// Expands the norm of a cost term. @param variance of r, >= 0; only read for the absolute value
 NormExpansion expand_norm(const CostTerm& term, double r, double variance);
 
 }  // namespace kedge

@@ -31,7 +31,7 @@ struct WeightedSamples {
   double effective = 0.0;
 
   /// Share of the total weight that was left out, <= cutoff. It is too small by at most cutoff / 2, the share of the
-  /// samples that are too light to be looked at.
+  /// samples that are too light to be examined.
   double left_out = 0.0;
 };
 
@@ -46,11 +46,11 @@ struct StoredEpochs {
   std::deque<std::vector<Whitening>> density;  ///< [epoch][T] the densities z_t
 };
 
-/// How stored samples weigh; one class for each kind of reuse.
+/// The weights of stored samples; one class for each kind of reuse.
 class ReuseWeights;
 
-/// The densities of the stored samples under the stored policies, kept up to date from iteration to iteration: an iteration
-/// costs (new samples) x (old components) + (all samples) x (new components) evaluations.
+/// The densities of the stored samples under the stored policies, kept up to date from iteration to iteration: an
+/// iteration costs (new samples) x (old components) + (all samples) x (new components) evaluations.
 class SampleReuse {
  public:
   /// @param window K >= 1, epochs kept  @param cutoff see select_samples

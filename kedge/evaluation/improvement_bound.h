@@ -20,9 +20,10 @@ std::vector<double> state_kl_bounds(const std::vector<double>& kl);
 Quadratic expected_advantage(const Quadratic& q, const LinearGaussian& old, const LinearGaussian& next,
                              const Gaussian& rho);
 
-/// Returns the lower bound J(new) - J(old) >= sum_t gain_t - 2 sum_t delta_t min(1, sqrt(e_t / 2)),   delta_t = max_s |A_t(s)|.
-/// On all of R^ds delta_t is infinite for a quadratic A; the maximum is taken over the states that the present rollouts
-/// visited, so the bound is one for that set of states and for the fitted Q.
+/// Returns the lower bound
+///   J(new) - J(old) >= sum_t gain_t - 2 sum_t delta_t min(1, sqrt(e_t / 2)),   delta_t = max_s |A_t(s)|.
+/// On all of R^ds delta_t is infinite for a quadratic A; the maximum is taken over the states that the
+/// present rollouts visited, so the bound is one for that set of states and for the fitted Q.
 /// @param gain, delta, kl [T]
 double improvement_bound(const std::vector<double>& gain, const std::vector<double>& delta,
                          const std::vector<double>& kl);

@@ -24,10 +24,11 @@ struct Linearisation {
 /// best with 1e-7 and 1e-5.
 struct LinearisationOptions {
   bool centred = true;        ///< error of order step^2, and twice the simulations of one-sided differences
-  double state_step = 1e-5;   ///< of the entries of dx, > 0
-  double action_step = 1e-3;  ///< of the entries of a, in their units, > 0
+  double state_step = 1e-5;   ///< change of an entry of dx, > 0
+  double action_step = 1e-3;  ///< change of an entry of a, in its unit, > 0
 };
 
+/// Returns the derivatives along a trajectory.
 /// @param x [nx, T+1] states  @param a [da, T] actions  @param clones of task.system; the result does not depend on
 /// their number
 Linearisation linearise(const Task& task, MatrixIn x, MatrixIn a, const LinearisationOptions& options,

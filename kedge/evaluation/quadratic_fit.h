@@ -16,7 +16,7 @@
 
 namespace kedge {
 
-/// The regression problem of one step: which samples count, and in which coordinates the model is fitted.
+/// The regression problem of one step: its samples, and the coordinates in which the model is fitted.
 struct RegressionProblem {
   /// Its cost terms are summed again for every sample, as they apply to step t (Sec. 4.2.1).
   const Task& task;
@@ -43,7 +43,7 @@ struct RegressionOptions {
   bool monte_carlo = false;
 };
 
-/// A regression that waits for its targets. Reused from call to call, it keeps its memory.
+/// A regression without its targets. An object that is reused keeps its memory.
 struct Regression {
   Index n = 0;  ///< ds + da
 
@@ -72,14 +72,14 @@ struct Regression {
 struct QuadraticFit {
   Quadratic q;      ///< [ds + da]
   Quadratic v;      ///< [ds]
-  double r2 = 0.0;  ///< of Q, weighted; 1 if the targets are constant
+  double r2 = 0.0;  ///< weighted coefficient of determination of Q; 1 if the targets are constant
 };
 
-/// Weighted ridge regression of the targets. @param target [N] returns to go
+/// Fits both models to the targets by weighted ridge regression. @param target [N] returns to go
 /// @return nullopt if a coefficient is not finite
 std::optional<QuadraticFit> fit_quadratics(const Regression& regression, VectorIn target, Index ds, double ridge);
 
-/// Sec. 4.1.2: fit_quadratics to the targets r_t + V~_{t+1}(s').
+/// Fits both models to the targets r_t + V~_{t+1}(s') (Sec. 4.1.2).
 /// @param ds dimension of the state
 /// @param next_v V~_{t+1}. Null at the last step, whose cost includes that of the final state. Not read for Monte Carlo.
 std::optional<QuadraticFit> fit_step(const Regression& regression, Index ds, const RegressionOptions& options,

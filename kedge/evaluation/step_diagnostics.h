@@ -19,6 +19,7 @@ struct StepDiagnostics {
   std::vector<double> advantage;
 };
 
+/// Returns the diagnostics of an update.
 /// @param epoch the present rollouts, with the policy that made them and its state distributions
 /// @param previous_rho [T] of the iteration before, or empty  @param fits [T]  @param next the new policy
 StepDiagnostics step_diagnostics(const Epoch& epoch, const std::vector<Gaussian>& previous_rho,

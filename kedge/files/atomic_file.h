@@ -1,9 +1,9 @@
-// Files that are whole or absent. A reader never sees half a file, a failed write leaves what was there, and every
+// Files that are whole or absent. A reader never sees half a file, a failed write leaves the old file in place, and every
 // failure of the disk is a SystemError of one line.
 //
-// Only regular files are read and replaced. What a user names as an output may be a symbolic link to a regular file: then
-// that file is replaced and the link stays. A hard link that is replaced becomes a file of its own; its other names keep
-// the old bytes. A file in a Directory (directory.h) must be a regular file with one name.
+// Only regular files are read and replaced. An output that a user names may be a symbolic link to a regular file: then
+// that file is replaced and the link stays. A hard link that is replaced becomes a file of its own; its other names
+// keep the old bytes. A file in a Directory (directory.h) must be a regular file with one name.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +15,8 @@
 
 namespace kedge {
 
-/// What a completed write survives. Either way it is atomic: a process killed at any instruction leaves the old bytes
-/// or the new ones.
+/// The events that a completed write survives. Either way it is atomic: a process killed at any instruction leaves the old
+/// bytes or the new ones.
 enum class Durability {
   process,  ///< the death of the process; the bytes may still be in the kernel's cache
   power,    ///< also the loss of power: file and directory are synced, which costs milliseconds
@@ -32,8 +32,8 @@ std::string read_file(const FileName& file, std::uint64_t max_bytes);
 /// @throws SystemError "<path>: cannot be written: <reason>"; then the file is as it was and the temporary one is gone
 void write_file(const FileName& file, std::string_view bytes, Durability durability);
 
-/// Returns what the names of this process's temporary files begin with, ".kedge-<process id>-<random>-": nobody else's
-/// files begin so. They end with ".tmp".
+/// Returns the prefix of the names of this process's temporary files, ".kedge-<process id>-<random>-", which no other
+/// process uses. Their names end with ".tmp".
 std::string temporary_start();
 
 /// Deletes the temporary files of a process that was killed, directly in `folder`.
@@ -45,14 +45,14 @@ void remove_temporaries(const Directory& folder, std::string_view start);
 class AppendFile {
  public:
   AppendFile() = default;
-  /// Opens or creates the file and cuts it to `length`: what a killed process wrote behind that is not wanted.
+  /// Opens or creates the file and cuts it to `length`, which drops bytes that a killed process appended.
   /// @throws InputError if the file is shorter than `length`: it is damaged
   /// @throws SystemError if it cannot be opened or cut, or is not a regular file with one name
   AppendFile(const FileName& file, std::uint64_t length);
 
   /// Appends all bytes, or none. @throws SystemError
   void append(std::string_view bytes);
-  /// Takes back what was appended since the file had this length. @throws SystemError
+  /// Drops the bytes that were appended since the file had this length. @throws SystemError
   void truncate(std::uint64_t length);
   /// Waits until the bytes are on the disk. @throws SystemError, also if the file was deleted meanwhile
   void sync();

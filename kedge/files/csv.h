@@ -9,20 +9,21 @@
 
 namespace kedge {
 
-/// One entry of a row. Converts from what a table holds: a text or a number.
+/// One entry of a row, made from a text or a number.
 class CsvCell {
  public:
-  /// A text, in quotes if it has a comma, a quote or the end of a line in it.
+  /// Makes an entry of a text, in quotes if it contains a comma, a quote or the end of a line.
   CsvCell(std::string_view text);                                        // NOLINT(google-explicit-constructor)
   CsvCell(const std::string& text) : CsvCell(std::string_view(text)) {}  // NOLINT(google-explicit-constructor)
   CsvCell(const char* text) : CsvCell(std::string_view(text)) {}         // NOLINT(google-explicit-constructor)
 
-  /// The shortest text that reads back as the same double: "nan", "inf" and "-inf" where it is not finite.
+  /// Makes an entry of the shortest text that reads back as the same double: "nan", "inf" and "-inf" where it is not
+  /// finite.
   CsvCell(double value);  // NOLINT(google-explicit-constructor)
 
   CsvCell(std::integral auto value) : CsvCell(std::to_string(value)) {}  // NOLINT(google-explicit-constructor)
 
-  /// A text in quotes, whatever is in it.
+  /// Makes an entry of a text that is always in quotes.
   static CsvCell quoted(std::string_view text);
 
   [[nodiscard]] const std::string& text() const { return text_; }
@@ -31,7 +32,7 @@ class CsvCell {
   std::string text_;
 };
 
-/// Returns the row with the end of its line.
+/// Returns the row as a line, its end included.
 std::string csv_line(std::span<const CsvCell> cells);
 std::string csv_line(std::initializer_list<CsvCell> cells);
 

@@ -14,22 +14,22 @@
 
 namespace kedge {
 
-/// "a symbolic link", "a FIFO", ...: the kind of a file, from its mode.
+/// Returns the kind of a file in words, from its mode: "a symbolic link", "a FIFO", ...
 const char* kind_of_file(mode_t mode);
 
 /// A directory that is held open. Copies share it.
 class Directory {
  public:
   /// Opens a directory that a user names: symbolic links in the path are followed.
-  /// @throws InputError "<path>: there is no such directory", "<path>: is not a directory, but a FIFO", or if the user may not
-  ///         read it
+  /// @throws InputError "<path>: there is no such directory", "<path>: is not a directory, but a FIFO", or if the user
+  ///         may not read it
   /// @throws SystemError if the system fails to open it
   explicit Directory(std::filesystem::path path);
 
-  /// Opens the directory of this name in this one; nullopt if there is nothing of the name.
+  /// Opens the directory of this name in this one; nullopt if there is no such entry.
   /// @throws InputError if it is a symbolic link or anything but a directory  @throws SystemError as above
   [[nodiscard]] std::optional<Directory> folder(const std::string& name) const;
-  /// Opens the directory of this name, and makes it if there is none. @throws InputError as above  @throws SystemError
+  /// Opens the directory of this name, and makes it if it does not exist. @throws InputError as above  @throws SystemError
   [[nodiscard]] Directory make_folder(const std::string& name) const;
 
   /// Returns the path by which it was opened.
@@ -40,17 +40,17 @@ class Directory {
   /// True if it was deleted since it was opened.
   [[nodiscard]] bool deleted() const;
 
-  /// Returns the names of what is in it, sorted. @throws SystemError
+  /// Returns the names of its entries, sorted. @throws SystemError
   [[nodiscard]] std::vector<std::string> names() const;
-  /// Returns what the system says of a name, and not of what it leads to; nullopt if there is nothing of the name.
-  /// @throws SystemError if the system does not say it
+  /// Returns the status of the entry of this name, of a symbolic link itself and not of its target; nullopt if there is no
+  /// such entry. @throws SystemError
   [[nodiscard]] std::optional<struct stat> status(const std::string& name) const;
 
-  /// Deletes a regular file, if the name still means the file that was looked at. Returns whether it did.
-  /// @param seen  what the system said of the file
+  /// Deletes a regular file, if the name still belongs to the file that was examined. Returns true if it did.
+  /// @param seen  the status of the examined file
   /// @throws SystemError "<path>: cannot be removed: <reason>"
   bool remove(const std::string& name, const struct stat& seen) const;
-  /// Deletes a directory in it if that is empty, and leaves it otherwise. @throws SystemError
+  /// Deletes a subdirectory if it is empty, and leaves it otherwise. @throws SystemError
   void remove_empty_folder(const std::string& name) const;
 
  private:
@@ -85,7 +85,7 @@ class FileName {
 /// Names a file of an open directory.
 inline FileName operator/(const Directory& folder, const std::string& name) { return {folder, name}; }
 
-/// True if there is something of this name, of whatever kind.
+/// True if an entry of this name exists, of any kind.
 bool exists(const FileName& file);
 
 }  // namespace kedge

@@ -12,16 +12,17 @@
 
 namespace kedge {
 
-/// One record: uint64 length, uint32 masked CRC of the length, message, uint32 masked CRC of the message.
+/// Returns one record: uint64 length, uint32 masked CRC of the length, message, uint32 masked CRC of the message.
 std::string tf_record(std::string_view message);
 
-/// First record of every event file. @param wall_time seconds since 1970
+/// Returns the first record of every event file. @param wall_time seconds since 1970
 std::string event_file_start(double wall_time);
 
-/// The scalars of one iteration as one record; values in single precision, as TensorBoard keeps them.
+/// Returns the scalars of one iteration as one record, in single precision as TensorBoard keeps them.
+/// @param wall_time seconds since 1970
 std::string scalar_event(std::int64_t step, double wall_time, std::span<const Metric> scalars);
 
-/// Length of the part of an event file to keep when a run goes on after `steps` iterations: the whole records up to
+/// Returns the length of the part to keep when a run continues after `steps` iterations: the whole records up to
 /// the first that is damaged or of a later step. 0 if there is no first record.
 std::size_t event_prefix(std::string_view bytes, std::int64_t steps);
 

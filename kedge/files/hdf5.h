@@ -1,13 +1,13 @@
 // The part of HDF5 that kedge needs, over its C API: files that are built in memory and stored whole.
 //
 // A file that kedge writes is an ordinary HDF5 file followed by one line of text, the trailer, with the length and
-// the CRC-64 of the bytes before it. HDF5 ignores what follows its end of file, so every HDF5 reader opens it. Equal
+// the CRC-64 of the bytes before it. HDF5 ignores bytes after its end of file, so every HDF5 reader opens it. Equal
 // contents give equal bytes: no times are stored.
 //
-// The HDF5 library is not made for files that somebody damaged or altered: some make it read what is not theirs, crash or
-// never end. The trailer finds damage. Alterations it cannot find, since anybody can compute it anew. So the library reads
-// in a process of its own (Reader), which has no open files and little time and memory: whatever happens in there, the
-// caller gets values of the type and size that it asked for, or an InputError.
+// The HDF5 library is not safe against damaged or altered files: some make it read out of bounds, crash or never end. The
+// trailer finds damage. It cannot find alterations, since an attacker can compute it anew. So the library reads in a child
+// process (Reader), which has no open files and limits of time and memory. Whatever happens there, the caller gets values
+// of the type and size that it asked for, or an InputError.
 //
 // Not thread-safe, as HDF5 is not: one thread at a time, over all files.
 #pragma once
@@ -26,10 +26,10 @@ namespace kedge::hdf5 {
 
 using Shape = std::vector<Index>;  ///< sizes of a dataset, slowest first (C order); empty: a scalar
 
-/// "[70, 2, 4]"
+/// Returns "[70, 2, 4]".
 std::string to_string(const Shape& shape);
 
-/// Text that came from a file, in quotes, fit for a message of one line.
+/// Returns a text that came from a file, in quotes, for a message of one line.
 std::string quoted(std::string text);
 
 /// Owns one HDF5 identifier.
@@ -48,7 +48,8 @@ class Handle {
   int (*close_)(std::int64_t) = nullptr;
 };
 
-/// A group that is being written. Names are new in their group. @throws SystemError if HDF5 fails (out of memory).
+/// A group that is being written. Each name may be used once in its group. Members throw SystemError if HDF5 fails, for
+/// want of memory.
 class GroupWriter {
  public:
   explicit GroupWriter(Handle group) : group_(std::move(group)) {}
@@ -59,10 +60,10 @@ class GroupWriter {
   void attribute(const std::string& name, std::uint64_t value);
   void attribute(const std::string& name, double value);
   void attribute(const std::string& name, std::span<const double> value);
-  /// @param values as many as the shape has, C order
+  /// Writes a dataset. @param values as many as the shape has, C order
   void dataset(const std::string& name, std::span<const double> values, const Shape& shape);
   void dataset(const std::string& name, std::span<const int> values, const Shape& shape);
-  /// Text of any length, as bytes.
+  /// Writes a text of any length, as bytes.
   void dataset(const std::string& name, std::string_view text);
 
  private:
@@ -71,34 +72,34 @@ class GroupWriter {
 
 class ReadingProcess;
 
-/// A group that is being read. Everything that does not fit is an InputError
+/// A group that is being read. Anything that does not fit is an InputError
 /// "<file>: dataset <name>: found ..., expected ...".
 class GroupReader {
  public:
   GroupReader(std::shared_ptr<ReadingProcess> process, std::string file, std::string prefix)
       : process_(std::move(process)), file_(std::move(file)), prefix_(std::move(prefix)) {}
 
-  [[nodiscard]] bool has(const std::string& name) const;  ///< a dataset or a group
+  [[nodiscard]] bool has(const std::string& name) const;  ///< True for a dataset or a group.
   [[nodiscard]] bool has_attribute(const std::string& name) const;
-  [[nodiscard]] std::vector<std::string> names() const;  ///< of its members, sorted
+  [[nodiscard]] std::vector<std::string> names() const;  ///< Returns the names of its members, sorted.
   [[nodiscard]] GroupReader group(const std::string& name) const;
 
   [[nodiscard]] std::string text(const std::string& attribute) const;
   [[nodiscard]] std::vector<std::string> texts(const std::string& attribute) const;
   [[nodiscard]] std::uint64_t natural(const std::string& attribute) const;
-  [[nodiscard]] double real(const std::string& attribute) const;                ///< any value
-  [[nodiscard]] std::vector<double> reals(const std::string& attribute) const;  ///< any values
+  [[nodiscard]] double real(const std::string& attribute) const;                ///< NaN and infinity too
+  [[nodiscard]] std::vector<double> reals(const std::string& attribute) const;  ///< NaN and infinity too
 
-  /// Shape of a dataset of numbers. At most 2^27 entries: more is an InputError.
+  /// Returns the shape of a dataset of numbers. More than 2^27 entries are an InputError.
   [[nodiscard]] Shape shape(const std::string& name) const;
-  /// Entries of a dataset of exactly this shape, C order; every number type is converted.
-  /// `doubles` refuses numbers that are not finite, `any_doubles` does not.
+  /// Returns the entries of a dataset of exactly this shape, C order. Every number type is converted. `doubles` refuses
+  /// numbers that are not finite, `any_doubles` does not.
   [[nodiscard]] std::vector<double> doubles(const std::string& name, const Shape& expected) const;
   [[nodiscard]] std::vector<double> any_doubles(const std::string& name, const Shape& expected) const;
   [[nodiscard]] std::vector<int> ints(const std::string& name, const Shape& expected) const;
   [[nodiscard]] std::string bytes(const std::string& name) const;  ///< text that `dataset(name, text)` wrote
 
-  /// @throws InputError "<file>: <what>"
+  /// Throws InputError "<file>: <what>".
   [[noreturn]] void fail(const std::string& what) const;
 
  private:
@@ -114,7 +115,7 @@ class Writer {
   explicit Writer(std::string_view image);  ///< continues a file: the bytes that `image` returned in this process
 
   [[nodiscard]] GroupWriter root();
-  /// The file's bytes, without trailer.
+  /// Returns the file's bytes, without trailer.
   [[nodiscard]] std::string image();
 
  private:
@@ -139,17 +140,17 @@ class Reader {
 /// that this process made: all others are for Reader.
 std::int64_t open_image(std::string_view image, bool writable);
 
-/// image + trailer.
+/// Returns image + trailer.
 std::string seal(std::string image);
 
 /// True if the bytes end with the trailer of the bytes before it.
 bool is_sealed(std::string_view bytes);
 
-/// Is a file without trailer (made with other tools) acceptable?
+/// Whether a file without trailer, made with other tools, is accepted.
 enum class Trailer { required, optional };
 
-/// Reads a file and checks its trailer; the result is the image. Without a trailer, the length that the HDF5 file
-/// gives for itself is checked.
+/// Returns the image of a file after a check of its trailer. Without a trailer, the length that the HDF5 file states is
+/// checked.
 /// @throws InputError "<path>: truncated ..." and so on: a missing, foreign or damaged file, or one of more than 4 GiB
 std::string read_sealed(const FileName& file, Trailer trailer);
 

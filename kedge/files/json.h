@@ -16,7 +16,7 @@ using Json = nlohmann::ordered_json;
 /// Returns a number, a whole one without ".0"; null if it is not finite.
 Json json_number(double value);
 
-/// The same for a float, which is read back as such: 0.1F is 0.1.
+/// Returns a float as the shortest number that reads back as the same float: 0.1F is 0.1.
 Json json_number(float value);
 
 /// Returns [a, b, ...], the numbers as by `json_number`.

@@ -14,20 +14,20 @@
 
 namespace kedge {
 
-/// "iteration,return_mean\n" and "3,-12.5\n": the number of the iteration comes first, unless the metrics already
+/// Return "iteration,return_mean\n" and "3,-12.5\n". The number of the iteration comes first, unless the metrics already
 /// begin with it. Infinite and undefined values are "inf", "-inf", "nan".
 std::string csv_header(std::span<const Metric> metrics);
 std::string csv_row(int iteration, std::span<const Metric> metrics);
 
-/// steps.csv: "step,iteration,kl,...\n", then a row for each step. @param steps all of one length
+/// Returns steps.csv: "step,iteration,kl,...\n", then a row for each step. @param steps all of one length
 std::string steps_csv(int iteration, std::span<const StepMetric> steps);
 
 /// A row of warnings.csv, `3,"few effective samples"\n`; its header is warnings_header.
 inline constexpr std::string_view warnings_header = "iteration,warning\n";
 std::string warning_row(int iteration, std::string_view warning);
 
-/// Length of the part of such a text to keep when a run goes on after `iterations` iterations: header and whole rows
-/// up to the first of a later iteration.
+/// Returns the length of the part of such a text to keep when a run continues after `iterations` iterations: header and
+/// whole rows up to the first of a later iteration.
 std::size_t csv_prefix(std::string_view text, int iterations);
 
 /// A table that was read back.
@@ -35,7 +35,7 @@ struct MetricsTable {
   std::vector<std::string> columns;       ///< names, "iteration" or "step" first; none if the file is empty
   std::vector<std::vector<double>> rows;  ///< each as long as columns
 
-  /// @return -1 if there is no such column
+  /// Returns the index of a column; -1 if there is none of this name.
   [[nodiscard]] int column(std::string_view name) const;
 };
 

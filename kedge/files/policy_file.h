@@ -39,12 +39,13 @@ struct PolicyFile {
 /// Returns the contents of policy.h5.
 std::string policy_bytes(const AnyPolicy& policy, const PolicyInfo& info);
 
-/// @throws SystemError if the file cannot be written; then the old one, if any, is untouched
+/// Writes policy.h5. @throws SystemError if the file cannot be written; then the old one, if any, is untouched
 void save_policy(const FileName& file, const AnyPolicy& policy, const PolicyInfo& info,
                  Durability durability = Durability::power);
 
-/// @throws InputError naming file, dataset, what was found and what is allowed: a damaged or foreign file, wrong
-///         shapes, numbers that are not finite, Sigma not symmetric positive definite
+/// Reads policy.h5.
+/// @throws InputError naming file, dataset, value and rule: a damaged or foreign file, wrong shapes, numbers that are not
+///         finite, Sigma not symmetric positive definite
 PolicyFile load_policy(const FileName& file);
 
 }  // namespace kedge

@@ -1,5 +1,4 @@
-// Values of a TOML file that know where they stand, so that every complaint begins with file:line:column and names the
-// key.
+// Values of a TOML file that know their place in it, so that every message begins with file:line:column and names the key.
 #pragma once
 
 #include <toml++/toml.h>
@@ -24,10 +23,10 @@ class Value {
   [[nodiscard]] const toml::node& node() const { return *node_; }
   [[nodiscard]] const std::string& file() const { return *file_; }
 
-  /// @throws InputError "file:line:column: key: text". For a value that came by --set: "--set task.key=value: text".
+  /// Throws InputError "file:line:column: key: text", or "--set task.key=value: text" for a value that came by --set.
   [[noreturn]] void fail(const std::string& text) const;
 
-  /// `the number 3`, `the text "abc"`, `an array of 2`: for "must be ..., but is ...".
+  /// Returns `the number 3`, `the text "abc"`, `an array of 2`: for "must be ..., but is ...".
   [[nodiscard]] std::string describe() const;
 
   [[nodiscard]] bool is_number() const { return node_->is_number(); }
@@ -44,8 +43,8 @@ class Value {
   [[nodiscard]] bool boolean() const;
   [[nodiscard]] const std::string& text() const;  ///< not empty, no control characters
   [[nodiscard]] std::size_t choice(const std::vector<std::string>& allowed) const;  ///< index of the text in `allowed`
-  [[nodiscard]] std::vector<Value> elements() const;                                ///< of an array
-  /// Entries of a table. @throws InputError for a key that is not in `allowed`, with a suggestion
+  [[nodiscard]] std::vector<Value> elements() const;                                ///< elements of an array
+  /// Checks the keys of a table. @throws InputError for a key that is not in `allowed`, with a suggestion
   void allow(const std::vector<std::string>& allowed) const;
   [[nodiscard]] std::vector<std::pair<std::string, Value>> entries() const;
   [[nodiscard]] std::optional<Value> find(std::string_view key) const;
@@ -73,9 +72,9 @@ toml::table read_toml(const FileName& file);
 /// give the same number. (The text enters digests, so it must not depend on the version of toml++.)
 std::string write_toml(const toml::table& table);
 
-/// Puts `text` at the dotted path `key`, as if it stood in the document. Tables on the way are made; an element of an
+/// Puts `text` at the dotted path `key`, as if it were written in the document. Missing tables are made. An element of an
 /// array of tables is named by its number or its `name`. Text that is not a TOML value is a string: `uniform`, `last 20`.
-/// @param place  of the document among all that `--set` reaches, for messages: "task." or nothing
+/// @param place  prefix of the document's keys in `--set`, for messages: "task." or nothing
 /// @throws InputError "--set task.key=text: ..."
 void override_value(toml::table& document, const std::string& key, const std::string& text, const std::string& place);
 

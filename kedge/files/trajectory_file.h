@@ -4,7 +4,7 @@
 //   datasets    state [N, T+1, nx], observation [N, T, ds], action [N, T, da] as commanded, before limits,
 //               cost [N, T+1], diverged_at [N] (-1: never), C order
 //
-// A rollout that diverged at step t is zero behind state t.
+// A rollout that diverged at step t is zero after state t.
 #pragma once
 
 #include <string>
@@ -15,14 +15,15 @@
 
 namespace kedge {
 
-/// @param task its name  @param control_step seconds
+/// Writes rollouts. @param task its name  @param control_step seconds
 /// @throws SystemError
 void save_trajectories(const FileName& file, const Batch& batch, const std::string& task, double control_step,
                        Durability durability = Durability::power);
 
-/// The first trajectory of such a file, or of a recording made with other tools: datasets `state` [N, T+1, nx] and `action`
-/// [N, T, da], or [T+1, nx] and [T, da] of one; any number type, finite. Of a rollout that diverged, the steps before.
-/// @throws InputError naming file, dataset, what was found and what is allowed
+/// Reads the first trajectory of such a file, or of a recording made with other tools: datasets `state` [N, T+1, nx]
+/// and `action` [N, T, da], or [T+1, nx] and [T, da] of one trajectory; any number type, finite. A rollout that
+/// diverged is cut before that step.
+/// @throws InputError naming file, dataset, value and rule
 Demonstration load_demonstration(const FileName& file);
 
 }  // namespace kedge

@@ -48,8 +48,8 @@ struct MixtureFit {
 
 /// Maximises, with variables scaled to unit variance, the penalised log-likelihood per sample
 ///   (1/N) [ sum_n log p(x_n) - 1/2 sum_k tr(Lambda Sigma_k^-1) ],   Lambda = ridge (N / K) I,
-/// whose M-step is Sigma_k = S_k + Lambda / N_k: the ridge keeps covariances regular and EM monotone. It begins with k-means++
-/// seeding [Arthur2007]. A variable that is the same in all samples is scaled by one.
+/// whose M-step is Sigma_k = S_k + Lambda / N_k: the ridge keeps covariances regular and EM monotone. It begins with
+/// k-means++ seeding [Arthur2007]. A variable that is the same in all samples is scaled by one.
 /// @param x [n, N]  @param random decides the seeding  @param threads changes no result
 [[nodiscard]] MixtureFit fit_mixture(MatrixIn x, const MixtureOptions& options, Stream random, int threads);
 

@@ -1,7 +1,7 @@
 // The Gram matrix of the quadratic features of many samples (hermite.h).
 //
-// Its entries are moments of z = (1, z_1, ..., z_n) of order four, and equal whenever the same four factors are multiplied:
-// of the p (p + 1) / 2 entries only (n + 4 over 4) are different, at most half. Only those are summed: with
+// Its entries are moments of z = (1, z_1, ..., z_n) of order four, and equal whenever the same four factors are
+// multiplied: of the p (p + 1) / 2 entries only (n + 4 over 4) are different, at most half. Only those are summed: with
 // products z_i z_j (j <= i) in the order of the features,
 //   M_ijkl = sum_m w_m (z_i z_j)_m (z_k z_l)_m,   i >= j >= k >= l,
 // row (i, j) meets the columns up to (j, j), which are the leading ones.
@@ -24,17 +24,18 @@ class GramAccumulator {
   /// @param weight [N] >= 0
   void add(MatrixIn z, VectorIn weight);
 
-  /// Returns sum_m w_m phi(z_m) phi(z_m)'. @return [padded(p), p], p = feature_count(n): the lower triangle; zeros elsewhere
+  /// Returns sum_m w_m phi(z_m) phi(z_m)'.
+  /// @return [padded(p), p], p = feature_count(n): the lower triangle; zeros elsewhere
   [[nodiscard]] MatrixXd gram() const;
 
  private:
   struct Group {  ///< rows that meet equally many columns
     Index width;  ///< columns, rounded up to whole registers
-    Index first;  ///< of its sums
+    Index first;  ///< where its sums begin
     std::vector<Index> row;
   };
   Index n_;
-  Index stride_;  ///< of a sample's products
+  Index stride_;  ///< distance between the products of two samples
   std::vector<Group> group_;
   std::vector<Index> at_;  ///< [p] where the sums of row (i, j) begin
   VectorXd sum_;           ///< [group][row][width]

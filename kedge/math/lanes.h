@@ -1,5 +1,5 @@
-// Vectors of eight doubles, and the smooth functions that networks are made of, written so that a number's result does not
-// depend on where in a vector, or in what company, it is computed. Included by sources only.
+// Vectors of eight doubles, and the smooth functions of networks. The result for a number does not depend on its place
+// in a vector, nor on the other numbers there. Included by sources only.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ inline Lanes load_lanes(const double* p) {
 }
 inline void store_lanes(double* p, const Lanes& v) { std::memcpy(p, &v, sizeof v); }
 
-/// Sum of the eight entries, in a fixed order.
+/// Returns the sum of the eight entries, added in a fixed order.
 inline double sum_lanes(const Lanes& s) { return ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7])); }
 
 /// A smooth function and its derivative.
@@ -57,7 +57,8 @@ inline Exponential exponential(const Lanes& argument) {
 
 }  // namespace lanes_detail
 
-/// log(1 + exp(z)), slope 1 / (1 + exp(-z)); relative error of both below 1e-15 for z > -700, below that 1e-304 at most.
+/// Returns log(1 + exp(z)), slope 1 / (1 + exp(-z)); relative error of both below 1e-15 for z > -700, below that 1e-304
+/// at most.
 inline ValueSlope softplus(const Lanes& z) {
   const auto [power, part] = lanes_detail::exponential(z < 0.0 ? z : -z);
   const Lanes e = power * part + power;  // exp(-|z|)
@@ -78,7 +79,7 @@ inline ValueSlope softplus(const Lanes& z) {
           z < 0.0 ? e * logistic : logistic};
 }
 
-/// tanh(z), slope 1 - tanh(z)^2; relative error of both below 1e-15 for |z| < 350.
+/// Returns tanh(z), slope 1 - tanh(z)^2; relative error of both below 1e-15 for |z| < 350.
 inline ValueSlope tanh(const Lanes& z) {
   const Lanes twice = 2.0 * z;
   const auto [power, part] = lanes_detail::exponential(z < 0.0 ? twice : -twice);

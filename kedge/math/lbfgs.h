@@ -14,7 +14,7 @@ using Objective = std::function<double(VectorIn x, VectorOut gradient)>;
 
 struct LbfgsOptions {
   int storage = 20;            ///< steps that the model of the curvature remembers, >= 1
-  int max_evaluations = 1000;  ///< of the function, >= 1
+  int max_evaluations = 1000;  ///< evaluations of the function, >= 1
 
   /// The search ends where no entry of the gradient is larger, except those that push against their bound. > 0.
   double gradient_tolerance = 1e-6;

@@ -1,6 +1,6 @@
 // MuJoCo reports a fatal error by a function that must not return, and by default ends the process. Inside
 // `call_mujoco` the handler jumps back instead, as MuJoCo's own Python bindings do: its frames are C, with nothing to
-// unwind. What the call was working on is then only good for a reset. Internal to kedge/mujoco.
+// unwind. The data of the call may then only be reset. Internal to kedge/mujoco.
 #pragma once
 
 #include <csetjmp>
@@ -16,11 +16,11 @@ struct MujocoGuard {
   std::vector<std::string>* warnings = nullptr;  ///< where warnings go; null: nowhere, mjData counts them
 };
 
-/// The guard of the calling thread.
+/// Returns the guard of the calling thread.
 MujocoGuard& mujoco_guard();
 
-/// Sets MuJoCo's two global handlers, once per process. Calls of MuJoCo outside `call_mujoco`, by whoever shares the
-/// process, keep the handlers that were set before, or MuJoCo's defaults but for its log file.
+/// Sets MuJoCo's two global handlers, once per process. Calls of MuJoCo outside `call_mujoco`, by other code
+/// in the process, keep the handlers that were set before, or MuJoCo's defaults but for its log file.
 void install_mujoco_handlers();
 
 /// Runs a function that calls only MuJoCo and owns nothing.

@@ -1,5 +1,5 @@
-// Which files a model consists of: its XML is read as MuJoCo reads it, so that nothing but what MuJoCo asks for is opened,
-// copied into a run or put into a page.
+// The files of a model. Its XML is read as MuJoCo reads it, so that only files that MuJoCo asks for are opened, copied
+// into a run or put into a page.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +21,7 @@ struct ModelFile {
 };
 
 struct ModelFiles {
-  std::vector<ModelFile>
-      files;  ///< the model first, then what it reads: its own references in their order, then theirs
+  std::vector<ModelFile> files;  ///< the model first, then its references in their order, then theirs
 
   /// Paths of the files that are not in the folder of the model or below. Empty unless a larger folder was allowed.
   std::vector<std::string> outside;
@@ -33,14 +32,14 @@ struct ModelFiles {
 
 /// Reads a model and every file that it reads: includes, meshes, textures, height fields, skins, flexible bodies and other
 /// models, with the folders that its compiler settings name, MJCF and URDF. Comments, texts and entity declarations are
-/// not references. A file that is not there, and XML that is malformed, are left for MuJoCo to complain about.
+/// not references. Missing files and malformed XML are left for MuJoCo to report.
 /// @param model   path of the model
 /// @param folder  no file outside of it is read, also not through a link; empty: the folder of the model
 /// @throws InputError "<file>:<line>: mesh \"<name>\": ..." for a file outside, an absolute path, something that is not a
 /// regular file, or more or larger files than the limits above
 ModelFiles read_model_files(const std::string& model, const std::string& folder = "");
 
-/// FNV-1a of the text and of the contents, as 16 hexadecimal digits.
+/// Returns the FNV-1a hash of the text and of the contents, as 16 hexadecimal digits.
 std::string digest(std::string_view text, const std::vector<std::string_view>& contents);
 
 }  // namespace kedge

@@ -1,4 +1,4 @@
-// The named parts of a MuJoCo model, and where they stand in its vectors. Internal to kedge/mujoco.
+// The named parts of a MuJoCo model, and their places in its vectors. Internal to kedge/mujoco.
 #pragma once
 
 #include <mujoco/mujoco.h>
@@ -28,16 +28,16 @@ std::vector<Part> sensors(const mjModel& m);      ///< as pieces of sensordata
 const Part* find(const std::vector<Part>& parts, const std::string& name);
 std::vector<std::string> names(const std::vector<Part>& parts);
 
-/// The hinge or slide joint that an actuator drives; -1: none. @param actuator its name, of `actuators(m)`
+/// Returns the hinge or slide joint that an actuator drives; -1: none. @param actuator its name, of `actuators(m)`
 Index driven_joint(const mjModel& m, const std::string& actuator);
 
 /// An actuator that is a motor: its control is, but for a factor, the torque or force on one hinge or slide joint.
 struct Motor {
   std::string joint;
-  Index q = 0, v = 0;  ///< of the joint: entries of the state x = [qpos, qvel, act]
+  Index q = 0, v = 0;  ///< the joint's entries of the state x = [qpos, qvel, act]
   double gear = 1.0;   ///< torque = gear * control, not 0
 };
-/// @param actuator its name, of `actuators(m)`  @return nothing if it is not a motor
+/// Returns the motor of an actuator; nullopt if it is not a motor. @param actuator its name, of `actuators(m)`
 std::optional<Motor> motor(const mjModel& m, const std::string& actuator);
 
 }  // namespace kedge

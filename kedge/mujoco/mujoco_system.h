@@ -1,6 +1,6 @@
-// MuJoCo as a System. The full state is x = [qpos, qvel, act]. What else MuJoCo carries from one step to the next does not
-// change (applied forces, mocap poses), or reaches nothing but sensors (time), or is cut off: the warm start of the
-// constraint solver is zero at the beginning of every control step, so that the next state is a function of x and u.
+// MuJoCo as a System. The full state is x = [qpos, qvel, act]. MuJoCo's other data from one step to the next does not
+// change (applied forces, mocap poses), or affects only sensors (time), or is reset: the warm start of the constraint
+// solver is zero at the beginning of every control step, so that the next state is a function of x and u.
 #pragma once
 
 #include <memory>
@@ -14,8 +14,8 @@ struct mjData_;
 
 namespace kedge {
 
-/// @return why kedge cannot use the model, or nothing: no joints or no working actuators; plugins and user-defined
-/// types, whose code and state are not in the model; sensor noise, which is not reproducible.
+/// Returns the reason why kedge cannot use the model; empty if it can. Reasons are: no joints or no working actuators,
+/// plugins and user-defined types (their code and state are not in the model), sensor noise (it is not reproducible).
 std::string unsupported(const mjModel_& model);
 
 /// A soft limit of a joint, held by its own motor: while q is outside [low, high], the control that drives the joint is
@@ -23,8 +23,8 @@ std::string unsupported(const mjModel_& model);
 /// passed. Evaluated at the beginning of every sub-step.
 struct JointLimit {
   Index control = 0;             ///< entry of u
-  Index qpos = 0;                ///< entry of qpos, and
-  Index qvel = 0;                ///< of qvel: the joint has one degree of freedom
+  Index qpos = 0;                ///< entry of qpos
+  Index qvel = 0;                ///< entry of qvel: the joint has one degree of freedom
   double low = 0.0, high = 0.0;  ///< rad or m
   double stiffness = 0.0;        ///< units of u per rad or m
   double damping = 0.0;          ///< units of u per rad/s or m/s
@@ -47,15 +47,15 @@ class MujocoSystem final : public System {
   void integrate(VectorIn x, VectorIn dx, VectorOut moved) const override;
   void tangent(VectorIn x, MatrixOut G) const override;
   void reset(VectorIn x) override;
-  /// Diverged: MuJoCo warned (a bad number anywhere, which makes it reset the simulation by itself; a singular inertia;
-  /// contacts or constraints that found no room) or failed, or the new state is not finite or beyond 1e10.
+  /// Returns false if MuJoCo failed or warned, or if the new state is not finite or beyond 1e10. It warns of a bad number
+  /// (and then resets the simulation by itself), of a singular inertia and of contacts or constraints without memory.
   [[nodiscard]] bool step(VectorIn u) override;
-  /// A continued simulation is not disturbed. If MuJoCo fails, the sensors are NaN.
+  /// Does not disturb a simulation that is continued. If MuJoCo fails, the sensors are NaN.
   void settle() override;
   void state(VectorOut x) const override;
   void sensors(VectorOut y) const override;
 
-  /// Accelerations d(qvel)/dt at state x under control u; a reset is needed afterwards.
+  /// Returns the accelerations d(qvel)/dt at state x under control u. Requires a reset afterwards.
   /// @param x [nx]  @param u [nu]  @return [nv]
   VectorXd acceleration(VectorIn x, VectorIn u);
 
@@ -74,9 +74,10 @@ class MujocoSystem final : public System {
   std::unique_ptr<mjData_, DeleteData> data_;
   int substeps_;
   std::vector<JointLimit> joint_limits_;
-  VectorXd sensors_;   ///< [nsensor] as `sensors` reports them
-  VectorXd scratch_;   ///< [nq] of `settle`
-  bool clean_ = true;  ///< no failure since MuJoCo's own reset: what `reset` leaves alone is as that reset left it
+  VectorXd sensors_;  ///< [nsensor] as `sensors` reports them
+  VectorXd scratch_;  ///< [nq] used by `settle`
+  bool clean_ =
+      true;  ///< no failure since MuJoCo's own reset: data that `reset` does not touch is as that reset left it
 };
 
 }  // namespace kedge

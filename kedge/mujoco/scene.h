@@ -1,4 +1,4 @@
-// What a model looks like, as plain data: for pages and pictures, which know no MuJoCo.
+// The looks of a model as plain data, for pages and pictures, which do not depend on MuJoCo.
 #pragma once
 
 #include <array>
@@ -16,16 +16,16 @@ const char* to_string(Shape shape);
 
 struct SceneShape {
   Shape shape = Shape::sphere;
-  int body = 0;                      ///< that it moves with; 0: the world
+  int body = 0;                      ///< body that it moves with; 0: the world
   std::array<double, 3> size{};      ///< m, as in MJCF: half-lengths, or radius and half-length; a plane: half-lengths,
                                      ///< 0: without end
   std::array<double, 3> position{};  ///< in the body's frame, m
   std::array<double, 4> rotation{1, 0, 0, 0};  ///< in the body's frame: unit quaternion w, x, y, z
   std::array<float, 4> colour{};               ///< red, green, blue, opacity in [0, 1]
   float shininess = 0.5F, specular = 0.5F;     ///< [0, 1]
-  int data = -1;                               ///< of a mesh or height field: which one
-  int texture = -1;                            ///< of a plane: which one; else its colours are in `colour`
-  std::array<float, 2> repeat{1, 1};           ///< of the texture: times along each side, or in each metre if `uniform`
+  int data = -1;                               ///< index of its mesh or height field; -1: none
+  int texture = -1;                            ///< index of the texture of a plane; -1: none, the colour is `colour`
+  std::array<float, 2> repeat{1, 1};  ///< repeats of the texture along each side, or in each metre if `uniform`
   bool uniform = false;
 };
 
@@ -80,19 +80,19 @@ struct Scene {
   std::vector<SceneLight> lights;  ///< without the one at the camera:
   std::array<float, 3> headlight_ambient{}, headlight_diffuse{};
   std::vector<SceneCamera> cameras;
-  std::array<double, 3> centre{};  ///< of the model, m
+  std::array<double, 3> centre{};  ///< centre of the model, m
   double extent = 1.0;             ///< its size, m
 };
 
 Scene scene(const MujocoSystem& system);
 
-/// Where the bodies are.
+/// Returns the poses of the bodies.
 /// @param states [nx, n]
 /// @return [n, bodies - 1, 7]: position in m, then unit quaternion w, x, y, z; without the world
 /// @throws SystemError if MuJoCo fails
 std::vector<float> body_poses(const MujocoSystem& system, MatrixIn states);
 
-/// Where the centre of mass of all bodies is.
+/// Returns the centre of mass of all bodies.
 /// @param states [nx, n]
 /// @return [3, n] m
 /// @throws SystemError if MuJoCo fails

@@ -1,4 +1,4 @@
-// The browser pages that are compiled into kedge (viewer/), and putting data into them.
+// The browser pages that are compiled into kedge (viewer/), and functions that put data into them.
 #pragma once
 
 #include <string>
@@ -7,7 +7,7 @@
 
 namespace kedge {
 
-/// The bytes of "replay.html", "live.html", "compare.html", or of what a replay page gets to simulate: "mujoco.js",
+/// Returns the bytes of "replay.html", "live.html", "compare.html", or of the simulator inside a replay page: "mujoco.js",
 /// "mujoco.wasm.gz".
 /// @throws InputError if this kedge was built without its pages
 std::string_view page(std::string_view name);
@@ -19,11 +19,11 @@ struct PagePart {
   std::string text;
 };
 
-/// The page with the parts in it, in their order, before its own program.
+/// Returns the page with the parts inserted, in their order, before its own program.
 /// @throws SystemError if the page has no place for them
 std::string page_with(std::string_view page, const std::vector<PagePart>& parts);
 
-/// @return RFC 4648, padded
+/// Returns bytes in base64 (RFC 4648, padded).
 std::string base64(std::string_view bytes);
 
 }  // namespace kedge

@@ -1,5 +1,5 @@
-// Replay pages of the newest policies of runs, made one at a time on a thread of their own, so that nobody waits who did
-// not ask for one.
+// Replay pages of the newest policies of runs, made one at a time on a separate thread, so that other requests do not
+// wait for them.
 #pragma once
 
 #include <chrono>
@@ -27,7 +27,7 @@ class NewestReplays {
   /// @throws InputError if the run has none
   using Maker = std::function<std::string(const std::filesystem::path& directory, const std::stop_token& stop)>;
 
-  /// A page, or why there is none.
+  /// A page, or the reason why there is none.
   struct Result {
     std::shared_ptr<const std::string> page;
     std::string failure;
@@ -40,7 +40,7 @@ class NewestReplays {
   NewestReplays& operator=(const NewestReplays&) = delete;
 
   /// Returns the result for a policy; nullopt while it is being made. It is made once for each policy. Where policies come
-  /// faster than pages, a page that was begun after `since` will do.
+  /// faster than pages, a page that was begun after `since` is returned.
   /// @param policy  stamp of the newest policy that is known
   std::optional<Result> ask(std::size_t run, const std::filesystem::path& directory, const FileStamp& policy,
                             Clock::time_point since);

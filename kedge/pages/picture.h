@@ -18,14 +18,15 @@ struct Image {
   std::vector<std::uint8_t> pixels;  ///< [height, width, 3] red, green, blue
 };
 
-/// From where a picture is taken. z is up in the world.
+/// The camera of a picture. z is up in the world.
 struct Viewpoint {
   Eigen::Vector3d eye = Eigen::Vector3d::Zero();
   Eigen::Quaterniond rotation = Eigen::Quaterniond::Identity();  ///< it looks along -z, y is up
   double field = 45.0;                                           ///< vertical field of view, degrees
 };
 
-/// Where a page begins too: the model's first camera that is fixed in the world, else from the side and a little above.
+/// Returns the first viewpoint, the same as in a page: the model's first camera that is fixed in the world, else a view
+/// from the side and a little above.
 Viewpoint first_viewpoint(const Scene& scene);
 
 class Painter {
@@ -33,7 +34,7 @@ class Painter {
   explicit Painter(const Scene& scene);
   ~Painter();
 
-  /// @param poses [bodies - 1, 7] as of `body_poses`
+  /// Paints the scene. @param poses [bodies - 1, 7], see `body_poses`
   /// @param width, height pixels, 1 ... 8192
   [[nodiscard]] Image paint(std::span<const float> poses, const Viewpoint& from, int width, int height) const;
 
@@ -45,7 +46,7 @@ class Painter {
 /// Writes digits, points, spaces and the letter s at a place, 2 * 7 pixels high. Others are left out.
 void write_text(Image& image, int x, int y, const std::string& text);
 
-/// The bytes of a PNG file.
+/// Returns the bytes of a PNG file.
 std::string png_bytes(const Image& image);
 
 }  // namespace kedge

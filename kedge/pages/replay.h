@@ -1,4 +1,4 @@
-// A replay: how policies of a run move the robot, as one page that opens from disk (viewer/), and for pictures.
+// A replay: the motion of the robot under policies of a run, as one page that opens from disk (viewer/), and for pictures.
 #pragma once
 
 #include <filesystem>
@@ -12,10 +12,10 @@
 
 namespace kedge {
 
-/// A policy and how it does.
+/// A policy and its performance.
 struct ReplayedPolicy {
-  int iterations = -1;             ///< after so many iterations of the run; -1: unknown, a file of its own
-  std::vector<std::string> names;  ///< "first", "best", "last": those that it is
+  int iterations = -1;             ///< completed iterations before this policy; -1: unknown, a separate file
+  std::vector<std::string> names;  ///< those of "first", "best", "last" that apply
   AnyPolicy policy;
   Evaluation evaluation;  ///< its first rollouts are shown, all of them make the band
   MatrixXd reference;     ///< [nx, T+1] states from the start of rollout 0 without noise: to compare with
@@ -23,7 +23,7 @@ struct ReplayedPolicy {
 
 struct Replay {
   Subject subject;
-  std::string title;                     ///< of the run or file, for people
+  std::string title;                     ///< name of the run or file, for people
   std::vector<ReplayedPolicy> policies;  ///< by iterations, not empty
   int shown = 4;                         ///< rollouts of each policy that are shown
   std::uint64_t seed = 1;
@@ -34,7 +34,7 @@ struct ReplayOptions {
   std::string iterations;  ///< "first,best,last,40", "all"; "": first, best, last and up to three between
   int shown = 4;           ///< >= 1
   int rollouts = 100;      ///< >= 1, evaluated; `shown` if that is more
-  std::uint64_t seed = 1;  ///< of starts and noise: the rollouts of `kedge evaluate` with this seed
+  std::uint64_t seed = 1;  ///< seed of starts and noise: the rollouts of `kedge evaluate` with this seed
   bool deterministic = false;
   int threads = 1;
 };
@@ -43,7 +43,7 @@ struct ReplayOptions {
 const MujocoSystem& shown_system(const TaskFile& task);
 
 /// Chooses the policies and runs them.
-/// @throws InputError if an iteration is asked for that the run does not keep, or the task is not a MuJoCo model
+/// @throws InputError if the run does not keep a requested iteration, or the task is not a MuJoCo model
 Replay make_replay(const Subject& subject, const ReplayOptions& options);
 
 /// Returns the page. It reads nothing outside itself.

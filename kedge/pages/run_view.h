@@ -1,6 +1,6 @@
-// What `kedge view` shows of a run: read from its files, never written, and read again when a file has changed. A run may
-// be training, finished, interrupted, failed or damaged, and may vanish; what can be read is shown, what cannot is said in
-// words.
+// The view of a run in `kedge view`: read from its files, never written, and read again when a file has changed. A run
+// may be training, finished, interrupted, failed or damaged, and may vanish. Files that can be read are shown, others
+// are reported in words.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@
 
 namespace kedge {
 
-/// Tells when a file is another one than before.
+/// The identity of a version of a file: different if the file has changed.
 struct FileStamp {
   std::uint64_t inode = 0, size = 0;
   std::int64_t seconds = 0, nanoseconds = 0;
@@ -36,13 +36,13 @@ struct WarningKind {
 struct ShownRun {
   std::filesystem::path directory;
 
-  /// Damaged, too, where a file cannot be read that a user of the run needs.
+  /// Damaged, too, if a file cannot be read that a user of the run needs.
   RunStatus status;
 
   /// Rows of metrics.csv that count.
   std::size_t rows = 0;
 
-  /// Another number means that the rows are not those of before: the run was replaced.
+  /// A new number means that the run was replaced, so that earlier rows do not count.
   int generation = 0;
 
   std::optional<RunFile> file;  ///< run.toml, if it can be read
@@ -52,13 +52,13 @@ struct ShownRun {
   std::shared_ptr<const MetricsTable> metrics, timings, steps;
   std::shared_ptr<const std::vector<WarningKind>> warnings;
 
-  std::vector<std::string> notes;  ///< what cannot be read, and why
-  FileStamp policy;                ///< of policy.h5
+  std::vector<std::string> notes;  ///< files that cannot be read, and the reasons
+  FileStamp policy;                ///< stamp of policy.h5
 };
 
 /// Returns {"directory", "state", "detail", "iterations", "asked", "generation", "algorithm", "task", "overrides", "seed",
 /// "measures_success", "options": {name: value}, "versions": {}, "warnings": [{"text", "count", "first", "last"}],
-/// "steps_file": bool, "steps_of": iteration or null, "notes": [what cannot be read]}.
+/// "steps_file": bool, "steps_of": iteration or null, "notes": [files that cannot be read]}.
 Json summary_json(const ShownRun& run);
 
 /// Returns rows of metrics.csv and timings.csv from row `from` on, at most `most`: {"generation", "from", "total",
@@ -94,8 +94,8 @@ class RunReader {
 
   ShownRun shown_;
   RunStatus status_;                          ///< as the run's directory says
-  std::map<std::string, FileStamp> stamps_;   ///< of the files, when they were last read
-  std::map<std::string, std::string> notes_;  ///< by file: why it cannot be read
+  std::map<std::string, FileStamp> stamps_;   ///< stamps of the files when they were last read
+  std::map<std::string, std::string> notes_;  ///< by file: the reason why it cannot be read
   bool seen_ = false, locked_ = false;
 };
 

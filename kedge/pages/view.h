@@ -1,5 +1,5 @@
-// What `kedge view` answers: the page, and its data as JSON. Runs go by their number in the list that the user named, so
-// that no path is ever in a request.
+// The answers of `kedge view`: the page, and its data as JSON. A request names a run by its number in the user's list,
+// so that no path is ever in a request.
 //
 //   /                          the page
 //   /api/runs?since=VERSION    {"version", "replays", "runs": [summary_json]}, once there is another version
@@ -7,8 +7,8 @@
 //   /api/runs/I/steps          steps_json
 //   /runs/I/replay             the page of the newest policy, if replays can be made
 //
-// Nothing that a run's directory holds ends this or keeps a request waiting: files are read by `refresh`, which a thread of
-// its own may call, and an answer is made of what was read last.
+// Nothing that a run's directory holds ends this or keeps a request waiting: files are read by `refresh`, which may run on
+// a separate thread, and an answer is made of the data that were read last.
 #pragma once
 
 #include <chrono>
@@ -33,7 +33,7 @@ class View {
  public:
   static constexpr std::size_t rows_at_once = 500;
 
-  /// Reads the runs. What is not a run is shown as damaged beside runs.
+  /// Reads the runs. Among runs, a directory that is not a run is shown as damaged.
   /// @param page live.html  @param replay may be empty
   /// @throws InputError if none of the directories is a run
   View(const std::vector<std::filesystem::path>& directories, std::string_view page, NewestReplays::Maker replay = {});
@@ -41,17 +41,17 @@ class View {
   /// Looks at the files of all runs, until `stop`. Not on two threads at once.
   void refresh(const std::stop_token& stop = {});
 
-  /// Refreshes on a thread of its own from now on, with such a pause in between.
+  /// Starts a thread that refreshes again and again, with this pause in between.
   void follow(std::chrono::milliseconds pause);
 
-  /// See HttpServer::Handler.
+  /// Answers a request (HttpServer::Handler).
   [[nodiscard]] std::optional<HttpResponse> answer(const HttpRequest& request, bool last);
 
-  /// Returns what cannot be shown, a line each.
+  /// Returns one line for each thing that cannot be shown.
   [[nodiscard]] std::vector<std::string> warnings() const;
 
  private:
-  /// What was read last, never changed once it is published.
+  /// The data that were read last, never changed once they are published.
   struct Shown {
     std::uint64_t version = 0;
     std::vector<ShownRun> runs;
@@ -62,10 +62,10 @@ class View {
   [[nodiscard]] std::optional<HttpResponse> list(std::string_view query, bool last) const;
   std::optional<HttpResponse> replay(std::size_t run, const HttpRequest& request, bool last);
 
-  std::vector<RunReader> readers_;  ///< of whoever refreshes
+  std::vector<RunReader> readers_;  ///< used by the thread that refreshes
   mutable std::mutex guard_;
   std::shared_ptr<const Shown> shown_;
-  std::string word_;  ///< that marks the programs of the pages
+  std::string word_;  ///< mark of the programs of the pages
   bool makes_replays_;
   NewestReplays replays_;
   std::shared_ptr<const std::string> page_;

@@ -1,5 +1,5 @@
-// The kinds of policies that are learned, saved, loaded and shown. A kind is a class derived from `Policy`, in a pair of
-// files of its own, with its row in `AnyPolicy` and two constants:
+// The kinds of policies that are learned, saved, loaded and shown. A kind is a class derived from `Policy`, in its own
+// pair of files, with a row in `AnyPolicy` and two constants:
 //
 //   static constexpr const char* kKind = "...";     its name, the attribute `kind` of policy.h5
 //   static constexpr const char* kSummary = "...";  one line for `kedge list`

@@ -1,7 +1,7 @@
-// The network policy pi(a|s) = N(mu_theta(s), diag(sigma^2)), the same at every step [LevineKoltun2013, Sec. 6]: a `Network`
-// mu and a standard deviation sigma = exp(log_std) for each action entry, whatever the state.
+// The network policy pi(a|s) = N(mu_theta(s), diag(sigma^2)), the same at every step [LevineKoltun2013, Sec. 6]: a
+// `Network` mu and a standard deviation sigma = exp(log_std) for each action entry, whatever the state.
 //
-// All that is learned is one vector theta [P]: the weights of the network, then log_std [da].
+// The learned parameters are one vector theta [P]: the weights of the network, then log_std [da].
 #pragma once
 
 #include "kedge/policy/network.h"
@@ -42,7 +42,7 @@ class MlpGaussian final : public Policy {
   void sample(int t, VectorIn s, Stream& noise, VectorOut a) const override;
   [[nodiscard]] double log_prob(int t, VectorIn s, VectorIn a) const override;
 
-  /// mu(s) and its Jacobian dmu/ds. @param a [da], out  @param J [da, ds], out
+  /// Computes mu(s) and its Jacobian dmu/ds. @param a [da], out  @param J [da, ds], out
   void mean_and_jacobian(VectorIn s, VectorOut a, MatrixOut J) const { network_.output_and_jacobian(s, a, J); }
 
   /// @param s [ds, N]
@@ -55,11 +55,12 @@ class MlpGaussian final : public Policy {
   [[nodiscard]] VectorXd log_probs(MatrixIn s, MatrixIn a, int threads = 1) const;
   [[nodiscard]] VectorXd log_probs(const NetworkInputs& s, MatrixIn a, int threads = 1) const;
 
-  /// d/dtheta sum_n loss_n(mu(s_n)), as `Network::gradient`; the entries of log_std are zero. @return [P]
+  /// Returns d/dtheta sum_n loss_n(mu(s_n)), as `Network::gradient`; the entries of log_std are zero. @return [P]
   [[nodiscard]] VectorXd gradient(const NetworkInputs& s, const Network::OutputGradient& output_gradient,
                                   int threads = 1) const;
 
-  /// d/dtheta sum_n w_n log pi(a_n | s_n), log_std included. @param s [ds, N]  @param a [da, N]  @param w [N]  @return [P]
+  /// Returns d/dtheta sum_n w_n log pi(a_n | s_n), log_std included.
+  /// @param s [ds, N]  @param a [da, N]  @param w [N]  @return [P]
   [[nodiscard]] VectorXd log_prob_gradient(MatrixIn s, MatrixIn a, VectorIn w, int threads = 1) const;
   [[nodiscard]] VectorXd log_prob_gradient(const NetworkInputs& s, MatrixIn a, VectorIn w, int threads = 1) const;
 

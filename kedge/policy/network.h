@@ -4,7 +4,7 @@
 //   x_l = activation(W_l x_(l-1) + b_l)                       hidden layers l = 1 ... L-1
 //   y   = output_scale * (W_L x_(L-1) [+ b_L])                b_L only with output_bias
 //
-// All that is learned is one vector of weights [P]: W_1 (column by column), b_1, W_2, b_2, ..., W_L, [b_L].
+// The learned parameters are one vector of weights [P]: W_1 (column by column), b_1, W_2, b_2, ..., W_L, [b_L].
 // Batched functions work on blocks of 64 inputs, one input a lane, and give each input the same bits as `output`. Sums
 // over inputs run in an order that depends on their number only.
 #pragma once
@@ -20,7 +20,7 @@ namespace kedge {
 enum class Activation { softplus, tanh };
 const char* to_string(Activation activation);
 
-/// What is fixed about a network.
+/// The fixed part of a network.
 struct NetworkShape {
   std::vector<Index> hidden = {10};  ///< units of each hidden layer, >= 1 each; empty: a linear function
   Activation activation = Activation::softplus;
@@ -36,14 +36,15 @@ struct NetworkShape {
 /// Returns P, the number of weights and biases.
 Index weight_count(const NetworkShape& shape);
 
-/// Returns 1 for every entry of a W_l and 0 for every bias: what weight decay acts on. @return [P]
+/// Returns the entries that weight decay acts on: 1 for every entry of a W_l, 0 for every bias. @return [P]
 VectorXd weight_mask(const NetworkShape& shape);
 
 /// Draws W_l, b_l ~ hidden N(0, 1) in hidden layers and W_L ~ output N(0, 1), b_L = 0. @return [P]
 /// @throws InputError if the shape is impossible
 VectorXd random_weights(const NetworkShape& shape, Stream& random, double hidden = 0.3, double output = 0.1);
 
-/// Inputs laid out for the batched functions, input map applied. Worth keeping where many weights meet the same inputs.
+/// Inputs laid out for the batched functions, with the input map applied. Keep them to evaluate many weights on the same
+/// inputs.
 struct NetworkInputs {
   Index count = 0;  ///< N
   MatrixXd x;       ///< [64, inputs ceil(N/64)] block by block, one input a row; surplus rows zero
@@ -54,31 +55,32 @@ class Network {
   static constexpr Index kBlock = 64;  ///< inputs of a block
 
   Network() = default;
-  /// All weights are zero.
+  /// Makes a network whose weights are all zero.
   /// @throws InputError if a size, scale or number is impossible
   explicit Network(NetworkShape shape);
 
   [[nodiscard]] const NetworkShape& shape() const { return shape_; }
   [[nodiscard]] const VectorXd& weights() const { return weights_; }
-  /// @param weights [P]  @throws InputError if the size is wrong or a number is not finite
+  /// Replaces the weights. @param weights [P]  @throws InputError if the size is wrong or a number is not finite
   void set_weights(VectorXd weights);
 
-  /// @param x [inputs]  @param y [outputs], out. Allocates nothing if no layer, input included, is wider than 64.
+  /// Computes y(x). Allocates nothing if no layer, input included, is wider than 64.
+  /// @param x [inputs]  @param y [outputs], out
   void output(VectorIn x, VectorOut y) const;
-  /// @param x [inputs]  @param y [outputs], out  @param J [outputs, inputs] dy/dx, out
+  /// Computes y(x) and its Jacobian. @param x [inputs]  @param y [outputs], out  @param J [outputs, inputs] dy/dx, out
   void output_and_jacobian(VectorIn x, VectorOut y, MatrixOut J) const;
 
-  /// @param x [inputs, N]
+  /// Returns inputs in the layout of the batched functions. @param x [inputs, N]
   [[nodiscard]] NetworkInputs prepare(MatrixIn x) const;
 
-  /// @return [outputs, N]
+  /// Returns y(x) of every input. @return [outputs, N]
   [[nodiscard]] MatrixXd outputs(const NetworkInputs& x, int threads = 1) const;
 
   /// Sets g = dloss/dy for the inputs first ... first + count - 1, given their outputs y; both [count, outputs], one input
   /// a row.
   using OutputGradient = std::function<void(Index first, const Eigen::Ref<const MatrixXd>& y, Eigen::Ref<MatrixXd> g)>;
 
-  /// d/dweights sum_n loss_n(y(x_n)) in one pass.
+  /// Returns d/dweights sum_n loss_n(y(x_n)), computed in one pass.
   /// @param output_gradient called for one block of inputs at a time, from up to `threads` threads  @return [P]
   [[nodiscard]] VectorXd gradient(const NetworkInputs& x, const OutputGradient& output_gradient, int threads = 1) const;
 

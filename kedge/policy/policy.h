@@ -8,7 +8,7 @@
 
 namespace kedge {
 
-/// Horizon of a policy that is defined for every t >= 0.
+/// The horizon of a policy that is defined for every t >= 0.
 inline constexpr int kEndless = std::numeric_limits<int>::max();
 
 /// a ~ pi_t(. | s). Const and thread-safe: no hidden scratch.

@@ -17,8 +17,8 @@ struct TrajectoryPolicy {
   [[nodiscard]] int horizon() const { return static_cast<int>(a.cols()); }
 };
 
-/// Returns the same policy in the coordinates of x, with K_raw = K E, E the left inverse of the tangent map: equal where x has no
-/// quaternion, and to first order where it has.
+/// Returns the same policy in the coordinates of x, with K_raw = K E, E the left inverse of the tangent map: equal
+/// where x has no quaternion, and to first order where it has.
 /// @param G [T or more] tangent maps at x_t (System::tangent) [nx, ndx]
 /// @throws InputError if a Sigma_t is not positive definite
 TvLinearGaussian to_tv_linear_gaussian(const TrajectoryPolicy& policy, const std::vector<MatrixXd>& G);

@@ -51,8 +51,8 @@ class Episode {
   /// success. An action that is not finite diverges.
   /// @param a [da] as commanded
   /// @return the step, valid until the next call
-  /// @throws InputError if `a` has another size, or if the episode has no step left: it was not begun, has made T steps, or
-  /// has diverged
+  /// @throws InputError if `a` has another size, or if the episode has no step left: it was not begun, has made T
+  ///         steps, or has diverged
   const EpisodeStep& step(VectorIn a);
 
   /// Evaluates costs and success at the final state, once, after T steps.
@@ -68,7 +68,8 @@ class Episode {
   [[nodiscard]] const VectorXd& observation() const { return s_; }
   /// True if a step, or the final state, diverged.
   [[nodiscard]] bool diverged() const { return phase_ == Phase::diverged; }
-  /// Returns the value of the task's success measure. It is NaN before `finish`, after divergence, and if none is declared.
+  /// Returns the value of the task's success measure. It is NaN before `finish`, after divergence, and if none is
+  /// declared.
   [[nodiscard]] double success() const;
 
  private:

@@ -23,13 +23,13 @@ struct RolloutOptions {
 /// @throws InputError if policy and task do not fit together, or an option is out of its range
 std::optional<Batch> rollout(const Task& task, const Policy& policy, const RolloutOptions& options, const Run& run);
 
-/// How one episode runs.
+/// The parameters of one episode.
 struct EpisodePlan {
   VectorXd x0;    ///< [nx] initial state
   ActionLaw law;  ///< sees the observation s
 };
 
-/// Runs N independent episodes, each with an initial state and a law of its own. Only `threads` and `stop` of `run` count.
+/// Runs N independent episodes, each with its own initial state and law. Only `threads` and `stop` of `run` are read.
 /// @param plan of episode n; called on any thread, once for each n
 /// @return nullopt if run.stop was requested before all were done
 /// @throws InputError if an initial state does not fit the task, or an option is out of its range

@@ -1,4 +1,4 @@
-// How good is a policy on a task: rollouts, summarised.
+// The performance of a policy on a task: rollouts, summarised.
 #pragma once
 
 #include <optional>
@@ -21,8 +21,8 @@ struct Evaluation {
   int rollouts = 0;
   int diverged = 0;
   int succeeded = 0;                   ///< 0 where the task has no success measure
-  std::vector<double> returns;         ///< of the rollouts that did not diverge, in order
-  std::vector<double> success_values;  ///< of the same rollouts; empty where the task has no success measure
+  std::vector<double> returns;         ///< returns of the rollouts that did not diverge, in order
+  std::vector<double> success_values;  ///< success measures of the same rollouts; empty if the task has none
   double saturated = 0.0;              ///< fraction of commanded action entries outside their limits, in [0, 1]
   Batch batch;
 

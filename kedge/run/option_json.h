@@ -6,7 +6,7 @@
 
 namespace kedge {
 
-/// Returns {"name": value, ...}.
+/// Returns the options as {"name": value, ...}.
 Json options_json(const Options& options);
 
 }  // namespace kedge

@@ -1,4 +1,4 @@
-// Options as text: TOML files, --set KEY=VALUE, run.toml. What each option means and may be, its algorithm describes
+// Options as text: TOML files, --set KEY=VALUE, run.toml. The algorithm describes the meaning and the range of each option
 // (core/option.h).
 #pragma once
 

@@ -1,4 +1,4 @@
-// What a person names to look at: a run, or a policy file with its task.
+// The subject of a verb such as `evaluate`: a run, or a policy file with its task.
 #pragma once
 
 #include <filesystem>
@@ -14,18 +14,19 @@ namespace kedge {
 
 struct Subject {
   std::string name;           ///< as it was given
-  FileName policy_file = "";  ///< of a run: its policy.h5
+  FileName policy_file = "";  ///< the named file, or policy.h5 of the run
   bool is_run = false;
   std::filesystem::path run_directory;  ///< if it is a run
   TaskFile task;
 };
 
+/// Finds a run or a policy file, with its task.
 /// @param what  a run's directory or a policy file
 /// @param task  name or path of the task to run on; "": the one of the run in whose directory `what` is
 /// @param set   "task.actions.limit=10" or "actions.limit=10": changes of the task, in order
-/// @param stop  as of `load_task`
+/// @param stop  passed to `load_task`
 /// @throws InputError if there is no such run, policy or task
-/// @throws Cancelled if a stop is asked for
+/// @throws Cancelled if a stop is requested
 Subject find_subject(const std::string& what, const std::string& task, const std::vector<std::string>& set,
                      const std::stop_token& stop = {});
 

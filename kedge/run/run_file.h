@@ -19,12 +19,12 @@ struct RunFile {
   std::string task;                         ///< its name
   std::filesystem::path task_source;        ///< absolute path of the original
   std::vector<std::string> task_overrides;  ///< "actions.limit=10": in the order in which they were given
-  std::string task_digest;                  ///< of the task: TaskFile::digest
+  std::string task_digest;                  ///< TaskFile::digest of the task
   Options options;
-  Versions versions;  ///< of the program that began the run
+  Versions versions;  ///< versions of the program that began the run
 };
 
-/// Contents of run.toml.
+/// Returns the contents of run.toml.
 std::string run_file_text(const RunFile& run);
 
 /// Reads DIR/run.toml.
@@ -32,7 +32,8 @@ std::string run_file_text(const RunFile& run);
 ///         does not exist
 RunFile read_run_file(const std::filesystem::path& directory);
 
-/// Digest of the options that decide what an iteration computes: all but `iterations`, so that a finished run can go on.
+/// Returns the digest of the options that determine an iteration: all except `iterations`, so that a finished run can be
+/// extended.
 std::string options_digest(const RunFile& run);
 
 }  // namespace kedge

@@ -15,7 +15,7 @@
 
 namespace kedge {
 
-/// What a user asks for.
+/// A user's request.
 struct TrainRequest {
   std::string task;  ///< name or path
   std::string algorithm = "moto";
@@ -25,8 +25,8 @@ struct TrainRequest {
   std::optional<int> iterations;
   bool record_updates = false;
   std::optional<std::filesystem::path> out;  ///< nullopt: runs/<task>-<algorithm>-s<seed>, the first that is free
-  bool force = false;                        ///< replace a run that is there
-  std::stop_token stop = {};                 ///< as of `load_task`
+  bool force = false;                        ///< replace an existing run
+  std::stop_token stop = {};                 ///< passed to `load_task`
 };
 
 /// A checked request: nothing is written yet.
@@ -38,10 +38,10 @@ struct PlannedRun {
   std::stop_token stop;
 };
 
-/// Resolves task and options. Precedence, the strongest last: defaults, <algorithm>.toml beside the task, `config`, `set`
-/// and `iterations` in the order given.
+/// Resolves task and options. Precedence, the strongest last: defaults, <algorithm>.toml next to the task file,
+/// `config`, `set` and `iterations` in the order given.
 /// @throws InputError
-/// @throws Cancelled if a stop is asked for
+/// @throws Cancelled if a stop is requested
 PlannedRun plan_run(const TrainRequest& request);
 
 /// A run whose directory exists and is locked.
@@ -56,20 +56,20 @@ struct OpenRun {
 /// @throws InputError if the directory is taken  @throws SystemError  @throws Cancelled as `plan_run`
 OpenRun create_run(PlannedRun plan);
 
-/// Opens an interrupted run, or a finished one that is to go on.
-/// @param iterations  the new total; nullopt: what the run was asked for
-/// @param stop        as of `load_task`
+/// Opens an interrupted run, or a finished one that is to be extended.
+/// @param iterations  the new total; nullopt: the total of the run
+/// @param stop        passed to `load_task`
 /// @throws InputError if it is not a run, is damaged or in use, has ended by numerical failure, or has nothing left to do
-/// @throws Cancelled if a stop is asked for
+/// @throws Cancelled if a stop is requested
 OpenRun open_run(const std::filesystem::path& directory, std::optional<int> iterations,
                  const std::stop_token& stop = {});
 
 /// Progress of a run, reported after each iteration.
 struct Progress {
   int iterations_done = 0;
-  int iterations = 0;  ///< asked for
+  int iterations = 0;  ///< total that was requested
   std::int64_t rollouts_total = 0;
-  double return_mean = 0.0;  ///< of this iteration's rollouts; NaN if all of them diverged
+  double return_mean = 0.0;  ///< mean return of this iteration's rollouts; NaN if all diverged
   double return_median = 0.0;
   const Iteration* iteration = nullptr;
 };

@@ -19,20 +19,20 @@ namespace kedge {
 
 class UpdatesFile {
  public:
-  /// A new file without groups; nothing is written yet.
+  /// Makes a file without groups in memory; nothing is written yet.
   explicit UpdatesFile(FileName file);
-  /// Reads the file and drops the groups of iterations >= `iterations`. The file is built anew from what was read: the
-  /// bytes of a file that somebody may have altered are not for this process (hdf5.h), and equal groups give equal bytes.
+  /// Reads the file and drops the groups of iterations >= `iterations`. The file is built anew from the values read:
+  /// this process does not parse bytes that may have been altered (hdf5.h), and equal groups give equal bytes.
   /// @throws InputError if it is damaged or a group before that is missing
   UpdatesFile(FileName file, int iterations);
 
   /// Adds the group of the next iteration and writes the file. @throws SystemError, then nothing was added
   void append(const UpdateRecord& record, Durability durability);
-  /// Takes back what the last `append` added; the file on the disk follows with the next one.
+  /// Removes the group that the last `append` added; the file on the disk follows with the next `append` or `save`.
   void take_back();
 
   [[nodiscard]] int iterations() const { return iterations_; }
-  /// Writes the file as it is here. @throws SystemError
+  /// Writes the file as it is in memory. @throws SystemError
   void save(Durability durability) const;
 
  private:

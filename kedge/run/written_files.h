@@ -1,13 +1,13 @@
-// written.csv: what kedge wrote in the folders of a run. kedge deletes and replaces a file there only if it is on this list
-// with the size and the checksum that it has now: everything else may be somebody's own.
+// written.csv: the files that kedge wrote in the folders of a run. kedge deletes and replaces a file there only if it
+// is on this list with its present size and checksum: all other files may be the user's own.
 //
 //   crc64,bytes,file
 //   0123456789abcdef,8192,policies/00000.h5
 //   fedcba9876543210,1234,task/model/robot.xml
 //
-// A file is put on the list before it is written and taken off after it was deleted, so that a process that is killed leaves
-// no file of its own unlisted. A name may occur twice, while its file is being replaced. Control characters and % in names
-// are written as %0A.
+// A file is put on the list before it is written and taken off after it was deleted, so that a process that is killed
+// leaves none of its files unlisted. A name may occur twice, while its file is being replaced. Control characters and %
+// in names are written as %0A.
 #pragma once
 
 #include <cstdint>
@@ -30,9 +30,10 @@ class WrittenFiles {
   /// @throws SystemError
   void save(const Directory& run, Durability durability) const;
 
-  /// @param name  of the file in the run, e.g. "policies/00000.h5": only what run.toml, task/ and policies/ hold is listed
+  /// @param name  of the file in the run, e.g. "policies/00000.h5": only run.toml and files in task/ and policies/ are
+  /// listed
   void add(const std::string& name, std::string_view bytes);
-  /// Takes a file off, in every version.
+  /// Removes a file from the list, in every version.
   void forget(const std::string& name);
   /// Returns the names, each once, sorted.
   [[nodiscard]] std::set<std::string> names() const;
@@ -40,9 +41,9 @@ class WrittenFiles {
   /// True if there is a regular file of this name that has listed bytes.
   /// @throws InputError if it cannot be read
   [[nodiscard]] bool has(const Directory& run, const std::string& name) const;
-  /// True if, besides, the file has no other name (a hard link): kedge may delete it. @throws InputError as above
+  /// True if the file also has no other name (a hard link), so that kedge may delete it. @throws InputError as above
   [[nodiscard]] bool owns(const Directory& run, const std::string& name) const;
-  /// Deletes the file if `owns` holds; returns whether it did. @throws SystemError
+  /// Deletes the file if `owns` holds. Returns true if it did. @throws SystemError
   bool remove(const Directory& run, const std::string& name) const;
 
   friend bool operator==(const WrittenFiles&, const WrittenFiles&) = default;
@@ -57,9 +58,9 @@ class WrittenFiles {
   std::set<Entry> entries_;
 };
 
-/// Finds the folder of a name in a run, "task/model/parts/arm.xml", without following links. nullopt if there is none, or if
-/// the name is none that kedge uses.
-/// @throws InputError if a part of the way is a link or anything but a directory
+/// Finds the folder of a name in a run, "task/model/parts/arm.xml", without following links. nullopt if there is none,
+/// or if kedge does not use such a name.
+/// @throws InputError if a part of the path is a link or anything but a directory
 std::optional<FileName> find_file(const Directory& run, const std::string& name);
 
 }  // namespace kedge

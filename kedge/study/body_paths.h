@@ -1,4 +1,4 @@
-// Where robots go: the path of the centre of mass, and the body along it, as a drawing.
+// The paths of robots as a drawing: the centre of mass, and the body along it.
 #pragma once
 
 #include <string>
@@ -18,17 +18,17 @@ struct Path {
 struct PathPanel {
   std::string title;
   const MujocoSystem* system = nullptr;
-  std::vector<Path> paths;  ///< each in a row of its own, the first on top
+  std::vector<Path> paths;  ///< one in each row, the first on top
 };
 
 struct PathsDrawing {
   std::string script;
-  DrawingSize size;  ///< in which lengths are the same along both axes, with nothing left white
+  DrawingSize size;  ///< size with equal scales on both axes and without empty borders
 };
 
-/// One drawing for each panel, beside each other, for `draw` (plots.h). Seen along the axis of the world in which the bodies
-/// move least. The body is drawn `bodies` times, at equal times from the first state to the last: every long shape of it as
-/// a line.
+/// Returns a script for `draw` (plots.h) with one drawing for each panel, next to each other. The view is along the
+/// axis of the world in which the bodies move least. The body is drawn `bodies` times, at equal times from the first
+/// state to the last, with every long shape as a line.
 /// @throws InputError without panels or paths  @throws SystemError if MuJoCo fails
 PathsDrawing paths_drawing(const std::vector<PathPanel>& panels, int bodies = 12);
 

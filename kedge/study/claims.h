@@ -1,4 +1,4 @@
-// What runs say of a paper's claims: a measure for each seed, the statistics that compare seeds, and a verdict.
+// Verdicts on a paper's claims by runs: a measure for each seed, the statistics that compare seeds, and a verdict.
 #pragma once
 
 #include <cstddef>
@@ -15,21 +15,21 @@ enum class Verdict { holds, does_not_hold, undecided, too_few_seeds, no_runs };
 /// Returns "holds", "does not hold", ...
 const char* to_string(Verdict verdict);
 
-/// Fewer seeds decide nothing: a bootstrap over them says nothing.
+/// The fewest seeds for a verdict: a bootstrap over fewer is meaningless.
 inline constexpr std::size_t fewest_seeds = 5;
 
-/// A claim and what the runs say of it.
+/// A claim and its verdict by the runs.
 struct JudgedClaim {
   Claim claim;
   Verdict verdict = Verdict::undecided;
 
-  /// Of the measure, over seeds, where the claim compares. Where it is of success, `run_value` is the share of seeds.
+  /// The measure over seeds if the claim compares. If it is about success, `run_value` is the share of seeds.
   Estimate run_value, than_value;
 
   /// Probability that a seed of `run` beats one of `than`, ties counting half.
   double probability = 0.0;
 
-  /// 95 %, of `probability` or of the share.
+  /// The 95 % interval of `probability` or of the share.
   Interval interval;
 
   std::size_t run_seeds = 0, than_seeds = 0;
@@ -38,10 +38,10 @@ struct JudgedClaim {
 /// Judges a claim by the runs.
 JudgedClaim judge(const Claim& claim, const Comparison& comparison);
 
-/// Returns what decided a verdict, in words and numbers.
+/// Returns the reason for a verdict, in words and numbers.
 std::string reason(const JudgedClaim& judged);
 
-/// Returns the measure of each run of a group; a run that did not get there counts as minus infinity.
+/// Returns the measure of each run of a group; a run that did not reach it counts as minus infinity.
 std::vector<double> measure_values(const ComparisonGroup& group, const Measure& measure);
 
 /// Returns the probability that a value of `a` is larger than one of `b`, ties counting half, with its 95 % bootstrap
@@ -51,7 +51,7 @@ Estimate probability_of_improvement(const std::vector<double>& a, const std::vec
 /// Returns the 95 % Wilson interval of a share, k of n. @param n >= 1
 Interval wilson_interval(std::size_t k, std::size_t n);
 
-/// "-602.3 [-610, -590]": four significant digits.
+/// Returns an estimate with four significant digits: "-602.3 [-610, -590]".
 std::string estimate_text(const Estimate& estimate);
 
 }  // namespace kedge

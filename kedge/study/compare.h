@@ -1,4 +1,4 @@
-// Learning curves of several runs, side by side: runs that differ only in their seed form a group, a group has a curve of
+// Comparison of learning curves. Runs that differ only in their seed form a group, and a group has a curve of
 // statistics over its seeds.
 #pragma once
 
@@ -22,7 +22,7 @@ struct Estimate {
   Interval interval;
 };
 
-/// Estimates a statistic of values, not empty.
+/// Estimates a statistic of values. @param values not empty
 Estimate estimate(const std::vector<double>& values, const Statistic& statistic);
 
 /// One iteration of a group: statistics of `return_mean` over its runs.
@@ -32,7 +32,8 @@ struct CurvePoint {
   double seconds = 0.0;       ///< wall time so far, median over the runs; NaN without timings.csv
   Estimate median, iqm, mean;
   double lower_quartile = 0.0, upper_quartile = 0.0;
-  /// Median of `return_deterministic` over the seeds, one that diverged: -inf; NaN where the algorithm does not report it.
+  /// Median of `return_deterministic` over the seeds, where a seed that diverged counts as -inf; NaN if the algorithm
+  /// does not report it.
   double deterministic = std::numeric_limits<double>::quiet_NaN();
 };
 
@@ -41,11 +42,11 @@ struct ComparedRun {
   std::uint64_t seed = 0;
   RunState state = RunState::interrupted;
   int iterations = 0;  ///< completed
-  /// Of the policy that the run ended with, without exploration noise; nullopt while it is not finished.
+  /// Results of the run's last policy, without exploration noise; nullopt if the run is not finished.
   std::optional<double> final_return;   ///< median over the rollouts
-  std::optional<double> final_success;  ///< fraction of the rollouts; nullopt too where the task has no success measure
+  std::optional<double> final_success;  ///< fraction of the rollouts; nullopt too if the task has no success measure
   std::vector<double> rollouts;         ///< [iterations] simulated so far
-  std::vector<double> median_returns;   ///< [iterations] of an iteration's rollouts
+  std::vector<double> median_returns;   ///< [iterations] median return of an iteration's rollouts
   /// Success rate of the last iteration's rollouts, if the algorithm reports it.
   std::optional<double> noisy_success = std::nullopt;
 };
@@ -54,11 +55,11 @@ struct ComparisonGroup {
   std::string label;              ///< algorithm, and the options in which the groups differ
   std::vector<ComparedRun> runs;  ///< by seed
   std::vector<CurvePoint> curve;  ///< the iterations that every run of the group has completed, if any
-  std::string panel = "";         ///< of a figure, where the curve is drawn; empty: there is one panel
-  /// Return of the trajectory that learning started from, median over seeds; nullopt where there is none.
+  std::string panel = "";         ///< panel of a figure that shows the curve; empty: there is one panel
+  /// Return of the trajectory that learning started from, median over seeds; nullopt if there is none.
   std::optional<double> reference = std::nullopt;
-  std::string algorithm = {};  ///< what the runs have in common
-  Options options = {};        ///< of the first run; of all of them but for `iterations`
+  std::string algorithm = {};  ///< algorithm of all runs
+  Options options = {};        ///< options of the first run; those of the others may differ in `iterations`
 };
 
 struct Comparison {
@@ -71,7 +72,7 @@ struct CompareOptions {
   bool evaluate_final = true;  ///< run the final policies
   int final_rollouts = 20;
   int threads = 1;
-  bool partial = false;  ///< leave out what is damaged, with a note, and let groups have different seeds
+  bool partial = false;  ///< leave out damaged runs, with a note, and let groups have different seeds
 };
 
 /// Reads and summarises runs. A run that failed before it completed an iteration has no part in the curve of its group.
@@ -79,10 +80,10 @@ struct CompareOptions {
 /// `partial`, if a run is damaged or a group lacks a seed that another has
 Comparison compare(const std::vector<std::filesystem::path>& directories, const CompareOptions& options);
 
-/// Points of a curve that a table shows: the first, the last, and those between at equal distances.
+/// Returns the points of a curve that a table shows: the first, the last, and others at equal distances.
 std::vector<CurvePoint> table_points(const std::vector<CurvePoint>& curve, int points = 6);
 
-/// Final returns of all runs, rising: where the share of a profile can change.
+/// Returns the final returns of all runs, ascending: the points where the share of a profile can change.
 std::vector<double> final_returns(const Comparison& comparison);
 
 /// A point of a performance profile [Agarwal2021]: the share of the seeds of a group whose final policy, without noise,
@@ -91,6 +92,7 @@ struct ProfilePoint {
   double tau = 0.0;
   Estimate share;
 };
+/// Returns the profile of a group. @param thresholds values of tau
 std::vector<ProfilePoint> performance_profile(const ComparisonGroup& group, const std::vector<double>& thresholds);
 
 /// Returns all points of all groups as CSV.

@@ -1,4 +1,4 @@
-// A figure of a paper as a file in experiments/: the runs, what is plotted, and what the paper claims. docs/reproduce.md
+// A figure of a paper as a file in experiments/: its runs, its plots and the paper's claims. docs/reproduce.md
 // describes the format.
 #pragma once
 
@@ -18,7 +18,7 @@ struct FigureRun {
   std::string task;
   std::string algorithm;
   std::vector<std::string> set;  ///< "epsilon=0.1", "task.actions.limit=10", in order
-  std::string panel = "";        ///< where it is drawn; empty: the figure has one panel
+  std::string panel = "";        ///< panel that shows it; empty: the figure has one panel
 };
 
 /// One number for each seed; larger is better.
@@ -26,8 +26,8 @@ struct Measure {
   enum class Kind {
     final_return,   ///< median return of the final policy without noise
     final_success,  ///< share of its rollouts that succeed
-    return_at,      ///< median return of the rollouts of the last iteration with at most `argument` rollouts in all
-    rollouts_to,    ///< minus the rollouts until that median reaches `argument` first
+    return_at,      ///< median return of the rollouts of the last iteration with at most `argument` rollouts in total
+    rollouts_to,    ///< minus the rollouts until that median first reaches `argument`
     noisy_return,   ///< median return of the last iteration's rollouts, with noise
     noisy_success   ///< share of them that succeed
   };
@@ -36,7 +36,7 @@ struct Measure {
 };
 std::string to_string(const Measure& measure);
 
-/// What a paper says of a figure.
+/// A paper's claim about a figure.
 struct Claim {
   std::string text;
   std::string source;  ///< "Sec. 7.1, Fig. 1c"
@@ -53,7 +53,7 @@ struct Claim {
 };
 
 struct Figure {
-  std::string name;   ///< of the file
+  std::string name;   ///< name of the file
   std::string title;  ///< with its source
   std::filesystem::path file;
   int seeds = 15;                ///< default number
@@ -61,7 +61,7 @@ struct Figure {
   int quick_seeds = 2;
   std::vector<std::string> quick_set;  ///< set after each run's own with --quick
   bool over_iterations = false;        ///< curves over iterations, not over rollouts
-  bool paths = false;                  ///< where the robots go is drawn, too
+  bool paths = false;                  ///< the paths of the robots are drawn, too
   std::vector<FigureRun> runs;         ///< with panels: every run in every panel, its label "panel: label"
   std::vector<Claim> claims;
 };
@@ -69,17 +69,19 @@ struct Figure {
 /// Reads and checks a figure file. @throws InputError with file, line and column
 Figure read_figure(const std::filesystem::path& file);
 
-/// What figure files and sweep files begin with: kedge, title, seeds, first_seed. @param root the whole document
+/// Reads the keys at the top of figure files and sweep files: kedge, title, seeds, first_seed.
+/// @param root the whole document
 void read_figure_head(const Value& root, const std::filesystem::path& file, Figure& figure);
 
-/// The keys measure, rollouts and threshold of a table.
+/// Reads the keys measure, rollouts and threshold of a table.
 Measure read_measure(const Value& section);
 
-/// The bundled figures by name: experiments/*.toml of $KEDGE_EXPERIMENTS, of the installation, of the source tree.
+/// Returns the files of the bundled figures by name: experiments/*.toml of $KEDGE_EXPERIMENTS, of the installation, of
+/// the source tree.
 std::vector<std::filesystem::path> bundled_figures();
 
-/// The figure file that a user means: a bundled figure's name, or a path.
-/// @throws InputError that names the known figures
+/// Returns the figure file that a user named: a bundled figure's name, or a path.
+/// @throws InputError that lists the known figures
 std::filesystem::path find_figure(const std::string& name_or_path);
 
 }  // namespace kedge

@@ -1,4 +1,4 @@
-// The runs of a figure: what is still to be done, and doing it, each run a process of this program.
+// The runs of a figure: the list of those to be done, and running them, each as a process of this program.
 #pragma once
 
 #include <cstdint>
@@ -18,21 +18,21 @@ struct FigureJob {
   std::string label;
   std::uint64_t seed = 0;
   std::filesystem::path directory;     ///< <folder>/<label>/s<seed>
-  std::vector<std::string> arguments;  ///< of the program, to begin or to continue it; empty: it is done
+  std::vector<std::string> arguments;  ///< arguments of the program that begin or continue the run; empty: it is done
 };
 
 struct ReproduceOptions {
-  std::optional<int> seeds;      ///< nullopt: as many as the figure says
+  std::optional<int> seeds;      ///< nullopt: the number in the figure
   bool quick = false;            ///< the small version
-  std::filesystem::path folder;  ///< of runs and results
-  std::stop_token stop = {};     ///< of `plan_figure`: as of `load_task`
+  std::filesystem::path folder;  ///< folder of the runs and results
+  std::stop_token stop = {};     ///< passed to `load_task` by `plan_figure`
 };
 
 /// Returns all runs of the figure, seed by seed: where one stops early, all curves have the same seeds. Existing runs are
 /// continued or kept.
-/// @throws InputError if a task, an algorithm or an option is wrong, or if a directory holds another run than the figure
-/// says, or a longer one
-/// @throws Cancelled if a stop is asked for
+/// @throws InputError if a task, an algorithm or an option is wrong, or if a directory holds another run than that of
+/// the figure, or a longer one
+/// @throws Cancelled if a stop is requested
 std::vector<FigureJob> plan_figure(const Figure& figure, const ReproduceOptions& options);
 
 /// Called for each job that has ended, with its place in `jobs` and its exit code.

@@ -16,7 +16,7 @@ struct FigureResult {
   std::vector<JudgedClaim> verdicts;
 };
 
-/// Reads the runs.
+/// Reads the runs of a figure and judges its claims.
 /// @param jobs as planned after they were run
 /// @throws SystemError if one is still to be done, or if none completed an iteration
 /// @throws InputError if one is damaged

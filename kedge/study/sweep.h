@@ -1,5 +1,5 @@
-// Tuning as a declared search over options: a sweep file says task, algorithm, what is searched, on which seeds, and by
-// which measure configurations are ranked. docs/reproduce.md describes the format.
+// Tuning as a declared search over options. A sweep file names the task, the algorithm, the options that are searched, the
+// seeds, and the measure by which configurations are ranked. docs/reproduce.md describes the format.
 #pragma once
 
 #include <filesystem>
@@ -20,7 +20,7 @@ struct Sweep {
 /// @throws InputError with file, line and column
 Sweep read_sweep(const std::filesystem::path& file);
 
-/// One configuration and what it reached.
+/// One configuration and its results.
 struct SweepRow {
   std::string label;
   std::vector<double> values;  ///< the measure, by seed

@@ -8,8 +8,8 @@
 namespace kedge {
 
 /// Discrete-time dynamics x' = f(x, u), one control step at a time. An object holds one simulation; each thread owns a
-/// clone. x is the whole state: `reset(x)` removes every trace of earlier use, and a simulation that arrived at x continues
-/// like one that was reset to x, bit for bit.
+/// clone. x is the whole state: `reset(x)` removes every trace of earlier use, and a simulation that arrived at x
+/// continues like one that was reset to x, bit for bit.
 ///
 /// Where entries of x are not independent (the four of a quaternion), small changes dx live in a tangent space of
 /// ndx <= nx dimensions: x (+) dx = `integrate`, y (-) x = `difference`. Gains, gradients and derivatives are in dx.
@@ -20,7 +20,7 @@ struct System {
   [[nodiscard]] virtual Index nsensor() const = 0;  ///< size of the sensor vector y, may be 0
   [[nodiscard]] virtual std::unique_ptr<System> clone() const = 0;
 
-  /// Size of the tangent space; a quaternion counts 3.
+  /// Returns the size of the tangent space; a quaternion counts 3.
   [[nodiscard]] virtual Index ndx() const { return nx(); }
   /// Computes dx = to (-) from: integrate(from, dx) is `to`. @param from, to [nx]  @param dx [ndx], out
   virtual void difference(VectorIn from, VectorIn to, VectorOut dx) const { dx = to - from; }

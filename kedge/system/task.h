@@ -44,14 +44,14 @@ struct CostTerm {
   Residual residual;
   VectorXd weight;  ///< [n] >= 0
   Norm norm = Norm::quadratic;
-  double width = 0.0;  ///< of Norm::smooth, > 0
+  double width = 0.0;  ///< width of Norm::smooth, > 0
 
   /// [T+1] 0 or 1. Entry T is the final state: 0 if the residual needs an action.
   std::vector<char> active;
 };
 
-/// The measure of success. A rollout succeeds if the mean of |r| over its entries and over the active steps, or the largest
-/// |r| there, is below `below`.
+/// The measure of success. A rollout succeeds if the mean of |r| over its entries and over the active steps, or the
+/// largest |r| there, is below `below`.
 struct Success {
   enum class Statistic { mean_abs, max_abs };
   Residual residual;
@@ -69,8 +69,8 @@ struct StartDistribution {
   VectorXd spread;  ///< [nx] >= 0: standard deviation or half-width
 };
 
-/// A trajectory that shows how the task can be done, for algorithms that begin with one. If it was made with the task's own
-/// system, its states follow from its actions step by step (`replay_error`); those of a recording need not.
+/// A trajectory that shows how the task can be done, for algorithms that begin with one. If it was made with the task's
+/// own system, its states follow from its actions step by step (`replay_error`); those of a recording need not.
 struct Demonstration {
   MatrixXd state;   ///< [nx, T'+1], 1 <= T' <= T
   MatrixXd action;  ///< [da, T'], within the limits if it was made with the task's own system

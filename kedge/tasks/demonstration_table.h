@@ -15,7 +15,7 @@ namespace kedge {
 struct DemonstrationTable {
   Demonstration demonstration;  ///< at most task.horizon steps
   std::string file;             ///< absolute path of the recording; empty: a controller made it
-  std::string text;             ///< where it is from, for people
+  std::string text;             ///< its origin, for people
   toml::table resolved;         ///< every key but `file`
 };
 

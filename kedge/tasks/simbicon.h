@@ -10,9 +10,9 @@
 //
 //   tau = stiffness (target - angle) - damping d(angle)/dt,     target of the swing hip = target_0 + c_d d + c_v v,
 //
-// d the distance from the stance ankle to the centre of mass along x, v the latter's velocity. The stance hip carries both:
-// tau_stance = -tau_torso - tau_swing. Knees and ankles are springs; their damping belongs into the model's joints, where
-// the simulator integrates it implicitly (explicit damping diverges on light feet).
+// d the distance from the stance ankle to the centre of mass along x, v the latter's velocity. The stance hip carries
+// both: tau_stance = -tau_torso - tau_swing. Knees and ankles are springs; their damping belongs to the model's joints,
+// where the simulator integrates it implicitly (explicit damping diverges on light feet).
 #pragma once
 
 #include <mujoco/mujoco.h>
@@ -45,7 +45,7 @@ struct SimbiconGait {
   SimbiconTargets place;  ///< phases 1 and 3
 };
 
-/// The gaits by name. On the bundled walker all of them walk, high_step with a damping of 20 only.
+/// Returns the gaits that have a name. On the bundled walker all of them walk, high_step with a damping of 20 only.
 const std::vector<SimbiconGait>& simbicon_gaits();
 
 struct SimbiconOptions {
@@ -58,28 +58,28 @@ struct SimbiconOptions {
   double after_strike = 0.1;    ///< s from the last strike of the left foot to the demonstration's first state, >= 0
 };
 
-/// A planar biped: what the controller needs of a model, by name. Joints root_x, root_z (slides), root_pitch, and a motor on
-/// each of left_hip, left_knee, left_ankle, right_hip, right_knee, right_ankle (hinges that grow from +x to +z); the ankles
-/// are at the origins of their bodies, the feet, which stand on spheres. The ground is z = 0.
+/// A planar biped: the parts of a model that the controller uses, by name. Joints root_x, root_z (slides), root_pitch,
+/// and a motor on each of left_hip, left_knee, left_ankle, right_hip, right_knee, right_ankle (hinges that grow from +x
+/// to +z); the ankles are at the origins of their bodies, the feet, which stand on spheres. The ground is z = 0.
 struct SimbiconBody {
   struct Leg {
-    std::array<Index, 3> action;  ///< of hip, knee, ankle
+    std::array<Index, 3> action;  ///< entries of the action: hip, knee, ankle
     std::array<Motor, 3> motor;
     int foot = -1;  ///< body
   };
   Leg left, right;
-  Index x = -1, z = -1, pitch = -1;  ///< root: entries of the state, and
+  Index x = -1, z = -1, pitch = -1;  ///< entries of the state that belong to the root
   Index x_velocity = -1, pitch_velocity = -1;
 };
-/// @param motors [da] of the actions
-/// @throws InputError naming what is missing
+/// Finds the parts of a planar biped in a model. @param motors [da] motors of the actions
+/// @throws InputError naming the missing part
 SimbiconBody simbicon_body(const mjModel& model, const std::vector<Motor>& motors);
 
-/// A walk of T steps that begins `after_strike` seconds after a strike of the left foot, with root_x = 0.
+/// Returns a walk of T steps that begins `after_strike` seconds after a strike of the left foot, with root_x = 0.
 /// @param task    of `body`'s model: system, control step, actions and limits are read
-/// @param stop    looked at before every control step
-/// @throws InputError if the body falls, or takes no step any more
-/// @throws Cancelled if a stop is asked for
+/// @param stop    polled before every control step
+/// @throws InputError if the body falls, or stops taking steps
+/// @throws Cancelled if a stop is requested
 Demonstration simbicon_walk(const Task& task, std::shared_ptr<const mjModel> model, const SimbiconBody& body,
                             const SimbiconOptions& options, int steps, const std::stop_token& stop = {});
 

@@ -18,25 +18,26 @@ struct TaskFile {
   Task task;
   std::string model_path;          ///< absolute
   std::string demonstration_path;  ///< absolute: the recording of [demonstration]; empty: none
-  std::string demonstration_text;  ///< where the demonstration is from, for people; empty: there is none
+  std::string demonstration_text;  ///< origin of the demonstration, for people; empty: there is none
 
   /// Absolute paths: the model, then every file that it reads (includes, meshes, textures, ...), then the recording.
   std::vector<std::string> files;
 
-  /// The same without the recording, with the bytes that were compiled: what is copied or embedded is what was checked.
+  /// The same files without the recording, with the bytes that were compiled, so that the bytes that are copied or
+  /// embedded are those that were checked.
   std::shared_ptr<const std::vector<ModelFile>> model_files;
 
   /// The task file with the overrides in it, every default written out and absolute paths: loading it gives the
   /// same task.
   std::string resolved_toml;
 
-  /// 16 hexadecimal digits that change with anything that changes the task: resolved_toml (but for name, texts and the
-  /// places of files) and the contents of `files`.
+  /// 16 hexadecimal digits that change with anything that changes the task: resolved_toml (except name, texts and
+  /// paths) and the contents of `files`.
   std::string digest;
 
   std::vector<std::string> joint_limits;  ///< the laws of [[joint_limit]], for people; one line each
 
-  /// What MuJoCo warned about when it compiled the model, and which files are from outside of its folder; one line each.
+  /// One line for each warning of MuJoCo's compiler, and for each file that is outside of the model's folder.
   std::vector<std::string> warnings;
 };
 
@@ -46,8 +47,8 @@ using Override = std::pair<std::string, std::string>;
 /// Reads a task file, its model and its demonstration, and checks them completely.
 /// @param overrides  values put into the file before it is read, in order
 /// @param stop       ends the compilation of the model and the controller of a demonstration
-/// @throws InputError one line: "file:line:column: key: what was found, what is allowed", or "--set task.key=value: ..."
-/// @throws Cancelled if a stop is asked for
+/// @throws InputError one line, "file:line:column: key: value and rule" or "--set task.key=value: ..."
+/// @throws Cancelled if a stop is requested
 TaskFile load_task(const std::filesystem::path& path, const std::vector<Override>& overrides = {},
                    const std::stop_token& stop = {});
 

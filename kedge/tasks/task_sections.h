@@ -13,7 +13,7 @@
 
 namespace kedge {
 
-// Each of these reads what it needs of the document `root`, writes it with every default to `resolved`, and throws
+// Each of these functions reads its section of the document `root`, writes it with every default to `resolved`, and throws
 // InputError with the place of a value that is wrong.
 
 struct Clock {
@@ -43,16 +43,18 @@ struct Observation {
 };
 Observation read_observation(const Value& root, const mjModel& model, toml::table& resolved);
 
-/// With `from = "demonstration"` the mean is the model's own pose until `start_of_demonstration` replaces it.
+/// Reads the start. With `from = "demonstration"` the mean is the model's own pose until `start_of_demonstration`
+/// replaces it.
 StartDistribution read_start(const Value& root, const mjModel& model, toml::table& resolved);
 
-/// The mean of the start with a demonstration: its first state if the file says so, else the mean that is there.
+/// Returns the mean of the start of a task with a demonstration: the demonstration's first state if the file asks for it,
+/// else `mean`.
 VectorXd start_of_demonstration(const Value& root, const mjModel& model, const Demonstration& shown, VectorXd mean);
 
 std::vector<CostTerm> read_cost(const Value& root, const mjModel& model, const Actions& actions, int horizon,
                                 toml::table& resolved);
 
-/// @return one, or nothing if the file has no such section
+/// @return one measure, or none if the file has no such section
 std::vector<Success> read_success(const Value& root, const mjModel& model, const Actions& actions, int horizon,
                                   toml::table& resolved);
 

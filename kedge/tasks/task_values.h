@@ -1,5 +1,5 @@
-// Values that several sections of a task file have: names, numbers for every entry or by name, limits, steps. Internal to
-// kedge/tasks.
+// Values that occur in several sections of a task file: names, numbers for every entry or by name, limits, steps.
+// Internal to kedge/tasks.
 #pragma once
 
 #include <string>
@@ -12,37 +12,37 @@
 
 namespace kedge {
 
-// Each of these throws InputError with the place of the value, if the value is something else.
+// Each of these functions throws InputError with the place of the value if it is of another kind.
 
-/// A name that reports and --set use: a letter, then letters, digits, _ and -.
+/// Reads a name that reports and --set use: a letter, then letters, digits, _ and -.
 std::string read_identifier(const Value& value);
 
-/// The elements of an array that is not empty, or the one value.
+/// Returns the elements of an array that is not empty, or the single value.
 std::vector<Value> one_or_more(const Value& value);
 
-/// One text or an array of texts.
+/// Reads one text or an array of texts.
 std::vector<std::string> read_texts(const Value& value);
 
-/// [low, high], or a number L > 0 for [-L, L]; both may be infinite.
+/// Reads limits: [low, high], or a number L > 0 for [-L, L]. They may be infinite.
 std::pair<double, double> read_bounds(const Value& value);
 
-/// A number for all n entries, or an array of n numbers. @param read  checks one number  @return [n]
+/// Reads a number for all n entries, or an array of n numbers. @param read  checks one number  @return [n]
 VectorXd read_numbers(const Value& value, Index n, double (Value::*read)() const);
 
-/// As `read_numbers`, or a table of parts by name.
-/// @param otherwise  [n] the entries of parts that the table does not name
+/// Reads numbers like `read_numbers`, or from a table of parts by name.
+/// @param otherwise  [n] values of the parts that the table does not name
 VectorXd read_numbers_by_name(const Value& value, const std::vector<Part>& parts, VectorXd otherwise,
                               double (Value::*read)() const);
 
-/// The steps that a text, a number or an array of them names; docs/tasks.md says how.
+/// Reads steps from a text, a number or an array of them (docs/tasks.md).
 /// @param needs_action  the final state, which has none, is not allowed
-/// @return [horizon + 1] 1 for every step that is named
+/// @return [horizon + 1] 1 for every step that is named, else 0
 std::vector<char> read_steps(const Value& value, int horizon, bool needs_action);
 
-/// The steps as the file names them, for people.
+/// Returns the steps as the file names them, for people.
 std::string steps_text(const Value& value);
 
-/// The part of this name. @param what it is, for the message: joint, actuator, ...
+/// Returns the part of this name. @param what  kind of the part, for the message: joint, actuator, ...
 const Part& require_part(const Value& where, const std::string& what, const std::vector<Part>& parts,
                          const std::string& name);
 

@@ -18,7 +18,7 @@ struct WaveOptions {
   double damping = 2.0;     ///< N m s/rad, >= 0
 };
 
-/// Torques  stiffness (target - q) - damping dq/dt  of the wave.
+/// Returns a controller with the torques  stiffness (target - q) - damping dq/dt  of the wave.
 /// @param motors [da] of the actions, in their order along the chain  @param control_step s
 Controller wave(std::vector<Motor> motors, const WaveOptions& options, double control_step);
 

@@ -48,7 +48,7 @@ struct TrustRegion {
   std::optional<double> entropy_drop = 0.1;
 };
 
-/// Returns beta, the least entropy that is allowed after a policy of this entropy, nats: -infinity if none is asked for.
+/// Returns beta, the least entropy that is allowed after a policy of this entropy, nats: -infinity without such a constraint.
 double least_entropy(double entropy, const TrustRegion& bounds);
 
 enum class StepStatus {
@@ -56,8 +56,8 @@ enum class StepStatus {
   not_finite,  ///< Q, rho or pi contains a number that is not finite
   infeasible,  ///< no policy within the KL bound has the required entropy (only if entropy_drop < 0)
 
-  /// Epsilon is infinite and the maximum is not attained by a density: Q is not strictly concave in the action, or there is
-  /// no entropy constraint either.
+  /// Epsilon is infinite and the maximum is not attained by a density: Q is not strictly concave in the action, or
+  /// there is no entropy constraint either.
   unbounded,
 
   /// As stored in double precision, the solution misses a bound by more than 1e-9 relative, and so do those for slightly
@@ -83,7 +83,7 @@ struct GaussianStep {
 };
 
 /// Solves the problem for one time step: the constraints hold to 1e-9 relative, the KL bound from below up to rounding.
-/// Where rounding of the stored policy costs more than that, the problem is solved for bounds as much tighter.
+/// If rounding of the stored policy exceeds that, the problem is solved again for bounds that are tighter by as much.
 /// Which constraints are active (have a multiplier > 0):
 ///   KL             whenever epsilon is finite, except in the next case
 ///   KL, entropy    where the KL step alone would lose more entropy than entropy_drop
@@ -102,14 +102,14 @@ struct GaussianStep {
 /// sum of terms that are not negative: no cancellation, also for policies that hardly differ.
 double expected_kl(const LinearGaussian& p, const LinearGaussian& q, const Gaussian& rho);
 
-/// The same for states that need not have a density.
+/// Returns the same expectation for states that need not have a density.
 double expected_kl(const LinearGaussian& p, const LinearGaussian& q, const Moments& state);
 
 /// Bounds count as met up to this relative error.
 inline constexpr double kBoundTolerance = 1e-9;
 
-/// Sets KL, entropy and what they miss of an entropy bound as the stored parameters of `step.next` say, whatever was
-/// solved for. @param states Gaussian or Moments  @param step `next` and `beta` are set
+/// Sets the KL, the entropy and the residual of the entropy bound from the stored parameters of `step.next`.
+/// @param states Gaussian or Moments  @param step `next` and `beta` are set
 template <class States>
 void measure_step(const LinearGaussian& old, const States& states, GaussianStep& step) {
   step.kl = expected_kl(step.next, old, states);

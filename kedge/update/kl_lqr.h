@@ -13,7 +13,7 @@
 //   V_t(s) = E_{a ~ pi_t} Q_t - h'X^-1 h / 2 + constant
 //
 // omega_t >= 0 is explicit (the least that keeps the entropy). The dual function of eta is concave, and its derivative is
-// exactly the KL of the minimiser minus the bound: what is left is a monotone equation in eta.
+// exactly the KL of the minimiser minus the bound. It remains to solve a monotone equation in eta.
 #pragma once
 
 #include <optional>
@@ -37,9 +37,10 @@ struct KlLqrPoint {
   double eta = 0.0;
   double kl = 0.0;             ///< sum_t E_new KL(pi'_t || pi_t) of the minimiser, nats
   double cost = 0.0;           ///< its expected cost
-  double value = 0.0;          ///< cost + eta (kl - bound), for the entropy constraint's own best multipliers
+  double value = 0.0;          ///< cost + eta (kl - bound), for the best multipliers of the entropy constraint
   TvLinearGaussian minimiser;  ///< C is not set
 };
+/// Evaluates the dual function.
 /// @param bounds entropy_drop >= 0 or none  @param eta >= 0; > 0 without an entropy constraint
 /// @return nullopt if X is not positive definite at some step: the dual function is minus infinity there
 std::optional<KlLqrPoint> kl_lqr_dual(const TvLinearGaussian& policy, const LqModel& model, const TrustRegion& bounds,
@@ -61,18 +62,21 @@ struct KlLqrUpdate {
   double kl_residual = 0.0;  ///< relative excess over the bound
   double cost_old = 0.0;     ///< expected cost of the old policy under the model
   double cost_new = 0.0;     ///< and of the new one
-  int evaluations = 0;       ///< of the dual function
+  int evaluations = 0;       ///< evaluations of the dual function
 };
 
-/// One bound on the whole trajectory, bounds.epsilon = sum of all steps, nats. It is met to 1e-9 relative, from below up to
-/// rounding; eta = 0 only if the entropy is bounded and the solution without the KL bound meets it, or if no action matters.
-/// Statuses: not_finite; unbounded (epsilon is infinite, and Qaa is not positive definite or the entropy is not bounded);
-/// infeasible (no multiplier in the range of floating point makes X positive definite at every step); imprecise.
+/// Updates the policy under one bound on the whole trajectory, bounds.epsilon = sum of all steps, nats. It is met to
+/// 1e-9 relative, from below up to rounding. eta = 0 only if the entropy is bounded and the solution without the KL
+/// bound meets it, or if no action matters. Failures:
+///   not_finite
+///   unbounded   epsilon is infinite, and Qaa is not positive definite or the entropy is not bounded
+///   infeasible  no multiplier in the range of floating point makes X positive definite at every step
+///   imprecise   as for `gaussian_step`
 /// @throws InputError if shapes do not agree, epsilon is not > 0 or entropy_drop is not >= 0 and finite
 [[nodiscard]] KlLqrUpdate kl_lqr(const TvLinearGaussian& policy, const LqModel& model, const TrustRegion& bounds);
 
-/// One bound for every step, E_{s ~ rho_t} KL(pi'_t || pi_t) <= bounds.epsilon under given state distributions: one sweep
-/// backwards in time, in which each step is a `gaussian_step` with the Q of the steps already made new.
+/// Updates the policy under one bound for every step, E_{s ~ rho_t} KL(pi'_t || pi_t) <= bounds.epsilon, with given state
+/// distributions. In one sweep backwards in time each step is a `gaussian_step` with the Q under the new later steps.
 /// @param rho [T] state distributions of the old policy
 [[nodiscard]] KlLqrUpdate kl_lqr_stepwise(const TvLinearGaussian& policy, const LqModel& model,
                                           const std::vector<Gaussian>& rho, const TrustRegion& bounds);

@@ -62,7 +62,8 @@ struct Riccati {
   } scratch;
 };
 
-/// @param problem T >= 1  @param solution out; if its status is not ok, only status, step and eigenvalue count
+/// Runs the backward pass.
+/// @param problem T >= 1  @param solution out; if its status is not ok, only status, step and eigenvalue are set
 /// @return solution.status == ok
 [[nodiscard]] bool riccati(const LqProblem& problem, const RiccatiOptions& options, Riccati& solution);
 

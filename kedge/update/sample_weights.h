@@ -17,8 +17,8 @@ struct SampleWeights {
 /// @return nullopt if no cost is finite, or one is NaN or -inf
 std::optional<SampleWeights> cost_weights(VectorIn cost, double alpha);
 
-/// Returns the weights of weighted DAGGER: density of states under N(0, Sigma), relative to its maximum: w = exp(-d' Sigma^-1 d / 2), and 0 below
-/// exp(-cut).
+/// Returns the weights of weighted DAGGER, the density of states under N(0, Sigma) relative to its maximum:
+/// w = exp(-d' Sigma^-1 d / 2), and 0 below exp(-cut).
 /// @param d [ndx, N] states less the marginal's mean, in tangent coordinates  @param Sigma [ndx, ndx]  @param cut > 0
 /// @return [N] in [0, 1]; nullopt if Sigma is not positive definite or a number is not finite
 std::optional<VectorXd> marginal_weights(MatrixIn d, const MatrixXd& Sigma, double cut = 20.0);

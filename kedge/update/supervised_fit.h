@@ -1,10 +1,11 @@
-// The M-step of variational guided policy search [LevineKoltun2013, Sec. 5], and supervised learning of a network policy in
-// general: the policy nearest to given Gaussian actions N(target_n, diag(variance_n)) at given states, the integral over
-// actions taken analytically. Minimised over theta:
+// The M-step of variational guided policy search [LevineKoltun2013, Sec. 5], and supervised learning of a network
+// policy in general: the policy nearest to given Gaussian actions N(target_n, diag(variance_n)) at given states, the
+// integral over actions taken analytically. Minimised over theta:
 //
 //   1/W sum_n w_n sum_i [ ((mu_i(s_n) - target_i,n)^2 + variance_i,n) / (2 sigma_i^2) + log sigma_i ] + decay |weights|^2 / 2
 //
-// W = sum_n w_n. Up to constants the first part is the weighted mean of -E log pi_theta(a|s_n), a ~ N(target_n, variance_n).
+// W = sum_n w_n. Up to constants the first part is the weighted mean of -E log pi_theta(a|s_n),
+// a ~ N(target_n, variance_n).
 #pragma once
 
 #include <string>
@@ -47,7 +48,7 @@ enum class FitMethod { lbfgs, adam };
 
 struct FitOptions {
   FitMethod method = FitMethod::lbfgs;
-  double decay = 1e-5;                      ///< of the weights, not of biases and log_std; >= 0
+  double decay = 1e-5;                      ///< decay of the weights, not of biases and log_std; >= 0
   double log_std_low = -6.907755278982137;  ///< box of every log_std: log 1e-3 ...
   double log_std_high = 20.0;               ///< ... to here; a start outside is first moved to its border
   int storage = 20;                         ///< L-BFGS: see LbfgsOptions
@@ -74,17 +75,18 @@ struct FitResult {
   VectorXd theta;       ///< [P]
   double before = 0.0;  ///< objective of the old policy; NaN if not evaluated
   double after = 0.0;   ///< objective of theta
-  int evaluations = 0;  ///< of the objective; Adam: steps
+  int evaluations = 0;  ///< evaluations of the objective; Adam: steps
 };
 
-/// Minimises the function above, from the policy's theta. Adam is Kingma & Ba's (2015) with their constants 0.9, 0.999, 1e-8.
+/// Minimises the function above, from the policy's theta. Adam is Kingma & Ba's (2015) with their constants 0.9, 0.999,
+/// 1e-8.
 /// @param random draws Adam's minibatches; L-BFGS uses none  @param run threads and stop
 /// @throws InputError if shapes do not agree, a weight or variance is negative or an option is out of its range
 [[nodiscard]] FitResult supervised_fit(const MlpGaussian& policy, const FitData& data, const FitOptions& options,
                                        Stream random, const Run& run);
 
-/// Returns theta with the log_std that minimises the function above, given the mean: sigma_i^2 = 1/W sum_n w_n ((mu_i - target_i,n)^2 +
-/// variance_i,n), within the box of FitOptions. @return [P]
+/// Returns theta with the log_std that minimises the function above, given the mean, within the box of FitOptions:
+///   sigma_i^2 = 1/W sum_n w_n ((mu_i - target_i,n)^2 + variance_i,n).   @return [P]
 /// @throws InputError if shapes do not agree, a weight or variance is negative, or all weights are 0
 VectorXd with_fitted_noise(const MlpGaussian& policy, const FitData& data, int threads);
 

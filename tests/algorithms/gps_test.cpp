@@ -143,7 +143,7 @@ TEST(GpsStepFactor, IsTheMinimumOfTheParabolaThatItAssumes) {
   EXPECT_DOUBLE_EQ(step_factor(0.0, 1.0), 1.0);
 }
 
-TEST(Gps, EnlargesTheStepWherePredictionsComeTrue) {
+TEST(Gps, EnlargesTheStepWherePredictionsAreAccurate) {
   const Task task = DoubleIntegrator().task();
   GpsOptions options = gps_small();
   options.adapt_step = true;
@@ -233,7 +233,7 @@ TEST(GpsOptions, AreRefusedByNameValueAndRule) {
   EXPECT_NO_THROW(GpsOptions{}.validate());
 }
 
-TEST(Gps, RefusesWhatDoesNotFit) {
+TEST(Gps, RejectsTasksAndStatesThatDoNotFit) {
   const Task task = DoubleIntegrator().task();
   const GpsOptions options = gps_small();
   GpsState other = gps_start(task, options);

@@ -59,7 +59,7 @@ TEST(PolicyCost, IsMinusTheLogDensityAveragedOverTheOffsets) {
 
 /// Gradient and action curvature are exact; of the curvature in x, Gauss-Newton keeps J'P J, which for a network that is
 /// linear is all there is.
-TEST(PolicyCost, ExpandsAsItsDifferencesSay) {
+TEST(PolicyCost, ExpansionAgreesWithDifferences) {
   const Task task = DoubleIntegrator().task();
   Stream random(2, 0, 0, 0);
   for (const bool linear : {false, true}) {
@@ -141,7 +141,7 @@ TEST(MarginalOffsets, DependOnTheirNameAlone) {
     EXPECT_NE(first[0], draw(other, 1)[0]);
 }
 
-TEST(GuideSamples, AreStatesOfTheMarginalsWithTheGuidesAnswer) {
+TEST(GuideSamples, AreStatesOfTheMarginalsWithTheGuidesMeanActions) {
   const Task task = DoubleIntegrator().task();
   Stream random(5, 0, 0, 0);
   const std::vector<Guide> guides{some_guide(task, random), some_guide(task, random)};
@@ -250,7 +250,7 @@ class StrayMarginals : public testing::Test {
   Guide guide;
 };
 
-TEST_F(StrayMarginals, AreTheGuidesIfTheNetworkHasItsGainsOrIsPutBackAtOnce) {
+TEST_F(StrayMarginals, EqualTheGuidesForItsOwnGainsOrAResetAtEveryStep) {
   for (std::size_t t = 0; t < guide.S.size(); ++t) {
     EXPECT_TRUE(marginals(1.0, 20)[t].isApprox(guide.S[t], 1e-9)) << "step " << t;
     EXPECT_TRUE(marginals(0.3, 1)[t].isApprox(guide.S[t], 1e-9)) << "step " << t;
@@ -276,7 +276,7 @@ TEST_F(StrayMarginals, FollowTheNetworkAndAreNeverNarrowerThanTheGuides) {
   EXPECT_GT(widest, 1.05);
 }
 
-TEST_F(StrayMarginals, OfANetworkThatRunsAwayEndAtTwentyTimesTheGuidesWidth) {
+TEST_F(StrayMarginals, OfAnUnstableNetworkAreAtMostTwentyTimesAsWideAsTheGuides) {
   const std::vector<MatrixXd> P = marginals(-3.0, 1000);
   for (std::size_t t = 1; t < P.size(); ++t)
     EXPECT_LE((P[t] * guide.S[t].inverse()).eigenvalues().real().maxCoeff(), 400.0 * (1.0 + 1e-6)) << "step " << t;

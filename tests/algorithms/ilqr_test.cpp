@@ -91,7 +91,7 @@ TEST(Ilqr, SolvesALinearQuadraticProblemByOneFullStep) {
   EXPECT_NEAR(s.cost, task.start.mean.dot(P * task.start.mean), 1e-9);
 }
 
-TEST(Ilqr, HasTheFeedbackAroundARestThatCostsNothing) {
+TEST(Ilqr, FindsTheFeedbackAtAnEquilibriumWithoutCost) {
   Task task = DoubleIntegrator().task();
   const IlqrSolution moved = optimise(task, precise());
   task.start.mean.setZero();
@@ -106,7 +106,7 @@ TEST(Ilqr, HasTheFeedbackAroundARestThatCostsNothing) {
   }
 }
 
-TEST(Ilqr, ArrivesWhereTheTrueCostIsStationary) {
+TEST(Ilqr, ConvergesToAStationaryPointOfTheTrueCost) {
   const Task task = wave(100.0);
   const IlqrSolution s = optimise(task, precise());
   ASSERT_EQ(s.stop, IlqrStop::converged) << s.message;
@@ -211,7 +211,7 @@ struct ActionCost final : ExtraCost {
   }
 };
 
-TEST(Ilqr, AnExtraCostIsACostOfTheTask) {
+TEST(Ilqr, AnExtraCostActsLikeACostTermOfTheTask) {
   Task heavy = wave(100.0);
   heavy.cost[1].weight += VectorXd::Constant(2, 0.3);
   const ActionCost extra(0.3);
@@ -234,7 +234,7 @@ TEST(Ilqr, ScaleDividesTheCovariance) {
   EXPECT_LT((10.0 * ten.q.Sigma[3] - one.q.Sigma[3]).norm(), 1e-5);
 }
 
-TEST(Ilqr, GoesOnFromAFeedbackLaw) {
+TEST(Ilqr, StartsFromAFeedbackLaw) {
   const Task task = wave(100.0);
   const IlqrSolution s = optimise(task, precise());
   const Trajectory again = simulate(task, *task.system->clone(), task.start.mean, mean_of(s.q, *task.system));
@@ -387,7 +387,7 @@ Recorded train(const Task& task, IlqrState state, const IlqrOptions& options, co
   return r;
 }
 
-TEST(IlqrTraining, FindsWhatOptimisationFinds) {
+TEST(IlqrTraining, EqualsTheSolver) {
   const Task task = wave(0.8);
   IlqrOptions options = precise();
   options.box = true;
@@ -406,7 +406,7 @@ TEST(IlqrTraining, FindsWhatOptimisationFinds) {
   }
 }
 
-TEST(IlqrTraining, ARestThatCostsNothingIsDoneAtOnceWithItsFeedback) {
+TEST(IlqrTraining, ConvergesAtOnceAtAnEquilibriumWithoutCost) {
   Task task = DoubleIntegrator().task();
   task.start.mean.setZero();
   const Recorded r = train(task, ilqr_start(task, precise()), precise());
@@ -456,7 +456,7 @@ TEST(IlqrTraining, StopsAtItsNumberOfIterationsAndWhenAsked) {
   EXPECT_EQ(train(task, ilqr_start(task, options), options).result.stop, Stop::max_iterations);
 }
 
-TEST(IlqrTraining, AsksForTheWholeState) {
+TEST(IlqrTraining, RequiresTheWholeStateAsObservation) {
   Task task = DoubleIntegrator().task();
   for (const std::vector<Index>& seen : {std::vector<Index>{0}, std::vector<Index>{1, 0}}) {
     task.observation = seen;

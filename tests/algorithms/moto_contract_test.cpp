@@ -21,7 +21,7 @@ using testing::HasSubstr;
 constexpr double inf = std::numeric_limits<double>::infinity();
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
-TEST(Moto, IsAnotherOneForAnotherSeed) {
+TEST(Moto, DependsOnTheSeed) {
   const Task task = DoubleIntegrator().task();
   MotoOptions options = small_options();
   options.iterations = 1;
@@ -87,7 +87,7 @@ TEST(Moto, StopsWithTheOldPolicyWhenAllRolloutsDiverge) {
   EXPECT_TRUE(same_bits(r.result.state.policy, start.policy));
 }
 
-TEST(Moto, ThatFailsLaterKeepsTheLastGoodPolicyAndCanGoOn) {
+TEST(Moto, KeepsTheLastGoodPolicyWhenItFailsLaterAndCanContinue) {
   const DoubleIntegrator model;
   MotoOptions options = small_options();
   options.iterations = 4;

@@ -108,7 +108,7 @@ double median(std::vector<double> v) {
   return 0.5 * (v[(v.size() - 1) / 2] + v[v.size() / 2]);
 }
 
-TEST(Moto, ReportsWhatTheStoredRolloutsAndUpdatesSay) {
+TEST(Moto, ReportsTheNumbersOfTheStoredRolloutsAndUpdates) {
   const Recording<MotoState>& r = reported();
   const MotoState& state = r.result.state;
   const Iteration& last = r.iterations.back();

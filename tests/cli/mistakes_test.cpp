@@ -68,7 +68,7 @@ class Mistakes : public testing::Test {
 };
 Scratch* Mistakes::scratch_ = nullptr;
 
-TEST_F(Mistakes, Invocations) {
+TEST_F(Mistakes, InTheInvocationAreRefusedInOneLine) {
   expect({
       {{}, "no verb; try 'kedge --help'"},
       {{"trian"}, "unknown verb 'trian'; did you mean \"train\"?"},
@@ -132,7 +132,7 @@ TEST_F(Mistakes, Invocations) {
   });
 }
 
-TEST_F(Mistakes, Options) {
+TEST_F(Mistakes, InOptionsAreRefusedInOneLine) {
   write(path("unknown.toml"), "epsilon = 0.1\nrolouts = 20\n");
   write(path("range.toml"), "# nothing\nbeta0 = -0.5\n");
   write(path("type.toml"), "reuse = 3\n");
@@ -167,7 +167,7 @@ TEST_F(Mistakes, Options) {
   });
 }
 
-TEST_F(Mistakes, RunDirectories) {
+TEST_F(Mistakes, WithRunDirectoriesAreRefusedInOneLine) {
   fs::resize_file(copy("truncated") / "checkpoint.h5", 2000);
   fs::remove(copy("no_checkpoint") / "checkpoint.h5");
   replace(copy("edited_task") / "task/task.toml", "30", "31");

@@ -88,7 +88,7 @@ TEST_F(Replay, VideoIsMadeByFfmpegOrRefusedInOneLine) {
   EXPECT_THAT(none.error_lines(), ElementsAre(HasSubstr("install it (Debian: ffmpeg)")));
 }
 
-TEST_F(Replay, PageHoldsWhatWasAskedForAndNothingElse) {
+TEST_F(Replay, PageHoldsTheRequestedPoliciesAndNothingElse) {
   if (!has_pages()) GTEST_SKIP() << "built without pages";
   const Outcome o = kedge({"replay", "a", "-o", "page.html", "--iterations", "first,3,last", "--rollouts", "2"});
   ASSERT_EQ(o.code, 0) << o.err;

@@ -33,7 +33,7 @@ constexpr int kWithoutEnd = 1'000'000;
 
 const std::vector<std::string> kCommand{"reproduce", "small.toml", "--seeds", "2", "--jobs", "2", "--out", "out"};
 
-TEST(Reproduce, MakesAFigureAndKeepsWhatIsThere) {
+TEST(Reproduce, MakesAFigureAndKeepsExistingRuns) {
   const Scratch scratch;
   write(scratch.path() / "small.toml", figure(3));
   const Outcome first = run(kCommand, {.directory = scratch.path()});
@@ -76,7 +76,7 @@ TEST(Reproduce, NamesAMissingGnuplotBeforeItTrains) {
   EXPECT_FALSE(fs::exists(scratch.path() / "out"));
 }
 
-TEST(Reproduce, DrawsPanelsAndWhereTheRobotsGo) {
+TEST(Reproduce, DrawsPanelsAndThePathsOfTheRobots) {
   const Scratch scratch;
   write(scratch.path() / "small.toml",
         "kedge = 1\ntitle = \"Small\"\ntask = \"double_link\"\nx = \"iterations\"\npaths = true\n"
@@ -95,7 +95,7 @@ TEST(Reproduce, DrawsPanelsAndWhereTheRobotsGo) {
   EXPECT_THAT(read(scratch.path() / "out/README.md"), HasSubstr("![paths](paths.svg)"));
 }
 
-TEST(Reproduce, GoesOnAfterAnInterruptionToTheSameResult) {
+TEST(Reproduce, ContinuesAfterAnInterruptionToTheSameResult) {
   const Scratch scratch;
   write(scratch.path() / "small.toml", figure(kWithoutEnd));
   Process process(kCommand, {.directory = scratch.path()});
@@ -301,7 +301,7 @@ TEST(Reproduce, NamesFiguresAndClaims) {
   EXPECT_THAT(list.out, HasSubstr("claim: importance sampling speeds up learning much"));
 }
 
-TEST(Reproduce, RefusesWhatIsWrong) {
+TEST(Reproduce, RefusesMistakesInOneLine) {
   const Scratch scratch;
   const auto error = [&](const std::vector<std::string>& arguments) {
     const Outcome o = run(arguments, {.directory = scratch.path()});

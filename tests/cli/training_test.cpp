@@ -47,7 +47,7 @@ void wait_for_rows(Process& process, const fs::path& run, int n) {
   while (process.running() && rows(run) < n) std::this_thread::sleep_for(std::chrono::milliseconds(2));
 }
 
-TEST(Train, WritesTheRunAndSaysWhatComesNext) {
+TEST(Train, WritesTheRunAndNamesTheNextCommands) {
   const Scratch scratch;
   const Outcome o = run(small_training("run"), {.directory = scratch.path()});
   ASSERT_EQ(o.code, 0) << o.err;
@@ -133,7 +133,7 @@ TEST(Train, QuietPrintsNothing) {
   EXPECT_THAT(o.out, IsEmpty());
 }
 
-TEST(Train, NamesADirectoryOfItsOwnAndOverwritesNothing) {
+TEST(Train, ChoosesAFreeDirectoryAndOverwritesNothing) {
   const Scratch scratch;
   const std::vector<std::string> arguments{"train",        "double_link", "--set",  "task.horizon=30",
                                            "--iterations", "0",           "--seed", "5"};
@@ -204,7 +204,7 @@ TEST(Train, IsRepeatedFromTheRunDirectoryAlone) {
   expect_same_run(scratch.path() / "run", scratch.path() / "again");
 }
 
-TEST(Train, WithGpsIsTheSameForAnyNumberOfThreadsAndWhenItGoesOn) {
+TEST(Train, WithGpsIsTheSameForAnyNumberOfThreadsAndWhenResumed) {
   const Scratch scratch;
   const auto training = [](const std::string& out, int iterations) {
     return with(small_training(out, iterations),
@@ -246,7 +246,7 @@ TEST_P(Interrupt, SavesTheStateAndResumeEndsAsIfNothingHadHappened) {
 }
 INSTANTIATE_TEST_SUITE_P(Signals, Interrupt, testing::Values(SIGINT, SIGTERM, SIGHUP));
 
-TEST(Resume, GoesOnToMoreIterations) {
+TEST(Resume, ExtendsAFinishedRun) {
   const Scratch scratch;
   ASSERT_EQ(run(small_training("long", 8), {.directory = scratch.path()}).code, 0);
   ASSERT_EQ(run(small_training("short", 3), {.directory = scratch.path()}).code, 0);
@@ -284,7 +284,7 @@ TEST(Resume, TwoProcessesDoNotWriteOneRun) {
   EXPECT_EQ(process.wait().code, 130);
 }
 
-TEST(FullDisk, IsOneLineAndTheRunGoesOnWhenThereIsSpace) {
+TEST(FullDisk, IsReportedInOneLineAndTheRunContinuesWhenThereIsSpace) {
   const Scratch scratch;
   const int iterations = 40;
   ASSERT_EQ(run(small_training("whole", iterations), {.directory = scratch.path()}).code, 0);

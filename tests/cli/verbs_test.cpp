@@ -43,7 +43,7 @@ class Verbs : public testing::Test {
 };
 Scratch* Verbs::scratch_ = nullptr;
 
-TEST_F(Verbs, VersionNamesWhatTheProgramIsMadeOf) {
+TEST_F(Verbs, VersionNamesLibrariesAndCompiler) {
   const Outcome o = kedge({"--version"});
   EXPECT_EQ(o.code, 0);
   EXPECT_THAT(o.out, ContainsRegex("^kedge [0-9]+\\.[0-9]+\\.[0-9]+ \\(.*MuJoCo .*Eigen 3"));
@@ -87,7 +87,7 @@ TEST_F(Verbs, TasksAreFoundInTheFoldersOfTheEnvironmentFirst) {
   EXPECT_THAT(o.out, HasSubstr("double_link"));
 }
 
-TEST_F(Verbs, ValidateShowsWhatWasUnderstood) {
+TEST_F(Verbs, ValidatePrintsTheParsedTask) {
   const Outcome o = kedge({"validate", "double_link"});
   EXPECT_EQ(o.code, 0) << o.err;
   for (const char* expected : {"100 steps of 0.05 s = 5 s", "in [-25, 25]", "torque: quadratic of 2 action",

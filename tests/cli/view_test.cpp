@@ -246,7 +246,7 @@ TEST(View, ShowsDamagedRunsAsSuchAndServesTheOthers) {
   EXPECT_EQ(view.wait().code, 0);
 }
 
-TEST(View, MakesReplaysWithoutKeepingAnyoneWaiting) {
+TEST(View, MakesReplaysWithoutDelayingOtherRequests) {
   if (!has_pages()) GTEST_SKIP() << "this kedge was built without its pages";
   const Scratch scratch;
   const Environment there{.directory = scratch.path()};
@@ -271,7 +271,7 @@ TEST(View, MakesReplaysWithoutKeepingAnyoneWaiting) {
   EXPECT_EQ(ended.err, "");
 }
 
-TEST(View, RefusesWhatItCannotServe) {
+TEST(View, RefusesMistakesInOneLine) {
   const Scratch scratch;
   const Environment there{.directory = scratch.path()};
   if (!has_pages()) {

@@ -61,7 +61,7 @@ TEST(ParallelFor, NumbersTheWorkersOfANestedLoopOnItsOwn) {
   });
 }
 
-TEST(ParallelFor, RethrowsAnExceptionAndGoesOnWorking) {
+TEST(ParallelFor, RethrowsAnExceptionAndStaysUsable) {
   for (const int threads : thread_counts()) {
     const auto work = [&] {
       parallel_for(n, threads, [](Index i) {

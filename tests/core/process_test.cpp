@@ -89,7 +89,7 @@ TEST_F(ProcessTest, SendsInputLargerThanAPipe) {
   EXPECT_TRUE(process.output() == megabytes);
 }
 
-TEST_F(ProcessTest, SaysThatTheProgramReadsNoMore) {
+TEST_F(ProcessTest, ReportsThatTheProgramClosedItsInput) {
   Process process({.arguments = {"true"}, .input = true});
   const std::string bytes(1 << 20, 'x');
   EXPECT_FALSE(process.write(bytes) && process.write(bytes)) << "and no SIGPIPE";

@@ -19,7 +19,7 @@ TEST(Philox, GivesTheKnownAnswersOfItsAuthors) {  // Random123, kat_vectors, phi
             (Block{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
 }
 
-TEST(Stream, RepeatsItselfByName) {
+TEST(Stream, GivesTheSameNumbersForTheSameName) {
   Stream a(1, 2, 3, 4), b(1, 2, 3, 4);
   for (int i = 0; i < 100; ++i) EXPECT_EQ(a.bits(), b.bits());
   Stream c(1, 2, 3, 4), d(1, 2, 3, 4);

@@ -57,7 +57,7 @@ TEST(RegularFile, IsTheOnlyThingThatIsOpened) {
   close(socket);
 }
 
-TEST(RegularFile, OpensNoFifoThatSomebodyWaitsAt) {
+TEST(RegularFile, NeverOpensAFifo) {
   const TemporaryFolder folder;
   ASSERT_EQ(mkfifo(folder.path("fifo").c_str(), 0600), 0);
   EXPECT_NE(complaint(folder.path("fifo")), "none");
@@ -65,7 +65,7 @@ TEST(RegularFile, OpensNoFifoThatSomebodyWaitsAt) {
   EXPECT_EQ(::open(folder.path("fifo").c_str(), O_WRONLY | O_NONBLOCK), -1);
 }
 
-TEST(RegularFile, MayBeTooLarge) {
+TEST(RegularFile, IsRefusedAboveTheLimitOfItsSize) {
   const TemporaryFolder folder;
   EXPECT_THAT(complaint(folder.write("large", std::string(1001, ' '))),
               HasSubstr("has 1001 bytes, but must have at most 1000"));

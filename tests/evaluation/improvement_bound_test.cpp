@@ -97,7 +97,7 @@ TEST(StateKlBounds, HoldForTheStatesOfLinearGaussianPolicies) {
   RecordProperty("closest", std::to_string(closest));
 }
 
-TEST(ImprovementBound, IsTheGainLessWhatTheStatesMayCost) {
+TEST(ImprovementBound, IsTheGainMinusTheLossByTheShiftOfStates) {
   const std::vector<double> gain = {1.0, 2.0, 3.0}, delta = {100.0, 5.0, 7.0}, kl_reached = {0.01, 3.0, 0.5};
   const std::vector<double> e = state_kl_bounds(kl_reached);
   ASSERT_LT(e[1], 2.0);

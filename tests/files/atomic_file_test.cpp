@@ -107,7 +107,7 @@ TEST(WriteFile, FollowsASymbolicLink) {
   EXPECT_EQ(bytes_of(folder / "target"), "new");
 }
 
-TEST(WriteFile, RefusesALinkThatLeadsNowhere) {
+TEST(WriteFile, RefusesADanglingLink) {
   const Folder folder;
   std::filesystem::create_symlink(folder / "nothing", folder / "link");
   EXPECT_THAT(message_of<SystemError>([&] { write_file(folder / "link", "new", Durability::process); }),
@@ -154,7 +154,7 @@ TEST(WriteFile, SurvivesALimitOnTheSizeOfFiles) {
   EXPECT_EQ(files_in(folder), 1u);
 }
 
-TEST(ReadFile, RefusesWhatIsNotAFileOfThatSize) {
+TEST(ReadFile, RefusesMissingIrregularAndLargerFiles) {
   const Folder folder;
   write_file(folder / "file", "12345", Durability::process);
   EXPECT_EQ(read_file(folder / "file", 5), "12345");

@@ -20,7 +20,7 @@ TEST(Csv, QuotesTextOnlyWhereRfc4180AsksForIt) {
   EXPECT_EQ(csv_line({CsvCell::quoted("plain"), CsvCell::quoted("")}), "\"plain\",\"\"\n");
 }
 
-TEST(Csv, ReadsBackAsWhatWasWritten) {
+TEST(Csv, ReadsBackTheSameTexts) {
   const std::vector<std::string> texts{"", ",", "\"", "\"\"", "a\"b,c", "\n", "größer, ✓", " spaces ", ",\n\","};
   std::string text = csv_line({"first", "second"});
   Rows expected{{"first", "second"}};

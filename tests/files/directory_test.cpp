@@ -21,7 +21,7 @@ using example::write_bytes;
 using testing::ElementsAre;
 using testing::EndsWith;
 
-TEST(Directory, IsWhatWasOpenedWhateverBecomesOfItsPath) {
+TEST(Directory, StaysTheOpenedOneWhateverHappensToItsPath) {
   const Folder folder;
   fs::create_directory(folder / "run");
   const Directory run(folder / "run");

@@ -13,13 +13,13 @@ namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity(), nan = std::numeric_limits<double>::quiet_NaN();
 
-TEST(JsonText, EscapesWhatWouldEndATextOrAPage) {
+TEST(JsonText, EscapesQuotesAndTags) {
   EXPECT_EQ(json_text("a\"b\\c\n</script>"), "\"a\\\"b\\\\c\\n\\u003c/script>\"");
   EXPECT_EQ(json_text({{"<!--", "<"}}), "{\"\\u003c!--\":\"\\u003c\"}");
   EXPECT_EQ(json_text("größer ✓ 😀"), "\"größer ✓ 😀\"");
 }
 
-TEST(JsonText, ReplacesWhatIsNotUtf8) {
+TEST(JsonText, ReplacesInvalidUtf8) {
   // A lone continuation, an overlong "/", half of a pair, the beginning of a sequence.
   for (const std::string bytes : {"\x80", "\xc0\xaf", "\xed\xa0\x80", "\xe2\x82", "\xff"}) {
     const std::string text = json_text("a" + bytes + "b");

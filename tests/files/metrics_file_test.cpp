@@ -84,7 +84,7 @@ TEST(Steps, AreWrittenByStepAndReadBack) {
               EndsWith("s.csv:1: found first column \"step\", expected \"iteration\""));
 }
 
-TEST(Warnings, AreReadBackWhateverTheySay) {
+TEST(Warnings, ReadBackForAnyText) {
   const Folder folder;
   const std::vector<std::string> texts = {"plain", "", "\"", "a,\"b\"\"", "60 % of \xc3\xa9\xe2\x82\xac"};
   std::string file(warnings_header);

@@ -142,7 +142,7 @@ TEST(PolicyFile, IsReadByH5py) {
   EXPECT_FALSE(h5py_finds(folder, "policy.h5", "@kind something_else\n")) << "the script must be able to fail";
 }
 
-TEST(PolicyFile, AcceptsWhatOthersWriteAndRefusesWhatDoesNotFit) {
+TEST(PolicyFile, AcceptsFilesOfOtherProgramsAndRefusesWrongContents) {
   const Folder folder;
   save_policy(folder / "edited.h5", example::policy({}, 3), {});
   ASSERT_TRUE(python("make_with_h5py.py", folder.path().string())) << "needs python3-h5py";

@@ -22,7 +22,7 @@ std::string complaint(const std::string& text) {
 }
 
 // The parser of the library recurses for every level, and so does the destructor of what it built.
-TEST(ParseToml, RefusesWhatIsNestedTooDeeply) {
+TEST(ParseToml, RefusesTooDeepNesting) {
   const std::string key = "file.toml:2: a key is more than 16 levels deep";
   const std::string brackets = "file.toml:2: arrays and tables are more than 16 levels deep";
   for (const int levels : {17, 1000, 1000000}) {
@@ -58,7 +58,7 @@ TEST(ParseToml, NamesThePlaceOfAMistake) {
   EXPECT_THAT(complaint("a = \"open\nb = 1"), testing::StartsWith("file.toml:1:"));
 }
 
-TEST(OverrideValue, RefusesWhatIsNestedTooDeeply) {
+TEST(OverrideValue, RefusesTooDeepNesting) {
   toml::table document;
   const auto set = [&](const std::string& key, const std::string& value) {
     return message_of<InputError>([&] { override_value(document, key, value, ""); });

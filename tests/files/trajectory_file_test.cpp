@@ -85,7 +85,7 @@ TEST(TrajectoryFile, RecordingsOfOthersNeedOnlyStatesAndActions) {
   }
 }
 
-TEST(TrajectoryFile, WhatDoesNotFitIsRefusedOnOneLine) {
+TEST(TrajectoryFile, RefusesWrongContentsInOneLine) {
   const Folder folder;
   struct {
     hdf5::Shape state, action;

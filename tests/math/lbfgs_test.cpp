@@ -82,7 +82,7 @@ TEST(Lbfgs, SolvesConvexQuadratics) {
     }
 }
 
-TEST(Lbfgs, TheUnitOfTheFunctionDoesNotMatter) {
+TEST(Lbfgs, IsInvariantToTheScaleOfTheFunction) {
   const Quadratic q(10, 1);
   Stream random(9, 0, 0, 0);
   const VectorXd start = random_vector(10, random);
@@ -103,7 +103,7 @@ TEST(Lbfgs, TheUnitOfTheFunctionDoesNotMatter) {
   }
 }
 
-TEST(Lbfgs, WithinBoundsItFindsWhatBruteForceFinds) {
+TEST(Lbfgs, EqualsBruteForceWithinBounds) {
   // All 3^n choices of entries at a bound or free: the feasible one with the least value is the minimum.
   constexpr Index n = 5;
   for (std::uint32_t number = 0; number < 20; ++number) {
@@ -140,7 +140,7 @@ TEST(Lbfgs, WithinBoundsItFindsWhatBruteForceFinds) {
   }
 }
 
-TEST(Lbfgs, OneSidedBoundsAndFixedEntries) {
+TEST(Lbfgs, KeepsOneSidedBoundsAndFixedEntries) {
   LbfgsOptions options;
   options.lower = VectorXd{{-inf, 2, 0.5}};
   options.upper = VectorXd{{inf, inf, 0.5}};
@@ -218,7 +218,7 @@ TEST(Lbfgs, IsCancelledByItsStopToken) {
   EXPECT_TRUE(std::isnan(none.before));
 }
 
-TEST(Lbfgs, ReportsWhatIsNotFinite) {
+TEST(Lbfgs, ReportsValuesAndGradientsThatAreNotFinite) {
   for (const double bad : {nan, inf, -inf})
     for (const int when : {1, 4})
       for (const bool in_gradient : {false, true}) {

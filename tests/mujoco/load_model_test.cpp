@@ -167,7 +167,7 @@ TEST(LoadModel, HoldsNoFileOfTheProgram) {
   stop.request_stop();
 }
 
-TEST(LoadModel, SurvivesWhatEndsTheChild) {
+TEST(LoadModel, SurvivesTheDeathOfTheChild) {
   // A name of two letters makes MuJoCo 2.2.2 throw std::out_of_range; later versions refuse it.
   const TemporaryFolder folder;
   folder.write("ab", "x");

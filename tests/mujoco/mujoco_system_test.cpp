@@ -485,7 +485,7 @@ TEST(MujocoSystem, ReportsAnExplosionInsideAStep) {
   EXPECT_FALSE(system.step(VectorXd::Zero(2)));
 }
 
-TEST(MujocoSystem, ReportsContactsThatFoundNoRoom) {
+TEST(MujocoSystem, ReportsContactsThatExceedTheMemory) {
   if (mj_version() >= 230)
     GTEST_SKIP() << "newer versions have no njmax; SurvivesAFatalErrorOfMujoco runs out of memory";
   std::string xml = kMessy;

@@ -7,7 +7,7 @@
 namespace kedge {
 namespace {
 
-TEST(Pages, Base64IsThatOfRfc4648) {
+TEST(Pages, Base64FollowsRfc4648) {
   const std::vector<std::pair<std::string, std::string>> vectors{
       {"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}};
   for (const auto& [bytes, text] : vectors) EXPECT_EQ(base64(bytes), text);

@@ -153,7 +153,7 @@ TEST_F(HttpServerTest, AnswersARequestThatComesInPieces) {
   EXPECT_THAT(client.receive(), testing::EndsWith("\r\n\r\nxxx"));
 }
 
-TEST_F(HttpServerTest, RefusesInWordsAndAsksNobody) {
+TEST_F(HttpServerTest, RefusesInWordsWithoutCallingTheHandler) {
   const Reply r = get(port(), "/", "Origin: http://evil.example\r\n");
   EXPECT_EQ(r.status, 403);
   EXPECT_EQ(r.body, "403 Forbidden\n");
@@ -227,7 +227,7 @@ class HurriedServerTest : public HttpServerTest {
       : HttpServerTest({.request_time = 150ms, .response_time = 150ms, .hold_time = 1h, .tick = 20ms}) {}
 };
 
-TEST_F(HurriedServerTest, ClosesWhatTakesTooLongHoweverBusyItLooks) {
+TEST_F(HurriedServerTest, ClosesConnectionsThatExceedTheirTimeHoweverBusy) {
   const Client silent(port());
   EXPECT_EQ(silent.receive(), "");
   const Client trickling(port());

@@ -10,7 +10,7 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
-TEST(Pages, HoldTheLicencesOfWhatIsInsideThem) {
+TEST(Pages, ContainTheLicencesOfTheirLibraries) {
   const auto text = [](const char* name) { return std::string(page(name)); };
   try {
     page("replay.html");

@@ -109,7 +109,7 @@ TEST(RunView, LeavesOutRowsOfAnIterationThatIsNotCompleted) {
   EXPECT_THAT(ask(view, "/api/runs/0/rows", "from=0"), HasSubstr("\"total\":2,"));
 }
 
-TEST(RunView, SaysInWhatStateARunIs) {
+TEST(RunView, ReportsTheStateOfARun) {
   const Folder folder;
   const fs::path run = folder / "run";
   const auto state = [&](View& view) {
@@ -185,7 +185,7 @@ TEST(RunView, CountsAnotherRunInItsPlaceAsANewGeneration) {
   EXPECT_THAT(ask(view, "/api/runs/0/rows", "from=0"), HasSubstr("\"generation\":2,"));
 }
 
-TEST(View, RefusesWhatIsNotARun) {
+TEST(View, RefusesDirectoriesWithoutARun) {
   const Folder folder;
   EXPECT_THAT(message_of<InputError>([&] { const View view({folder.path()}, kPage); }),
               HasSubstr("it has no run.toml"));
@@ -195,7 +195,7 @@ TEST(View, RefusesWhatIsNotARun) {
               HasSubstr("no such directory"));
 }
 
-TEST(View, ShowsWhatIsNotARunAsDamagedBesideRuns) {
+TEST(View, ShowsADirectoryWithoutARunAsDamagedAmongRuns) {
   const Folder folder;
   train(folder / "run", 1);
   describe(folder / "run");
@@ -303,7 +303,7 @@ TEST(View, AnswersWhileAReplayIsBeingMade) {
   EXPECT_THAT(*last->body, HasSubstr("is being made")) << "and the page asks again";
 }
 
-TEST(View, FollowsTheFilesOnAThreadOfItsOwn) {
+TEST(View, FollowsTheFilesOnASeparateThread) {
   const Folder folder;
   train(folder / "run", 1);
   View view({folder / "run"}, kPage);

@@ -189,7 +189,7 @@ TEST(Episode, DivergesWhereTheSystemReachesAStateThatIsNotFinite) {
   EXPECT_EQ(episode.observation(), vec({3}));
 }
 
-TEST(Episode, BeginsAnewWhateverCameBefore) {
+TEST(Episode, ResetForgetsTheEpisodeBefore) {
   const Task task = toy_task();
   Toy system, other;
   Episode used(task, system), fresh(task, other);

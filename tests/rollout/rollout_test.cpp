@@ -146,7 +146,7 @@ int diverging_step(double x0) {
 
 TvLinearGaussian still_policy() { return TvLinearGaussian::constant(T, 2, vec({0, 0}), vec({1e-9, 1e-9})); }
 
-TEST(Rollout, ReportsTheStepThatDivergedAndKeepsWhatCameBefore) {
+TEST(Rollout, ReportsTheStepThatDivergedAndKeepsTheStepsBefore) {
   std::set<int> seen;
   for (double x0 = 3.5; diverging_step(x0) < T; x0 *= 0.95) {
     const int expected = diverging_step(x0);
@@ -264,7 +264,7 @@ TEST(Rollout, ReadsSuccessAsMeanOrLargestResidualOverTheActiveSteps) {
 
 // ---- cancellation and mistakes -------------------------------------------------------------------------------------
 
-TEST(Rollout, GivesNothingOnceItIsToldToStop) {
+TEST(Rollout, ReturnsNothingAfterAStopRequest) {
   std::stop_source source;
   const Task task = toy_task();
   const TvLinearGaussian policy = toy_policy();

@@ -108,7 +108,7 @@ TEST(Checkpoint, IsRefusedWhenOneBitChanged) {
   EXPECT_THAT(refusal(folder, whole + whole), HasSubstr("checkpoint.h5: is damaged"));
 }
 
-TEST(Checkpoint, NamesWhatIsWrong) {
+TEST(Checkpoint, NamesFileAndReasonOfARefusal) {
   const Folder folder;
   EXPECT_THAT(message_of<InputError>([&] { static_cast<void>(load_checkpoint(folder / "none.h5")); }),
               EndsWith("none.h5: there is no such file"));

@@ -73,7 +73,7 @@ void train_on(const fs::path& run) {
   train(run, iterations);
 }
 
-TEST(RunDirectory, HoldsTheFilesOfTheDesign) {
+TEST(RunDirectory, HoldsTheDocumentedFiles) {
   const Folder folder;
   train(folder / "a" / "b" / "run", iterations);  // parents are made
   const fs::path run = folder / "a" / "b" / "run";
@@ -96,7 +96,7 @@ TEST(RunDirectory, HoldsTheFilesOfTheDesign) {
   expect_reference(run, "undisturbed");
 }
 
-TEST(RunDirectory, GoesOnAfterEachIteration) {
+TEST(RunDirectory, ResumesAfterEachIteration) {
   const Folder folder;
   for (int i = 1; i <= iterations; ++i) train(folder / "run", i);
   expect_reference(folder / "run", "in parts");
@@ -255,7 +255,7 @@ TEST(RunDirectory, SurvivesALimitOnTheSizeOfFiles) {
   EXPECT_GT(refused, 10u);
 }
 
-TEST(RunDirectory, RestoresFilesThatWereDamagedBesideTheCheckpoint) {
+TEST(RunDirectory, RestoresDamagedFilesFromTheCheckpoint) {
   const Folder folder;
   const fs::path run = folder / "run";
   for (const std::string name : {"metrics.csv", "timings.csv", "events.out.tfevents.0.kedge", "policy.h5"})
@@ -277,7 +277,7 @@ TEST(RunDirectory, RestoresFilesThatWereDamagedBesideTheCheckpoint) {
     }
 }
 
-TEST(RunDirectory, RefusesToContinueWhatIsDamagedOrOther) {
+TEST(RunDirectory, RefusesToContinueADamagedOrAnotherRun) {
   const Folder folder;
   const fs::path run = folder / "run";
   const auto refusal = [&](const RunIdentity& identity) {
@@ -393,7 +393,7 @@ TEST(RunDirectory, ShowsNoPolicyThatItDidNotKeep) {
   EXPECT_EQ(kept_policies(run).size(), 2u);
 }
 
-TEST(RunDirectory, OverwritesNothingUnasked) {
+TEST(RunDirectory, OverwritesNothingWithoutForce) {
   const Folder folder;
   const auto create = [&](const fs::path& path, bool force) { RunDirectory::create(path, "seed = 2\n", force); };
   train(folder / "run", 1);
@@ -514,7 +514,7 @@ TEST(RunDirectory, ForceThatIsKilledAnywhereCanBeRepeated) {
   }
 }
 
-TEST(RunDirectory, LeavesWhatSomebodyPutIntoPolicies) {
+TEST(RunDirectory, LeavesOtherFilesInPolicies) {
   const Folder folder;
   const fs::path run = folder / "run";
   train(run, iterations);

@@ -39,7 +39,7 @@ TEST_F(RunTask, CopyIsTheSameTaskAndNeedsNothingOfTheOriginal) {
   EXPECT_EQ(copy.task.action_high[0], 2.5);
 }
 
-TEST_F(RunTask, CopyIsWhatWasCompiledWhateverTheDiskHasNow) {
+TEST_F(RunTask, CopyHoldsTheCompiledBytesWhateverIsOnTheDisk) {
   const TaskFile original = load_task((folder_ / "tasks/rod/task.toml").string());
   EXPECT_THAT(original.warnings,
               testing::ElementsAre(testing::HasSubstr(

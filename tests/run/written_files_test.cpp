@@ -92,7 +92,7 @@ TEST(WrittenFiles, NeverLeadOutOfTheRun) {
   EXPECT_EQ(bytes_of(folder / "secret"), "text");
 }
 
-TEST(WrittenFiles, RefusesWhatIsNoSuchList) {
+TEST(WrittenFiles, RefusesOtherContents) {
   const Folder folder;
   const std::string good = "crc64,bytes,file\n0123456789abcdef,12,task/a\n";
   const auto complaint = [&](const std::string& text) {

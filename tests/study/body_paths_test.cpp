@@ -73,7 +73,7 @@ TEST(Paths, TellsRowsAndTicks) {
   }
 }
 
-TEST(Paths, OfARobotThatStaysWhereItIsAreNoTower) {
+TEST(Paths, OfARobotAtRestHaveABoundedHeight) {
   const std::vector<std::string> nine(9, "a");
   const PathsDrawing drawing = paths_drawing({swimmer("P", 0.0, nine)});
   EXPECT_LT(drawing.size.height, 4 * drawing.size.width);
@@ -84,7 +84,7 @@ TEST(Paths, AFlatRobotHasRoomForItsName) {
   EXPECT_GT(drawing.size.height, 100 + 3 * 30);
 }
 
-TEST(Paths, RefusesWhatCannotBeDrawn) {
+TEST(Paths, RejectsPanelsWithoutPathsStatesOrBodies) {
   EXPECT_THROW((void)paths_drawing({}), InputError);
   EXPECT_THROW((void)paths_drawing({swimmer("P", 1.0, {})}), InputError);
   EXPECT_THROW((void)paths_drawing({swimmer("P", 1.0, {"a"}, 0)}), InputError);

@@ -145,7 +145,7 @@ TEST(Compare, RolloutsThatDivergeAreWorseThanAnyReturn) {
   }
 }
 
-TEST(GnuplotScript, RunsNothingThatATitleSays) {
+TEST(GnuplotScript, EscapesCommandsInTitles) {
   const example::Folder folder;
   const std::string file = (folder / "made").string(), title = "a `touch " + file + "` \"b\" \\ 'c' $d\n!e";
   Comparison c = comparison({-300, -20, -1});
@@ -164,7 +164,7 @@ TEST(GnuplotScript, RunsNothingThatATitleSays) {
     EXPECT_THAT(example::bytes_of(folder / drawing), HasSubstr("` \"b\" \\ 'c' $d !e"));
 }
 
-TEST(GnuplotScript, LeavesOutWhatIsInfinite) {
+TEST(GnuplotScript, LeavesOutInfiniteValues) {
   const std::string script = curves_script(comparison({-infinity, -100}), CurveAxis::rollouts);
   EXPECT_THAT(script, Not(HasSubstr("inf")));
   EXPECT_THAT(script, HasSubstr("40 100 "));
@@ -190,7 +190,7 @@ TEST(PerformanceProfile, IsTheShareOfSeedsThatReachEachThreshold) {
   EXPECT_EQ(shares, (std::vector<double>{0.5, 0.25, 0.25}));
 }
 
-TEST(ComparisonJson, HoldsEveryNumberAndNullForWhatIsNotFinite) {
+TEST(ComparisonJson, HoldsEveryNumberAndNullWhereItIsNotFinite) {
   Comparison c = comparison({-300, -20.25});
   c.task = "a <b>";
   c.groups[0].curve[0].seconds = std::numeric_limits<double>::quiet_NaN();

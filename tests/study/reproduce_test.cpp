@@ -102,7 +102,7 @@ TEST(MeasureValues, AreOneNumberForEachSeed) {
   EXPECT_EQ(measure_values(noisy, {Kind::noisy_success, 0}), (std::vector<double>{0, 0.7}));
 }
 
-TEST(MeasureValues, OfARunThatDidNotGetThereAreTheWorst) {
+TEST(MeasureValues, OfARunThatDidNotReachTheThresholdAreTheWorst) {
   ComparisonGroup g = group("a", {-5});
   g.runs[0].final_return.reset();
   g.runs[0].final_success.reset();
@@ -207,7 +207,7 @@ class FigureFile : public testing::Test {
       ("kedge-figure-" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()));
 };
 
-TEST_F(FigureFile, SaysWhatToRun) {
+TEST_F(FigureFile, ListsItsRuns) {
   const Figure figure = read_figure(write(kFigure));
   EXPECT_EQ(figure.name, "figure");
   EXPECT_EQ(figure.runs.size(), 2U);
@@ -388,7 +388,7 @@ TEST(RankSweep, PutsTheBestFirst) {
   EXPECT_THAT(sweep_csv(sweep, rows), HasSubstr("1,b,-2,3,3,-1 -2 -3,return of the final policy without noise\n"));
 }
 
-TEST(SweepCsv, ReadsBackWhateverWasSearched) {
+TEST(SweepCsv, ReadsBackForAnyOption) {
   Sweep sweep;
   sweep.figure.title = "A sweep, of two";
   const std::string label = "hidden=[10,10] activation=\"tanh\"";
@@ -399,7 +399,7 @@ TEST(SweepCsv, ReadsBackWhateverWasSearched) {
                                                "return of the final policy without noise"}));
 }
 
-TEST(BundledFigures, AreRightAndFoundByName) {
+TEST(BundledFigures, AreValidAndFoundByName) {
   const auto figures = bundled_figures();
   EXPECT_GE(figures.size(), 2U);
   for (const fs::path& file : figures) {
@@ -426,7 +426,7 @@ TEST(FigurePage, HasEveryRunAndEveryClaimWithItsNumbers) {
   EXPECT_THAT(verdicts_csv(result.verdicts), HasSubstr("\"a beats b\",\"here\",holds,\"a\",\"b\","));
 }
 
-TEST(FigureTables, ReadBackWhateverPeopleWrite) {
+TEST(FigureTables, ReadBackForAnyText) {
   const std::string title = "Swing-up, \"fast\" [Akrour2018, Fig. 1c]", label = "GPS, 25 N m";
   FigureResult result{.comparison = comparison({-1, -2, -3, -4, -5}, {-6, -7, -8, -9, -10}), .verdicts = {}};
   result.comparison.task = title;

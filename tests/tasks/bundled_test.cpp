@@ -35,7 +35,7 @@ TEST_F(Tasks, OfOneNameAreTakenFromTheFirstFolder) {
   EXPECT_TRUE(std::is_sorted(tasks.begin(), tasks.end(), [](auto& a, auto& b) { return a.name < b.name; }));
 }
 
-TEST_F(Tasks, BundledAllLoad) {
+TEST_F(Tasks, OfTheInstallationLoad) {
   for (const BundledTask& task : bundled_tasks()) EXPECT_NO_THROW(load_task(task.file)) << task.name;
 }
 

@@ -145,7 +145,7 @@ TEST_F(DemonstrationTest, TheResolvedTextIsTheSameTask) {
   }
 }
 
-TEST_F(DemonstrationTest, DigestChangesWithWhatMatters) {
+TEST_F(DemonstrationTest, DigestChangesWithTheTaskOnly) {
   const std::string none = load("").digest, wave = load(kWave).digest;
   EXPECT_NE(none, wave);
   EXPECT_NE(load(kWave + "lag = 1\n").digest, wave);
@@ -160,7 +160,7 @@ TEST_F(DemonstrationTest, DigestChangesWithWhatMatters) {
   EXPECT_NE(load(kFile).digest, file);
 }
 
-TEST_F(DemonstrationTest, WhatIsWrongIsRefusedWithItsPlaceOnOneLine) {
+TEST_F(DemonstrationTest, MistakesAreRefusedWithTheirPlaceInOneLine) {
   struct {
     std::string text;
     const char* place;

@@ -202,7 +202,7 @@ TEST(Walker, StepsTheSameWayWhereverItIs) {
   }
 }
 
-TEST(Walker, WalksByHandForAThousandSteps) {
+TEST(Walker, WalksUnderItsControllerForAThousandSteps) {
   const Task task = load("walker", {{"horizon", "1000"}});
   const Demonstration& shown = *task.demonstration;
   ASSERT_EQ(shown.steps(), 1000);

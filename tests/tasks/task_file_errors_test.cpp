@@ -287,7 +287,7 @@ TEST(WrongOverride, IsRefusedOnOneLineThatRepeatsIt) {
   }
 }
 
-TEST(WrongTask, WithoutCost) {
+TEST(WrongTask, WithoutCostIsRefused) {
   const TemporaryFolder folder;
   write_models(folder);
   const std::string start = "kedge = 1\nmodel = \"arm.xml\"\nhorizon = 4\ncontrol_step = 0.05\n";
@@ -312,7 +312,7 @@ TEST(WrongPath, IsRefused) {
               HasSubstr("arrays and tables are more than 16 levels deep"));
 }
 
-TEST(WrongModel, IsRefusedWhateverItIs) {
+TEST(WrongModel, IsRefusedWithItsPlace) {
   const TemporaryFolder folder;
   const std::string path = folder.write("task.toml", kTask);
   for (const std::string& text :

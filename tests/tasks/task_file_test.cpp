@@ -111,7 +111,7 @@ TEST_F(TaskFileTest, ReadsEveryKey) {
   EXPECT_THAT(file.warnings, IsEmpty());
 }
 
-TEST_F(TaskFileTest, HasDefaultsForAllButTheEssential) {
+TEST_F(TaskFileTest, HasDefaultsForTheOptionalKeys) {
   const TaskFile file =
       load("kedge = 1\nmodel = \"arm.xml\"\nhorizon = 4\ncontrol_step = 0.05\n[[cost]]\nname = \"c\"\nof = \"qpos\"\n");
   const Task& task = file.task;
@@ -216,7 +216,7 @@ TEST_F(TaskFileTest, FreeJointsStartAtTheirPoseAndSpreadTheirVelocity) {
 
 // ---- overrides -------------------------------------------------------------------------------------------------------
 
-TEST_F(TaskFileTest, OverridesAct) {
+TEST_F(TaskFileTest, OverridesChangeTheTask) {
   const auto set = [&](const std::string& key, const std::string& value) { return load(kTask, {{key, value}}).task; };
   EXPECT_EQ(set("horizon", "7").horizon, 7);
   EXPECT_THAT(set("actions.limit", "[1, 2]").action_high, numbers({1, 2}));
@@ -253,7 +253,7 @@ TEST_F(TaskFileTest, TheResolvedTextIsTheSameTask) {
   }
 }
 
-TEST_F(TaskFileTest, DigestChangesWithWhatMatters) {
+TEST_F(TaskFileTest, DigestChangesWithTheTaskOnly) {
   const std::string digest = load(kTask).digest;
   EXPECT_THAT(digest, testing::MatchesRegex("[0-9a-f]{16}"));
   EXPECT_EQ(load(kTask).digest, digest);
@@ -288,7 +288,7 @@ TEST_F(TaskFileTest, DigestChangesWithWhatMatters) {
   EXPECT_NE(load(kTask).digest, digest);
 }
 
-TEST_F(TaskFileTest, TheModelsFilesAreFoundAndCount) {
+TEST_F(TaskFileTest, TheModelsFilesAreFoundAndEnterTheDigest) {
   const std::string mesh = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n";
   folder.write("parts/meshes/rock.obj", mesh);
   folder.write("parts/assets.xml", R"(<mujoco><asset><mesh name="rock" file='rock.obj'/></asset></mujoco>)");
@@ -336,7 +336,7 @@ TEST_F(TaskFileTest, FilesOutsideOfTheModelsFolderNeedTheKeyModelFolder) {
 
 // ---- what is bundled ---------------------------------------------------------------------------------------------------
 
-TEST(BundledTasks, Load) {
+TEST(BundledTasks, LoadAndAreComplete) {
   int count = 0;
   for (const std::string folder : {"/tasks", "/examples"})
     for (const auto& entry : std::filesystem::directory_iterator(test::source_dir() + folder)) {

@@ -126,7 +126,7 @@ TEST(ImportanceObjective, LongHorizonsDoNotOverflow) {
   EXPECT_LT(phi.effective[1999], 1.5);  // one rollout holds all the weight
 }
 
-TEST(ImportanceObjective, ClimbingItFindsBetterActions) {
+TEST(ImportanceObjective, GradientAscentFindsBetterActions) {
   // One step, reward -|a - (1, -1)|^2: the estimate rises and the mean moves towards the best action.
   const MlpGaussian pi = policy();
   ImportanceData d = data(1, 400, {pi});

@@ -72,7 +72,23 @@ FitData joined(FitData a, const FitData& b) {
   return a;
 }
 
-/// What the policy is trained on: samples of the oracle's own marginals, and its answers at the states visited.
+/// Sets the oracle with its marginals; in the first iteration it is planned, and a policy trained on its trajectories.
+/// @return control steps simulated
+Outcome<std::int64_t> prepare_oracle(const Task& task, const DaggerOptions& options, const Run& run,
+                                     DaggerState& state) {
+  if (state.iteration > 0) {
+    state.guide = {with_marginals(task, std::move(state.guide.front()), &state.policy, options)};
+    return std::int64_t{0};
+  }
+  auto first = first_guide(task, "the oracle", options, run);
+  if (!first) return first.ending();
+  state.initial_cost = state.guide_cost = first->plan.cost;
+  state.policy = std::move(first->policy);
+  state.guide = {std::move(first->plan.guide)};
+  return first->plan.steps;
+}
+
+/// The training data of the policy: samples of the oracle's own marginals, and its answers at the visited states.
 struct TrainingData {
   FitData all;
   Index visited = 0;            ///< visited states of some weight
@@ -117,19 +133,11 @@ DaggerResult dagger(const Task& task, DaggerState state, const DaggerOptions& op
   while (loop.next()) {
     DaggerState next = loop.state();
     const int k = loop.iteration();
-    std::int64_t steps = 0;
 
     // The oracle, and a policy trained on its own trajectories
-    if (k == 0) {
-      auto first = first_guide(task, "the oracle", options, run);
-      if (!first) return loop.end(first.ending());
-      next.initial_cost = next.guide_cost = first->plan.cost;
-      next.policy = std::move(first->policy);
-      next.guide = {std::move(first->plan.guide)};
-      steps = first->plan.steps;
-    } else {
-      next.guide = {with_marginals(task, std::move(next.guide.front()), &next.policy, options)};
-    }
+    auto planned = prepare_oracle(task, options, run, next);
+    if (!planned) return loop.end(planned.ending());
+    std::int64_t steps = *planned;
     Guide& oracle = next.guide.front();
     loop.lap("initial_guide");
 

@@ -12,6 +12,34 @@
 
 namespace kedge {
 
+namespace {
+
+/// Returns warnings in words for diagnostics that turned bad. @param effective, spread, r2 [T]
+std::vector<std::string> warnings_of(const Task& task, const Batch& batch, const std::vector<double>& effective,
+                                     const std::vector<double>& spread, const std::vector<double>& r2) {
+  std::vector<std::string> warnings;
+  const auto features = static_cast<double>(feature_count(task.ds() + task.da()));
+  if (median(effective) < features)
+    warnings.push_back(
+        fmt::format("few effective samples: {:.0f} for {:.0f} features (median over steps); raise rollouts, window or "
+                    "gamma, or lower epsilon",
+                    median(effective), features));
+  warn_of_saturation(batch, "lower initial_std", warnings);
+  if (median(spread) < 0.3)
+    warnings.push_back(
+        fmt::format("the state distribution lags: the present states fill {:.0f} % of its variance (median over "
+                    "steps); lower gamma or epsilon",
+                    100.0 * median(spread)));
+  if (median(r2) < 0.5)
+    warnings.push_back(fmt::format(
+        "the quadratic Q explains only {:.0f} % of its targets (median over steps); raise rollouts or lower epsilon",
+        100.0 * median(r2)));
+  warn_of_divergence(batch, warnings);
+  return warnings;
+}
+
+}  // namespace
+
 Iteration moto_report(const Task& task, const Epoch& epoch, const BackwardFit& model,
                       const std::vector<GaussianStep>& updates, const StepDiagnostics& diagnostics,
                       const MotoState& before) {
@@ -55,23 +83,7 @@ Iteration moto_report(const Task& task, const Epoch& epoch, const BackwardFit& m
   report.steps.emplace_back("ess", effective);
   report.steps.emplace_back("r2", r2);
 
-  const auto features = static_cast<double>(feature_count(task.ds() + task.da()));
-  if (median(effective) < features)
-    report.warnings.push_back(
-        fmt::format("few effective samples: {:.0f} for {:.0f} features (median over steps); raise rollouts, window or "
-                    "gamma, or lower epsilon",
-                    median(effective), features));
-  warn_of_saturation(epoch.batch, "lower initial_std", report.warnings);
-  if (median(spread) < 0.3)
-    report.warnings.push_back(
-        fmt::format("the state distribution lags: the present states fill {:.0f} % of its variance (median over "
-                    "steps); lower gamma or epsilon",
-                    100.0 * median(spread)));
-  if (median(r2) < 0.5)
-    report.warnings.push_back(fmt::format(
-        "the quadratic Q explains only {:.0f} % of its targets (median over steps); raise rollouts or lower epsilon",
-        100.0 * median(r2)));
-  warn_of_divergence(epoch.batch, report.warnings);
+  report.warnings = warnings_of(task, epoch.batch, effective, spread, r2);
   return report;
 }
 

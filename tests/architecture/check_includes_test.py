@@ -2,6 +2,7 @@
 """Shows that check_includes.py sees what it is for."""
 
 import pathlib
+import re
 import tempfile
 import unittest
 
@@ -36,6 +37,15 @@ class CheckIncludes(unittest.TestCase):
                 self.assertLess(order.index(target), order.index(folder))
                 if folder != "cli":  # the program speaks to runs, studies and pages only
                     self.assertLessEqual(check_includes.ALLOWED[target], allowed)
+
+    def test_contributing_shows_this_table(self):
+        text = (pathlib.Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+        shown = {}
+        for folder, targets in re.findall(r"^\| `([a-z]+)/?` \|.*\| ([^|]+) \|$", text, re.MULTILINE):
+            named = set(re.findall(r"[a-z]+", targets.replace("and below", "")))
+            below = set().union(*(shown[target] for target in named)) if "and below" in targets else set()
+            shown[folder] = named | below
+        self.assertEqual(shown, check_includes.ALLOWED)
 
     def test_a_folder_that_holds_more_than_a_fifth_is_named(self):
         even = {folder: 100 for folder in check_includes.ALLOWED}

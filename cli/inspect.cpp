@@ -16,6 +16,21 @@ namespace kedge::cli {
 
 namespace {
 
+/// Returns a text as the entry of a Markdown table.
+std::string table_entry(const std::string& text) {
+  std::string entry;
+  for (const char c : text) entry += c == '|' ? std::string("\\|") : std::string(1, c);
+  return entry;
+}
+
+/// Prints the table of options in docs/algorithms (scripts/option_tables.sh).
+void print_option_table(const Algorithm& algorithm) {
+  fmt::print("| option | default | unit | allowed | meaning | paper |\n|---|---|---|---|---|---|\n");
+  for (const Option& option : algorithm.options())
+    fmt::print("| `{}` | `{}` | {} | {} | {} | {} |\n", option.name, value_text(option.value), option.unit,
+               allowed_text(option), table_entry(option.meaning), table_entry(option.source));
+}
+
 void print_options(const Algorithm& algorithm) {
   fmt::print("options of {}, for {}.toml beside a task and for --set:\n", algorithm.name, algorithm.name);
   for (const Option& option : algorithm.options())
@@ -43,13 +58,20 @@ void print_all() {
 }  // namespace
 
 std::function<int()> add_list(CLI::App& app) {
-  auto algorithm = std::make_shared<std::string>();
-  app.add_option("--options", *algorithm, "the options of this algorithm")->type_name("ALGORITHM");
-  return [algorithm] {
-    if (algorithm->empty())
+  struct Arguments {
+    std::string algorithm;
+    bool markdown = false;
+  };
+  auto a = std::make_shared<Arguments>();
+  auto* options = app.add_option("--options", a->algorithm, "the options of this algorithm")->type_name("ALGORITHM");
+  app.add_flag("--markdown", a->markdown, "the options as a Markdown table")->needs(options);
+  return [a] {
+    if (a->algorithm.empty())
       print_all();
+    else if (a->markdown)
+      print_option_table(find_algorithm(a->algorithm));
     else
-      print_options(find_algorithm(*algorithm));
+      print_options(find_algorithm(a->algorithm));
     return kDone;
   };
 }

@@ -34,6 +34,7 @@ declare -A options_of=(
   [dagger]="$guide"
   [dagger-adapt]="$guide --set adapt=true --set weighted=true"
   [cost_weighted]="$guide"
+  [random_search]="--iterations 3"
 )
 tasks=("$@")
 ((${#tasks[@]})) || mapfile -t tasks < <(for folder in tasks/*/; do basename "$folder"; done)

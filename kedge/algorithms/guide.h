@@ -53,11 +53,9 @@ struct GuidedOptions {
 template <class O, class Visit>
 void describe_guided(O& o, Visit&& visit) {
   visit("iterations", o.iterations, at_least(0), {"outer iterations; 0: nothing is learned", "", "K, Alg. 1"});
-  visit(
-      "rollouts", o.rollouts, at_least(1),
-      {"rollouts of the policy in each iteration: what the metrics report, and what methods learn from that learn from "
-       "samples",
-       "", "Sec. 6"});
+  visit("rollouts", o.rollouts, at_least(1),
+        {"rollouts of the policy in each iteration, for the metrics and for the methods that learn from samples", "",
+         "Sec. 6"});
   visit("hidden", o.hidden, at_least(1), {"units of each hidden layer of the network", "", "Sec. 6"});
   visit("layers", o.layers, at_least(1), {"hidden layers of the network; the paper has one"});
   visit("activation", o.activation, Choices{"softplus", "tanh"}, {"activation of the hidden layers", "", "Sec. 6"});
@@ -79,10 +77,9 @@ void describe_guided(O& o, Visit&& visit) {
         {"standard deviation of the initial states, in spreads of the task's start", "", "Sigma_1, Sec. 4"});
   visit("process_std", o.process_std, at_least(0),
         {"standard deviation of the noise of a state entry in a step", "", "Sigma_f, Sec. 4"});
-  visit(
-      "noise_scale", o.noise_scale, at_least(1),
-      {"the wide marginals are those of this many times the guide's noise: a margin for what the linear model misses. "
-       "There Sigma_f is also (noise_scale^2 - 1) B Sigma_t B'"});
+  visit("noise_scale", o.noise_scale, at_least(1),
+        {"the wide marginals are those of this many times the guide's noise, a margin for errors of the linear model; "
+         "Sigma_f then also holds (noise_scale^2 - 1) B Sigma_t B'"});
   visit("stray", o.stray, at_least(0),
         {"mean number of steps for which the wide marginals follow the network instead of the guide; 0 disables it"});
   visit("optimiser", o.optimiser, Choices{"lbfgs", "adam"}, {"optimiser of the fit", "", "Sec. 5"});

@@ -53,14 +53,13 @@ void describe(O& o, Visit&& visit) {
   visit("targets", o.targets, Choices{"dynamic_programming", "monte_carlo"},
         {"target of Q: reward plus fitted V of the next state (Sec. 4.1.2), or the return to go (Sec. 4.1.1)"});
   visit("reuse", o.reuse, Choices{"none", "time", "iterations", "time_and_iterations"},
-        {"samples that enter a regression by importance weights, besides those of its own step and iteration: none, "
-         "those "
-         "of other time steps, of past iterations, or of both",
+        {"samples that enter a regression by importance weights, in addition to those of its own step and iteration: "
+         "none, those of other time steps, of past iterations, or of both",
          "", "Sec. 4.2"});
   visit("window", o.window, at_least(1),
         {"iterations whose samples are kept for reuse, the present one included", "", "K, Sec. 4.2.2"});
   visit("weight_cutoff", o.weight_cutoff, between(0, 0.1),
-        {"samples whose importance weights sum to less than this share are left out of a regression", "", "Sec. 4.2"});
+        {"samples whose importance weights sum to less than this share are left out of a regression"});
   visit(
       "state_distribution", o.state_distribution, Choices{"mixture", "forward"},
       {"estimate of the state distribution: decaying mixture of past iterations (Sec. 4.3.2) or forward propagation by "

@@ -1,6 +1,6 @@
 // A server for the browser of the person at this machine: HTTP/1.1 on 127.0.0.1, GET only, one answer a connection.
 //
-// It is not a library's because it has to withstand more than it has to serve. One thread waits for all connections
+// kedge has its own server because it withstands more than it serves. One thread waits for all connections
 // (poll), so a client that stalls costs a file descriptor and nothing else. Requests must be complete and answers taken
 // within a time limit. When all places are taken, the oldest connection makes room for a new one. A request is small
 // and has no body. It is answered only if it is for this server (Host) and not sent by a page of another origin, so a

@@ -53,9 +53,7 @@ int evaluate_and_print(const Arguments& a) {
 
 std::function<int()> add_evaluate(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
-  app.add_option("policy_or_run", a->source, "a run's directory, or a policy file")
-      ->type_name("DIR|POLICY.h5")
-      ->required();
+  add_subject(app, a->source);
   add_other_task(app, a->task);
   add_set(app, a->set);
   add_whole_number(app, "--rollouts", a->rollouts, 1, std::numeric_limits<int>::max(), "how many");

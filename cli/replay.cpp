@@ -64,9 +64,7 @@ int replay(const Arguments& a) {
 
 std::function<int()> add_replay(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
-  app.add_option("policy_or_run", a->source, "a run's directory, or a policy file")
-      ->type_name("DIR|POLICY.h5")
-      ->required();
+  add_subject(app, a->source);
   app.add_option("-o,--output", a->page, "write a page for the browser; -: to standard output")->type_name("FILE.html");
   app.add_option("--png", a->strip, "write a film strip of one rollout")->type_name("FILE.png");
   add_whole_number(app, "--frames", a->frames, 1, 64, "moments in the film strip");

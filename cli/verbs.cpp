@@ -126,6 +126,12 @@ void add_task(CLI::App& app, std::string& task) {
       ->required();
 }
 
+void add_subject(CLI::App& app, std::string& source) {
+  app.add_option("policy_or_run", source, "a run's directory, or a policy file")
+      ->type_name("DIR|POLICY.h5")
+      ->required();
+}
+
 void add_other_task(CLI::App& app, std::string& task) {
   app.add_option("--task", task, "task to run on (default: the run's own)")->type_name("TASK");
 }

@@ -59,6 +59,8 @@ void add_set(CLI::App& app, std::vector<std::string>& set,
              const std::string& meaning = "change the task, e.g. --set task.actions.limit=10");
 /// Declares the argument TASK.
 void add_task(CLI::App& app, std::string& task);
+/// Declares the argument POLICY_OR_RUN.
+void add_subject(CLI::App& app, std::string& source);
 /// Declares --task TASK, which replaces the run's own task.
 void add_other_task(CLI::App& app, std::string& task);
 

@@ -44,31 +44,22 @@ Index actuator_number(const mjModel& m, const std::string& actuator) {
   return std::find(all.begin(), all.end(), actuator) - all.begin();
 }
 
+/// @param first  entry at which each joint begins  @param of_free, of_ball  entries of such a joint; others have one
+std::vector<Part> joints(const mjModel& m, const int* first, Index of_free, Index of_ball) {
+  std::vector<Part> parts;
+  for (Index i = 0; i < static_cast<Index>(m.njnt); ++i) {
+    const int type = m.jnt_type[i];
+    const Index size = type == mjJNT_FREE ? of_free : type == mjJNT_BALL ? of_ball : 1;
+    parts.push_back({object_name(m, mjOBJ_JOINT, i), first[i], size});
+  }
+  return parts;
+}
+
 }  // namespace
 
-std::vector<Part> positions(const mjModel& m) {
-  std::vector<Part> parts;
-  for (Index i = 0; i < static_cast<Index>(m.njnt); ++i) {
-    const int type = m.jnt_type[i];
-    parts.push_back({object_name(m, mjOBJ_JOINT, i), m.jnt_qposadr[i],
-                     type == mjJNT_FREE   ? 7
-                     : type == mjJNT_BALL ? 4
-                                          : 1});
-  }
-  return parts;
-}
+std::vector<Part> positions(const mjModel& m) { return joints(m, m.jnt_qposadr, 7, 4); }
 
-std::vector<Part> velocities(const mjModel& m) {
-  std::vector<Part> parts;
-  for (Index i = 0; i < static_cast<Index>(m.njnt); ++i) {
-    const int type = m.jnt_type[i];
-    parts.push_back({object_name(m, mjOBJ_JOINT, i), m.jnt_dofadr[i],
-                     type == mjJNT_FREE   ? 6
-                     : type == mjJNT_BALL ? 3
-                                          : 1});
-  }
-  return parts;
-}
+std::vector<Part> velocities(const mjModel& m) { return joints(m, m.jnt_dofadr, 6, 3); }
 
 std::vector<Part> quaternions(const mjModel& m) {
   std::vector<Part> parts;

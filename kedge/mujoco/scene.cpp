@@ -146,15 +146,21 @@ SceneHeightField height_field(const mjModel& m, int i) {
   return field;
 }
 
+SceneShape placed_shape(int type, int body, const mjtNum* size, const mjtNum* position, const mjtNum* rotation) {
+  SceneShape shape;
+  shape.shape = shape_of(type);
+  shape.body = body;
+  shape.size = array_of<3, double>(size);
+  shape.position = array_of<3, double>(position);
+  shape.rotation = array_of<4, double>(rotation);
+  return shape;
+}
+
 void add_geoms(const mjModel& m, Scene& all) {
   for (int i = 0; i < static_cast<int>(m.ngeom); ++i) {
     if (m.geom_group[i] >= kShownGroups) continue;
-    SceneShape shape;
-    shape.shape = shape_of(m.geom_type[i]);
-    shape.body = m.geom_bodyid[i];
-    shape.size = array_of<3, double>(m.geom_size + 3 * i);
-    shape.position = array_of<3, double>(m.geom_pos + 3 * i);
-    shape.rotation = array_of<4, double>(m.geom_quat + 4 * i);
+    SceneShape shape =
+        placed_shape(m.geom_type[i], m.geom_bodyid[i], m.geom_size + 3 * i, m.geom_pos + 3 * i, m.geom_quat + 4 * i);
     shape.data = m.geom_dataid[i];
     if ((shape.shape == Shape::mesh || shape.shape == Shape::height_field) && shape.data < 0) continue;
     dress(m, m.geom_matid[i], m.geom_rgba + 4 * i, all, shape);
@@ -162,12 +168,8 @@ void add_geoms(const mjModel& m, Scene& all) {
   }
   for (int i = 0; i < static_cast<int>(m.nsite); ++i) {
     if (m.site_group[i] >= kShownGroups) continue;
-    SceneShape shape;
-    shape.shape = shape_of(m.site_type[i]);
-    shape.body = m.site_bodyid[i];
-    shape.size = array_of<3, double>(m.site_size + 3 * i);
-    shape.position = array_of<3, double>(m.site_pos + 3 * i);
-    shape.rotation = array_of<4, double>(m.site_quat + 4 * i);
+    SceneShape shape =
+        placed_shape(m.site_type[i], m.site_bodyid[i], m.site_size + 3 * i, m.site_pos + 3 * i, m.site_quat + 4 * i);
     dress(m, m.site_matid[i], m.site_rgba + 4 * i, all, shape);
     if (shape.colour[3] > 0) all.shapes.push_back(shape);
   }

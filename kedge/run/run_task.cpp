@@ -1,12 +1,11 @@
 #include "kedge/run/run_task.h"
 
-#include <toml++/toml.h>
+#include <fmt/format.h>
 
 #include <vector>
 
 #include "kedge/core/errors.h"
 #include "kedge/files/atomic_file.h"
-#include "kedge/files/toml_value.h"
 #include "kedge/run/run_files.h"
 #include "kedge/run/written_files.h"
 #include "kedge/tasks/bundled.h"
@@ -28,17 +27,12 @@ struct CopiedFile {
 };
 
 /// The task's file, for which the copies of the model and the recording are the task's.
-std::string resolved_text(const TaskFile& task) {
-  toml::table resolved = parse_toml(task.resolved_toml, task.task.name);
+std::string copied_text(const TaskFile& task) {
   const auto copied = [&](const std::string& file) {
     return (fs::path(kModel) / fs::path(file).lexically_relative(common_folder(task))).generic_string();
   };
-  resolved.insert_or_assign("model", copied(task.model_path));
-  if (resolved.contains("model_folder")) resolved.insert_or_assign("model_folder", kModel);
-  if (!task.demonstration_path.empty())
-    resolved["demonstration"].as_table()->insert_or_assign("file", copied(task.demonstration_path));
   return "# The task of this run with every default written out; kedge refuses the run if it is changed.\n" +
-         write_toml(resolved);
+         resolved_text(task, {copied(task.model_path), kModel, copied(task.demonstration_path)});
 }
 
 std::vector<CopiedFile> copied_files(const TaskFile& task) {
@@ -49,7 +43,7 @@ std::vector<CopiedFile> copied_files(const TaskFile& task) {
                      i < task.model_files->size()
                          ? (*task.model_files)[i].bytes  // what was checked, whatever is there now
                          : read_file(task.files[i], kLargestFile)});
-  files.push_back({fmt::format("{}/{}", kTaskFolder, kTaskFile), resolved_text(task)});
+  files.push_back({fmt::format("{}/{}", kTaskFolder, kTaskFile), copied_text(task)});
   return files;
 }
 

@@ -20,6 +20,10 @@ namespace kedge {
 
 namespace fs = std::filesystem;
 
+struct ResolvedTask {
+  toml::table table;
+};
+
 namespace {
 
 constexpr int kFormat = 1;
@@ -160,12 +164,22 @@ TaskFile load_task(const fs::path& path, const std::vector<Override>& overrides,
   if (!task.success.empty()) resolved["success"].as_table()->insert("text", task.success[0].text);
   resolved.insert("name", task.name);
   if (summary) resolved.insert("summary", task.summary);
-  resolved.insert("model", file.model_path);
   if (const auto allowed = root.find("model_folder"))
-    resolved.insert("model_folder", (folder / allowed->text()).lexically_normal().string());
-  if (!file.demonstration_path.empty()) resolved["demonstration"].as_table()->insert("file", file.demonstration_path);
-  file.resolved_toml = write_toml(resolved);
+    file.model_folder = (folder / allowed->text()).lexically_normal().string();
+  file.resolved = std::make_shared<const ResolvedTask>(ResolvedTask{std::move(resolved)});
   return file;
+}
+
+std::string resolved_text(const TaskFile& file, const TaskPaths& paths) {
+  toml::table text = file.resolved->table;
+  text.insert("model", paths.model);
+  if (!file.model_folder.empty()) text.insert("model_folder", paths.model_folder);
+  if (!file.demonstration_path.empty()) text["demonstration"].as_table()->insert("file", paths.demonstration);
+  return write_toml(text);
+}
+
+std::string resolved_text(const TaskFile& file) {
+  return resolved_text(file, {file.model_path, file.model_folder, file.demonstration_path});
 }
 
 }  // namespace kedge

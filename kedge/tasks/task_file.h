@@ -14,9 +14,13 @@
 
 namespace kedge {
 
+/// A task file with its overrides and every default, without its paths. Defined in task_file.cpp.
+struct ResolvedTask;
+
 struct TaskFile {
   Task task;
   std::string model_path;          ///< absolute
+  std::string model_folder;        ///< absolute: the key of this name; empty: there is none
   std::string demonstration_path;  ///< absolute: the recording of [demonstration]; empty: none
   std::string demonstration_text;  ///< origin of the demonstration, for people; empty: there is none
 
@@ -27,11 +31,10 @@ struct TaskFile {
   /// embedded are those that were checked.
   std::shared_ptr<const std::vector<ModelFile>> model_files;
 
-  /// The task file with the overrides in it, every default written out and absolute paths: loading it gives the
-  /// same task.
-  std::string resolved_toml;
+  /// Never null; see `resolved_text`.
+  std::shared_ptr<const ResolvedTask> resolved;
 
-  /// 16 hexadecimal digits that change with anything that changes the task: resolved_toml (except name, texts and
+  /// 16 hexadecimal digits that change with anything that changes the task: the resolved text (except name, texts and
   /// paths) and the contents of `files`.
   std::string digest;
 
@@ -51,5 +54,18 @@ using Override = std::pair<std::string, std::string>;
 /// @throws Cancelled if a stop is requested
 TaskFile load_task(const std::filesystem::path& path, const std::vector<Override>& overrides = {},
                    const std::stop_token& stop = {});
+
+/// The paths in the text of a task, absolute or from the folder of that text.
+struct TaskPaths {
+  std::string model;
+  std::string model_folder;   ///< not used if the task has no such key
+  std::string demonstration;  ///< not used if the task has no recording
+};
+
+/// Returns the task file with the overrides in it and every default written out. Loading it gives the same task.
+std::string resolved_text(const TaskFile& file, const TaskPaths& paths);
+
+/// Returns the same text with absolute paths.
+std::string resolved_text(const TaskFile& file);
 
 }  // namespace kedge

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <map>
@@ -16,6 +17,7 @@
 
 #include "kedge/core/errors.h"
 #include "kedge/core/text.h"
+#include "kedge/math/vectors.h"
 #include "kedge/run/option_text.h"
 #include "kedge/run/version.h"
 #include "verbs.h"
@@ -58,7 +60,19 @@ std::string unexpected(const CLI::App& verb, const std::string& word) {
   return fmt::format("unknown option '{}'{}", name, hint(name, known));
 }
 
+/// For tests and measurements: the kind of vectors that KEDGE_VECTORS names instead of the widest (docs/notation.md).
+void choose_vectors() {
+  const char* kind = std::getenv("KEDGE_VECTORS");
+  if (kind == nullptr) return;
+  try {
+    use_vectors(kind);
+  } catch (const InputError& e) {
+    throw InputError(fmt::format("KEDGE_VECTORS: {}", e.what()));
+  }
+}
+
 int run(int argc, char** argv) {
+  choose_vectors();
   CLI::App app{"kedge: trajectory-centric policy search. Learns feedback controllers for simulated robots."};
   app.footer(kExamples);
   app.set_version_flag("--version", version_text());

@@ -8,6 +8,7 @@ find_dependency(Threads)
 find_dependency(fmt)
 find_dependency(TBB)
 find_dependency(NLopt)                         # NLopt::nlopt
+find_dependency(hwy)                          # hwy::hwy
 find_dependency(MuJoCo 2.2.2)                 # FindMuJoCo.cmake: mujoco::mujoco
 find_dependency(tinyxml2)                     # tinyxml2::tinyxml2
 enable_language(C)                            # CMake's search for HDF5 compiles C

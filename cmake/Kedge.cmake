@@ -14,14 +14,14 @@ add_library(kedge_settings INTERFACE)
 add_library(kedge::settings ALIAS kedge_settings)
 set_target_properties(kedge_settings PROPERTIES EXPORT_NAME settings)
 target_compile_features(kedge_settings INTERFACE cxx_std_20)
-# One alignment for the library and for whoever links it, whatever their -march.
-target_compile_definitions(kedge_settings INTERFACE EIGEN_MAX_ALIGN_BYTES=64)
+# One alignment for the library and for whoever links it, whatever their -march; and products of large matrices in blocks
+# of one size, not of the size of this processor's caches: the blocks decide the order of sums.
+target_compile_definitions(kedge_settings INTERFACE EIGEN_MAX_ALIGN_BYTES=64 EIGEN_NO_CPUID)
 
 add_library(kedge_private INTERFACE)
 target_compile_options(kedge_private INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
                                                # false alarms in GCC 12's AVX-512 header
                                                -Wno-maybe-uninitialized -Wno-uninitialized
-                                               -Wno-psabi  # vectors of 8 doubles stay inside functions of one file
                                                -ffp-contract=fast -fno-math-errno)
 # Optimised builds are hardened: checks of the stack and of the C library's buffers, marks for indirect jumps (x86 CET),
 # position-independent programs whose tables are read-only once they are loaded. tests/cli/hardened.sh holds the program
@@ -43,6 +43,15 @@ if(KEDGE_WERROR)
   target_compile_options(kedge_private INTERFACE -Werror)
 endif()
 
+# Vector kernels use neither AES nor carry-less products: a processor without them is no reason for narrower vectors. Elsewhere
+# than on x86 they are compiled once, and not for vectors whose width the compiler does not know.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  # AVX3_DL has nothing that the kernels use, and Highway 1.0.3 does not compile where it is the baseline (-march=native).
+  set(KEDGE_HIGHWAY HWY_DISABLE_PCLMUL_AES HWY_DISABLED_TARGETS=HWY_AVX3_DL)
+else()
+  set(KEDGE_HIGHWAY HWY_COMPILE_ONLY_STATIC "HWY_DISABLED_TARGETS=(HWY_SVE|HWY_SVE2|HWY_SVE_256|HWY_SVE2_128|HWY_RVV)")
+endif()
+
 # What nearly every file includes is parsed once for the library and the program, and once for the tests: Eigen, fmt and
 # GoogleTest are seconds a file. Sources do not rely on it: they include what they use.
 set(KEDGE_PRECOMPILED <Eigen/Dense> <fmt/format.h> <algorithm> <cmath> <filesystem> <functional> <limits> <map> <memory>
@@ -56,9 +65,10 @@ function(kedge_precompile target first)
   target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)  # for ccache
 endfunction()
 
-# kedge_library(<folder> SOURCES ... DEPENDS ... PRIVATE_DEPENDS ...): target kedge_<folder>, alias kedge::<folder>
+# kedge_library(<folder> SOURCES ... VECTORS ... DEPENDS ... PRIVATE_DEPENDS ...): target kedge_<folder>, alias kedge::<folder>.
+# VECTORS: those of the sources that are compiled for several kinds of vectors (kedge/math/vectors.h).
 function(kedge_library name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;PRIVATE_DEPENDS" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "SOURCES;VECTORS;DEPENDS;PRIVATE_DEPENDS" ${ARGN})
   add_library(kedge_${name} STATIC ${ARG_SOURCES})
   add_library(kedge::${name} ALIAS kedge_${name})
   set_target_properties(kedge_${name} PROPERTIES EXPORT_NAME ${name})
@@ -67,6 +77,10 @@ function(kedge_library name)
   target_link_libraries(kedge_${name} PUBLIC kedge::settings ${ARG_DEPENDS}
                                       PRIVATE $<BUILD_INTERFACE:kedge_private> ${ARG_PRIVATE_DEPENDS})
   kedge_precompile(kedge_${name} kedge_core)
+  if(ARG_VECTORS)
+    set_source_files_properties(${ARG_VECTORS} PROPERTIES COMPILE_OPTIONS -ffp-contract=off SKIP_PRECOMPILE_HEADERS ON
+                                COMPILE_DEFINITIONS "${KEDGE_HIGHWAY}")
+  endif()
   set_property(GLOBAL APPEND PROPERTY KEDGE_LIBRARIES kedge_${name})
 endfunction()
 

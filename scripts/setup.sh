@@ -6,9 +6,9 @@ cd "$(dirname "$0")/.."
 groups=(build pages test bench plot docs dev)
 declare -A packages_of=(
   [build]="g++ cmake ninja-build make libeigen3-dev libtbb-dev libhdf5-dev libtomlplusplus-dev libcli11-dev libfmt-dev \
-libnlopt-dev libpng-dev libtinyxml2-dev nlohmann-json3-dev zlib1g-dev"
+libhwy-dev libnlopt-dev libpng-dev libtinyxml2-dev nlohmann-json3-dev zlib1g-dev"
   [pages]="nodejs npm"
-  [test]="libgtest-dev libgmock-dev python3 python3-numpy python3-h5py chromium-headless-shell ffmpeg"
+  [test]="libgtest-dev libgmock-dev python3 python3-numpy python3-h5py qemu-user chromium-headless-shell ffmpeg"
   [bench]="libbenchmark-dev libopenblas-dev"
   [plot]="gnuplot-nox"
   [docs]="doxygen"

@@ -14,7 +14,6 @@ trap 'rm -r "$database"' EXIT
 sed 's| -Winvalid-pch||; s| -fpch-preprocess||; s| -include [^ ]*/cmake_pch.hxx||' build/release/compile_commands.json \
   >"$database/compile_commands.json"
 
-# Clang does not know every -march=native of GCC, and does not need it here.
 printf '%s\0' "${files[@]}" |
   xargs -0 -n 1 -P "$(nproc)" "$clang_tidy" --quiet -p "$database" --extra-arg=-Wno-unknown-warning-option
 echo "tidy: ${#files[@]} files"

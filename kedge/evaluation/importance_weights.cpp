@@ -3,24 +3,17 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <numeric>
 
 #include "kedge/core/parallel.h"
-#include "kedge/math/lanes.h"
+#include "kedge/evaluation/tile_density.h"
 
 namespace kedge {
 
 namespace {
 
-/// Samples are evaluated in tiles of this many, counted from the first sample of an epoch (the last tile padded): every
-/// rounding error depends on the data alone.
-constexpr Index kTile = 32;
-using TileArray = Eigen::Array<double, kTile, 1>;
 using TileMatrix = Eigen::Array<double, kTile, Eigen::Dynamic>;
-
-static_assert(kTile == 4 * kLanes, "log_density keeps a tile in four registers");
 
 /// A density this far below the largest one (in nats) adds less than rounding to a sum of them.
 constexpr double kNegligible = 45.0;
@@ -30,63 +23,6 @@ void load_tile(const MatrixXd& x, Index first, Eigen::Ref<MatrixXd> tile) {
   const Index count = std::min(kTile, x.cols() - first);
   tile.topRows(count) = x.middleCols(first, count).transpose();
   tile.bottomRows(kTile - count).setZero();
-}
-
-/// Adds z_i^2 to q for the rows i = first ... first + R - 1 of z = W x - b. @param tile [kTile, n]  @param q a tile's sums
-template <int R>
-void add_squares(const Whitening& component, const double* tile, Index first, Lanes q[4]) {
-  const Index n = component.dim();
-  const double* W = component.W.data() + first;
-  Lanes z[R][4];
-  for (int r = 0; r < R; ++r)
-    for (Lanes& z_r : z[r]) z_r = Lanes{} - component.b[first + r];
-  Lanes x[4];  // loaded one column ahead: GCC would otherwise load it again for each of the R rows
-  const auto load = [&](Index j) {
-    for (int l = 0; l < 4; ++l) x[l] = load_lanes(tile + j * kTile + l * kLanes);
-  };
-  const auto add = [&](int r, Index j) {
-    for (int l = 0; l < 4; ++l) z[r][l] += W[r + j * n] * x[l];
-  };
-  load(0);
-  for (Index j = 0; j <= first; ++j) {
-    for (int r = 0; r < R; ++r) add(r, j);
-    load(std::min(j + 1, n - 1));
-  }
-  for (int s = 1; s < R; ++s) {  // W is lower triangular
-    for (int r = s; r < R; ++r) add(r, first + s);
-    if (s + 1 < R) load(first + s + 1);
-  }
-  for (int r = 0; r < R; ++r)
-    for (int l = 0; l < 4; ++l) q[l] += z[r][l] * z[r][l];
-}
-
-/// log z of a tile of samples under one component: log_normaliser - |W x - b|^2 / 2. Where the first rows of W already show that
-/// no sample reaches `needed`, the others are left out: what comes out is then too large, yet below `needed`.
-/// @param tile [kTile, n]
-/// @return whether log_z is the value and not a bound
-bool log_density(const Whitening& component, const double* tile, const TileArray& needed, double* log_z) {
-  const Index n = component.dim();
-  Lanes q[4] = {};
-  const auto beyond = [&] {  // all samples
-    const auto excess = [&](int l) {
-      return q[l] - 2.0 * (component.log_normaliser - load_lanes(needed.data() + l * kLanes));
-    };
-    const auto smaller = [](Lanes a, Lanes b) { return a < b ? a : b; };
-    const Lanes least = smaller(smaller(excess(0), excess(1)), smaller(excess(2), excess(3)));
-    Eigen::Array<double, kLanes, 1> each;
-    std::memcpy(each.data(), &least, sizeof least);
-    return each.minCoeff() > 0.0;
-  };
-  bool complete = true;
-  for (Index i = 0; complete && i < n; i += 2) {  // two rows at a time: their sums hide each other's latency
-    if (i + 1 < n)
-      add_squares<2>(component, tile, i, q);
-    else
-      add_squares<1>(component, tile, i, q);
-    if (i == 0 || i == n / 4 * 2) complete = !beyond();
-  }
-  for (int l = 0; l < 4; ++l) store_lanes(log_z + l * kLanes, component.log_normaliser - 0.5 * q[l]);
-  return complete;
 }
 
 const TileArray kAnything = TileArray::Constant(-std::numeric_limits<double>::infinity());

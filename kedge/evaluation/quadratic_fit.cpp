@@ -4,8 +4,10 @@
 #include <cmath>
 #include <numeric>
 
+#include "kedge/math/cholesky.h"
 #include "kedge/math/gram.h"
 #include "kedge/math/outer_products.h"
+#include "kedge/math/vectors.h"
 
 namespace kedge {
 

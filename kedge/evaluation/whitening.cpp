@@ -1,9 +1,11 @@
 #include "kedge/evaluation/whitening.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
 #include "kedge/math/outer_products.h"
+#include "kedge/math/vectors.h"
 
 namespace kedge {
 
@@ -52,8 +54,7 @@ MatrixXd homogeneous(const Whitening& map) {
 }
 
 void whiten_chosen(const MatrixXd& H, const MatrixXd& x, std::span<const Index> first, Eigen::Ref<MatrixXd> z) {
-  for (Index k = 0; k < z.cols(); ++k)
-    for (Index i = 0; i < H.rows(); i += kLanes) store_lanes(&z(i, k), load_lanes(&H(i, 0)));
+  for (Index k = 0; k < z.cols(); ++k) std::copy_n(H.data(), H.rows(), &z(0, k));
   add_outer_products(x.data(), 1, first, &H(0, 1), H.rows(), H.rows(), x.rows(), z.data());
 }
 

@@ -7,8 +7,11 @@
 
 #include "kedge/math/hermite.h"
 #include "kedge/math/outer_products.h"
+#include "kedge/math/vectors.h"
 
 namespace kedge {
+
+using Register = Eigen::Array<double, kLanes, 1>;
 
 GramAccumulator::GramAccumulator(Index n)
     : n_(n), stride_(padded(feature_count(n)) + kLanes), at_(static_cast<std::size_t>(feature_count(n))) {
@@ -38,7 +41,7 @@ void GramAccumulator::add(MatrixIn z, VectorIn weight) {
       double* product = block_.data() + k * stride_;
       for (Index i = 0; i <= n_; ++i)  // whole registers: what goes beyond (i, i) is overwritten by the next rows
         for (Index j = 0; j <= i; j += kLanes)
-          store_lanes(product + product_feature(i, j), root * x[i] * load_lanes(x + j));
+          Eigen::Map<Register>(product + product_feature(i, j)) = root * x[i] * Eigen::Map<const Register>(x + j);
     }
     for (const Group& group : group_)
       add_outer_products(block_.data(), stride_, group.row, block_.data(), stride_, group.width, count,

@@ -8,17 +8,18 @@
 
 #include "kedge/core/errors.h"
 #include "kedge/core/parallel.h"
-#include "kedge/math/lanes.h"
+#include "kedge/math/activation.h"
+#include "kedge/math/vectors.h"
+#include "kedge/policy/layer_products.h"
 
 namespace kedge {
 namespace {
 
 constexpr Index kBlock = Network::kBlock;
-constexpr Index kGroups = kBlock / kLanes;  // vectors of a block
-constexpr Index kChunk = 32;                // blocks whose gradients are summed together, by one thread
-constexpr Index kOnStack = 64;              // widest layer without an allocation in `output`
+static_assert(kBlock == kStateBlock);
+constexpr Index kChunk = 32;    // blocks whose gradients are summed together, by one thread
+constexpr Index kOnStack = 64;  // widest layer without an allocation in `output`
 
-Index whole_lanes(Index n) { return (n + kLanes - 1) / kLanes * kLanes; }
 Index blocks_of(Index states) { return (states + kBlock - 1) / kBlock; }
 
 void check(const NetworkShape& n) {
@@ -38,96 +39,11 @@ void check(const NetworkShape& n) {
             "> 0 and finite");
 }
 
-/// Calls work.operator()<k>() for k = min(left, 4) in 1 ... 4: loops over tiles with their length known to the compiler.
-template <class F>
-void up_to_four(Index left, const F& work) {
-  switch (left) {
-    case 1: return work.template operator()<1>();
-    case 2: return work.template operator()<2>();
-    case 3: return work.template operator()<3>();
-    default: return work.template operator()<4>();
-  }
-}
-
-template <bool slopes>
-void activate(Activation activation, Index vectors, double* value, [[maybe_unused]] double* slope) {
-  const auto all = [&](auto function) {
-    for (Index i = 0; i < vectors; ++i) {
-      const ValueSlope f = function(load_lanes(value + i * kLanes));
-      store_lanes(value + i * kLanes, f.value);
-      if constexpr (slopes) store_lanes(slope + i * kLanes, f.slope);
-    }
-  };
+void activate(Activation activation, Index count, double* z, double* slope) {
   if (activation == Activation::softplus)
-    all([](const Lanes& z) { return softplus(z); });
+    apply_softplus(count, z, slope);
   else
-    all([](const Lanes& z) { return tanh(z); });
-}
-
-/// One input through one layer, one unit a lane: z = W x + b. Entry by entry the same operations as `product`.
-void single_product(const MatrixXd& W, const VectorXd& b, const double* x, double* z) {
-  const Index groups = W.rows() / kLanes, columns = W.cols();
-  for (Index g = 0; g < groups; g += 4)
-    up_to_four(groups - g, [&]<int G>() {
-      Lanes sum[G];
-      for (int i = 0; i < G; ++i) sum[i] = load_lanes(b.data() + (g + i) * kLanes);
-      const double* w = W.data() + g * kLanes;
-      for (Index j = 0; j < columns; ++j, w += W.rows())
-        for (int i = 0; i < G; ++i) sum[i] += load_lanes(w + i * kLanes) * x[j];
-      for (int i = 0; i < G; ++i) store_lanes(z + (g + i) * kLanes, sum[i]);
-    });
-}
-
-/// A block of inputs, one a lane: z_u = b_u + sum_j w(u, j) x_j for u = 0 ... rows-1.
-/// @param w w(u, j) = w[u row_step + j column_step]  @param b nullptr: zero  @param x [64, columns]  @param z [64, rows], out
-void product(const double* w, Index row_step, Index column_step, Index rows, Index columns, const double* b,
-             const double* x, double* z) {
-  constexpr Index half = kGroups / 2;  // 4 x 4 sums stay in registers
-  for (Index u = 0; u < rows; u += 4)
-    up_to_four(rows - u, [&]<int U>() {
-      for (Index first = 0; first < kGroups; first += half) {
-        Lanes sum[U][half];
-        for (int i = 0; i < U; ++i)
-          for (Index k = 0; k < half; ++k) sum[i][k] = Lanes{} + (b ? b[u + i] : 0.0);
-        for (Index j = 0; j < columns; ++j) {
-          const double* xj = x + j * kBlock + first * kLanes;
-          const double* wj = w + u * row_step + j * column_step;
-          for (int i = 0; i < U; ++i)
-            for (Index k = 0; k < half; ++k) sum[i][k] += load_lanes(xj + k * kLanes) * wj[i * row_step];
-        }
-        for (int i = 0; i < U; ++i)
-          for (Index k = 0; k < half; ++k) store_lanes(z + (u + i) * kBlock + (first + k) * kLanes, sum[i][k]);
-      }
-    });
-}
-
-/// Adds sum_n delta_o,n x_j,n to sums(o, j), and sum_n delta_o,n to bias_sums(o), lane by lane.
-/// @param delta [64, rows]  @param x [64, columns]  @param sums [rows columns], column by column
-void add_outer_products(const double* delta, const double* x, Index rows, Index columns, Lanes* sums,
-                        Lanes* bias_sums) {
-  for (Index j = 0; j < columns; j += 4)
-    up_to_four(columns - j, [&]<int J>() {
-      for (Index o = 0; o < rows; o += 4)
-        up_to_four(rows - o, [&]<int O>() {
-          Lanes sum[J][O] = {};
-          for (Index k = 0; k < kBlock; k += kLanes) {
-            Lanes d[O];
-            for (int i = 0; i < O; ++i) d[i] = load_lanes(delta + (o + i) * kBlock + k);
-            for (int c = 0; c < J; ++c) {
-              const Lanes xc = load_lanes(x + (j + c) * kBlock + k);
-              for (int i = 0; i < O; ++i) sum[c][i] += d[i] * xc;
-            }
-          }
-          for (int c = 0; c < J; ++c)
-            for (int i = 0; i < O; ++i) sums[(j + c) * rows + o + i] += sum[c][i];
-        });
-    });
-  if (bias_sums)
-    for (Index o = 0; o < rows; ++o) {
-      Lanes sum{};
-      for (Index k = 0; k < kBlock; k += kLanes) sum += load_lanes(delta + o * kBlock + k);
-      bias_sums[o] += sum;
-    }
+    apply_tanh(count, z, slope);
 }
 
 }  // namespace
@@ -187,9 +103,9 @@ Network::Network(NetworkShape shape) : shape_(std::move(shape)) {
   check(shape_);
   Index in = widest_ = shape_.inputs();
   const auto add = [&](Index out, bool bias) {
-    layers_.push_back({in, out, MatrixXd::Zero(whole_lanes(out), in), VectorXd::Zero(whole_lanes(out)), bias});
+    layers_.push_back({in, out, MatrixXd::Zero(padded(out), in), VectorXd::Zero(padded(out)), bias});
     in = out;
-    widest_ = std::max(widest_, whole_lanes(out));
+    widest_ = std::max(widest_, padded(out));
   };
   for (const Index units : shape_.hidden) add(units, true);
   add(shape_.outputs(), shape_.output_bias);
@@ -219,14 +135,14 @@ void Network::output(VectorIn input, VectorOut y) const {
   MatrixXd large;
   double *x = small.data(), *z = small.data() + kOnStack;
   if (widest_ > kOnStack) {
-    large.resize(whole_lanes(widest_), 2);
+    large.resize(padded(widest_), 2);
     x = large.col(0).data();
     z = large.col(1).data();
   }
   for (Index j = 0; j < input.size(); ++j) x[j] = (input[j] - shape_.input_mean[j]) / shape_.input_scale[j];
   for (std::size_t l = 0; l < layers_.size(); ++l) {
-    single_product(layers_[l].W, layers_[l].b, x, z);
-    if (l + 1 < layers_.size()) activate<false>(shape_.activation, layers_[l].W.rows() / kLanes, z, nullptr);
+    layer_single(layers_[l].W, layers_[l].b, x, z);
+    if (l + 1 < layers_.size()) activate(shape_.activation, layers_[l].W.rows(), z, nullptr);
     std::swap(x, z);
   }
   for (Index i = 0; i < y.size(); ++i) y[i] = x[i] * shape_.output_scale[i];
@@ -238,10 +154,10 @@ void Network::output_and_jacobian(VectorIn input, VectorOut y, MatrixOut J) cons
   std::vector<VectorXd> slope(L - 1);
   for (std::size_t l = 0; l < L; ++l) {
     VectorXd z(layers_[l].W.rows());
-    single_product(layers_[l].W, layers_[l].b, x.data(), z.data());
+    layer_single(layers_[l].W, layers_[l].b, x.data(), z.data());
     if (l + 1 < L) {
       slope[l].resize(z.size());
-      activate<true>(shape_.activation, z.size() / kLanes, z.data(), slope[l].data());
+      activate(shape_.activation, z.size(), z.data(), slope[l].data());
     }
     x = std::move(z);
   }
@@ -268,14 +184,13 @@ NetworkInputs Network::prepare(MatrixIn s) const {
   return inputs;
 }
 
-template <bool slopes>
-void Network::forward(Block& block) const {
+void Network::forward(Block& block, bool slopes) const {
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     const Layer& layer = layers_[l];
     MatrixXd& z = block.x[l];
-    product(layer.W.data(), 1, layer.W.rows(), layer.out, layer.in, layer.b.data(), block.inputs_of(l), z.data());
+    layer_block(layer.W.data(), 1, layer.W.rows(), layer.out, layer.in, layer.b.data(), block.inputs_of(l), z.data());
     if (l + 1 < layers_.size())
-      activate<slopes>(shape_.activation, z.size() / kLanes, z.data(), slopes ? block.slope[l].data() : nullptr);
+      activate(shape_.activation, z.size(), z.data(), slopes ? block.slope[l].data() : nullptr);
   }
   for (Index i = 0; i < shape_.outputs(); ++i) block.x.back().col(i) *= shape_.output_scale[i];
 }
@@ -287,7 +202,7 @@ MatrixXd Network::outputs(const NetworkInputs& s, int threads) const {
     Block block(layers_, false);
     for (Index b = chunk * kChunk; b < std::min(blocks, (chunk + 1) * kChunk); ++b) {
       block.inputs = s.x.col(b * shape_.inputs()).data();
-      forward<false>(block);
+      forward(block, false);
       const Index count = std::min(kBlock, s.count - b * kBlock);
       y.middleCols(b * kBlock, count) = block.x.back().topRows(count).transpose();
     }
@@ -301,28 +216,29 @@ VectorXd Network::gradient(const NetworkInputs& s, const OutputGradient& output_
   MatrixXd partial = MatrixXd::Zero(P, chunks);
   parallel_for(chunks, threads, [&](Index chunk) {
     Block block(layers_, true);
-    std::vector<Lanes> sums(static_cast<std::size_t>(P), Lanes{});  // in the order of the weights
+    MatrixXd sums = MatrixXd::Zero(kLanes, P);  // in the order of the weights
     for (Index b = chunk * kChunk; b < std::min(blocks, (chunk + 1) * kChunk); ++b) {
       block.inputs = s.x.col(b * shape_.inputs()).data();
-      forward<true>(block);
+      forward(block, true);
       const Index count = std::min(kBlock, s.count - b * kBlock);
       MatrixXd& g = block.delta[L - 1];
       output_gradient(b * kBlock, block.x.back().topRows(count), g.topRows(count));
       for (Index i = 0; i < shape_.outputs(); ++i) g.col(i).head(count) *= shape_.output_scale[i];
       g.bottomRows(kBlock - count).setZero();
-      Lanes* end = sums.data() + sums.size();
+      double* end = sums.data() + sums.size();
       for (std::size_t l = L; l-- > 0;) {
         const Layer& layer = layers_[l];
-        Lanes *bias = layer.bias ? end - layer.out : nullptr, *weights = (bias ? bias : end) - layer.out * layer.in;
-        add_outer_products(block.delta[l].data(), block.inputs_of(l), layer.out, layer.in, weights, bias);
+        double *bias = layer.bias ? end - layer.out * kLanes : nullptr,
+               *weights = (bias ? bias : end) - layer.out * layer.in * kLanes;
+        add_layer_gradient(block.delta[l].data(), block.inputs_of(l), layer.out, layer.in, weights, bias);
         end = weights;
         if (l == 0) break;
-        product(layer.W.data(), layer.W.rows(), 1, layer.in, layer.out, nullptr, block.delta[l].data(),
-                block.delta[l - 1].data());
+        layer_block(layer.W.data(), layer.W.rows(), 1, layer.in, layer.out, nullptr, block.delta[l].data(),
+                    block.delta[l - 1].data());
         block.delta[l - 1].array() *= block.slope[l - 1].array();
       }
     }
-    for (std::size_t i = 0; i < sums.size(); ++i) partial(static_cast<Index>(i), chunk) = sum_lanes(sums[i]);
+    for (Index i = 0; i < P; ++i) partial(i, chunk) = sum_lanes(&sums(0, i));
   });
   VectorXd sum = VectorXd::Zero(P);
   for (Index chunk = 0; chunk < chunks; ++chunk) sum += partial.col(chunk);

@@ -92,8 +92,7 @@ class Network {
     bool bias = true;
   };
   struct Block;
-  template <bool slopes>
-  void forward(Block& block) const;
+  void forward(Block& block, bool slopes) const;
 
   NetworkShape shape_;
   VectorXd weights_;

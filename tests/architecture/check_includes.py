@@ -38,6 +38,7 @@ ALLOWED = {
 # Libraries that belong to one place: prefix of the header -> the folders that may include it.
 CONFINED = {
     "mujoco/": {"mujoco", "tasks", "run"},  # tasks: demonstrations; run: the version, for run.toml
+    "hwy/": {"math", "policy", "evaluation"},  # vector kernels
     "tbb/": {"core"},
     "oneapi/": {"core"},
     "nlopt": {"math"},

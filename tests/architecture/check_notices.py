@@ -20,6 +20,7 @@ SECTION = {
     "TBB": "oneTBB",
     "ZLIB": "zlib",
     "fmt": "{fmt}",
+    "hwy": "Highway",
     "nlohmann_json": "nlohmann-json",
     "tinyxml2": "TinyXML-2",
     "tomlplusplus": "toml++",

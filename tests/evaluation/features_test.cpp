@@ -7,7 +7,7 @@
 #include "kedge/evaluation/whitening.h"
 #include "kedge/math/gram.h"
 #include "kedge/math/hermite.h"
-#include "kedge/math/outer_products.h"
+#include "kedge/math/vectors.h"
 
 namespace kedge {
 namespace {

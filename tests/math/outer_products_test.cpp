@@ -1,11 +1,12 @@
-// Sums of outer products and the Cholesky factor against their definitions.
+// Sums of outer products against their definition.
 #include "kedge/math/outer_products.h"
 
 #include <gtest/gtest.h>
 
-#include <limits>
+#include <vector>
 
 #include "kedge/core/random.h"
+#include "kedge/math/vectors.h"
 
 namespace kedge {
 namespace {
@@ -32,38 +33,6 @@ TEST(AddOuterProducts, AddsEveryProductOnce) {
             expected.col(r) += a(row[static_cast<std::size_t>(r)], k) * b.col(k).head(width);
         add_outer_products(a.data(), 20, row, b.data(), width + 3, width, count, sum.data());
         EXPECT_LT((sum - expected).cwiseAbs().maxCoeff(), 1e-13);
-      }
-}
-
-/// Lower triangle of a positive definite matrix; above it and in the surplus rows NaN, which must do no harm.
-MatrixXd random_positive(Index n) {
-  const MatrixXd m = random_matrix(n, n, static_cast<std::uint32_t>(n));
-  MatrixXd A = MatrixXd::Constant(padded(n), n, std::numeric_limits<double>::quiet_NaN());
-  A.topRows(n).triangularView<Eigen::Lower>() = m * m.transpose() + MatrixXd::Identity(n, n);
-  return A;
-}
-
-TEST(Cholesky, FactorsPositiveDefiniteMatrices) {
-  for (const Index n : {1, 2, 3, 4, 5, 7, 8, 9, 28, 91, 496}) {
-    SCOPED_TRACE(n);
-    const MatrixXd A = random_positive(n);
-    MatrixXd factor = A;
-    ASSERT_TRUE(cholesky(factor));
-    const MatrixXd L = factor.topRows(n).triangularView<Eigen::Lower>();
-    const MatrixXd difference = (L * L.transpose() - A.topRows(n)).triangularView<Eigen::Lower>();
-    EXPECT_LT(difference.cwiseAbs().maxCoeff(), 1e-14 * static_cast<double>(n) * A.diagonal().maxCoeff());
-    EXPECT_GT(L.diagonal().minCoeff(), 0.0);
-  }
-}
-
-TEST(Cholesky, RejectsNonPositiveDefinite) {
-  for (const Index n : {1, 5, 28})
-    for (Index i = 0; i < n; ++i)
-      for (const double wrong : {-1.0, 0.0, std::numeric_limits<double>::quiet_NaN(),
-                                 std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity()}) {
-        MatrixXd A = random_positive(n);
-        A(i, i) = wrong;
-        EXPECT_FALSE(cholesky(A)) << n << ", entry " << i << " is " << wrong;
       }
 }
 

@@ -10,6 +10,7 @@
 #include "kedge/algorithms/ilqr.h"
 #include "kedge/algorithms/moto.h"
 #include "kedge/algorithms/random_search.h"
+#include "kedge/algorithms/trpo.h"
 #include "kedge/algorithms/vgps.h"
 #include "kedge/core/errors.h"
 #include "kedge/core/text.h"
@@ -108,6 +109,9 @@ constexpr std::array kAlgorithms = {
     row<CostWeightedOptions, cost_weighted_start, cost_weighted>(
         {.name = "cost_weighted",
          .summary = "a network fitted to its own rollouts, weighted by the exponential of their cost"}),
+    row<TrpoOptions, trpo_start, trpo>(
+        {.name = "trpo",
+         .summary = "trust-region policy optimisation of a network or of linear controllers [Schulman2015]"}),
     row<RandomSearchOptions, random_search_start, random_search>(
         {.name = "random_search",
          .summary = "augmented random search of one linear controller: a floor to compare with [Mania2018]"}),

@@ -63,9 +63,7 @@ void FieldWriter::operator()(const char* name, const TvLinearGaussian& policy) {
   });
 }
 
-void FieldWriter::operator()(const char* name, const MlpGaussian& policy) {
-  const Scope scope(*this, name);
-  const NetworkShape& network = policy.shape();
+void FieldWriter::add_shape(const NetworkShape& network) {
   MatrixXd hidden(1, static_cast<Index>(network.hidden.size()));
   for (Index i = 0; i < hidden.cols(); ++i)
     hidden(0, i) = static_cast<double>(network.hidden[static_cast<std::size_t>(i)]);
@@ -75,7 +73,24 @@ void FieldWriter::operator()(const char* name, const MlpGaussian& policy) {
   (*this)("input_mean", network.input_mean);
   (*this)("input_scale", network.input_scale);
   (*this)("output_scale", network.output_scale);
+  add("input_clip", network.input_clip);
+}
+
+void FieldWriter::operator()(const char* name, const Network& network) {
+  const Scope scope(*this, name);
+  add_shape(network.shape());
+  (*this)("weights", network.weights());
+}
+
+void FieldWriter::operator()(const char* name, const MlpGaussian& policy) {
+  const Scope scope(*this, name);
+  add_shape(policy.shape());
+  add("clock", std::int64_t{policy.clock()});
   (*this)("theta", policy.theta());
+}
+
+void FieldWriter::operator()(const char* name, const AnyPolicy& policy) {
+  std::visit([&](const auto& p) { (*this)(name, p); }, policy);
 }
 
 // The epochs' arrays are placed next to each other: as many fields whatever the window (a file takes longer to create a
@@ -199,8 +214,7 @@ void FieldReader::operator()(const char* name, TvLinearGaussian& policy) {
   policy = TvLinearGaussian(std::move(steps));
 }
 
-void FieldReader::operator()(const char* name, MlpGaussian& policy) {
-  const Scope scope(*this, name);
+NetworkShape FieldReader::take_shape() {
   NetworkShape network;
   network.hidden.clear();
   for (const double units : array("hidden", 1).reshaped()) {
@@ -216,13 +230,45 @@ void FieldReader::operator()(const char* name, MlpGaussian& policy) {
   (*this)("input_mean", network.input_mean);
   (*this)("input_scale", network.input_scale);
   (*this)("output_scale", network.output_scale);
+  (*this)("input_clip", network.input_clip);
+  return network;
+}
+
+void FieldReader::operator()(const char* name, Network& network) {
+  const Scope scope(*this, name);
+  NetworkShape shape = take_shape();
+  VectorXd weights;
+  (*this)("weights", weights);
+  try {
+    network = Network(std::move(shape));
+    network.set_weights(std::move(weights));
+  } catch (const InputError& error) {
+    fail("weights", error.what());
+  }
+}
+
+void FieldReader::operator()(const char* name, MlpGaussian& policy) {
+  const Scope scope(*this, name);
+  NetworkShape network = take_shape();
+  int clock = 0;
+  (*this)("clock", clock);
   VectorXd theta;
   (*this)("theta", theta);
   try {
-    policy = MlpGaussian(std::move(network), std::move(theta));
+    policy = MlpGaussian(std::move(network), std::move(theta), clock);
   } catch (const InputError& error) {
     fail("theta", error.what());
   }
+}
+
+void FieldReader::operator()(const char* name, AnyPolicy& policy) {
+  const bool network = next_ < fields_.size() && fields_[next_].name == prefix_ + name + ".hidden";
+  const auto read = [&](auto kind) {
+    (*this)(name, kind);
+    policy = std::move(kind);
+  };
+  if (network) return read(MlpGaussian());
+  read(TvLinearGaussian());
 }
 
 void FieldReader::operator()(const char* name, Window& window) {
@@ -285,13 +331,10 @@ AnyPolicy policy_in(const Fields& state) {
     if (field.name.starts_with(prefix)) fields.push_back(field);
   if (fields.empty()) throw InputError("state: has no policy");
   FieldReader reader(fields);
-  const auto read = [&](auto policy) -> AnyPolicy {
-    reader("policy", policy);
-    reader.end();
-    return policy;
-  };
-  if (fields.front().name == prefix + "hidden") return read(MlpGaussian());
-  return read(TvLinearGaussian());
+  AnyPolicy policy;
+  reader("policy", policy);
+  reader.end();
+  return policy;
 }
 
 }  // namespace kedge

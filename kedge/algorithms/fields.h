@@ -42,6 +42,8 @@ class FieldWriter {
   void operator()(const char* name, const std::vector<MatrixXd>& blocks);  ///< all of one size
   void operator()(const char* name, const TvLinearGaussian& policy);
   void operator()(const char* name, const MlpGaussian& policy);
+  void operator()(const char* name, const AnyPolicy& policy);
+  void operator()(const char* name, const Network& network);
   void operator()(const char* name, const Window& window);
   /// Appends a number that may be infinite or NaN.
   void any(const char* name, double value) { add(name, value); }
@@ -83,6 +85,7 @@ class FieldWriter {
   void add(const char* name, Value value) {
     fields.push_back({prefix_ + name, std::move(value)});
   }
+  void add_shape(const NetworkShape& network);
   std::string prefix_;
 };
 
@@ -101,6 +104,8 @@ class FieldReader {
   void operator()(const char* name, std::vector<MatrixXd>& blocks);
   void operator()(const char* name, TvLinearGaussian& policy);
   void operator()(const char* name, MlpGaussian& policy);
+  void operator()(const char* name, AnyPolicy& policy);  ///< of the kind that was written
+  void operator()(const char* name, Network& network);
   void operator()(const char* name, Window& window);
   void any(const char* name, double& value);
 
@@ -145,6 +150,7 @@ class FieldReader {
   /// Returns the next field, an array of finite numbers; with rows >= 0 of that size.
   const MatrixXd& array(const char* name, Index rows = -1, Index cols = -1);
   std::size_t count();
+  NetworkShape take_shape();
   [[noreturn]] void fail(const std::string& name, const std::string& what) const;
 
   const Fields& fields_;

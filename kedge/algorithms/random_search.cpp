@@ -17,8 +17,6 @@ namespace {
 
 /// The stored policy is deterministic but for this noise, in shares of the action range: a density needs some.
 constexpr double kNoise = 1e-3;
-/// Less than this is no spread of an observation.
-constexpr double kLeastDeviation = 1e-8;
 
 /// Half the range of each action; 1 where it is infinite. @return [da]
 VectorXd half_range(const Task& task) {
@@ -31,30 +29,16 @@ VectorXd half_range(const Task& task) {
 /// a = middle + range M diag(deviation)^-1 (s - mean), the same at every step.
 TvLinearGaussian controller(const Task& task, const RandomSearchState& state, const MatrixXd& gains) {
   const VectorXd range = half_range(task);
-  VectorXd deviation = VectorXd::Ones(task.ds());
-  if (state.seen > 1.0) deviation = (state.moments.col(1) / state.seen).cwiseSqrt();
-  for (double& d : deviation)
-    if (!(d > kLeastDeviation)) d = 1.0;
-  const MatrixXd K = range.asDiagonal() * gains * deviation.cwiseInverse().asDiagonal();
-  TvLinearGaussian policy = TvLinearGaussian::constant(
-      task.horizon, task.ds(), task.resting_action() - K * state.moments.col(0), kNoise * range);
+  const MatrixXd K = range.asDiagonal() * gains * deviations(state.moments).cwiseInverse().asDiagonal();
+  TvLinearGaussian policy = TvLinearGaussian::constant(task.horizon, task.ds(),
+                                                       task.resting_action() - K * state.moments.mean, kNoise * range);
   for (int t = 0; t < task.horizon; ++t) policy[t].K = K;
   return policy;
 }
 
-/// Adds the observations of the usable rollouts (parallel form of Welford's recursion).
+/// Adds the observations of the usable rollouts.
 void add_observations(const Batch& batch, RandomSearchState& state) {
-  for (int t = 0; t < batch.horizon; ++t) {
-    const MatrixXd s = observations_at(batch, t);
-    if (s.cols() == 0) return;
-    const auto n = static_cast<double>(s.cols());
-    const VectorXd mean = s.rowwise().mean(), apart = mean - state.moments.col(0);
-    const double all = state.seen + n;
-    state.moments.col(1) +=
-        (s.colwise() - mean).cwiseAbs2().rowwise().sum() + apart.cwiseAbs2() * (state.seen * n / all);
-    state.moments.col(0) += apart * (n / all);
-    state.seen = all;
-  }
+  for (int t = 0; t < batch.horizon; ++t) add_columns(observations_at(batch, t), state.moments);
 }
 
 /// A direction and what it brought.
@@ -114,7 +98,7 @@ RandomSearchState random_search_start(const Task& task, const RandomSearchOption
   validate(task);
   RandomSearchState state;
   state.gains = MatrixXd::Zero(task.da(), task.ds());
-  state.moments = MatrixXd::Zero(task.ds(), 2);
+  state.moments = RunningMoments(task.ds());
   state.policy = controller(task, state, state.gains);
   return state;
 }
@@ -123,8 +107,8 @@ RandomSearchResult random_search(const Task& task, RandomSearchState state, cons
                                  const Run& run, const RandomSearchObserver& observe) {
   options.validate();
   require_fit(task, state, state.policy, {});
-  if (state.gains.rows() != task.da() || state.gains.cols() != task.ds() || state.moments.rows() != task.ds() ||
-      state.moments.cols() != 2 || state.seen < 0.0)
+  if (state.gains.rows() != task.da() || state.gains.cols() != task.ds() || state.moments.mean.size() != task.ds() ||
+      state.moments.squares.size() != task.ds() || state.moments.count < 0.0)
     throw InputError(fmt::format("the state does not fit the task {}", task.name));
 
   Loop<RandomSearchState> loop(std::move(state), options.iterations, run, observe);

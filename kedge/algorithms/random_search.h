@@ -4,6 +4,7 @@
 
 #include "kedge/algorithms/loop.h"
 #include "kedge/core/option.h"
+#include "kedge/math/running_moments.h"
 #include "kedge/policy/tv_linear_gaussian.h"
 #include "kedge/system/task.h"
 
@@ -38,9 +39,8 @@ void describe(O& o, Visit&& visit) {
 
 struct RandomSearchState : LoopState {
   TvLinearGaussian policy;
-  MatrixXd gains;     ///< [da, ds] M: shares of the action range per standard deviation of an observation
-  MatrixXd moments;   ///< [ds, 2] mean and sum of squared deviations of all observations so far
-  double seen = 0.0;  ///< their number
+  MatrixXd gains;          ///< [da, ds] M: shares of the action range per standard deviation of an observation
+  RunningMoments moments;  ///< of all observations so far
 };
 
 template <class S, class Visit>
@@ -50,7 +50,6 @@ void describe(S& s, Visit&& visit) {
   visit("policy", s.policy);
   visit("gains", s.gains);
   visit("moments", s.moments);
-  visit("seen", s.seen);
 }
 
 using RandomSearchResult = LoopResult<RandomSearchState>;

@@ -153,7 +153,10 @@ std::optional<QuadraticFit> fit_quadratics(const Regression& r, VectorIn target,
 std::optional<QuadraticFit> fit_step(const Regression& regression, Index ds, const RegressionOptions& options,
                                      const Quadratic* next_v) {
   VectorXd target = -regression.cost;
-  if (next_v && !options.monte_carlo) add_values(*next_v, regression.next, target);
+  if (next_v && !options.monte_carlo) {
+    const double gamma = options.discount;
+    add_values({gamma * next_v->c, gamma * next_v->g, gamma * next_v->H}, regression.next, target);
+  }
   return fit_quadratics(regression, target, ds, options.ridge);
 }
 

@@ -41,6 +41,9 @@ struct RegressionOptions {
 
   /// True: the targets are the costs to go of each sample's own rollout (Sec. 4.1.1).
   bool monte_carlo = false;
+
+  /// Weight of V_{t+1} in the target of step t, in [0, 1]. Not read for Monte Carlo.
+  double discount = 1.0;
 };
 
 /// A regression without its targets. An object that is reused keeps its memory.

@@ -91,6 +91,8 @@ void write_datasets(hdf5::GroupWriter& group, const MlpGaussian& policy) {
     group.dataset(name, entries(v), {static_cast<Index>(v.size())});
   };
   group.attribute("activation", to_string(network.activation));
+  if (policy.clock() > 0) group.attribute("clock", static_cast<std::uint64_t>(policy.clock()));
+  if (network.input_clip > 0) group.attribute("input_clip", network.input_clip);
   vector("input_mean", network.input_mean);
   vector("input_scale", network.input_scale);
   vector("output_scale", network.output_scale);
@@ -124,6 +126,10 @@ MlpGaussian read_datasets(const hdf5::GroupReader& group, std::type_identity<Mlp
     return shape[0];
   };
   NetworkShape network;
+  const std::uint64_t clock = group.has_attribute("clock") ? group.natural("clock") : 0;
+  if (clock > static_cast<std::uint64_t>(kMaxSteps))
+    group.fail(fmt::format("attribute clock: found {}, expected at most {}", clock, kMaxSteps));
+  if (group.has_attribute("input_clip")) network.input_clip = group.real("input_clip");
   const std::string activation = group.text("activation");
   if (activation == to_string(Activation::tanh))
     network.activation = Activation::tanh;
@@ -150,7 +156,8 @@ MlpGaussian read_datasets(const hdf5::GroupReader& group, std::type_identity<Mlp
   }
   append(vector("log_std", network.outputs()));
   try {
-    return MlpGaussian(std::move(network), Eigen::Map<const VectorXd>(theta.data(), static_cast<Index>(theta.size())));
+    return MlpGaussian(std::move(network), Eigen::Map<const VectorXd>(theta.data(), static_cast<Index>(theta.size())),
+                       static_cast<int>(clock));
   } catch (const InputError& error) {
     group.fail(error.what());
   }

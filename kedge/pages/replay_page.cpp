@@ -251,7 +251,7 @@ Json policy_json(const TvLinearGaussian& policy, Blob& blob) {
 Json policy_json(const MlpGaussian& policy, Blob& blob) {
   const NetworkShape& network = policy.shape();
   return {{"kind", "mlp_gaussian"},
-          {"ds", network.inputs()},
+          {"ds", policy.observation_dim()},
           {"da", network.outputs()},
           {"hidden", network.hidden},
           {"activation", to_string(network.activation)},
@@ -259,6 +259,8 @@ Json policy_json(const MlpGaussian& policy, Blob& blob) {
           {"inputMean", json_array(network.input_mean)},
           {"inputScale", json_array(network.input_scale)},
           {"outputScale", json_array(network.output_scale)},
+          {"inputClip", network.input_clip},
+          {"clock", policy.clock()},
           {"theta", blob.add(entries(policy.theta()))}};
 }
 

@@ -24,7 +24,9 @@ VectorXd random_theta(const NetworkShape& shape, VectorIn log_std, Stream& rando
   return theta;
 }
 
-MlpGaussian::MlpGaussian(NetworkShape shape, VectorXd theta) : network_(std::move(shape)) {
+MlpGaussian::MlpGaussian(NetworkShape shape, VectorXd theta, int clock) : network_(std::move(shape)), clock_(clock) {
+  require(clock >= 0, "network clock", clock, ">= 0");
+  require(observation_dim() >= 1, "network observation size", observation_dim(), ">= 1");
   set_theta(std::move(theta));
 }
 
@@ -44,6 +46,25 @@ void MlpGaussian::set_theta(VectorXd theta) {
   network_.set_weights(theta.head(P - da));
   theta_ = std::move(theta);
   std_ = std;
+}
+
+void MlpGaussian::mean(int t, VectorIn s, VectorOut a) const {
+  if (clock_ == 0) return network_.output(s, a);
+  const Index ds = s.size();
+  const auto with_time = [&](auto& x) {
+    x.head(ds) = s;
+    x[ds] = static_cast<double>(t) / static_cast<double>(clock_);
+    network_.output(x, a);
+  };
+  constexpr Index kOnStack = 64;
+  if (ds < kOnStack) {
+    Eigen::Matrix<double, kOnStack, 1> memory;
+    Eigen::Map<VectorXd> x(memory.data(), ds + 1);
+    with_time(x);
+  } else {
+    VectorXd x(ds + 1);
+    with_time(x);
+  }
 }
 
 void MlpGaussian::sample(int t, VectorIn s, Stream& noise, VectorOut a) const {
@@ -83,6 +104,18 @@ VectorXd MlpGaussian::gradient(const NetworkInputs& s, const Network::OutputGrad
   VectorXd total = VectorXd::Zero(theta_.size());
   total.head(theta_.size() - action_dim()) = network_.gradient(s, output_gradient, threads);
   return total;
+}
+
+VectorXd MlpGaussian::fisher_product(const NetworkInputs& s, VectorIn v, int threads) const {
+  require(v.size() == theta_.size(), "network direction entries", v.size(), fmt::format("{}", theta_.size()).c_str());
+  require(s.count >= 1, "network inputs", s.count, ">= 1");
+  const Index da = action_dim(), weights = theta_.size() - da;
+  VectorXd product(theta_.size());
+  product.head(weights) =
+      network_.gauss_newton_product(s, v.head(weights), std_.array().square().inverse().matrix(), threads) /
+      static_cast<double>(s.count);
+  product.tail(da) = 2.0 * v.tail(da);
+  return product;
 }
 
 VectorXd MlpGaussian::log_prob_gradient(MatrixIn s, MatrixIn a, VectorIn w, int threads) const {

@@ -37,6 +37,13 @@ void check(const NetworkShape& n) {
   for (Index i = 0; i < n.outputs(); ++i)
     require(std::isfinite(n.output_scale[i]) && n.output_scale[i] > 0, "network output_scale", n.output_scale[i],
             "> 0 and finite");
+  require(std::isfinite(n.input_clip) && n.input_clip >= 0, "network input_clip", n.input_clip, ">= 0 and finite");
+}
+
+/// Entry j of x_0.
+double mapped(const NetworkShape& shape, Index j, double x) {
+  const double z = (x - shape.input_mean[j]) / shape.input_scale[j];
+  return shape.input_clip > 0 ? std::clamp(z, -shape.input_clip, shape.input_clip) : z;
 }
 
 void activate(Activation activation, Index count, double* z, double* slope) {
@@ -80,6 +87,37 @@ VectorXd random_weights(const NetworkShape& shape, Stream& random, double hidden
     in = units;
   }
   for (const Index end = next + shape.outputs() * in; next < end; ++next) weights[next] = output * random.normal();
+  return weights;
+}
+
+VectorXd unit_weights(const NetworkShape& shape, Stream& random, double output) {
+  check(shape);
+  VectorXd weights = VectorXd::Zero(weight_count(shape));
+  Index next = 0, in = shape.inputs();
+  const auto fill = [&](Index units, double norm) {
+    Eigen::Map<MatrixXd> W(weights.data() + next, units, in);
+    for (Index j = 0; j < in; ++j) random.normal(W.col(j));
+    for (Index i = 0; i < units; ++i) W.row(i) *= norm / W.row(i).norm();
+    next += units * in;
+  };
+  for (const Index units : shape.hidden) {
+    fill(units, 1.0);
+    next += units;
+    in = units;
+  }
+  fill(shape.outputs(), output);
+  return weights;
+}
+
+VectorXd weights_for_inputs(const NetworkShape& shape, VectorXd weights, VectorIn mean, VectorIn scale) {
+  const bool hidden = !shape.hidden.empty();
+  const Index units = hidden ? shape.hidden.front() : shape.outputs();
+  if (!hidden && !shape.output_bias) throw InputError("network: a linear function without bias has fixed input maps");
+  Eigen::Map<MatrixXd> W(weights.data(), units, shape.inputs());
+  Eigen::Map<VectorXd> b(weights.data() + W.size(), units);
+  // W ((x - m) / c) + b = W' ((x - m') / c') + b' for every x
+  b += W * ((mean - shape.input_mean).array() / shape.input_scale.array()).matrix();
+  W *= (scale.array() / shape.input_scale.array()).matrix().asDiagonal();
   return weights;
 }
 
@@ -139,7 +177,7 @@ void Network::output(VectorIn input, VectorOut y) const {
     x = large.col(0).data();
     z = large.col(1).data();
   }
-  for (Index j = 0; j < input.size(); ++j) x[j] = (input[j] - shape_.input_mean[j]) / shape_.input_scale[j];
+  for (Index j = 0; j < input.size(); ++j) x[j] = mapped(shape_, j, input[j]);
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     layer_single(layers_[l].W, layers_[l].b, x, z);
     if (l + 1 < layers_.size()) activate(shape_.activation, layers_[l].W.rows(), z, nullptr);
@@ -150,7 +188,11 @@ void Network::output(VectorIn input, VectorOut y) const {
 
 void Network::output_and_jacobian(VectorIn input, VectorOut y, MatrixOut J) const {
   const std::size_t L = layers_.size();
-  VectorXd x = ((input - shape_.input_mean).array() / shape_.input_scale.array()).matrix();
+  VectorXd x(input.size()), input_slope = shape_.input_scale.cwiseInverse();
+  for (Index j = 0; j < x.size(); ++j) {
+    x[j] = mapped(shape_, j, input[j]);
+    if (shape_.input_clip > 0 && std::abs(x[j]) >= shape_.input_clip) input_slope[j] = 0.0;
+  }
   std::vector<VectorXd> slope(L - 1);
   for (std::size_t l = 0; l < L; ++l) {
     VectorXd z(layers_[l].W.rows());
@@ -167,7 +209,7 @@ void Network::output_and_jacobian(VectorIn input, VectorOut y, MatrixOut J) cons
     const Index out = layers_[l].out;
     D = ((D * slope[l].head(out).asDiagonal()).lazyProduct(layers_[l].W.topRows(out))).eval();
   }
-  J = D * shape_.input_scale.cwiseInverse().asDiagonal();
+  J = D * input_slope.asDiagonal();
 }
 
 NetworkInputs Network::prepare(MatrixIn s) const {
@@ -178,7 +220,7 @@ NetworkInputs Network::prepare(MatrixIn s) const {
     const Index first = block * kBlock, count = std::min(kBlock, s.cols() - first);
     auto x = inputs.x.middleCols(block * ds, ds);
     for (Index j = 0; j < ds; ++j)
-      for (Index n = 0; n < count; ++n) x(n, j) = (s(j, first + n) - shape_.input_mean[j]) / shape_.input_scale[j];
+      for (Index n = 0; n < count; ++n) x(n, j) = mapped(shape_, j, s(j, first + n));
     x.bottomRows(kBlock - count).setZero();
   }
   return inputs;
@@ -210,7 +252,9 @@ MatrixXd Network::outputs(const NetworkInputs& s, int threads) const {
   return y;
 }
 
-VectorXd Network::gradient(const NetworkInputs& s, const OutputGradient& output_gradient, int threads) const {
+/// d/dweights sum_n loss_n of blocks of inputs. @param output_delta sets d(loss)/dy of a block that went forward, in the last of
+/// its deltas
+VectorXd Network::back_propagated(const NetworkInputs& s, const OutputDelta& output_delta, int threads) const {
   const Index blocks = blocks_of(s.count), chunks = (blocks + kChunk - 1) / kChunk, P = weights_.size();
   const std::size_t L = layers_.size();
   MatrixXd partial = MatrixXd::Zero(P, chunks);
@@ -221,8 +265,8 @@ VectorXd Network::gradient(const NetworkInputs& s, const OutputGradient& output_
       block.inputs = s.x.col(b * shape_.inputs()).data();
       forward(block, true);
       const Index count = std::min(kBlock, s.count - b * kBlock);
+      output_delta(b * kBlock, count, block);
       MatrixXd& g = block.delta[L - 1];
-      output_gradient(b * kBlock, block.x.back().topRows(count), g.topRows(count));
       for (Index i = 0; i < shape_.outputs(); ++i) g.col(i).head(count) *= shape_.output_scale[i];
       g.bottomRows(kBlock - count).setZero();
       double* end = sums.data() + sums.size();
@@ -243,6 +287,44 @@ VectorXd Network::gradient(const NetworkInputs& s, const OutputGradient& output_
   VectorXd sum = VectorXd::Zero(P);
   for (Index chunk = 0; chunk < chunks; ++chunk) sum += partial.col(chunk);
   return sum;
+}
+
+VectorXd Network::gradient(const NetworkInputs& s, const OutputGradient& output_gradient, int threads) const {
+  return back_propagated(
+      s,
+      [&](Index first, Index count, Block& block) {
+        output_gradient(first, block.x.back().topRows(count), block.delta.back().topRows(count));
+      },
+      threads);
+}
+
+VectorXd Network::gauss_newton_product(const NetworkInputs& s, VectorIn v, VectorIn weight, int threads) const {
+  Network change(shape_);
+  change.set_weights(v);
+  const std::size_t L = layers_.size();
+  return back_propagated(
+      s,
+      [&](Index, Index, Block& block) {
+        // Forwards once more: how the outputs of each layer move when the weights move by v.
+        std::array<MatrixXd, 2> moved;  // of the layer before, of this one
+        MatrixXd by_inputs;
+        for (std::size_t l = 0; l < L; ++l) {
+          const Layer &layer = layers_[l], &step = change.layers_[l];
+          MatrixXd& z = moved[1];
+          z.resize(kBlock, layer.out);
+          layer_block(step.W.data(), 1, step.W.rows(), layer.out, layer.in, step.b.data(), block.inputs_of(l), z.data());
+          if (l > 0) {
+            by_inputs.resize(kBlock, layer.out);
+            layer_block(layer.W.data(), 1, layer.W.rows(), layer.out, layer.in, nullptr, moved[0].data(), by_inputs.data());
+            z += by_inputs;
+          }
+          if (l + 1 < L) z.array() *= block.slope[l].array();
+          std::swap(moved[0], moved[1]);
+        }
+        for (Index i = 0; i < shape_.outputs(); ++i)
+          block.delta.back().col(i) = (shape_.output_scale[i] * weight[i]) * moved[0].col(i);
+      },
+      threads);
 }
 
 }  // namespace kedge

@@ -1,6 +1,6 @@
 // A fully connected network y(x) with fixed linear maps of its inputs and outputs, for batches and for single inputs:
 //
-//   x_0 = (x - input_mean) / input_scale                      fixed, not learned
+//   x_0 = (x - input_mean) / input_scale                      fixed, not learned; within +-input_clip, if that is > 0
 //   x_l = activation(W_l x_(l-1) + b_l)                       hidden layers l = 1 ... L-1
 //   y   = output_scale * (W_L x_(L-1) [+ b_L])                b_L only with output_bias
 //
@@ -28,6 +28,7 @@ struct NetworkShape {
   VectorXd input_mean;    ///< [inputs]
   VectorXd input_scale;   ///< [inputs] > 0
   VectorXd output_scale;  ///< [outputs] > 0
+  double input_clip = 0;  ///< bound on |x_0|; 0: none
 
   [[nodiscard]] Index inputs() const { return input_mean.size(); }
   [[nodiscard]] Index outputs() const { return output_scale.size(); }
@@ -42,6 +43,14 @@ VectorXd weight_mask(const NetworkShape& shape);
 /// Draws W_l, b_l ~ hidden N(0, 1) in hidden layers and W_L ~ output N(0, 1), b_L = 0. @return [P]
 /// @throws InputError if the shape is impossible
 VectorXd random_weights(const NetworkShape& shape, Stream& random, double hidden = 0.3, double output = 0.1);
+
+/// Draws W_l with rows of norm 1, in the last layer of norm `output`, directions uniform; b_l = 0. @return [P]
+/// @throws InputError if the shape is impossible
+VectorXd unit_weights(const NetworkShape& shape, Stream& random, double output);
+
+/// Returns the weights that make a network with other input maps the same function, where neither cuts its inputs.
+/// @param weights [P] with the maps of `shape`  @param mean, scale [inputs] the other maps  @return [P]
+VectorXd weights_for_inputs(const NetworkShape& shape, VectorXd weights, VectorIn mean, VectorIn scale);
 
 /// Inputs laid out for the batched functions, with the input map applied. Keep them to evaluate many weights on the same
 /// inputs.
@@ -84,6 +93,11 @@ class Network {
   /// @param output_gradient called for one block of inputs at a time, from up to `threads` threads  @return [P]
   [[nodiscard]] VectorXd gradient(const NetworkInputs& x, const OutputGradient& output_gradient, int threads = 1) const;
 
+  /// sum_n J_n' diag(weight) J_n v with J_n = dy(x_n)/dweights: a product of the Gauss-Newton matrix.
+  /// @param v [P]  @param weight [outputs]  @return [P]
+  [[nodiscard]] VectorXd gauss_newton_product(const NetworkInputs& x, VectorIn v, VectorIn weight,
+                                              int threads = 1) const;
+
  private:
   struct Layer {
     Index in = 0, out = 0;
@@ -92,7 +106,9 @@ class Network {
     bool bias = true;
   };
   struct Block;
+  using OutputDelta = std::function<void(Index first, Index count, Block& block)>;
   void forward(Block& block, bool slopes) const;
+  [[nodiscard]] VectorXd back_propagated(const NetworkInputs& x, const OutputDelta& output_delta, int threads) const;
 
   NetworkShape shape_;
   VectorXd weights_;

@@ -67,8 +67,9 @@ std::optional<Batch> rollout(const Task& task, const Policy& policy, const Rollo
           fmt::format("{}", task.ds()).c_str());
   require(policy.action_dim() == task.da(), "policy action size", policy.action_dim(),
           fmt::format("{}", task.da()).c_str());
+  require(options.first >= 0, "first rollout", options.first, ">= 0");
   const auto plan = [&](int n) {
-    const std::uint32_t name = streams::training.rollout(n);
+    const std::uint32_t name = streams::training.rollout(options.first + n);
     Stream start(run.seed, options.iteration, name, streams::start_step);
     return EpisodePlan{sample_start(task.start, start), [&, name](int t, VectorIn s, VectorOut a) {
                          if (!options.explore) return policy.mean(t, s, a);

@@ -16,9 +16,11 @@ struct RolloutOptions {
   int rollouts = 1;             ///< N >= 1
   std::uint32_t iteration = 0;  ///< names the random numbers, with run.seed and the number of the rollout
   bool explore = true;          ///< false: the mean action, no exploration noise
+  int first = 0;                ///< number of the first rollout, >= 0
 };
 
-/// Runs N independent rollouts of a policy. Rollout n depends only on (run.seed, iteration, n): not on threads, not on N.
+/// Runs N independent rollouts of a policy. Rollout n depends only on (run.seed, iteration, first + n): not on threads, not
+/// on N.
 /// @return nullopt if run.stop was requested before all were done
 /// @throws InputError if policy and task do not fit together, or an option is out of its range
 std::optional<Batch> rollout(const Task& task, const Policy& policy, const RolloutOptions& options, const Run& run);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kedge/core/errors.h"
+#include "kedge/math/adam.h"
 #include "kedge/math/lbfgs.h"
 
 namespace kedge {
@@ -93,10 +94,10 @@ void draw(const VectorXd& cumulated, Stream& random, std::vector<Index>& columns
 /// @return steps made; fewer than asked for if cancelled or something is not finite
 int adam(const MlpGaussian& policy, const FitData& data, const FitOptions& options, Stream random, const Run& run,
          VectorXd& theta) {
-  constexpr double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
   VectorXd cumulated = data.weight;
   for (Index n = 1; n < cumulated.size(); ++n) cumulated[n] += cumulated[n - 1];
-  VectorXd g(theta.size()), m = VectorXd::Zero(theta.size()), v = m;
+  VectorXd g(theta.size());
+  Adam state(theta.size());
   std::vector<Index> columns(static_cast<std::size_t>(options.minibatch));
   auto log_std = theta.tail(policy.action_dim());
   for (int step = 0; step < options.steps; ++step) {
@@ -106,11 +107,7 @@ int adam(const MlpGaussian& policy, const FitData& data, const FitOptions& optio
     batch.weight.setOnes();
     const double value = FitObjective(policy, batch, options.decay, run.threads)(theta, g);
     if (!std::isfinite(value) || !g.allFinite()) return step;
-    m = beta1 * m + (1.0 - beta1) * g;
-    v = beta2 * v + (1.0 - beta2) * g.cwiseAbs2();
-    const double m_unit = 1.0 - std::pow(beta1, step + 1), v_unit = 1.0 - std::pow(beta2, step + 1);
-    const double rate = options.learning_rate * (1.0 - static_cast<double>(step) / options.steps);
-    theta.array() -= rate * (m.array() / m_unit) / ((v.array() / v_unit).sqrt() + epsilon);
+    adam_step(state, g, options.learning_rate * (1.0 - static_cast<double>(step) / options.steps), theta);
     log_std = log_std.cwiseMax(options.log_std_low).cwiseMin(options.log_std_high);
   }
   return options.steps;

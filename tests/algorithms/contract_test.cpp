@@ -39,7 +39,8 @@ const std::map<std::string, OptionValue> kSmall = {
     {"beta0", 0.1},
     {"clusters", std::int64_t{2}},
     {"guide_rollouts", std::int64_t{8}},
-    {"guide_tolerance", 0.0},  // the guide takes several steps, between which it can be stopped
+    {"batch_steps", std::int64_t{130}},  // the last rollout is cut
+    {"guide_tolerance", 0.0},            // the guide takes several steps, between which it can be stopped
 };
 
 void set(Options& options, const std::string& name, const OptionValue& value) {

@@ -89,12 +89,16 @@ TEST(PolicyFile, OfANetworkIsRefusedWhereItDoesNotFit) {
   };
   const std::vector<Part> parts = {{"input_mean", {3}}, {"input_scale", {3}}, {"output_scale", {2}}, {"W1", {4, 3}},
                                    {"b1", {4}},         {"W2", {2, 4}},       {"log_std", {2}}};
+  std::uint64_t clock = 0;
+  double input_clip = 0.0;
   const auto outcome = [&](const std::string& activation,
                            const std::function<void(Part&, std::vector<double>&)>& change) {
     hdf5::Writer file;
     hdf5::GroupWriter root = file.root();
     root.attribute("kind", "mlp_gaussian");
     root.attribute("activation", activation);
+    root.attribute("clock", clock);
+    root.attribute("input_clip", input_clip);
     for (Part part : parts) {
       Index size = 1;
       for (const Index n : part.shape) size *= n;
@@ -127,6 +131,13 @@ TEST(PolicyFile, OfANetworkIsRefusedWhereItDoesNotFit) {
                         if (p.name == "output_scale") values[1] = 0.0;
                       }),
               HasSubstr("policy.h5: "));
+  clock = 5'000'000;
+  EXPECT_THAT(outcome("tanh", [](Part&, auto&) {}), HasSubstr("attribute clock: found 5000000"));
+  clock = 20;
+  input_clip = -1.0;
+  EXPECT_THAT(outcome("tanh", [](Part&, auto&) {}), HasSubstr("network input_clip = -1"));
+  input_clip = 2.0;
+  EXPECT_EQ(outcome("tanh", [](Part&, auto&) {}), "nothing was thrown");
 }
 
 TEST(PolicyFile, IsReadByH5py) {

@@ -42,8 +42,19 @@ std::vector<MlpGaussian> examples(std::type_identity<MlpGaussian>) {
                              .input_scale = VectorXd::Constant(3, 0.7),
                              .output_scale = VectorXd::Constant(2, 5.0)};
     all.emplace_back(shape, random_theta(shape, VectorXd{{-0.3, 0.4}}, random, 0.4, 0.9));
+    NetworkShape clipped = shape;
+    clipped.input_clip = 0.8;
+    all.emplace_back(clipped, all.back().theta());
+    all.emplace_back(shape, all.back().theta(), 7);  // the last input is the time
   }
   return all;
+}
+
+/// The inputs of a network for observations at step 0.
+MatrixXd inputs(const MlpGaussian& policy, const MatrixXd& s) {
+  MatrixXd x = MatrixXd::Zero(policy.shape().inputs(), s.cols());
+  x.topRows(s.rows()) = s;
+  return x;
 }
 
 template <class P>
@@ -142,7 +153,8 @@ TYPED_TEST(PolicyLaws, ScoreAgreesWithDifferencesOfTheDensity) {
     for (TypeParam policy : examples(std::type_identity<TypeParam>())) {
       constexpr Index N = 70;
       const MatrixXd s = random_matrix(policy.observation_dim(), N, random), a = random_matrix(2, N, random);
-      const VectorXd w = random_vector(N, random), theta = policy.theta(), score = policy.log_prob_gradient(s, a, w);
+      const VectorXd w = random_vector(N, random), theta = policy.theta(),
+                     score = policy.log_prob_gradient(inputs(policy, s), a, w);
       ASSERT_EQ(score.size(), theta.size());
       for (Index i = 0; i < theta.size(); ++i) {
         const auto value = [&](double step) {

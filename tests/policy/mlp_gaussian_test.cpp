@@ -141,5 +141,68 @@ TEST(MlpGaussian, RejectsImpossibleParametersAndSizes) {
   EXPECT_THROW((void)pi.log_prob_gradient(s, MatrixXd::Zero(3, 5), VectorXd::Ones(5)), InputError);
 }
 
+TEST(MlpGaussian, FisherProductIsTheHessianOfTheDivergence) {
+  for (const auto& [hidden, activation, bias] : std::vector<std::tuple<std::vector<Index>, Activation, bool>>{
+           {{3}, Activation::tanh, true}, {{4, 2}, Activation::softplus, false}, {{}, Activation::tanh, true}}) {
+    NetworkShape n = shape(3, hidden, 2, activation, bias);
+    n.input_clip = 1.5;
+    MlpGaussian pi = policy(n);
+    Stream random(12, 0, 0, 0);
+    const MatrixXd x = random_matrix(3, 130, random);  // blocks that are full and one that is not
+    const NetworkInputs inputs = pi.prepare(x);
+    const MlpGaussian old = pi;
+    const VectorXd theta = pi.theta();
+    const DiagonalGaussians before = pi.actions(inputs);
+    const auto divergence = [&](const VectorXd& moved) {
+      pi.set_theta(moved);
+      return mean_kl(before, pi.actions(inputs));
+    };
+    for (Index i = 0; i < theta.size(); ++i) {
+      const VectorXd e = VectorXd::Unit(theta.size(), i), v = random_vector(theta.size(), random);
+      const auto mixed = [&](double h) {
+        return (divergence(theta + h * (e + v)) - divergence(theta + h * (e - v)) - divergence(theta - h * (e - v)) +
+                divergence(theta - h * (e + v))) /
+               (4 * h * h);
+      };
+      EXPECT_NEAR(old.fisher_product(inputs, v)[i], (4 * mixed(1e-3) - mixed(2e-3)) / 3, 2e-6) << i;
+    }
+  }
+}
+
+TEST(MlpGaussian, FisherProductIsSymmetricPositiveAndTheSameForAnyNumberOfThreads) {
+  const MlpGaussian pi = policy(shape(4, {9, 5}, 3, Activation::tanh, true));
+  Stream random(13, 0, 0, 0);
+  const NetworkInputs x = pi.prepare(random_matrix(4, 5000, random));
+  const VectorXd u = random_vector(pi.theta().size(), random), v = random_vector(u.size(), random);
+  const VectorXd Fv = pi.fisher_product(x, v);
+  EXPECT_NEAR(u.dot(Fv), v.dot(pi.fisher_product(x, u)), 1e-10 * u.norm() * Fv.norm());
+  EXPECT_GT(v.dot(Fv), 0.0);
+  for (const int threads : {2, 5}) EXPECT_TRUE(same_bits(pi.fisher_product(x, v, threads), Fv));
+  EXPECT_THROW((void)pi.fisher_product(x, v.head(3)), InputError);
+}
+
+TEST(MlpGaussian, AClockIsOneMoreInput) {
+  NetworkShape n = shape(4, {6}, 2);
+  const MlpGaussian with(n, policy(n).theta(), 8), without = policy(n);
+  EXPECT_EQ(with.horizon(), 8);
+  EXPECT_EQ(with.observation_dim(), 3);
+  const VectorXd s{{0.3, -0.7, 1.1}}, a{{0.5, -1}};
+  for (const int t : {0, 3, 7}) {
+    VectorXd x(4), one(2), other(2);
+    x << s, t / 8.0;
+    with.mean(t, s, one);
+    without.mean(0, x, other);
+    EXPECT_TRUE(same_bits(one, other));
+    EXPECT_EQ(with.log_prob(t, s, a), without.log_prob(0, x, a));
+  }
+  VectorXd out(2);
+  const long before = allocations;
+  with.mean(1, s, out);
+  EXPECT_EQ(allocations, before);
+  EXPECT_THROW(MlpGaussian(n, with.theta(), -1), InputError);
+  const NetworkShape narrow = shape(1, {6}, 2);
+  EXPECT_THROW(MlpGaussian(narrow, policy(narrow).theta(), 8), InputError);
+}
+
 }  // namespace
 }  // namespace kedge

@@ -280,5 +280,80 @@ TEST(Network, RejectsImpossibleShapesAndWeights) {
   EXPECT_THROW((void)network(shape(3, {4}, 2)).prepare(MatrixXd::Zero(4, 5)), InputError);
 }
 
+TEST(Network, CutsItsInputsAtTheClip) {
+  NetworkShape n = shape(3, {5}, 2, Activation::tanh, true);
+  n.input_mean = VectorXd{{1, 0, -1}};
+  n.input_scale = VectorXd{{2, 1, 0.5}};
+  const Network open = network(n);
+  n.input_clip = 1.5;
+  const Network cut = network(n);
+  const VectorXd inside{{3.5, -1, -1.5}}, beyond{{40, -1, -9}}, at_the_border{{4, -1, -1.75}};
+  EXPECT_TRUE(same_bits(output(cut, inside), output(open, inside)));
+  EXPECT_TRUE(same_bits(output(cut, beyond), output(open, at_the_border)));
+  MatrixXd both(3, 2);
+  both << inside, beyond;
+  const MatrixXd y = cut.outputs(cut.prepare(both));
+  EXPECT_TRUE(same_bits(VectorXd(y.col(0)), output(cut, inside)));
+  EXPECT_TRUE(same_bits(VectorXd(y.col(1)), output(cut, beyond)));
+  VectorXd out(2);
+  MatrixXd J(2, 3);
+  cut.output_and_jacobian(beyond, out, J);
+  EXPECT_TRUE(J.col(0).isZero(0.0) && J.col(2).isZero(0.0));
+  EXPECT_FALSE(J.col(1).isZero(0.0));
+  n.input_clip = -1;
+  EXPECT_THROW(Network{n}, InputError);
+}
+
+TEST(Network, GaussNewtonProductIsThatOfTheJacobian) {
+  for (const Network& net : networks()) {
+    if (net.weights().size() > 200) continue;
+    Stream random(20, 0, 0, 0);
+    const Index inputs = net.shape().inputs(), outputs = net.shape().outputs();
+    const MatrixXd x = random_matrix(inputs, 3, random);
+    const VectorXd v = random_vector(net.weights().size(), random);
+    const VectorXd weight = random_vector(outputs, random).array().exp();
+    VectorXd expected = VectorXd::Zero(v.size());
+    for (Index k = 0; k < x.cols(); ++k)
+      for (Index i = 0; i < outputs; ++i) {
+        const VectorXd row = gradient(net, x.col(k), VectorXd::Unit(outputs, i));
+        expected += weight[i] * row.dot(v) * row;
+      }
+    const VectorXd product = net.gauss_newton_product(net.prepare(x), v, weight);
+    EXPECT_LT((product - expected).norm(), 1e-12 * (1 + expected.norm()));
+  }
+}
+
+TEST(Network, UnitWeightsHaveRowsOfOneNorm) {
+  const NetworkShape n = shape(4, {6, 3}, 2, Activation::tanh, true);
+  Stream random(21, 0, 0, 0);
+  const VectorXd w = unit_weights(n, random, 0.01);
+  ASSERT_EQ(w.size(), weight_count(n));
+  const auto norms = [&](Index at, Index out, Index in) {
+    return VectorXd(Eigen::Map<const MatrixXd>(w.data() + at, out, in).rowwise().norm());
+  };
+  EXPECT_TRUE(norms(0, 6, 4).isApprox(VectorXd::Ones(6), 1e-14));
+  EXPECT_TRUE(norms(30, 3, 6).isApprox(VectorXd::Ones(3), 1e-14));
+  EXPECT_TRUE(norms(51, 2, 3).isApprox(VectorXd::Constant(2, 0.01), 1e-14));
+  EXPECT_TRUE(((VectorXd::Ones(w.size()) - weight_mask(n)).cwiseProduct(w)).isZero(0.0)) << "biases are 0";
+}
+
+TEST(Network, WeightsForOtherInputMapsAreTheSameFunction) {
+  for (const auto& hidden : std::vector<std::vector<Index>>{{}, {5}, {4, 3}}) {
+    NetworkShape n = shape(3, hidden, 2, Activation::tanh, true);
+    const Network before = network(n);
+    const VectorXd mean{{0.3, -2, 5}}, scale{{0.1, 3, 40}};
+    const VectorXd weights = weights_for_inputs(n, before.weights(), mean, scale);
+    n.input_mean = mean;
+    n.input_scale = scale;
+    Network after(n);
+    after.set_weights(weights);
+    Stream random(22, 0, 0, 0);
+    for (int i = 0; i < 20; ++i) {
+      const VectorXd x = random_vector(3, random);
+      EXPECT_LT((output(after, x) - output(before, x)).norm(), 1e-11);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace kedge

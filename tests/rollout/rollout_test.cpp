@@ -297,6 +297,15 @@ TEST(Rollout, StopsBetweenRollouts) {
   EXPECT_EQ(policy.asked, 3);
 }
 
+TEST(Rollout, NumbersItsRolloutsFromTheFirst) {
+  const TvLinearGaussian policy = TvLinearGaussian::constant(T, 2, VectorXd::Zero(2), VectorXd::Ones(2));
+  const auto all = rollout(toy_task(), policy, {.rollouts = 5, .iteration = 4}, kedge::Run{1, 1, {}});
+  const auto last = rollout(toy_task(), policy, {.rollouts = 2, .iteration = 4, .first = 3}, kedge::Run{1, 1, {}});
+  EXPECT_EQ(last->state, all->state.rightCols(last->state.cols()));
+  EXPECT_EQ(last->action, all->action.rightCols(last->action.cols()));
+  EXPECT_THROW((void)rollout(toy_task(), policy, {.first = -1}, kedge::Run{1, 1, {}}), InputError);
+}
+
 TEST(Rollout, RefusesAPolicyThatDoesNotFit) {
   const auto message = [](const TvLinearGaussian& policy, const RolloutOptions& options, int threads) -> std::string {
     try {

@@ -25,16 +25,19 @@ function linearGaussian(policy: PolicyData, numbers: Numbers): Act {
   };
 }
 
-/** kedge/policy/mlp_gaussian.h: the same at every step. */
+/** kedge/policy/mlp_gaussian.h: the same at every step but for its last input, t / clock, where it has a clock. */
 function network(policy: PolicyData, numbers: Numbers): Act {
   const { ds, da } = policy;
+  const clock = policy.clock as number;
+  const clip = (policy.inputClip as number) || Infinity;
   const list = (name: string) => policy[name] as number[];
-  const sizes = [ds, ...list('hidden'), da];
+  const sizes = [ds + (clock > 0 ? 1 : 0), ...list('hidden'), da];
   const theta = numbers.doubles(policy.theta as Ref);
   const bend = policy.activation === 'tanh' ? Math.tanh : (x: number) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
-  return (_, s, noise) => {
+  return (t, s, noise) => {
     let at = 0;
-    let x = Float64Array.from(list('inputMean'), (mean, i) => (s[i]! - mean) / list('inputScale')[i]!);
+    const seen = (i: number) => (i < ds ? s[i]! : t / clock);
+    let x = Float64Array.from(list('inputMean'), (mean, i) => Math.min(Math.max((seen(i) - mean) / list('inputScale')[i]!, -clip), clip));
     for (let l = 1; l < sizes.length; ++l) {
       const next = new Float64Array(sizes[l]!);
       const last = l === sizes.length - 1;

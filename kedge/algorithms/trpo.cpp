@@ -1,0 +1,271 @@
+#include "kedge/algorithms/trpo.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kedge/algorithms/report.h"
+#include "kedge/algorithms/time_varying.h"
+#include "kedge/algorithms/trpo_update.h"
+#include "kedge/core/errors.h"
+#include "kedge/evaluation/quadratic_value.h"
+#include "kedge/math/statistics.h"
+#include "kedge/rollout/rollout.h"
+
+namespace kedge {
+
+namespace {
+
+/// What the last layer of the first policy weighs, relative to its noise: the first mean actions are near 0.
+constexpr double kFirstOutput = 0.01;
+
+Index input_count(const Task& task, const TrpoOptions& options) { return task.ds() + (options.clock ? 1 : 0); }
+
+NetworkShape network_shape(const Task& task, const TrpoOptions& options, const VectorXd& output_scale) {
+  const Index inputs = input_count(task, options);
+  return {.hidden = std::vector<Index>(static_cast<std::size_t>(options.layers), options.hidden),
+          .activation = Activation::tanh,
+          .output_bias = true,
+          .input_mean = VectorXd::Zero(inputs),
+          .input_scale = VectorXd::Ones(inputs),
+          .output_scale = output_scale,
+          .input_clip = options.input_clip};
+}
+
+/// Draws the first weights of the networks.
+void draw_weights(const TrpoOptions& options, std::uint64_t seed, TrpoState& state) {
+  const auto weights = [&](const NetworkShape& shape, std::uint32_t network, double output) {
+    Stream random(seed, streams::network.iteration(0), streams::network.rollout(0), network);
+    return unit_weights(shape, random, output);
+  };
+  if (auto* policy = std::get_if<MlpGaussian>(&state.policy)) {
+    VectorXd theta(policy->theta().size());
+    theta << weights(policy->shape(), 0, kFirstOutput),
+        VectorXd::Constant(policy->action_dim(), std::log(options.initial_std));
+    policy->set_theta(std::move(theta));
+  }
+  if (state.value) state.value->network.set_weights(weights(state.value->network.shape(), 1, 1.0));
+}
+
+/// The task's first steps. Nothing is final there: neither costs of the final state nor success count.
+Task cut_after(Task task, int steps) {
+  for (CostTerm& term : task.cost) {
+    term.active.resize(static_cast<std::size_t>(steps) + 1);
+    term.active.back() = 0;
+  }
+  task.success.clear();
+  task.horizon = steps;
+  return task;
+}
+
+/// The rollouts of an iteration: whole ones, and one that is cut.
+struct Collected {
+  Batch whole;
+  std::optional<Batch> cut;
+  [[nodiscard]] std::vector<const Batch*> all() const {
+    std::vector<const Batch*> batches{&whole};
+    if (cut) batches.push_back(&*cut);
+    return batches;
+  }
+};
+
+Outcome<Collected> collect_samples(const Task& task, const AnyPolicy& policy, const TrpoOptions& options, int iteration,
+                                   const Run& run) {
+  const bool by_steps = options.batch == TrpoOptions::BatchBy::steps;
+  const int whole = by_steps ? options.batch_steps / task.horizon : options.rollouts;
+  const int rest = by_steps ? options.batch_steps % task.horizon : 0;
+  const std::uint32_t name = streams::training.iteration(iteration);
+  Collected collected;
+  auto batch = rollout(task, as_policy(policy), {.rollouts = whole, .iteration = name}, run);
+  if (!batch) return cancelled();
+  collected.whole = std::move(*batch);
+  if (rest > 0) {
+    collected.cut =
+        rollout(cut_after(task, rest), as_policy(policy), {.rollouts = 1, .iteration = name, .first = whole}, run);
+    if (!collected.cut) return cancelled();
+  }
+  if (usable_rollouts(collected.whole) == 0)
+    return failure(fmt::format("all {} rollouts diverged", collected.whole.rollouts));
+  return collected;
+}
+
+/// V at every sample and after the last step of every segment that was cut, in the scaled reward's unit.
+struct Values {
+  VectorXd at_samples;
+  VectorXd at_ends;  ///< of every segment; 0 where the episode ended
+};
+
+Outcome<Values> evaluated(const Task& task, const TrpoState& state, const Collected& collected,
+                          const StepSamples& samples, const TrpoOptions& options, int threads) {
+  const auto segments = static_cast<Index>(samples.segments.size());
+  Values v{VectorXd(samples.size()), VectorXd::Zero(segments)};
+  if (options.value == TrpoOptions::Value::network) {
+    const Network& network = state.value->network;
+    v.at_samples = values(network, network_inputs(samples.s, samples.step, task, options), threads);
+    v.at_ends = values(network, network_inputs(samples.end, samples.end_step, task, options), threads);
+  } else {
+    auto quadratic = fit_quadratic_value(task, collected.whole, options.discount, options.ridge, threads);
+    if (!quadratic) return quadratic.ending();
+    for (Index n = 0; n < samples.size(); ++n)
+      v.at_samples[n] =
+          options.reward_scale * (*quadratic)(samples.step[static_cast<std::size_t>(n)], samples.s.col(n));
+    for (Index i = 0; i < segments; ++i)
+      v.at_ends[i] =
+          options.reward_scale * (*quadratic)(samples.end_step[static_cast<std::size_t>(i)], samples.end.col(i));
+  }
+  for (Index i = 0; i < segments; ++i)
+    if (samples.end_step[static_cast<std::size_t>(i)] >= task.horizon) v.at_ends[i] = 0.0;
+  if (!v.at_samples.allFinite() || !v.at_ends.allFinite()) return failure("the value function is not finite");
+  return v;
+}
+
+/// Teaches a value network the TD(lambda) returns.
+std::optional<Ending> learn_value(const Task& task, const StepSamples& samples, const VectorXd& target, bool first,
+                                  const TrpoOptions& options, int iteration, const Run& run, TrpoState& next) {
+  if (!next.value) return std::nullopt;
+  NetworkValue& value = *next.value;
+  value.network = with_inputs(value.network, next.moments, first);
+  const Stream order(run.seed, streams::fit.iteration(iteration), streams::fit.rollout(0), 0);
+  if (fit_value(network_inputs(samples.s, samples.step, task, options), target,
+                {options.value_epochs, options.value_minibatch, options.value_rate}, order, value))
+    return std::nullopt;
+  return failure("the fit of the value network is not finite; lower value_rate or reward_scale");
+}
+
+double mean_std(const AnyPolicy& policy) {
+  if (const auto* network = std::get_if<MlpGaussian>(&policy)) return network->std().mean();
+  const auto& linear = std::get<TvLinearGaussian>(policy);
+  double sum = 0.0;
+  for (int t = 0; t < linear.horizon(); ++t) sum += linear[t].C.diagonal().mean();
+  return sum / linear.horizon();
+}
+
+Iteration trpo_report(const Task& task, const Collected& collected, const PolicyUpdate& update, double explained,
+                      const TrpoState& before, const TrpoState& next) {
+  const Batch& batch = collected.whole;
+  const NaturalStep& step = update.step;
+  Iteration report;
+  report.metrics = return_metrics(batch, before.iteration, next.rollouts_total, next.steps_total);
+  add(report, {{"return_median", median(returns(batch))},
+               {"success_rate", success_rate(batch, task.success_limit())},
+               {"kl", step.measured.kl},
+               {"surrogate_gain", step.measured.gain},
+               {"surrogate_predicted", step.predicted},
+               {"step_taken", step.status == NaturalStepStatus::ok ? 1.0 : 0.0},
+               {"step_length", step.length},
+               {"lengths_tried", static_cast<double>(step.lengths)},
+               {"cg_residual", std::isfinite(step.cg_residual) ? step.cg_residual : 1.0},
+               {"value_explained", explained},
+               {"improvement_realised", improvement_realised(batch, before)},
+               {"policy_std_mean", mean_std(next.policy)},
+               {"saturated_share", batch.saturated},
+               {"diverged", static_cast<double>(diverged_rollouts(batch))}});
+  if (step.status != NaturalStepStatus::ok)
+    report.warnings.push_back(
+        fmt::format("no step: {} ({}); the policy is kept", step.message, to_string(step.status)));
+  warn_of_saturation(batch, "lower initial_std", report.warnings);
+  warn_of_divergence(batch, report.warnings);
+  return report;
+}
+
+void require_fit(const Task& task, const TrpoOptions& options, const TrpoState& state) {
+  validate(task);
+  if (options.batch == TrpoOptions::BatchBy::steps && options.batch_steps < task.horizon)
+    throw InputError(fmt::format("batch_steps = {}, but must be >= {}: an iteration needs one whole rollout",
+                                 options.batch_steps, task.horizon));
+  const Index inputs = input_count(task, options);
+  const bool network = options.policy == TrpoOptions::Kind::network;
+  const Policy& policy = as_policy(state.policy);
+  bool ok = state.iteration >= 0 && std::holds_alternative<MlpGaussian>(state.policy) == network &&
+            policy.observation_dim() == task.ds() && policy.action_dim() == task.da() &&
+            state.moments.mean.size() == inputs && state.moments.squares.size() == inputs &&
+            state.moments.count >= 0.0 && (state.moments.squares.array() >= 0.0).all() &&
+            state.value.has_value() == (options.value == TrpoOptions::Value::network);
+  if (network)
+    ok = ok && std::get<MlpGaussian>(state.policy).clock() == (options.clock ? task.horizon : 0);
+  else
+    ok = ok && policy.horizon() == task.horizon;
+  if (ok && state.value) {
+    const NetworkValue& v = *state.value;
+    const Index P = v.network.weights().size();
+    ok = v.network.shape().inputs() == inputs && v.network.shape().outputs() == 1 && v.network.shape().output_bias &&
+         v.optimiser.m.size() == P && v.optimiser.v.size() == P && (v.optimiser.v.array() >= 0.0).all();
+  }
+  if (!ok)
+    throw InputError(fmt::format(
+        "the state does not belong to trpo with these options on the task {}: horizon {}, {} observations, {} actions",
+        task.name, task.horizon, task.ds(), task.da()));
+}
+
+}  // namespace
+
+TrpoState trpo_start(const Task& task, const TrpoOptions& options) {
+  options.validate();
+  validate(task);
+  TrpoState state;
+  state.moments = RunningMoments(input_count(task, options));
+  const VectorXd std = VectorXd::Constant(task.da(), options.initial_std);
+  if (options.policy == TrpoOptions::Kind::network) {
+    NetworkShape shape = network_shape(task, options, std);
+    VectorXd theta = VectorXd::Zero(parameter_count(shape));
+    theta.tail(task.da()).setConstant(std::log(options.initial_std));
+    state.policy = MlpGaussian(std::move(shape), std::move(theta), options.clock ? task.horizon : 0);
+  } else {
+    state.policy = first_policy(task, options.initial_std);
+  }
+  if (options.value == TrpoOptions::Value::network) {
+    Network network(network_shape(task, options, VectorXd::Ones(1)));
+    const Index weights = network.weights().size();
+    state.value = NetworkValue{std::move(network), Adam(weights)};
+  }
+  return state;
+}
+
+TrpoResult trpo(const Task& task, TrpoState state, const TrpoOptions& options, const Run& run,
+                const TrpoObserver& observe) {
+  options.validate();
+  require_fit(task, options, state);
+  Loop<TrpoState> loop(std::move(state), options.iterations, run, observe);
+  while (loop.next()) {
+    TrpoState next = loop.state();
+    const int k = loop.iteration();
+    if (k == 0) draw_weights(options, run.seed, next);
+
+    // Sample the present policy
+    auto collected = collect_samples(task, next.policy, options, k, run);
+    if (!collected) return loop.end(collected.ending());
+    StepSamples samples = step_samples(collected->all());
+    samples.reward *= options.reward_scale;
+    loop.lap("rollouts");
+
+    // Evaluate it: V, then generalised advantages, and the TD(lambda) returns
+    auto v = evaluated(task, next, *collected, samples, options, run.threads);
+    if (!v) return loop.end(v.ending());
+    for (std::size_t i = 0; i < samples.segments.size(); ++i)
+      samples.segments[i].end_value = v->at_ends[static_cast<Index>(i)];
+    const VectorXd advantage =
+        generalised_advantages(samples.reward, v->at_samples, samples.segments, options.discount, options.lambda);
+    const VectorXd target = v->at_samples + advantage;
+    loop.lap("advantages");
+
+    // Step along the natural gradient, within the bound
+    add_columns(network_inputs(samples.s, samples.step, task, options), next.moments);
+    PolicyUpdate update =
+        update_policy(task, next.policy, samples, standardised(advantage), next.moments, k == 0, options, run.threads);
+    next.policy = std::move(update.policy);
+    loop.lap("update");
+
+    // Learn V from the returns, for the next iteration
+    if (const auto ending = learn_value(task, samples, target, k == 0, options, k, run, next)) return loop.end(*ending);
+    loop.lap("value");
+
+    count(collected->whole, 0, next);
+    if (collected->cut) next.steps_total += simulated_steps(*collected->cut);
+    if (collected->cut) ++next.rollouts_total;
+    Iteration report =
+        trpo_report(task, *collected, update, explained_share(v->at_samples, target), loop.state(), next);
+    loop.commit(std::move(next), std::move(report));
+  }
+  return loop.done();
+}
+
+}  // namespace kedge

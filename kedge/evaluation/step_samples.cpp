@@ -1,0 +1,40 @@
+#include "kedge/evaluation/step_samples.h"
+
+namespace kedge {
+
+StepSamples step_samples(const std::vector<const Batch*>& batches) {
+  Index N = 0, rollouts = 0;
+  for (const Batch* batch : batches) {
+    rollouts += usable_rollouts(*batch);
+    N += Index{usable_rollouts(*batch)} * batch->horizon;
+  }
+  const Index ds = batches.front()->observation.rows(), da = batches.front()->action.rows();
+  StepSamples all{MatrixXd(ds, N), {}, MatrixXd(da, N), VectorXd(N), {}, MatrixXd(ds, rollouts), {}};
+  all.step.reserve(static_cast<std::size_t>(N));
+  Index next = 0;
+  for (const Batch* batch : batches)
+    for (int n = 0; n < batch->rollouts; ++n) {
+      if (!batch->usable(n)) continue;
+      const int T = batch->horizon;
+      all.s.middleCols(next, T) = batch->observation.middleCols(batch->at(n, 0), T);
+      all.a.middleCols(next, T) = batch->action.middleCols(batch->step(n, 0), T);
+      all.reward.segment(next, T) = -batch->cost.col(n).head(T);
+      all.reward[next + T - 1] -= batch->cost(T, n);
+      for (int t = 0; t < T; ++t) all.step.push_back(t);
+      all.end.col(static_cast<Index>(all.segments.size())) = batch->observation.col(batch->at(n, T));
+      all.end_step.push_back(T);
+      all.segments.push_back({next, T, 0.0});
+      next += T;
+    }
+  return all;
+}
+
+MatrixXd with_time(MatrixIn s, const std::vector<int>& step, int horizon) {
+  MatrixXd x(s.rows() + 1, s.cols());
+  x.topRows(s.rows()) = s;
+  for (Index n = 0; n < s.cols(); ++n)
+    x(s.rows(), n) = static_cast<double>(step[static_cast<std::size_t>(n)]) / static_cast<double>(horizon);
+  return x;
+}
+
+}  // namespace kedge

@@ -1,0 +1,205 @@
+// Laws of TRPO's own; what every algorithm promises is in contract_test.cpp.
+#include "kedge/algorithms/trpo.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "kedge/algorithms/trpo_update.h"
+#include "kedge/core/errors.h"
+#include "kedge/rollout/rollout.h"
+#include "kedge/update/gaussian_step.h"
+#include "small_tasks.h"
+
+namespace kedge {
+namespace {
+
+using test::DoubleIntegrator;
+using test::metric;
+using testing::HasSubstr;
+
+TrpoOptions small(TrpoOptions::Kind policy, TrpoOptions::Value value) {
+  TrpoOptions options;
+  options.iterations = 8;
+  options.batch = TrpoOptions::BatchBy::rollouts;
+  options.rollouts = 30;
+  options.policy = policy;
+  options.value = value;
+  options.hidden = 8;
+  options.epsilon = 0.05;
+  options.initial_std = 2.0;
+  options.reward_scale = 0.01;
+  options.fisher_every = 1;
+  options.damping = 1e-3;
+  return options;
+}
+
+/// The three variants of Sec. 7.3.
+std::vector<TrpoOptions> variants() {
+  using O = TrpoOptions;
+  return {small(O::Kind::network, O::Value::network), small(O::Kind::network, O::Value::quadratic),
+          small(O::Kind::linear, O::Value::quadratic)};
+}
+
+/// Mean over the states of a batch of KL(old || now), from the policies as they are stored.
+double stored_kl(const AnyPolicy& old, const AnyPolicy& now, const Batch& batch) {
+  double sum = 0.0;
+  for (int n = 0; n < batch.rollouts; ++n)
+    for (int t = 0; t < batch.horizon; ++t) {
+      const VectorXd s = batch.observation.col(batch.at(n, t));
+      DiagonalGaussians p{MatrixXd(1, 1), MatrixXd(1, 1)}, q = p;
+      const auto fill = [&](const AnyPolicy& any, DiagonalGaussians& out) {
+        VectorXd a(1);
+        as_policy(any).mean(t, s, a);
+        out.mean(0, 0) = a[0];
+        out.std(0, 0) = std::holds_alternative<MlpGaussian>(any) ? std::get<MlpGaussian>(any).std()[0]
+                                                                 : std::get<TvLinearGaussian>(any)[t].C(0, 0);
+      };
+      fill(old, p);
+      fill(now, q);
+      sum += mean_kl(p, q);
+    }
+  return sum / (batch.rollouts * batch.horizon);
+}
+
+TEST(Trpo, StoredPoliciesMeetTheBoundInEveryIteration) {
+  const Task task = DoubleIntegrator().task();
+  for (const TrpoOptions& options : variants()) {
+    const kedge::Run run{.seed = 4};
+    AnyPolicy before;
+    int steps = 0;
+    const auto observe = [&](const Iteration& it, const TrpoState& state, const UpdateRecord*) {
+      if (it.number > 0) {
+        const Batch batch =
+            *rollout(task, as_policy(before),
+                     {.rollouts = options.rollouts, .iteration = static_cast<std::uint32_t>(it.number)}, run);
+        EXPECT_NEAR(return_mean(batch), metric(it, "return_mean"), 1e-9 * std::abs(return_mean(batch)));
+        const double kl = stored_kl(before, state.policy, batch);
+        EXPECT_LE(kl, options.epsilon * (1 + kBoundTolerance));
+        EXPECT_NEAR(kl, metric(it, "kl"), 1e-9 * options.epsilon);
+        if (metric(it, "step_taken") > 0) {
+          EXPECT_GT(kl, 0.0);
+          EXPECT_GT(metric(it, "surrogate_gain"), 0.0);
+          ++steps;
+        }
+      }
+      before = state.policy;
+    };
+    const TrpoResult result = trpo(task, trpo_start(task, options), options, run, observe);
+    EXPECT_EQ(result.stop, Stop::max_iterations) << result.message;
+    EXPECT_GE(steps, 5);
+  }
+}
+
+TEST(Trpo, LearnsTheDoubleIntegrator) {
+  const DoubleIntegrator integrator;
+  const Task task = integrator.task();
+  for (TrpoOptions options : variants()) {
+    options.iterations = 60;
+    std::vector<double> means;
+    const TrpoResult result = trpo(task, trpo_start(task, options), options, {.seed = 5, .threads = 2},
+                                   [&](const Iteration& it, const TrpoState&, const UpdateRecord*) {
+                                     means.push_back(metric(it, "return_mean"));
+                                   });
+    ASSERT_EQ(result.stop, Stop::max_iterations) << result.message;
+    const double least = -integrator.least_cost();
+    const Batch end = *rollout(task, as_policy(result.state.policy), {.rollouts = 50, .explore = false}, {.seed = 9});
+    EXPECT_GT(return_mean(end) - least, 0.35 * (means.front() - least))
+        << "start " << means.front() << ", best " << least;
+  }
+}
+
+TEST(Trpo, NormalisesItsInputsByWhatItHasSeen) {
+  const Task task = DoubleIntegrator().task();
+  TrpoOptions options = variants()[0];
+  options.iterations = 3;
+  const TrpoState state = trpo(task, trpo_start(task, options), options, {.seed = 4}).state;
+  EXPECT_EQ(state.moments.count, 3.0 * options.rollouts * task.horizon);
+  const auto& policy = std::get<MlpGaussian>(state.policy);
+  EXPECT_EQ(policy.shape().input_mean, state.moments.mean);
+  EXPECT_EQ(policy.shape().input_scale, deviations(state.moments));
+  EXPECT_EQ(state.value->network.shape().input_mean, state.moments.mean);
+  EXPECT_NEAR(state.moments.mean[2], (task.horizon - 1) / 2.0 / task.horizon, 1e-12) << "the time is an input";
+}
+
+TEST(Trpo, ANewNormaliserAloneIsNoOtherPolicy) {
+  const Task task = DoubleIntegrator().task();
+  TrpoOptions options = variants()[0];
+  const TrpoState state = trpo(task, trpo_start(task, options), options, {.seed = 4}).state;
+  RunningMoments moments = state.moments;
+  Stream random(1, 0, 0, 0);
+  add_columns(test::random_matrix(3, 500, random), moments);
+  const Network& old = std::get<MlpGaussian>(state.policy).network();
+  const Network now = with_inputs(old, moments, false);
+  const MatrixXd x = 0.3 * test::random_matrix(3, 50, random);
+  EXPECT_LT((old.outputs(old.prepare(x)) - now.outputs(now.prepare(x))).norm(), 1e-10);
+}
+
+TEST(Trpo, StepsOfABatchAreCounted) {
+  const Task task = DoubleIntegrator().task();  // 15 steps
+  TrpoOptions options = variants()[0];
+  options.batch = TrpoOptions::BatchBy::steps;
+  options.batch_steps = 100;
+  options.iterations = 2;
+  const TrpoState state = trpo(task, trpo_start(task, options), options, {.seed = 4}).state;
+  EXPECT_EQ(state.steps_total, 200);
+  EXPECT_EQ(state.rollouts_total, 2 * 7);
+  EXPECT_EQ(state.moments.count, 200.0);
+  options.batch_steps = 14;
+  try {
+    (void)trpo(task, trpo_start(task, options), options, {});
+    ADD_FAILURE();
+  } catch (const InputError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("batch_steps = 14, but must be >= 15"));
+  }
+}
+
+TEST(Trpo, KeepsThePolicyWhereNoStepIsAllowed) {
+  const Task task = DoubleIntegrator().task();
+  TrpoOptions options = variants()[0];
+  options.lengths = 1;
+  options.epsilon = 50.0;  // the first length misses the bound: the KL is not quadratic so far
+  int kept = 0;
+  AnyPolicy before;
+  const TrpoResult result =
+      trpo(task, trpo_start(task, options), options, {.seed = 4},
+           [&](const Iteration& it, const TrpoState& state, const UpdateRecord*) {
+             if (it.number > 0 && metric(it, "step_taken") == 0.0) {
+               ++kept;
+               EXPECT_EQ(std::get<MlpGaussian>(state.policy).theta(), std::get<MlpGaussian>(before).theta());
+               EXPECT_EQ(metric(it, "kl"), 0.0);
+               EXPECT_THAT(it.warnings, testing::Contains(HasSubstr("no step: ")));
+             }
+             before = state.policy;
+           });
+  EXPECT_EQ(result.stop, Stop::max_iterations);
+  EXPECT_GT(kept, 0);
+}
+
+TEST(Trpo, AQuadraticValueNeedsTwoRollouts) {
+  const Task task = DoubleIntegrator().task();
+  TrpoOptions options = variants()[1];
+  options.batch = TrpoOptions::BatchBy::steps;
+  options.batch_steps = 15;
+  const TrpoResult result = trpo(task, trpo_start(task, options), options, {.seed = 4});
+  EXPECT_EQ(result.stop, Stop::numerical_failure);
+  EXPECT_THAT(result.message, HasSubstr("V cannot be fitted: 1 of 1 rollouts are usable"));
+}
+
+TEST(Trpo, RefusesAStateOfOtherOptions) {
+  const Task task = DoubleIntegrator().task();
+  for (const TrpoOptions& made : variants())
+    for (TrpoOptions used : variants()) {
+      const bool fits = made.policy == used.policy && made.value == used.value;
+      used.iterations = 0;
+      if (fits) {
+        EXPECT_NO_THROW((void)trpo(task, trpo_start(task, made), used, {}));
+        used.clock = false;
+      }
+      EXPECT_THROW((void)trpo(task, trpo_start(task, made), used, {}), InputError);
+    }
+}
+
+}  // namespace
+}  // namespace kedge

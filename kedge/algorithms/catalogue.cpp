@@ -10,6 +10,7 @@
 #include "kedge/algorithms/ilqr.h"
 #include "kedge/algorithms/moto.h"
 #include "kedge/algorithms/random_search.h"
+#include "kedge/algorithms/reckon.h"
 #include "kedge/algorithms/trpo.h"
 #include "kedge/algorithms/vgps.h"
 #include "kedge/core/errors.h"
@@ -97,6 +98,9 @@ constexpr std::array kAlgorithms = {
          .summary =
              "iterative linear-quadratic regulator: the model itself, its derivatives [LiTodorov2004; Tassa2014]",
          .full_state = true}),
+    row<ReckonOptions, reckon_start, reckon>(
+        {.name = "reckon",
+         .summary = "exact KL steps on rollouts imagined with a learned model, a few real rollouts an iteration"}),
     row<VgpsOptions, vgps_start, vgps>(
         {.name = "vgps",
          .summary =

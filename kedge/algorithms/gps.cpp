@@ -8,7 +8,6 @@
 #include "kedge/algorithms/report.h"
 #include "kedge/algorithms/time_varying.h"
 #include "kedge/core/errors.h"
-#include "kedge/core/parallel.h"
 #include "kedge/evaluation/cost_expansion.h"
 #include "kedge/evaluation/linear_dynamics.h"
 #include "kedge/evaluation/state_distribution.h"
@@ -29,19 +28,6 @@ MixtureFit fit_prior(const Window& window, const GpsOptions& options, int iterat
   mixture.components = std::max(1, std::min(options.clusters, static_cast<int>(samples.cols() / (2 * samples.rows()))));
   const Stream seeding(run.seed, streams::mixture.iteration(iteration), streams::mixture.rollout(0), 0);
   return fit_mixture(samples, mixture, seeding, run.threads);
-}
-
-/// Quadratic costs of all steps around the mean of the present rollouts, that of the final state included.
-std::vector<Quadratic> expand_costs(const Task& task, const Batch& batch, int threads) {
-  const MatrixXd joint = joint_samples(batch);
-  const Index n = task.ds() + task.da(), usable = usable_rollouts(batch);
-  std::vector<Quadratic> costs(static_cast<std::size_t>(task.horizon) + 1);
-  parallel_for(task.horizon + 1, threads, [&](Index t) {
-    const MatrixXd z = t < task.horizon ? MatrixXd(joint.block(0, t * usable, n, usable))
-                                        : observations_at(batch, static_cast<int>(t));
-    costs[static_cast<std::size_t>(t)] = cost_expansion(task, static_cast<int>(t), sample_moments(z));
-  });
-  return costs;
 }
 
 /// The step size of this iteration, in units of epsilon, from what the last update promised and brought (supplement).
@@ -131,7 +117,7 @@ GpsResult gps(const Task& task, GpsState state, const GpsOptions& options, const
 
     // Expand the cost
     const LqModel model{sample_moments(observations_at(epoch.batch, 0)), dynamics->fit.dynamics,
-                        expand_costs(task, epoch.batch, run.threads)};
+                        cost_expansions(task, epoch.batch, run.threads)};
     loop.lap("cost");
 
     // Optimise the trajectory within its KL bound (Sec. 3.1), adapt the step size (supplement)

@@ -1,9 +1,25 @@
 #include "kedge/core/batch.h"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 
 namespace kedge {
+
+Batch empty_batch(int rollouts, int horizon, Index nx, Index ds, Index da, Index terms) {
+  const Index states = Index{rollouts} * (horizon + 1), steps = Index{rollouts} * horizon;
+  Batch batch;
+  batch.rollouts = rollouts;
+  batch.horizon = horizon;
+  batch.state = MatrixXd::Zero(nx, states);
+  batch.observation = MatrixXd::Zero(ds, states);
+  batch.action = MatrixXd::Zero(da, steps);
+  batch.terms = MatrixXd::Zero(terms, states);
+  batch.cost = MatrixXd::Zero(horizon + 1, rollouts);
+  batch.success = VectorXd::Constant(rollouts, std::numeric_limits<double>::quiet_NaN());
+  batch.diverged_at.assign(static_cast<std::size_t>(rollouts), -1);
+  return batch;
+}
 
 int usable_rollouts(const Batch& batch) {
   int count = 0;

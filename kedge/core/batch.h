@@ -37,6 +37,10 @@ struct Batch {
   [[nodiscard]] bool usable(int n) const { return diverged_at[static_cast<std::size_t>(n)] < 0; }
 };
 
+/// Returns rollouts of which nothing is known yet: all numbers are 0, success is NaN, none has diverged.
+/// @param nx, ds, da, terms  rows of state, observation, action and terms
+Batch empty_batch(int rollouts, int horizon, Index nx, Index ds, Index da, Index terms);
+
 /// Returns the number of rollouts that did not diverge.
 int usable_rollouts(const Batch& batch);
 

@@ -68,22 +68,27 @@ inline constexpr StreamUse guide_rollouts{"rollouts of a guide (gps_is)", 0x4000
                                           last_rollout_number};
 inline constexpr StreamUse candidate_rollouts{"rollouts of a candidate network (gps_is)", 0x50000000, 0x5fffffff, 0,
                                               last_rollout_number};
+inline constexpr StreamUse quiet_rollouts{"quiet rollouts (reckon)", 0x60000000, 0x60000000, 0, last_rollout_number};
 inline constexpr StreamUse evaluation{"rollouts of an evaluation", 0xffffffff, 0xffffffff, 0, last_rollout_number};
 
 /// States drawn from a guide's marginals. The rollout is the condition, the step is `marginal_step`.
 inline constexpr StreamUse marginals{"marginals of a guide", 0, last_training_iteration, 0xffff0000, 0xffffffef};
 
-/// The weights of a network before the first fit.
+/// The weights of a network before the first fit. The step is the member of an ensemble.
 inline constexpr StreamUse network{"first weights of a network", 0, 0, 0xfffffff0, 0xfffffff0};
 
 /// The initial state of a guide. The step is the condition.
 inline constexpr StreamUse conditions{"initial states of guides", 0, 0, 0xfffffff1, 0xfffffff1};
 
-/// The minibatches of a network's fit. The step is the number of the fit within the iteration.
+/// The minibatches of a network's fit. The step is the number of the fit within the iteration, or the member of an ensemble.
 inline constexpr StreamUse fit{"minibatches of a fit", 0, last_training_iteration, 0xfffffff2, 0xfffffff2};
 
 /// The directions of a random search. The step is the number of the direction.
 inline constexpr StreamUse directions{"directions (random_search)", 0, last_training_iteration, 0xfffffff3, 0xfffffff3};
+
+/// The starts and the noise of imagined rollouts. The step is 0.
+inline constexpr StreamUse imagination{"imagined rollouts (reckon)", 0, last_training_iteration, 0xfffffff4,
+                                       0xfffffff4};
 
 // No run has both of the next two, which share their names.
 /// The seeding of the mixture prior.
@@ -91,9 +96,9 @@ inline constexpr StreamUse mixture{"mixture prior (gps)", 0, last_training_itera
 /// The noise on the first actions. The step is that of the action.
 inline constexpr StreamUse first_actions{"first actions (ilqr)", 0, 0, 0xffffffff, 0xffffffff};
 
-inline constexpr std::array all{training,   guide_rollouts, candidate_rollouts, evaluation,
-                                marginals,  network,        conditions,         fit,
-                                directions, mixture,        first_actions};
+inline constexpr std::array all{
+    training, guide_rollouts, candidate_rollouts, quiet_rollouts, evaluation,   marginals, network, conditions,
+    fit,      directions,     imagination,        mixture,        first_actions};
 
 /// The step that draws the initial state of a rollout.
 inline constexpr std::uint32_t start_step = 0;

@@ -5,6 +5,8 @@
 #include <numbers>
 
 #include "kedge/core/errors.h"
+#include "kedge/core/parallel.h"
+#include "kedge/evaluation/linear_dynamics.h"
 
 namespace kedge {
 
@@ -101,6 +103,18 @@ Quadratic cost_expansion(const Task& task, int t, const Moments& z) {
     }
   }
   return q;
+}
+
+std::vector<Quadratic> cost_expansions(const Task& task, const Batch& batch, int threads) {
+  const MatrixXd joint = joint_samples(batch);
+  const Index n = task.ds() + task.da(), usable = usable_rollouts(batch);
+  std::vector<Quadratic> costs(static_cast<std::size_t>(task.horizon) + 1);
+  parallel_for(task.horizon + 1, threads, [&](Index t) {
+    const MatrixXd z = t < task.horizon ? MatrixXd(joint.block(0, t * usable, n, usable))
+                                        : observations_at(batch, static_cast<int>(t));
+    costs[static_cast<std::size_t>(t)] = cost_expansion(task, static_cast<int>(t), sample_moments(z));
+  });
+  return costs;
 }
 
 }  // namespace kedge

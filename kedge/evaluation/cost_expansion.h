@@ -1,6 +1,9 @@
 // Quadratic models of the declared costs of a task in observations and actions, as linear-quadratic updates need them.
 #pragma once
 
+#include <vector>
+
+#include "kedge/core/batch.h"
 #include "kedge/math/lq.h"
 #include "kedge/system/task.h"
 
@@ -19,6 +22,10 @@ void require_expandable(const Task& task);
 /// A control beyond its limits does not move with its action: derivative 0.
 /// @param z mean and covariance of z at this step
 Quadratic cost_expansion(const Task& task, int t, const Moments& z);
+
+/// Returns the costs of all steps around the moments of the usable rollouts of a batch, that of the final state included.
+/// @param threads changes no result  @return [T + 1]
+std::vector<Quadratic> cost_expansions(const Task& task, const Batch& batch, int threads);
 
 /// A norm around r as value + slope d + curvature d^2 / 2, d the distance from r.
 struct NormExpansion {

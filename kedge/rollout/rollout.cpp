@@ -11,23 +11,6 @@ namespace kedge {
 
 namespace {
 
-/// Rollouts of which nothing is known yet: all numbers are 0, none has diverged or succeeded.
-Batch empty_batch(const Task& task, int N) {
-  const int T = task.horizon;
-  const Index states = Index{N} * (T + 1), steps = Index{N} * T;
-  Batch batch;
-  batch.rollouts = N;
-  batch.horizon = T;
-  batch.state = MatrixXd::Zero(task.nx(), states);
-  batch.observation = MatrixXd::Zero(task.ds(), states);
-  batch.action = MatrixXd::Zero(task.da(), steps);
-  batch.terms = MatrixXd::Zero(static_cast<Index>(task.cost.size()), states);
-  batch.cost = MatrixXd::Zero(T + 1, N);
-  batch.success = VectorXd::Constant(N, std::numeric_limits<double>::quiet_NaN());
-  batch.diverged_at.assign(static_cast<std::size_t>(N), -1);
-  return batch;
-}
-
 /// Runs an episode as rollout n of the batch. @return entries of its actions that are beyond their limits
 Index run_episode(Episode& episode, const EpisodePlan& plan, Batch& batch, int n) {
   Index limited = 0;
@@ -84,7 +67,8 @@ std::optional<Batch> run_episodes(const Task& task, int rollouts, const std::fun
                                   const Run& run) {
   require(rollouts >= 1, "rollouts", rollouts, ">= 1");
   require(run.threads >= 1, "threads", run.threads, ">= 1");
-  Batch batch = empty_batch(task, rollouts);
+  Batch batch =
+      empty_batch(rollouts, task.horizon, task.nx(), task.ds(), task.da(), static_cast<Index>(task.cost.size()));
   SystemClones clones(*task.system, run.threads);
   std::vector<Index> limited(static_cast<std::size_t>(rollouts), 0);
   std::atomic<bool> stopped = false;

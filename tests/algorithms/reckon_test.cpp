@@ -1,0 +1,123 @@
+// Reckon on a linear-quadratic task. What it promises as every algorithm does: contract_test.cpp.
+#include "kedge/algorithms/reckon.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "kedge/core/errors.h"
+#include "small_tasks.h"
+
+namespace kedge {
+namespace {
+
+using test::DoubleIntegrator;
+using test::metric;
+using testing::HasSubstr;
+
+ReckonOptions small() {
+  ReckonOptions options;
+  options.iterations = 8;
+  options.initial_std = 2.0;
+  options.units = 16;
+  options.members = 3;
+  options.particles = 24;
+  options.first_batches = 400;
+  options.batches = 30;
+  return options;
+}
+
+struct Learned {
+  std::vector<Iteration> iterations;
+  std::vector<ReckonState> states;
+  ReckonResult result;
+};
+
+Learned learn(const Task& task, ReckonState state, const ReckonOptions& options, int threads = 2) {
+  Learned learned;
+  learned.result = reckon(task, std::move(state), options, kedge::Run{.seed = 1, .threads = threads},
+                          [&](const Iteration& i, const ReckonState& s, const UpdateRecord*) {
+                            learned.iterations.push_back(i);
+                            learned.states.push_back(s);
+                          });
+  EXPECT_EQ(learned.result.stop, Stop::max_iterations) << learned.result.message;
+  return learned;
+}
+
+TEST(Reckon, FindsRiccatisPolicyOfALinearSystem) {
+  const DoubleIntegrator model;
+  const Task task = model.task();
+  const ReckonState start = reckon_start(task, small());
+  const Learned learned = learn(task, start, small());
+  EXPECT_GT(model.expected_cost(start.policy), 2.0 * model.least_cost());
+  EXPECT_LT(model.expected_cost(learned.result.state.policy), 1.05 * model.least_cost());
+}
+
+TEST(Reckon, StaysWithinTheTrustRegionInEveryIteration) {
+  const Task task = DoubleIntegrator().task();
+  const Learned learned = learn(task, reckon_start(task, small()), small());
+  for (const Iteration& i : learned.iterations) {
+    EXPECT_GT(metric(i, "kl_total"), 0.0);
+    EXPECT_LE(metric(i, "kl_total"), metric(i, "kl_bound"));
+  }
+}
+
+TEST(Reckon, CountsAllItsRollouts) {
+  const Task task = DoubleIntegrator().task();
+  ReckonOptions options = small();
+  options.iterations = 3;
+  const Learned learned = learn(task, reckon_start(task, options), options);
+  EXPECT_EQ(learned.result.state.rollouts_total, 3 * 5);
+  EXPECT_EQ(learned.result.state.steps_total, 15 * 3 * 5);
+  EXPECT_EQ(learned.result.state.data.size(), 15 * 3 * 5);
+}
+
+TEST(Reckon, TakesBackAPolicyThatIsWorseThanPredictedAndLearnsOn) {
+  const DoubleIntegrator model;
+  const Task task = model.task();
+  ReckonOptions options = small();
+  options.iterations = 3;
+  ReckonState misled = learn(task, reckon_start(task, options), options).result.state;
+  const ReckonState before = misled;
+  // As if the model had been wrong: a policy that pushes away from the goal, with a promise of a gain.
+  for (int t = 0; t < task.horizon; ++t) misled.policy[t].k.array() += 30.0;
+  options.iterations = 4;
+  const Learned found_out = learn(task, misled, options);
+  EXPECT_EQ(metric(found_out.iterations[0], "reverted"), 1.0);
+  EXPECT_LT(metric(found_out.iterations[0], "gain_ratio"), 0.0);
+  EXPECT_LT(found_out.states[0].trust, before.trust);
+  EXPECT_EQ(found_out.states[0].base[0].iteration, 2);  // the last policy that had kept its promise
+  options.iterations = 8;
+  const Learned after = learn(task, found_out.result.state, options);
+  EXPECT_LT(model.expected_cost(after.result.state.policy), 1.1 * model.least_cost());
+}
+
+TEST(Reckon, TakesMoreRolloutsForMoreDimensions) {
+  const Task task = DoubleIntegrator().task();
+  EXPECT_EQ(fix_size(task, {}).rollouts, 5);
+  EXPECT_EQ(fix_size(task, {}).quiet, 2);
+  ReckonOptions options;
+  options.rollouts = 10;
+  EXPECT_EQ(fix_size(task, options).quiet, 3);
+  options.rollouts = 2;
+  EXPECT_EQ(fix_size(task, options).quiet, 1);
+}
+
+TEST(Reckon, RefusesOptionsThatDoNotFitTogether) {
+  const auto message = [](ReckonOptions options) {
+    try {
+      options.validate();
+    } catch (const InputError& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  ReckonOptions options;
+  options.rollouts = 1;
+  EXPECT_THAT(message(options), HasSubstr("rollouts = 1"));
+  options = {};
+  options.particles = 3;
+  EXPECT_THAT(message(options), HasSubstr("members = 4"));
+}
+
+}  // namespace
+}  // namespace kedge

@@ -35,6 +35,8 @@ declare -A options_of=(
   [dagger-adapt]="$guide --set adapt=true --set weighted=true"
   [cost_weighted]="$guide"
   [random_search]="--iterations 3"
+  [reckon]="--iterations 3"
+  [trpo]="--iterations 3"
 )
 tasks=("$@")
 ((${#tasks[@]})) || mapfile -t tasks < <(for folder in tasks/*/; do basename "$folder"; done)

@@ -67,7 +67,6 @@ VectorXd costs_of(const Batch& quiet) {
 /// Judges the policy by its quiet rollouts against those of the base: how far the next may go, and from which of the two.
 void judge(Fix& fix, ReckonState& next, int iteration) {
   TriedPolicy tried{next.policy, iteration, costs_of(fix.quiet)};
-  fix.ratio = std::numeric_limits<double>::quiet_NaN();
   if (next.base.empty()) {
     next.base = {std::move(tried)};
     return;
@@ -310,8 +309,7 @@ ReckonResult reckon(const Task& task, ReckonState state, const ReckonOptions& op
     judge(*fix, next, loop.iteration());
     const TransitionStore newest =
         with_rollouts({}, task, loop.iteration(), {&fix->exploring, &fix->quiet}, std::numeric_limits<Index>::max());
-    const double model_error =
-        next.model.empty() ? std::numeric_limits<double>::quiet_NaN() : median_error(next.model, newest);
+    const double model_error = median_error(next.model.empty() ? mean_change(newest) : next.model, newest);
 
     // Correct the chart with it
     next.data = with_rollouts(next.data, task, loop.iteration(), {&fix->exploring, &fix->quiet}, options.memory);

@@ -1,7 +1,5 @@
 #include "kedge/algorithms/reckon_report.h"
 
-#include <limits>
-
 #include "kedge/algorithms/report.h"
 #include "kedge/math/statistics.h"
 
@@ -9,18 +7,18 @@ namespace kedge {
 
 Iteration reckon_report(const Task& task, const Fix& fix, double model_error, const LocalResiduals& local,
                         const Plan& plan, const ReckonState& before, const ReckonState& after) {
-  const double unknown = std::numeric_limits<double>::quiet_NaN();
-  const bool first = before.iteration == 0;
-  const std::vector<double> quiet = returns(fix.quiet), exploring = returns(fix.exploring);
+  std::vector<double> quiet;  // of one that diverged the part before
+  for (int n = 0; n < fix.quiet.rollouts; ++n) quiet.push_back(rollout_return(fix.quiet, n));
+  const double predicted = before.iteration == 0 ? mean(quiet) : -before.cost_predicted;
   const int usable = usable_rollouts(fix.exploring) + usable_rollouts(fix.quiet);
 
   Iteration report;
   report.metrics = return_metrics(fix.exploring, before.iteration, after.rollouts_total, after.steps_total);
   add(report, {
-                  {"return_median", exploring.empty() ? unknown : median(exploring)},
+                  {"return_median", median(returns(fix.exploring))},
                   {"success_rate", success_rate(fix.exploring, task.success_limit())},
-                  {"quiet_return", quiet.empty() ? unknown : mean(quiet)},
-                  {"quiet_return_predicted", first ? unknown : -before.cost_predicted},
+                  {"quiet_return", mean(quiet)},
+                  {"quiet_return_predicted", predicted},
                   {"gain_ratio", fix.ratio},
                   {"reverted", static_cast<double>(fix.reverted)},
                   {"trust", after.trust},
@@ -42,7 +40,7 @@ Iteration reckon_report(const Task& task, const Fix& fix, double model_error, co
                   {"diverged", static_cast<double>(fix.exploring.rollouts + fix.quiet.rollouts - usable)},
               });
   if (plan.accepted == 0)
-    report.warnings.push_back("no KL step lowers the imagined cost: the policy is the one before");
+    report.warnings.emplace_back("no KL step lowers the imagined cost: the policy stays as it was");
   warn_of_saturation(fix.exploring, "lower initial_std", report.warnings);
   warn_of_divergence(fix.exploring, report.warnings);
   return report;

@@ -9,7 +9,7 @@ namespace kedge {
 /// What an iteration's real rollouts said.
 struct Fix {
   Batch exploring, quiet;
-  double ratio = 0.0;     ///< realised gain over the predicted one, mean over the quiet rollouts; NaN in iteration 0
+  double ratio = 0.0;     ///< realised gain over the predicted one, mean over the quiet rollouts; 0 in iteration 0
   bool reverted = false;  ///< the policy was taken back
 };
 
@@ -24,7 +24,7 @@ struct Plan {
   double step = 0.0;                                   ///< epsilon afterwards
 };
 
-/// @param model_error of the model on this iteration's rollouts before it was trained on them; NaN in iteration 0
+/// @param model_error of the model on this iteration's rollouts before it was trained on them
 /// @param before, after  state before and after the iteration
 Iteration reckon_report(const Task& task, const Fix& fix, double model_error, const LocalResiduals& local,
                         const Plan& plan, const ReckonState& before, const ReckonState& after);

@@ -139,6 +139,12 @@ DynamicsEnsemble new_ensemble(const TransitionScale& scale, int members, Index u
   return ensemble;
 }
 
+DynamicsEnsemble mean_change(const TransitionStore& data) {
+  DynamicsEnsemble model = new_ensemble(scale_of(data), 1, 1, 0);
+  model.members[0].weights.setZero();
+  return model;
+}
+
 Outcome<DynamicsEnsemble> fit(DynamicsEnsemble ensemble, const TransitionStore& data, const EnsembleFit& options,
                               int iteration, const Run& run) {
   const Index ds = data.next.rows();

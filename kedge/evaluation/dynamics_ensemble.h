@@ -103,6 +103,9 @@ void describe(D& d, Visit&& visit) {
 /// Returns members with weights drawn from the streams `network` of the seed.
 DynamicsEnsemble new_ensemble(const TransitionScale& scale, int members, Index units, std::uint64_t seed);
 
+/// Returns the model that predicts the mean change of the data, whatever the state: what one knows without a model.
+DynamicsEnsemble mean_change(const TransitionStore& data);
+
 struct EnsembleFit {
   int batches = 400;         ///< minibatches of each member, >= 1
   int minibatch = 256;       ///< transitions of each, >= 2

@@ -312,10 +312,12 @@ VectorXd Network::gauss_newton_product(const NetworkInputs& s, VectorIn v, Vecto
           const Layer &layer = layers_[l], &step = change.layers_[l];
           MatrixXd& z = moved[1];
           z.resize(kBlock, layer.out);
-          layer_block(step.W.data(), 1, step.W.rows(), layer.out, layer.in, step.b.data(), block.inputs_of(l), z.data());
+          layer_block(step.W.data(), 1, step.W.rows(), layer.out, layer.in, step.b.data(), block.inputs_of(l),
+                      z.data());
           if (l > 0) {
             by_inputs.resize(kBlock, layer.out);
-            layer_block(layer.W.data(), 1, layer.W.rows(), layer.out, layer.in, nullptr, moved[0].data(), by_inputs.data());
+            layer_block(layer.W.data(), 1, layer.W.rows(), layer.out, layer.in, nullptr, moved[0].data(),
+                        by_inputs.data());
             z += by_inputs;
           }
           if (l + 1 < L) z.array() *= block.slope[l].array();

@@ -38,6 +38,11 @@ const std::map<std::string, OptionValue> kSmall = {
     {"epsilon", 0.2},
     {"beta0", 0.1},
     {"clusters", std::int64_t{2}},
+    {"first_batches", std::int64_t{20}},
+    {"batches", std::int64_t{2}},
+    {"units", std::int64_t{8}},
+    {"members", std::int64_t{2}},
+    {"particles", std::int64_t{12}},
     {"guide_rollouts", std::int64_t{8}},
     {"batch_steps", std::int64_t{130}},  // the last rollout is cut
     {"guide_tolerance", 0.0},            // the guide takes several steps, between which it can be stopped

@@ -75,7 +75,8 @@ EnsembleFit short_fit(int batches) {
 }
 
 DynamicsEnsemble trained(const TransitionStore& data, int batches = 300) {
-  auto model = fit(new_ensemble(scale_of(data), 3, 16, 1), data, short_fit(batches), 0, Run{.seed = 1, .threads = 2});
+  auto model =
+      fit(new_ensemble(scale_of(data), 3, 16, 1), data, short_fit(batches), 0, kedge::Run{.seed = 1, .threads = 2});
   EXPECT_TRUE(model);
   return *model;
 }
@@ -115,7 +116,9 @@ TEST(DynamicsEnsemble, FindsALinearSystem) {
   const Batch seen = random_rollouts(task, 20, 0), unseen = random_rollouts(task, 20, 1);
   const TransitionStore data = with_rollouts({}, task, 0, {&seen}, kAll);
   const TransitionStore others = with_rollouts({}, task, 1, {&unseen}, kAll);
-  EXPECT_GT(median_error(new_ensemble(scale_of(data), 3, 16, 1), others), 0.2);
+  EXPECT_GT(median_error(mean_change(data), others), 0.2);
+  EXPECT_TRUE(predict(mean_change(data), data.z.leftCols(1))
+                  .isApprox(data.z.col(0).head(2) + (data.next - data.z.topRows(2)).rowwise().mean(), 1e-12));
   const DynamicsEnsemble model = trained(data);
   EXPECT_LT(median_error(model, others), 0.02);
   const MatrixXd J = predict_jacobian(model, VectorXd{{0.2, -0.1, 0.5}});
@@ -142,7 +145,8 @@ TEST(DynamicsEnsemble, TrainsTheSameForAnyNumberOfThreads) {
   const Batch batch = random_rollouts(task, 5, 0);
   const TransitionStore data = with_rollouts({}, task, 0, {&batch}, kAll);
   const auto with = [&](int threads) {
-    return *fit(new_ensemble(scale_of(data), 3, 16, 1), data, short_fit(30), 4, Run{.seed = 2, .threads = threads});
+    return *fit(new_ensemble(scale_of(data), 3, 16, 1), data, short_fit(30), 4,
+                kedge::Run{.seed = 2, .threads = threads});
   };
   const DynamicsEnsemble one = with(1);
   for (const int threads : {2, 8})
@@ -156,7 +160,8 @@ TEST(DynamicsEnsemble, HasNoValueWhenStopped) {
   const TransitionStore data = with_rollouts({}, task, 0, {&batch}, kAll);
   std::stop_source stop;
   stop.request_stop();
-  const auto model = fit(new_ensemble(scale_of(data), 2, 16, 1), data, short_fit(30), 0, Run{.stop = stop.get_token()});
+  const auto model =
+      fit(new_ensemble(scale_of(data), 2, 16, 1), data, short_fit(30), 0, kedge::Run{.stop = stop.get_token()});
   ASSERT_FALSE(model);
   EXPECT_EQ(model.ending().stop, Stop::cancelled);
 }

@@ -36,7 +36,7 @@ constexpr std::size_t max_text = 1u << 20;
 // What the process may use: many times what a file of kedge needs.
 constexpr rlim_t seconds = 2, bytes_a_second = 32u << 20;  // of processor time: 2, and more for a large file
 constexpr rlim_t memory = rlim_t{3} << 30;                 // besides what it begins with and three times the file
-constexpr int patience = 60'000;                           // milliseconds without an answer
+constexpr int patience = 600'000;                          // milliseconds without an answer, on a busy machine
 constexpr int out_of_memory = 3;                           // its exit code
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)

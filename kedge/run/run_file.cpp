@@ -17,6 +17,13 @@ std::string quoted(const std::string& value) { return value_text(OptionValue{val
 
 std::string text(const Value& table, const char* key) { return table.require(key).text(); }
 
+/// A text that may have several lines: paths and settings of the task are what the user likes.
+std::string any_text(const Value& value) {
+  const auto found = value.node().value_exact<std::string>();
+  if (!found) value.fail(fmt::format("must be a text in quotes, but is {}", value.describe()));
+  return *found;
+}
+
 }  // namespace
 
 std::string run_file_text(const RunFile& run) {
@@ -70,11 +77,15 @@ RunFile read_run_file(const std::filesystem::path& directory) {
   const Value task = root.require("task");
   task.allow({"name", "source", "overrides", "digest"});
   run.task = text(task, "name");
-  run.task_source = text(task, "source");
-  for (const Value& o : task.require("overrides").elements()) run.task_overrides.push_back(o.text());
+  run.task_source = any_text(task.require("source"));
+  for (const Value& o : task.require("overrides").elements()) run.task_overrides.push_back(any_text(o));
   run.task_digest = text(task, "digest");
 
-  run.options = find_algorithm(run.algorithm).options();
+  try {
+    run.options = find_algorithm(run.algorithm).options();
+  } catch (const InputError& error) {
+    root.require("algorithm").fail(error.what());
+  }
   set_options(run.options, root.require("options"));
 
   const Value v = root.require("versions");

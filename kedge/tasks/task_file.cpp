@@ -10,7 +10,6 @@
 #include "kedge/core/regular_file.h"
 #include "kedge/files/toml_value.h"
 #include "kedge/mujoco/load_model.h"
-#include "kedge/mujoco/mujoco_system.h"
 #include "kedge/rollout/episode.h"
 #include "kedge/tasks/demonstration_table.h"
 #include "kedge/tasks/task_sections.h"
@@ -71,32 +70,6 @@ Model read_model(const Value& root, const fs::path& folder, const std::stop_toke
   return model;
 }
 
-/// All of a task but its name, its texts and its demonstration. Sets the time step of the model.
-/// @param law_texts  out: the joint limits, for people
-Task read_task(const Value& root, const std::shared_ptr<mjModel>& model, std::vector<std::string>& law_texts,
-               toml::table& resolved) {
-  Task task;
-  const Clock clock = read_clock(root, *model, resolved);
-  task.horizon = clock.horizon;
-  task.control_step = clock.control_step;
-  Actions actions = read_actions(root, *model, resolved);
-  JointLimits limits = read_joint_limits(root, *model, actions, resolved);
-  Observation observation = read_observation(root, *model, resolved);
-  task.start = read_start(root, *model, resolved);
-  task.cost = read_cost(root, *model, actions, task.horizon, resolved);
-  task.success = read_success(root, *model, actions, task.horizon, resolved);
-  task.observation = std::move(observation.index);
-  task.observation_names = std::move(observation.names);
-  task.control_index = std::move(actions.control_index);
-  task.action_names = std::move(actions.names);
-  task.action_low = std::move(actions.low);
-  task.action_high = std::move(actions.high);
-  law_texts = std::move(limits.texts);
-  model->opt.timestep = task.control_step / clock.substeps;
-  task.system = std::make_shared<MujocoSystem>(model, clock.substeps, std::move(limits.laws));
-  return task;
-}
-
 /// One control step from the mean start, with actions as near to 0 as their limits allow: NaN in a model shows here.
 bool first_step_succeeds(const Task& task) {
   const auto system = task.system->clone();
@@ -135,6 +108,9 @@ TaskFile load_task(const fs::path& path, const std::vector<Override>& overrides,
   const fs::path folder = fs::absolute(path, error).lexically_normal().parent_path();
   const auto name = root.find("name"), summary = root.find("summary");
   const std::string task_name = name ? read_identifier(*name) : folder.filename().string();
+  if (std::ranges::any_of(task_name, [](char c) { return static_cast<unsigned char>(c) < 32 || c == 127; }))
+    root.fail(fmt::format("the folder's name \"{}\" is no name of a task; give it one with the key name",
+                          one_line(task_name, 60)));
   const std::string task_summary = summary ? summary->text() : "";
   Model model = read_model(root, folder, stop);
   file.task = read_task(root, model.compiled, file.joint_limits, resolved);

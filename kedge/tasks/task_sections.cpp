@@ -18,6 +18,7 @@ namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr int kLongestHorizon = 100000;
+constexpr std::size_t kMostTerms = 1000;  ///< of the cost
 
 /// Every actuator of the model, or those that the file names.
 std::vector<Part> chosen_actuators(const std::optional<Value>& section, const mjModel& m) {
@@ -392,6 +393,8 @@ std::vector<CostTerm> read_cost(const Value& root, const mjModel& m, const Actio
   if (!terms.is_array()) terms.fail(fmt::format("must be one or more [[cost]] tables, but is {}", terms.describe()));
   const std::vector<Value> all = terms.elements();
   if (all.empty()) terms.fail("must have at least one element");
+  if (all.size() > kMostTerms)
+    terms.fail(fmt::format("has {} terms, but must have at most {}", all.size(), kMostTerms));
   toml::array out;
   for (const Value& element : all) {
     element.allow({"name", "of", "matrix", "target", "weight", "norm", "width", "steps"});
@@ -461,6 +464,30 @@ std::vector<Success> read_success(const Value& root, const mjModel& m, const Act
                          out["of"].as_array()->get(0)->value_or<std::string>(""), steps_text(when), success.below);
   resolved.insert("success", std::move(out));
   return {std::move(success)};
+}
+
+Task read_task(const Value& root, const std::shared_ptr<mjModel>& model, std::vector<std::string>& law_texts,
+               toml::table& resolved) {
+  Task task;
+  const Clock clock = read_clock(root, *model, resolved);
+  task.horizon = clock.horizon;
+  task.control_step = clock.control_step;
+  Actions actions = read_actions(root, *model, resolved);
+  JointLimits limits = read_joint_limits(root, *model, actions, resolved);
+  Observation observation = read_observation(root, *model, resolved);
+  task.start = read_start(root, *model, resolved);
+  task.cost = read_cost(root, *model, actions, task.horizon, resolved);
+  task.success = read_success(root, *model, actions, task.horizon, resolved);
+  task.observation = std::move(observation.index);
+  task.observation_names = std::move(observation.names);
+  task.control_index = std::move(actions.control_index);
+  task.action_names = std::move(actions.names);
+  task.action_low = std::move(actions.low);
+  task.action_high = std::move(actions.high);
+  law_texts = std::move(limits.texts);
+  model->opt.timestep = task.control_step / clock.substeps;
+  task.system = std::make_shared<MujocoSystem>(model, clock.substeps, std::move(limits.laws));
+  return task;
 }
 
 }  // namespace kedge

@@ -3,6 +3,7 @@
 
 #include <mujoco/mujoco.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -57,5 +58,10 @@ std::vector<CostTerm> read_cost(const Value& root, const mjModel& model, const A
 /// @return one measure, or none if the file has no such section
 std::vector<Success> read_success(const Value& root, const mjModel& model, const Actions& actions, int horizon,
                                   toml::table& resolved);
+
+/// All of a task but its name, its texts and its demonstration. Sets the time step of the model.
+/// @param law_texts  out: the joint limits, for people
+Task read_task(const Value& root, const std::shared_ptr<mjModel>& model, std::vector<std::string>& law_texts,
+               toml::table& resolved);
 
 }  // namespace kedge

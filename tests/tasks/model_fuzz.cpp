@@ -4,17 +4,15 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-#include <chrono>
-#include <cstdlib>
 #include <filesystem>
 #include <iostream>
 #include <string>
 #include <vector>
 
 #include "kedge/core/errors.h"
-#include "kedge/core/random.h"
 #include "kedge/tasks/task_file.h"
 #include "task_texts.h"
+#include "tests/support/fuzz.h"
 #include "tests/support/temporary_folder.h"
 
 namespace kedge {
@@ -75,8 +73,8 @@ const std::vector<std::string> kPieces = {
     "nan",
 };
 
-std::string mutate(std::string text, Stream& noise) {
-  const auto below = [&](std::size_t n) { return n == 0 ? 0 : static_cast<std::size_t>(noise.bits() % n); };
+std::string mutate(std::string text, test::Mutator& mutator) {
+  const auto below = [&](std::size_t n) { return mutator.below(n); };
   for (std::size_t n = 1 + below(3); n > 0; --n) {
     const std::size_t at = below(text.size() + 1);
     switch (below(5)) {
@@ -94,23 +92,14 @@ std::string mutate(std::string text, Stream& noise) {
       }
       case 3: text.erase(at, 1 + below(8)); break;
       case 4:
-        if (at < text.size()) text[at] = static_cast<char>(noise.bits());
+        if (at < text.size()) text[at] = static_cast<char>(below(256));
         break;
     }
   }
   return text;
 }
 
-double environment(const char* name, double otherwise) {
-  const char* text = std::getenv(name);
-  return text ? std::atof(text) : otherwise;
-}
-
 TEST(ModelFuzz, LoadsOrRefusesInOneLineAndStaysInItsFolder) {
-  using Clock = std::chrono::steady_clock;
-  const auto end = Clock::now() + std::chrono::duration<double>(environment("KEDGE_FUZZ_SECONDS", 3.0));
-  const auto seed = static_cast<std::uint64_t>(environment("KEDGE_FUZZ_SEED", 0.0));
-
   const TemporaryFolder folder;
   folder.write("secret", "<mujoco><custom><text name=\"t\" data=\"top secret\"/></custom></mujoco>");
   folder.write("robot/part.xml", "<mujoco><custom><numeric name=\"n\" data=\"1\"/></custom></mujoco>");
@@ -124,11 +113,9 @@ TEST(ModelFuzz, LoadsOrRefusesInOneLineAndStaysInItsFolder) {
                "  <compiler meshdir=\".\"/>\n  <asset><mesh name=\"rod\" file=\"rod.obj\"/></asset>\n"
                "  <include file=\"part.xml\"/>\n  <worldbody>");
 
-  std::uint32_t cases = 0;
   int loaded = 0, refused_outside = 0;
-  for (; (cases < 200 || Clock::now() < end) && !HasFailure(); ++cases) {  // some even where that takes longer
-    Stream noise(seed, 0, cases, 0);
-    const std::string text = mutate(cases % 2 == 0 ? kModel : with_files, noise);
+  const std::uint32_t cases = test::fuzz(200, {}, [&](test::Mutator& mutator, std::uint32_t number) {
+    const std::string text = mutate(number % 2 == 0 ? kModel : with_files, mutator);
     folder.write("robot/arm.xml", text);
     try {
       for (const std::string& file : load_task(path).files)
@@ -136,14 +123,14 @@ TEST(ModelFuzz, LoadsOrRefusesInOneLineAndStaysInItsFolder) {
       ++loaded;
     } catch (const InputError& error) {
       const std::string message = error.what();
-      EXPECT_EQ(message.find_first_of("\n\r"), std::string::npos) << message << "\n" << text;
+      EXPECT_TRUE(test::is_one_line(message)) << message << "\n" << text;
       EXPECT_TRUE(message.starts_with(path + ":")) << message << "\n" << text;
       EXPECT_EQ(message.find("top secret"), std::string::npos) << message;
       refused_outside += message.find(": is outside of ") != std::string::npos;
     } catch (const std::exception& error) {
       FAIL() << error.what() << "\n" << text;
     }
-  }
+  });
   std::cout << cases << " models, " << loaded << " of them loaded, " << refused_outside
             << " refused for a file outside\n";
   EXPECT_GT(loaded, 0);

@@ -1,4 +1,5 @@
 // Every way to get a task file wrong: one line, with the place, what was found and what is allowed.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -285,6 +286,22 @@ TEST(WrongOverride, IsRefusedOnOneLineThatRepeatsIt) {
     EXPECT_THAT(message, HasSubstr(expected));
     EXPECT_EQ(message.find('\n'), std::string::npos);
   }
+}
+
+TEST(WrongTask, HasThousandsOfTerms) {
+  const TemporaryFolder folder;
+  folder.write("arm.xml", kModel);
+  std::string terms;
+  for (int i = 0; i <= 1000; ++i) terms += fmt::format("[[cost]]\nname = \"c{}\"\nof = \"action\"\n", i);
+  const std::string path = folder.write("task.toml", replaced(kTask, "[success]", terms + "[success]"));
+  EXPECT_EQ(complaint(path), fmt::format("{}:25:1: cost: has 1004 terms, but must have at most 1000", path));
+}
+
+TEST(WrongTask, WithoutNameInAFolderThatCannotBeOne) {
+  const TemporaryFolder folder;
+  folder.write("a\nb/arm.xml", kModel);
+  const std::string path = folder.write("a\nb/task.toml", replaced(kTask, "name = \"arm\"\n", ""));
+  EXPECT_THAT(complaint(path), testing::HasSubstr("the folder's name \"a b\" is no name of a task"));
 }
 
 TEST(WrongTask, WithoutCostIsRefused) {

@@ -16,6 +16,7 @@ namespace kedge {
 namespace {
 
 constexpr std::uint64_t max_bytes = 1u << 30;
+constexpr std::size_t most_columns = 1000;
 
 bool begins_with_iteration(std::span<const Metric> metrics) {
   return !metrics.empty() && metrics.front().first == "iteration";
@@ -41,8 +42,15 @@ struct Line {
   throw InputError(fmt::format("{}: {}", line.place, what));
 }
 
+/// Counts before a place is made for each of them.
+void require_few_entries(const Line& line, std::size_t most) {
+  const auto found = static_cast<std::size_t>(std::ranges::count(line.text, ',')) + 1;
+  if (found > most) refuse(line, fmt::format("found {} entries, expected at most {}", found, most));
+}
+
 std::vector<std::string> parse_header(const Line& line, std::string_view first) {
   std::vector<std::string> columns;
+  require_few_entries(line, most_columns);
   for (const std::string_view name : split(line.text)) {
     if (name.empty() || std::ranges::find(columns, name) != columns.end())
       refuse(line, fmt::format("found column name {}, expected names that differ", hdf5::quoted(std::string(name))));
@@ -54,6 +62,7 @@ std::vector<std::string> parse_header(const Line& line, std::string_view first) 
 }
 
 std::vector<double> parse_row(const Line& line, std::size_t columns) {
+  require_few_entries(line, most_columns);
   const std::vector<std::string_view> fields = split(line.text);
   if (fields.size() != columns) refuse(line, fmt::format("found {} entries, expected {}", fields.size(), columns));
   std::vector<double> row;

@@ -21,6 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kDeepestInclude = 20;
+constexpr std::size_t kMostAttributes = 1000;  ///< of an element
 const char* const kAbsolute = "is an absolute path, but the files of a model must be named relative to it";
 
 /// Since 3.1.3 MuJoCo also looks beside the file that has the reference.
@@ -51,6 +52,30 @@ fs::path common_part(const fs::path& a, const fs::path& b) {
   fs::path common;
   for (auto i = a.begin(), j = b.begin(); i != a.end() && j != b.end() && *i == *j; ++i, ++j) common /= *i;
   return common;
+}
+
+/// @return true if an element has more attributes than this. The parser compares each with all before it.
+bool has_more_attributes(std::string_view xml, std::size_t most) {
+  const auto skip_to = [&](std::size_t at, std::string_view end) {
+    const std::size_t found = xml.find(end, at);
+    return found == std::string_view::npos ? xml.size() : found + end.size();
+  };
+  for (std::size_t at = skip_to(0, "<"); at < xml.size(); at = skip_to(at, "<")) {
+    if (xml.substr(at).starts_with("!--")) {
+      at = skip_to(at, "-->");
+      continue;
+    }
+    if (xml.substr(at).starts_with("![CDATA[")) {
+      at = skip_to(at, "]]>");
+      continue;
+    }
+    for (std::size_t attributes = 0; at < xml.size() && xml[at] != '>'; ++at) {
+      if (xml[at] != '"' && xml[at] != '\'') continue;
+      if (++attributes > most) return true;
+      at = std::min(xml.find(xml[at], at + 1), xml.size() - 1);
+    }
+  }
+  return false;
 }
 
 /// What the `compiler` elements of a model say; the last of them counts.
@@ -194,6 +219,9 @@ class ModelReader {
   void read_xml(Scope& scope, std::size_t number, bool is_model) {
     tinyxml2::XMLDocument document;
     const std::string& bytes = sources_[number].file.bytes;
+    if (has_more_attributes(bytes, kMostAttributes))
+      throw InputError(fmt::format("{}: an element has more than {} attributes, the limit",
+                                   one_line(sources_[number].file.path), kMostAttributes));
     if (document.Parse(bytes.data(), bytes.size()) != tinyxml2::XML_SUCCESS || !document.RootElement()) return;
     if (is_model && is(*document.RootElement(), "robot")) scope.is_urdf = scope.settings.strips_paths = true;
     read_elements(scope, *document.RootElement(), number);

@@ -24,6 +24,7 @@ constexpr std::array data_files = {kCheckpointFile, kPolicyFile, kUpdatesFile, k
 constexpr std::array other_files = {kRunToml, WrittenFiles::file_name, kLockFile};
 
 constexpr int deepest_folder = 32;
+constexpr std::size_t most_entries = 10'000;  ///< in a folder of a run and the folders in it
 constexpr mode_t may_write = 0222;
 constexpr std::uint64_t max_bytes = 1ull << 32;
 
@@ -40,13 +41,17 @@ void require_plain(const Directory& folder, const std::string& name, Use use) {
 }
 
 /// The names of the files below a folder of the run, "task/model/arm.xml". @throws InputError if one is not a regular file
-void add_files_below(const Directory& folder, const std::string& prefix, int depth, std::vector<std::string>& names) {
+/// @param entries  how many were looked at
+void add_files_below(const Directory& folder, const std::string& prefix, int depth, std::size_t& entries,
+                     std::vector<std::string>& names) {
   if (depth == deepest_folder)
     throw InputError(fmt::format("{}: is more than {} folders deep", folder.path().string(), deepest_folder));
   for (const std::string& name : folder.names()) {
+    if (++entries > most_entries)
+      throw InputError(fmt::format("{}: has more than {} files and folders", folder.path().string(), most_entries));
     const auto info = folder.status(name);
     if (info && S_ISDIR(info->st_mode)) {
-      if (const auto next = folder.folder(name)) add_files_below(*next, prefix + name + '/', depth + 1, names);
+      if (const auto next = folder.folder(name)) add_files_below(*next, prefix + name + '/', depth + 1, entries, names);
       continue;
     }
     require_plain(folder, name, Use::read);
@@ -56,7 +61,8 @@ void add_files_below(const Directory& folder, const std::string& prefix, int dep
 
 std::vector<std::string> files_below(const Directory& run, const char* name) {
   std::vector<std::string> names;
-  if (const auto folder = run.folder(name)) add_files_below(*folder, fmt::format("{}/", name), 0, names);
+  std::size_t entries = 0;
+  if (const auto folder = run.folder(name)) add_files_below(*folder, fmt::format("{}/", name), 0, entries, names);
   return names;
 }
 

@@ -18,6 +18,12 @@ namespace fs = std::filesystem;
 
 namespace {
 
+constexpr std::size_t kMostPanels = 100, kMostRuns = 10000, kMostClaims = 1000;
+
+void require_at_most(const Value& sections, std::size_t n, std::size_t most) {
+  if (n > most) sections.fail(fmt::format("there are {}, but must be at most {}", n, most));
+}
+
 std::vector<std::string> texts(const Value& value) {
   std::vector<std::string> all;
   for (const Value& element : value.elements()) all.push_back(element.text());
@@ -34,6 +40,7 @@ struct Panel {
 std::vector<Panel> read_panels(const Value& root) {
   const auto sections = root.find("panel");
   if (!sections) return {Panel{}};
+  require_at_most(*sections, sections->elements().size(), kMostPanels);
   std::vector<Panel> panels;
   for (const Value& section : sections->elements()) {
     section.allow({"title", "task", "set"});
@@ -163,12 +170,16 @@ Figure read_figure(const fs::path& file) {
   if (const auto x = root.find("x")) figure.over_iterations = x->choice({"rollouts", "iterations"}) == 1;
   if (const auto paths = root.find("paths")) figure.paths = paths->boolean();
   const std::vector<Panel> panels = read_panels(root);
+  const std::vector<Value> runs = root.require("run").elements();
+  require_at_most(root.require("run"), panels.size() * runs.size(), kMostRuns);
   for (const Panel& panel : panels)
-    for (const Value& section : root.require("run").elements())
+    for (const Value& section : runs)
       if (belongs(section, panel, panels)) figure.runs.push_back(read_run(section, root, panel, figure));
   if (figure.runs.empty()) root.require("run").fail("must have at least one element");
-  if (const auto claims = root.find("claim"))
+  if (const auto claims = root.find("claim")) {
+    require_at_most(*claims, claims->elements().size(), kMostClaims);
     for (const Value& section : claims->elements()) figure.claims.push_back(read_claim(section, figure));
+  }
   return figure;
 }
 

@@ -18,6 +18,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::chrono::milliseconds kLook{20};  // between two looks at the running jobs
+constexpr std::size_t kMostTrainings = 100000;
 
 /// A label as the name of a folder.
 std::string folder_name(std::string label) {
@@ -84,6 +85,10 @@ std::vector<FigureJob> plan_figure(const Figure& figure, const ReproduceOptions&
     TrainRequest request;
     RunFile file;
   };
+  const int seeds = options.seeds.value_or(options.quick ? figure.quick_seeds : figure.seeds);
+  if (figure.runs.size() * static_cast<std::size_t>(seeds) > kMostTrainings)
+    throw InputError(fmt::format("{}: {} runs of {} seeds are more than {} trainings", figure.file.string(),
+                                 figure.runs.size(), seeds, kMostTrainings));
   std::vector<Planned> planned;
   for (const FigureRun& run : figure.runs) {
     TrainRequest request;
@@ -98,7 +103,6 @@ std::vector<FigureJob> plan_figure(const Figure& figure, const ReproduceOptions&
       throw InputError(fmt::format("{}: run \"{}\": {}", figure.file.string(), run.label, e.what()));
     }
   }
-  const int seeds = options.seeds.value_or(options.quick ? figure.quick_seeds : figure.seeds);
   std::vector<FigureJob> jobs;
   for (int i = 0; i < seeds; ++i)
     for (std::size_t r = 0; r < planned.size(); ++r) {

@@ -17,6 +17,7 @@ namespace kedge {
 namespace {
 
 constexpr int kMostConfigurations = 10000;
+constexpr std::size_t kMostOptions = 100;
 
 /// One searched option: a list of values, or a range.
 struct Dimension {
@@ -64,6 +65,8 @@ std::vector<Configuration> grid(const std::vector<Dimension>& dimensions, const 
   std::vector<Configuration> all{{}};
   for (const Dimension& d : dimensions) {
     if (d.values.empty()) where.fail(fmt::format("a grid needs a list of values for {}, but it has a range", d.option));
+    if (all.size() * d.values.size() > kMostConfigurations)
+      where.fail(fmt::format("the grid has more than {} configurations", kMostConfigurations));
     std::vector<Configuration> longer;
     for (const Configuration& c : all)
       for (const std::string& value : d.values) {
@@ -71,8 +74,6 @@ std::vector<Configuration> grid(const std::vector<Dimension>& dimensions, const 
         longer.back().push_back(d.option + "=" + value);
       }
     all = std::move(longer);
-    if (all.size() > kMostConfigurations)
-      where.fail(fmt::format("the grid has more than {} configurations", kMostConfigurations));
   }
   return all;
 }
@@ -105,7 +106,9 @@ Sweep read_sweep(const std::filesystem::path& file) {
   std::vector<Dimension> dimensions;
   for (const auto& [option, value] : search.require("options").entries())
     dimensions.push_back(read_dimension(option, value));
-  if (dimensions.empty()) search.require("options").fail("must name at least one option");
+  if (dimensions.empty() || dimensions.size() > kMostOptions)
+    search.require("options").fail(
+        fmt::format("must name 1 to {} options, but names {}", kMostOptions, dimensions.size()));
   const bool random = search.require("method").choice({"grid", "random"}) == 1;
   const auto seed = search.find("seed");
   const std::vector<Configuration> configurations =

@@ -156,6 +156,10 @@ TEST(ReadMetrics, NamesTheDamagedLine) {
               EndsWith("m.csv:3: found iteration nan behind 0, expected whole numbers that rise"));
   EXPECT_THAT(message("iteration,x\n-1,1\n"),
               EndsWith("m.csv:2: found iteration -1 behind -1, expected whole numbers that rise"));
+  EXPECT_THAT(message(std::string(100000, ',') + "\n"),
+              EndsWith("m.csv:1: found 100001 entries, expected at most 1000"));
+  EXPECT_THAT(message(header + std::string(100000, ',') + "\n"),
+              EndsWith("m.csv:3: found 100001 entries, expected at most 1000"));
   EXPECT_THAT(message("x,iteration\n"), EndsWith("m.csv:1: found first column \"x\", expected \"iteration\""));
   EXPECT_THAT(message("iteration,x,x\n"), EndsWith("m.csv:1: found column name \"x\", expected names that differ"));
   EXPECT_THAT(message("iteration,,x\n"), EndsWith("m.csv:1: found column name \"\", expected names that differ"));

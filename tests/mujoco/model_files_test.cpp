@@ -239,6 +239,23 @@ TEST_F(ModelFilesTest, HaveLimits) {
               HasSubstr("d20.xml\": is included by 20 files in each other, the limit"));
 }
 
+TEST_F(ModelFilesTest, HaveElementsWithFewAttributes) {
+  const auto with = [](int n, const std::string& value) {
+    std::string text = "<custom";
+    for (int i = 0; i < n; ++i) text += fmt::format(" a{}={}", i, value);
+    return text + "/>";
+  };
+  for (const std::string value : {"'1'", "\"1\"", "'>'", "\"/>\"", "'\"'"}) {
+    EXPECT_EQ(complaint(with(1000, value)), "") << value;
+    EXPECT_THAT(complaint(with(1001, value)),
+                HasSubstr("model.xml: an element has more than 1000 attributes, the limit"))
+        << value;
+  }
+  EXPECT_EQ(complaint("<!-- " + with(1001, "'1'") + "--><![CDATA[" + with(1001, "'1'") + "]]>"), "");
+  for (const std::string end : {"<!--", "<![CDATA[", "<a b='", "<a b=\"", "<", "<a", "<!DOCTYPE [<!ENTITY x '"})
+    EXPECT_NO_THROW(complaint(end)) << end;
+}
+
 TEST_F(ModelFilesTest, ThatIncludeThemselvesAreReadOnce) {
   folder.write("robot/a.xml", "<mujoco><include file='./b.xml'/></mujoco>");
   folder.write("robot/b.xml", "<mujoco><include file='a.xml'/><include file='model.xml'/></mujoco>");

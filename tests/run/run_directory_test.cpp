@@ -3,12 +3,14 @@
 #include <gmock/gmock.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <iostream>
 #include <map>
 #include <optional>
 #include <set>
@@ -123,6 +125,7 @@ TEST(RunDirectory, ResumesToTheSameBytesWhenKilledAtAnyCall) {
     expect_reference(run, "killed at call " + std::to_string(calls));
   }
   EXPECT_GT(calls, 50);
+  std::cout << "a training killed at each of " << calls << " calls\n";
 }
 
 TEST(RunDirectory, ResumesToTheSameBytesWhenKilledAgainWhileResuming) {
@@ -141,15 +144,19 @@ TEST(RunDirectory, ResumesToTheSameBytesWhenKilledAgainWhileResuming) {
     const bool killed = faults::killed_at(second, [&] { train(run, iterations); });
     train_on(run);
     expect_reference(run, "killed at calls " + std::to_string(first) + " and " + std::to_string(second));
-    if (!killed) break;
+    if (!killed) {
+      std::cout << "a resume killed at each of " << second << " calls\n";
+      break;
+    }
   }
 }
 
 TEST(RunDirectory, LosesNothingWhenAnyCallFails) {
   const Folder folder;
   const fs::path run = folder / "run";
+  int failed = 0;
   for (const Fault fault : {Fault::disk_full, Fault::error})
-    for (int call = 0;; ++call) {
+    for (int call = 0;; ++call, ++failed) {
       folder.clear();
       faults::arm(fault, call);
       const std::string message = message_of<SystemError>([&] { train(run, iterations); });
@@ -169,6 +176,7 @@ TEST(RunDirectory, LosesNothingWhenAnyCallFails) {
       train_on(run);
       expect_reference(run, where);
     }
+  std::cout << failed << " failing calls\n";
 }
 
 TEST(RunDirectory, CommitsAgainAfterAFailure) {
@@ -511,6 +519,7 @@ TEST(RunDirectory, ForceThatIsKilledAnywhereCanBeRepeated) {
         << call;
     EXPECT_THAT(Directory(run / "policies").names(), testing::UnorderedElementsAre("best.h5", "mine")) << call;
     EXPECT_EQ(bytes_of(run / "run.toml"), "seed = 2\n") << call;
+    if (!killed) std::cout << "a replacement killed at each of " << call << " calls\n";
   }
 }
 
@@ -638,6 +647,17 @@ TEST(RunDirectory, HasOneWriter) {
   ::close(ready[1]);
   EXPECT_EQ(run_status(run).state, RunState::interrupted);
   RunDirectory::open(run);
+}
+
+TEST(RunDirectory, IsNotLookedThroughWithoutEnd) {
+  const Folder folder;
+  const fs::path run = folder / "run";
+  train(run, 1);
+  fs::create_directory(run / "task");
+  for (int i = 0; i <= 10000; ++i) ASSERT_EQ(::mkdir((run / "task" / std::to_string(i)).c_str(), 0700), 0);
+  EXPECT_EQ(run_status(run).state, RunState::damaged);
+  EXPECT_THAT(run_status(run).detail, EndsWith("has more than 10000 files and folders"));
+  EXPECT_THAT(message_of<InputError>([&] { RunDirectory::open(run); }), HasSubstr("run/task: has more than 10000"));
 }
 
 TEST(RunDirectory, SaysHowARunEnded) {

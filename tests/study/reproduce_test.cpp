@@ -302,6 +302,41 @@ TEST_F(FigureFile, IsRefusedWithOneLineThatNamesThePlace) {
   EXPECT_EQ(complaint(kFigure), "");
 }
 
+TEST_F(FigureFile, HasAsManyRunsAsCanBeLookedThrough) {
+  const auto message = [&](const Figure& figure) {
+    try {
+      static_cast<void>(plan_figure(figure, {.seeds = {}, .quick = false, .folder = folder_}));
+    } catch (const InputError& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  const auto refusal = [&](const std::string& more) {
+    try {
+      static_cast<void>(
+          read_figure(write("kedge = 1\ntitle = \"t\"\ntask = \"double_link\"\nalgorithm = \"moto\"\n" + more)));
+    } catch (const InputError& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  std::string panels, runs, claims;
+  for (int i = 0; i <= 100; ++i) panels += fmt::format("[[panel]]\ntitle = \"{}\"\n", i);
+  for (int i = 0; i <= 10000; ++i) runs += fmt::format("[[run]]\nlabel = \"{}\"\n", i);
+  for (int i = 0; i <= 1000; ++i) claims += "[[claim]]\n";
+  EXPECT_THAT(refusal(panels), HasSubstr("panel: there are 101, but must be at most 100"));
+  EXPECT_THAT(refusal(runs), HasSubstr("run: there are 10001, but must be at most 10000"));
+  EXPECT_THAT(refusal("[[panel]]\ntitle = \"a\"\n[[panel]]\ntitle = \"b\"\n" + runs),
+              HasSubstr("run: there are 20002, but must be at most 10000"));
+  EXPECT_THAT(refusal("[[run]]\nlabel = \"1\"\n" + claims),
+              HasSubstr("claim: there are 1001, but must be at most 1000"));
+  Figure figure;
+  figure.file = "f.toml";
+  figure.seeds = 10000;
+  for (int i = 0; i < 11; ++i) figure.runs.push_back({std::to_string(i), "double_link", "moto", {}});
+  EXPECT_EQ(message(figure), "f.toml: 11 runs of 10000 seeds are more than 100000 trainings");
+}
+
 // ---- sweeps --------------------------------------------------------------------------------------------------------
 
 const std::string kSweep = R"(kedge = 1
@@ -330,6 +365,24 @@ TEST_F(FigureFile, OfASweepIsAGrid) {
                                                     "epsilon=0.2 reuse=none", "epsilon=0.2 reuse=time"));
   EXPECT_EQ(sweep.figure.runs[0].set, (std::vector<std::string>{"iterations=3", "epsilon=0.1", "reuse=none"}));
   EXPECT_EQ(plan_figure(sweep.figure, {.seeds = {}, .quick = false, .folder = folder_}).size(), 20U);
+}
+
+TEST_F(FigureFile, OfASweepSearchesNotTooManyOptions) {
+  const auto refusal = [&](const std::string& options) {
+    try {
+      static_cast<void>(
+          read_sweep(write(kSweep.substr(0, kSweep.find("[search.options]")) + "[search.options]\n" + options)));
+    } catch (const InputError& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  std::string many;
+  for (int i = 0; i <= 100; ++i) many += fmt::format("o{} = [1]\n", i);
+  EXPECT_THAT(refusal(many), HasSubstr("search.options: must name 1 to 100 options, but names 101"));
+  std::string values = "0";
+  for (int i = 1; i < 5001; ++i) values += fmt::format(",{}", i);
+  EXPECT_THAT(refusal("a = [1, 2]\nb = [" + values + "]\n"), HasSubstr("the grid has more than 10000 configurations"));
 }
 
 TEST_F(FigureFile, OfASweepDrawsTheSameConfigurationsWithinTheirRanges) {

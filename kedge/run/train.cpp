@@ -60,11 +60,12 @@ void check_state(const Algorithm& algorithm, const OpenRun& run, const Fields& s
   }
 }
 
-/// @throws InputError if run.toml could not be read again
-void require_readable(const RunFile& file) {
+/// @throws InputError if run.toml or the copy of the task could not be read again
+void require_readable(const RunFile& file, const TaskFile& task) {
   const std::string source = file.task_source.string();
   try {
     static_cast<void>(parse_toml(run_file_text(file), source));
+    static_cast<void>(parse_toml(task.resolved_toml, source));
   } catch (const InputError&) {
     throw InputError(fmt::format("{}: the path, or what --set says of the task, is not UTF-8", one_line(source)));
   }
@@ -140,7 +141,7 @@ PlannedRun plan_run(const TrainRequest& request) {
   file.task_source = fs::absolute(task_file).lexically_normal();
   file.task_digest = plan.task.digest;
   for (const auto& [key, value] : overrides) file.task_overrides.push_back(fmt::format("{}={}", key, value));
-  require_readable(file);
+  require_readable(file, plan.task);
   return plan;
 }
 

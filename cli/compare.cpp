@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <cstdio>
 #include <memory>
 
 #include "kedge/core/errors.h"
@@ -40,7 +39,7 @@ std::function<int()> add_compare(CLI::App& app) {
     options.threads = a->threads;
     options.partial = a->partial;
     const Comparison comparison = compare({a->directories.begin(), a->directories.end()}, options);
-    for (const std::string& note : comparison.notes) fmt::print(stderr, "kedge: warning: {}\n", note);
+    for (const std::string& note : comparison.notes) print_warning(note);
     fmt::print("{}", comparison_text(comparison));
     if (!a->csv.empty()) write_file(a->csv, comparison_csv(comparison), Durability::process);
     if (!a->svg.empty()) draw(curves_script(comparison, axis), PlotFormat::svg, a->svg);

@@ -1,7 +1,6 @@
 // kedge list, kedge validate
 #include <fmt/format.h>
 
-#include <cstdio>
 #include <memory>
 
 #include "kedge/algorithms/catalogue.h"
@@ -99,7 +98,7 @@ std::function<int()> add_validate(CLI::App& app) {
       read_options(options, options_file);
       algorithm.check(options);
     }
-    for (const std::string& warning : task.warnings) fmt::print(stderr, "kedge: warning: {}\n", warning);
+    for (const std::string& warning : task.warnings) print_warning(warning);
     fmt::print("{}", task_text(task.task));
     for (const std::string& law : task.joint_limits) fmt::print("  joint limit  {}\n", law);
     if (task.task.demonstration)

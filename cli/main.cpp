@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -6,6 +7,7 @@
 #include <CLI/Formatter.hpp>
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -20,6 +22,7 @@
 #include "kedge/math/vectors.h"
 #include "kedge/run/option_text.h"
 #include "kedge/run/version.h"
+#include "print.h"
 #include "verbs.h"
 
 namespace kedge::cli {
@@ -109,16 +112,28 @@ int run(int argc, char** argv) {
   }
   if (const auto extras = verb->remaining(); !extras.empty())
     throw InputError(fmt::format("{}; try 'kedge {} --help'", unexpected(*verb, extras.front()), verb->get_name()));
+  for (const CLI::Option* option : verb->get_options())
+    for (const std::string& value : option->results())
+      if (value.empty())
+        throw InputError(
+            fmt::format("{}: the value is empty; try 'kedge {} --help'", option->get_name(), verb->get_name()));
   return actions.at(verb)();
 }
 
 /// Every failure is one line.
-int fail(int code, std::string message) {
-  for (char& c : message)
-    if (c == '\n' || c == '\r') c = ' ';
+int fail(int code, const std::string& message) {
   std::fflush(stdout);
-  fmt::print(stderr, "kedge: error: {}\n", message);
+  print_error(message);
   return code;
+}
+
+/// Opens what is closed of standard input, output and error. The next file would get that number, and what is printed would go
+/// into it. Nothing can be read from it or written to it but errors, which vanish.
+void open_standard_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(stream, F_GETFD) >= 0 || errno != EBADF) continue;
+    [[maybe_unused]] const int lowest_free = ::open("/dev/null", stream == STDOUT_FILENO ? O_RDONLY : O_WRONLY);
+  }
 }
 
 /// What became of an exception, as an exit code and a line.
@@ -149,6 +164,7 @@ int fail_by(const std::exception_ptr& exception) {
 
 int main(int argc, char** argv) {
   using namespace kedge::cli;
+  open_standard_streams();
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of the write, as a full disk is
   // Where nobody can catch an exception, for instance in a thread of a library, it is the end, but not without a word.
   std::set_terminate([] {

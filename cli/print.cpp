@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <vector>
 
@@ -12,6 +13,13 @@
 namespace kedge::cli {
 
 namespace {
+
+void print_line(const char* kind, const std::string& text) {
+  std::string line = fmt::format("kedge: {}: {}", kind, text);
+  for (char& c : line)
+    if (static_cast<unsigned char>(c) < 32 || c == 127) c = ' ';
+  std::fputs((line + '\n').c_str(), stderr);
+}
 
 /// Steps as a task file names them: "0..79", "80..99, final".
 std::string steps_text(const std::vector<char>& active) {
@@ -79,6 +87,10 @@ std::string curve_table(const ComparisonGroup& group) {
 }
 
 }  // namespace
+
+void print_warning(const std::string& text) { print_line("warning", text); }
+
+void print_error(const std::string& text) { print_line("error", text); }
 
 std::string evaluation_text(const Task& task, const Evaluation& e) {
   std::string text;

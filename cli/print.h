@@ -10,6 +10,12 @@
 
 namespace kedge::cli {
 
+/// Prints a line to stderr, "kedge: warning: " and the text, which moves no cursor. Where that fails nobody listens.
+void print_warning(const std::string& text);
+
+/// The same with "kedge: error: ".
+void print_error(const std::string& text);
+
 /// Returns the results of an evaluation as lines for people, and as JSON.
 std::string evaluation_text(const Task& task, const Evaluation& evaluation);
 std::string evaluation_json(const Task& task, const Evaluation& evaluation, std::uint64_t seed, bool deterministic);

@@ -9,6 +9,7 @@
 #include <cstdio>
 
 #include "kedge/core/text.h"
+#include "print.h"
 
 namespace kedge::cli {
 
@@ -85,7 +86,7 @@ void ProgressLine::warn(const std::string& warning, int iteration) {
   if (++kind.count > 1) return;
   kind.text = warning;
   clear_line();
-  fmt::print(stderr, "kedge: warning: iteration {}: {}\n", iteration, warning);
+  print_warning(fmt::format("iteration {}: {}", iteration, warning));
 }
 
 void ProgressLine::finish() {
@@ -95,7 +96,7 @@ void ProgressLine::finish() {
     line_open_ = false;
   }
   for (const auto& [key, kind] : warnings_)
-    if (kind.count > 1) fmt::print(stderr, "kedge: warning: in {} iterations: {}\n", kind.count, kind.text);
+    if (kind.count > 1) print_warning(fmt::format("in {} iterations: {}", kind.count, kind.text));
 }
 
 }  // namespace kedge::cli

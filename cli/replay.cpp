@@ -9,6 +9,7 @@
 #include "kedge/files/atomic_file.h"
 #include "kedge/pages/embedded.h"
 #include "kedge/pages/film.h"
+#include "print.h"
 #include "verbs.h"
 
 namespace kedge::cli {
@@ -31,7 +32,7 @@ void write_page(const Arguments& a, const Replay& made) {
   }
   write_file(a.page, html, Durability::process);
   if (a.play)
-    for (const std::string& warning : made.subject.task.warnings) fmt::print(stderr, "kedge: warning: {}\n", warning);
+    for (const std::string& warning : made.subject.task.warnings) print_warning(warning);
   const std::size_t policies = made.policies.size();
   fmt::print("{}: {} polic{} of {}, {} rollouts each, {:.1f} MB; open it in a browser\n", a.page, policies,
              policies == 1 ? "y" : "ies", a.source, made.shown, static_cast<double>(html.size()) / 1e6);

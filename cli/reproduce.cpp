@@ -124,7 +124,7 @@ int reproduce(const Arguments& a) {
   const std::optional<std::size_t> failed = run_all(figure, jobs, a.jobs.value_or(1), options.folder, signals);
   if (!failed) return interrupted(command(a, options.folder));
   const FigureResult result = summarise_figure(figure, plan_figure(figure, options), all_cores());
-  for (const std::string& note : result.comparison.notes) fmt::print(stderr, "kedge: warning: {}\n", note);
+  for (const std::string& note : result.comparison.notes) print_warning(note);
   write_figure(figure, result, command(a, options.folder), options.folder);
   for (const JudgedClaim& judged : result.verdicts)
     fmt::print("{:<14}  {} ({})\n                {}\n", to_string(judged.verdict), judged.claim.text,

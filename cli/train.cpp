@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <limits>
 #include <memory>
 
@@ -54,7 +53,7 @@ void print_next_commands(const std::string& directory) {
 /// Trains and says how it ended.
 int train_and_report(OpenRun& run, const Common& common, const SignalStop& signals) {
   const std::string directory = run.directory.path().string();
-  for (const std::string& warning : run.warnings) fmt::print(stderr, "kedge: warning: {}\n", warning);
+  for (const std::string& warning : run.warnings) print_warning(warning);
   ProgressLine line(fmt::format("{} {} seed {}", run.file.task, run.file.algorithm, run.file.seed),
                     isatty(STDOUT_FILENO) != 0, common.quiet);
   RunEnd end;

@@ -11,6 +11,7 @@
 #include "kedge/core/process.h"
 #include "kedge/pages/embedded.h"
 #include "kedge/pages/http_server.h"
+#include "print.h"
 #include "signals.h"
 #include "verbs.h"
 
@@ -64,9 +65,7 @@ class Browser {
   }
 
  private:
-  void warn() const {
-    fmt::print(stderr, "kedge: warning: no browser could be opened (xdg-open); go to {}\n", address_);
-  }
+  void warn() const { print_warning(fmt::format("no browser could be opened (xdg-open); go to {}", address_)); }
 
   std::string address_;
   std::optional<Process> process_;
@@ -87,7 +86,7 @@ std::function<int()> add_view(CLI::App& app) {
   return [a] {
     const SignalStop signals;
     View view({a->directories.begin(), a->directories.end()}, page("live.html"), newest_replay);
-    for (const std::string& warning : view.warnings()) fmt::print(stderr, "kedge: warning: {}\n", warning);
+    for (const std::string& warning : view.warnings()) print_warning(warning);
     HttpServer server(a->port);
     const std::string address = fmt::format("http://127.0.0.1:{}/", server.port());
     fmt::print("{}\nCtrl-C ends it\n", address);

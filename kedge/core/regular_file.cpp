@@ -1,7 +1,9 @@
 #include "kedge/core/regular_file.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -75,6 +77,10 @@ std::string read_bytes(const FileDescriptor& file, std::uint64_t max_bytes, cons
   const auto size = static_cast<std::uint64_t>(info.st_size);
   if (size > max_bytes)
     throw InputError(fmt::format("{}: has {} bytes, but must have at most {}", one_line(name), size, max_bytes));
+  // What the kernel makes up, below /proc and /sys, has no size or an invented one.
+  struct statfs system = {};
+  if (::fstatfs(file.number(), &system) == 0 && (system.f_type == PROC_SUPER_MAGIC || system.f_type == SYSFS_MAGIC))
+    throw InputError(fmt::format("{}: is not a file on a disk, but one of the kernel's", one_line(name)));
   std::string bytes(static_cast<std::size_t>(size), '\0');
   std::size_t filled = 0;
   while (filled < bytes.size()) {

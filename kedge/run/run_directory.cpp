@@ -38,11 +38,11 @@ std::string read_if_exists(const FileName& file) {
 }
 
 /// Deletes the temporary files that a killed process left in a folder and the folders in it.
-void remove_leftovers(const Directory& folder, const std::string& start) {
+void remove_temporaries_below(const Directory& folder, const std::string& start) {
   remove_temporaries(folder, start);
   for (const std::string& name : folder.names())
     if (const auto info = folder.status(name); info && S_ISDIR(info->st_mode))
-      if (const auto next = folder.folder(name)) remove_leftovers(*next, start);
+      if (const auto next = folder.folder(name)) remove_temporaries_below(*next, start);
 }
 
 struct flock whole_file(short type) {
@@ -176,38 +176,49 @@ RunDirectory RunDirectory::create(const fs::path& path, const std::string& run_t
   };
   check();  // before a lock file is put there
   RunDirectory run(directory);
-  run.take_over();
+  run.remove_leftovers();
   run.left_ = check();
+  run.take_over();
   if (force) delete_run(directory);
-  run.replace_run_toml(run_toml_text, {});
+  run.write_run_toml(run_toml_text, {});
   return run;
 }
 
 RunDirectory RunDirectory::open(const fs::path& path) {
   RunDirectory run(open_run_directory(path, Use::write));
   run.run_toml_ = read_file(run.directory_ / kRunToml, max_text_bytes);
-  run.take_over();
   return run;
 }
 
-/// Deletes the temporary files of the process that had the directory before, and signs for its own.
-void RunDirectory::take_over() const {
-  if (!lock_.previous().empty()) {
-    remove_temporaries(directory_, lock_.previous());
-    if (const auto policies = directory_.folder(kPoliciesFolder)) remove_temporaries(*policies, lock_.previous());
-    if (const auto task = directory_.folder(kTaskFolder)) remove_leftovers(*task, lock_.previous());
-  }
+void RunDirectory::take_over() {
+  if (std::exchange(taken_over_, true)) return;
+  remove_leftovers();
   lock_.sign();
+}
+
+/// Deletes the temporary files of the process that had the directory before.
+void RunDirectory::remove_leftovers() const {
+  if (lock_.previous().empty()) return;
+  remove_temporaries(directory_, lock_.previous());
+  if (const auto policies = directory_.folder(kPoliciesFolder)) remove_temporaries(*policies, lock_.previous());
+  if (const auto task = directory_.folder(kTaskFolder)) remove_temporaries_below(*task, lock_.previous());
+}
+
+void RunDirectory::require_own_run_toml() const {
+  if (!WrittenFiles::read(directory_).owns(directory_, kRunToml))
+    throw InputError(fmt::format("{}: is not as kedge wrote it and is not replaced", directory_.path_of(kRunToml)));
 }
 
 void RunDirectory::replace_run_toml(const std::string& text) {
   WrittenFiles others = WrittenFiles::read(directory_);
   others.forget(kRunToml);
-  replace_run_toml(text, std::move(others));
+  take_over();
+  write_run_toml(text, std::move(others));
+  written_ = saved_ = WrittenFiles::read(directory_);
 }
 
 /// @param others  what is on the list of written files afterwards, besides run.toml
-void RunDirectory::replace_run_toml(const std::string& text, WrittenFiles others) {
+void RunDirectory::write_run_toml(const std::string& text, WrittenFiles others) {
   WrittenFiles both = WrittenFiles::read(directory_);  // the old one and the new one, while this replaces that
   both.add(kRunToml, text);
   both.save(directory_, Durability::power);
@@ -227,6 +238,7 @@ void RunDirectory::begin(const RunIdentity& identity, const PolicyInfo& info, co
         fmt::format("{}: missing, but the run has completed iterations", directory_.path_of(kCheckpointFile)));
   written_ = saved_ = WrittenFiles::read(directory_);
   require_free_policies(0);
+  take_over();
   info_ = info;
   header_ = {};
   header_.identity = identity;
@@ -255,6 +267,7 @@ Checkpoint RunDirectory::resume(const RunIdentity& identity, const PolicyInfo& i
   info_ = info;
   header_ = checkpoint.header;
   if (header_.record_updates) updates_.emplace(directory_ / kUpdatesFile, iterations);
+  take_over();
   open_appended(header_.metrics, iterations);
   // A process that was killed before it wrote the checkpoint may have written the next policy.
   policy_ = policy_bytes(policy_in(checkpoint.state), info_);

@@ -76,9 +76,13 @@ class RunDirectory {
   /// @throws SystemError if it cannot be written
   static RunDirectory create(const std::filesystem::path& path, const std::string& run_toml, bool force);
 
-  /// Opens an existing run and locks it.
+  /// Opens an existing run and locks it; nothing in it is changed yet.
   /// @throws InputError if it is not a run directory, is being written, or as require_plain_files
   static RunDirectory open(const std::filesystem::path& path);
+
+  /// Deletes the temporary files of the process that had the directory before, and signs the lock: to be called before a file
+  /// is written into an opened run in other ways than by this object. @throws SystemError
+  void take_over();
 
   [[nodiscard]] const Directory& directory() const { return directory_; }
   [[nodiscard]] const std::filesystem::path& path() const { return directory_.path(); }
@@ -87,6 +91,8 @@ class RunDirectory {
   [[nodiscard]] const std::vector<std::string>& left() const { return left_; }
   [[nodiscard]] const std::string& run_toml() const { return run_toml_; }  ///< text of run.toml
 
+  /// @throws InputError if run.toml is not as kedge wrote it
+  void require_own_run_toml() const;
   /// Writes another text to run.toml. @throws SystemError
   void replace_run_toml(const std::string& text);
 
@@ -115,8 +121,8 @@ class RunDirectory {
 
  private:
   explicit RunDirectory(const Directory& directory) : directory_(directory), lock_(directory) {}
-  void take_over() const;
-  void replace_run_toml(const std::string& text, WrittenFiles others);
+  void remove_leftovers() const;
+  void write_run_toml(const std::string& text, WrittenFiles others);
   void require_free_policies(int iterations) const;
   void keep_policy(int number, Durability durability);
   void open_appended(const std::string& metrics, int iterations);
@@ -126,6 +132,7 @@ class RunDirectory {
 
   Directory directory_;
   DirectoryLock lock_;
+  bool taken_over_ = false;
   std::string run_toml_;
   std::vector<std::string> left_;
   WrittenFiles written_, saved_;  ///< files that kedge wrote in policies/ and task/: now, and on the disk's list

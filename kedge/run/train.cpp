@@ -6,6 +6,7 @@
 
 #include "kedge/core/errors.h"
 #include "kedge/core/text.h"
+#include "kedge/files/toml_value.h"
 #include "kedge/run/run_task.h"
 
 namespace kedge {
@@ -56,6 +57,17 @@ void check_state(const Algorithm& algorithm, const OpenRun& run, const Fields& s
     algorithm.check_state(run.task.task, run.file.options, state);
   } catch (const InputError& error) {
     throw InputError(fmt::format("{}: {}", (run.directory.path() / "checkpoint.h5").string(), error.what()));
+  }
+}
+
+/// @throws InputError if run.toml or the copy of the task could not be read again
+void require_readable(const RunFile& file, const TaskFile& task) {
+  const std::string source = file.task_source.string();
+  try {
+    static_cast<void>(parse_toml(run_file_text(file), source));
+    static_cast<void>(parse_toml(task.resolved_toml, source));
+  } catch (const InputError&) {
+    throw InputError(fmt::format("{}: the path, or what --set says of the task, is not UTF-8", one_line(source)));
   }
 }
 
@@ -129,6 +141,7 @@ PlannedRun plan_run(const TrainRequest& request) {
   file.task_source = fs::absolute(task_file).lexically_normal();
   file.task_digest = plan.task.digest;
   for (const auto& [key, value] : overrides) file.task_overrides.push_back(fmt::format("{}={}", key, value));
+  require_readable(file, plan.task);
   return plan;
 }
 
@@ -175,11 +188,12 @@ OpenRun open_run(const fs::path& path, std::optional<int> iterations, const std:
       throw InputError(
           fmt::format("{}: was killed before it began, and {} has changed since; begin again with kedge train", name,
                       file.task_source.string()));
+    directory.take_over();
     copy_task(original, directory.directory());
   }
   TaskFile task = load_run_task(path, file, stop);
-  if (iterations) directory.replace_run_toml(run_file_text(file));
-  return {std::move(file), std::move(task), std::move(directory), version_warnings(read_run_file(path).versions)};
+  std::vector<std::string> warnings = version_warnings(file.versions);
+  return {std::move(file), std::move(task), std::move(directory), std::move(warnings), iterations.has_value()};
 }
 
 RunEnd train(OpenRun& run, const HowToRun& how) {
@@ -188,12 +202,16 @@ RunEnd train(OpenRun& run, const HowToRun& how) {
   algorithm.check(run.file.options);
   std::optional<Fields> from;
   if (run.directory.began()) {
-    const auto check = [&](const Fields& state) { check_state(algorithm, run, state); };
+    const auto check = [&](const Fields& state) {
+      check_state(algorithm, run, state);
+      if (run.changed) run.directory.require_own_run_toml();
+    };
     from = run.directory.resume(identity(run.file), policy_info(task), check).state;
   } else {
     run.directory.begin(identity(run.file), policy_info(task), algorithm.start(task, run.file.options),
                         run.file.record_updates);
   }
+  if (run.changed) run.directory.replace_run_toml(run_file_text(run.file));
   const auto asked = std::get<std::int64_t>(option_value(run.file.options, "iterations"));
   const TrainingEnd end =
       algorithm.train({.task = task,

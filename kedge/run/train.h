@@ -50,6 +50,7 @@ struct OpenRun {
   TaskFile task;
   RunDirectory directory;
   std::vector<std::string> warnings;  ///< one line each
+  bool changed = false;               ///< `file` says something else than run.toml: `train` writes it there
 };
 
 /// Makes the directory, with a copy of the task in it.

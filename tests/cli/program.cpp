@@ -67,7 +67,8 @@ Process::Process(const std::vector<std::string>& arguments, const Environment& e
   onto("/dev/null", STDIN_FILENO, O_RDONLY);
   onto(out, STDOUT_FILENO, O_WRONLY | O_CREAT | O_TRUNC);
   if (screen >= 0 && dup2(screen, STDOUT_FILENO) < 0) _exit(125);
-  onto(err, STDERR_FILENO, O_WRONLY | O_CREAT | O_TRUNC);
+  onto(environment.unheard ? "/dev/full" : err, STDERR_FILENO, O_WRONLY | O_CREAT | O_TRUNC);
+  for (const int stream : environment.closed) close(stream);
   if (!environment.directory.empty() && chdir(environment.directory.c_str()) != 0) _exit(125);
   for (const auto& [name, value] : environment.variables) setenv(name.c_str(), value.c_str(), 1);
   if (environment.largest_file > 0) {

@@ -36,6 +36,8 @@ struct Environment {
   std::uint64_t largest_file = 0;                                   ///< bytes (RLIMIT_FSIZE); 0: no limit
   bool terminal = false;                                            ///< stdout is a terminal of 100 columns
   std::uint64_t address_space = 0;                                  ///< bytes (RLIMIT_AS); 0: no limit
+  std::vector<int> closed = {};                                     ///< of the standard streams
+  bool unheard = false;                                             ///< stderr is a device that is full
 };
 
 /// A process under way.
@@ -45,6 +47,7 @@ class Process {
   ~Process();
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
+  [[nodiscard]] pid_t id() const { return pid_; }
   void signal(int number) const;
   [[nodiscard]] bool running();
   /// What it has printed up to now; nothing of it where stdout is a terminal.

@@ -246,6 +246,23 @@ TEST_P(Interrupt, SavesTheStateAndResumeEndsAsIfNothingHadHappened) {
 }
 INSTANTIATE_TEST_SUITE_P(Signals, Interrupt, testing::Values(SIGINT, SIGTERM, SIGHUP));
 
+TEST(Train, PrintsIntoNoFileOfItsRunWhereTheStandardStreamsAreClosed) {
+  const Scratch scratch;
+  ASSERT_EQ(run(small_training("whole"), {.directory = scratch.path()}).code, 0);
+  for (const std::vector<int>& closed : std::vector<std::vector<int>>{{0}, {1}, {2}, {0, 1}, {1, 2}, {0, 1, 2}}) {
+    fs::remove_all(scratch.path() / "run");
+    const bool unheard = std::ranges::find(closed, 1) != closed.end();
+    EXPECT_EQ(run(small_training("run"), {.directory = scratch.path(), .closed = closed}).code, unheard ? 3 : 0);
+    for (const char* file : {"metrics.csv", "policy.h5", "checkpoint.h5", "warnings.csv", "steps.csv", "written.csv"})
+      EXPECT_TRUE(read(scratch.path() / "whole" / file) == read(scratch.path() / "run" / file))
+          << file << " with " << testing::PrintToString(closed) << " closed";
+    EXPECT_EQ(read(scratch.path() / "run/.lock").size(), read(scratch.path() / "whole/.lock").size());
+  }
+  EXPECT_EQ(run({"validate", "nothing"}, {.closed = {2}}).code, 2);
+  EXPECT_EQ(run({"validate", "nothing"}, {.unheard = true}).code, 2);
+  EXPECT_EQ(run(small_training("warned"), {.directory = scratch.path(), .unheard = true}).code, 0);
+}
+
 TEST(Resume, ExtendsAFinishedRun) {
   const Scratch scratch;
   ASSERT_EQ(run(small_training("long", 8), {.directory = scratch.path()}).code, 0);
@@ -256,6 +273,41 @@ TEST(Resume, ExtendsAFinishedRun) {
   const Outcome o = run({"resume", "short", "--iterations", "8"}, {.directory = scratch.path()});
   ASSERT_EQ(o.code, 0) << o.err;
   expect_same_run(scratch.path() / "long", scratch.path() / "short");
+}
+
+TEST(Resume, WorksWhateverThePathOfTheTaskIs) {
+  const Scratch scratch;
+  for (const std::string name : {"a\nb", "a \"quoted\" \\ task", "\xc3\xa4"}) {
+    fs::remove_all(scratch.path() / "run");
+    fs::copy(fs::path(test::source_dir()) / "tasks/double_link", scratch.path() / name);
+    std::vector<std::string> arguments = small_training("run", 1);
+    arguments[1] = name;
+    arguments.insert(arguments.end(), {"--set", "task.actions.limit=[10,\n10]"});
+    ASSERT_EQ(run(arguments, {.directory = scratch.path()}).code, 0) << name;
+    const Outcome o = run({"resume", "run", "--iterations", "2"}, {.directory = scratch.path()});
+    EXPECT_EQ(o.code, 0) << name << o.err;
+  }
+  fs::copy(fs::path(test::source_dir()) / "tasks/double_link", scratch.path() / "\xff");
+  std::vector<std::string> arguments = small_training("none", 1);
+  arguments[1] = "\xff";
+  const Outcome o = run(arguments, {.directory = scratch.path()});
+  EXPECT_EQ(o.code, 2);
+  EXPECT_THAT(o.err, HasSubstr("the path, or what --set says of the task, is not UTF-8"));
+  EXPECT_FALSE(fs::exists(scratch.path() / "none"));
+}
+
+TEST(Resume, ReplacesNoRunTomlThatSomebodyEdited) {
+  const Scratch scratch;
+  ASSERT_EQ(run(small_training("run", 1), {.directory = scratch.path()}).code, 0);
+  const std::string edited = read(scratch.path() / "run/run.toml") + "# my notes\n";
+  write(scratch.path() / "run/run.toml", edited);
+  const std::string lock = read(scratch.path() / "run/.lock"), metrics = read(scratch.path() / "run/metrics.csv");
+  const Outcome o = run({"resume", "run", "--iterations", "2"}, {.directory = scratch.path()});
+  EXPECT_EQ(o.code, 2);
+  EXPECT_THAT(o.err, HasSubstr("run/run.toml: is not as kedge wrote it and is not replaced"));
+  EXPECT_EQ(read(scratch.path() / "run/run.toml"), edited);
+  EXPECT_EQ(read(scratch.path() / "run/metrics.csv"), metrics);
+  EXPECT_EQ(read(scratch.path() / "run/.lock"), lock) << "a refused resume signs nothing";
 }
 
 TEST(Resume, NeedsNeitherTheTaskNorThePlaceThatTheRunBeganWith) {

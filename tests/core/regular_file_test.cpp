@@ -51,6 +51,10 @@ TEST(RegularFile, IsTheOnlyThingThatIsOpened) {
   EXPECT_THAT(complaint(folder.path("socket")), HasSubstr("but a socket"));
   EXPECT_THAT(complaint(folder.path("")), HasSubstr("but a folder"));
   EXPECT_THAT(complaint("/dev/zero"), HasSubstr("/dev/zero: is not a regular file, but a device"));
+  // These claim to be regular files of no bytes, or of 4096.
+  EXPECT_THAT(complaint("/proc/self/status"), HasSubstr("/proc/self/status: is not a file on a disk"));
+  EXPECT_THAT(complaint("/sys/kernel/mm/transparent_hugepage/enabled"),
+              testing::AnyOf(HasSubstr("has 4096 bytes"), HasSubstr("there is no such file")));
   EXPECT_THAT(complaint(folder.path("absent")), HasSubstr("absent: there is no such file"));
   EXPECT_THAT(complaint(folder.path("a\nb")).find('\n'), std::string::npos);
   EXPECT_THAT(complaint(std::string(100000, 'x')), HasSubstr("there is no such file"));

@@ -65,7 +65,7 @@ void require_readable(const RunFile& file, const TaskFile& task) {
   const std::string source = file.task_source.string();
   try {
     static_cast<void>(parse_toml(run_file_text(file), source));
-    static_cast<void>(parse_toml(task.resolved_toml, source));
+    static_cast<void>(parse_toml(resolved_text(task), source));
   } catch (const InputError&) {
     throw InputError(fmt::format("{}: the path, or what --set says of the task, is not UTF-8", one_line(source)));
   }

@@ -45,7 +45,7 @@ TEST_P(SameBytes, UnderEveryKindOfVectors) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Vectors, SameBytes, testing::Values(kMoto, kNetwork),
-                         [](const auto& info) { return info.index == 0 ? "Moto" : "Network"; });
+                         [](const auto& variant) { return variant.index == 0 ? "Moto" : "Network"; });
 
 TEST(Vectors, UnknownKindIsRefusedBeforeWork) {
   const Scratch scratch;

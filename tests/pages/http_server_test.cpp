@@ -3,10 +3,12 @@
 #include <gmock/gmock.h>
 
 #include <atomic>
+#include <iostream>
+#include <map>
 #include <thread>
 
 #include "kedge/core/errors.h"
-#include "kedge/core/random.h"
+#include "tests/support/fuzz.h"
 #include "tests/support/http_client.h"
 
 namespace kedge {
@@ -51,18 +53,16 @@ TEST(ParseRequest, RefusesWhatIsMalformed) {
 }
 
 TEST(ParseRequest, NeverReadsBeyondRandomBytes) {
-  Stream random(1, 0, 0, 0);
   const std::string valid = "GET /api/runs?since=1 HTTP/1.1\r\n" + kHost + "Origin: http://127.0.0.1:4711\r\n\r\n";
-  int accepted = 0;
-  for (int i = 0; i < 20000; ++i) {
+  std::uint32_t accepted = 0;
+  const std::uint32_t cases = test::fuzz(20000, {}, [&](test::Mutator& mutator, std::uint32_t) {
     std::string text = valid;
-    for (int changes = 0; changes < 3; ++changes)
-      text[static_cast<std::size_t>(random.uniform() * static_cast<double>(text.size()))] =
-          static_cast<char>(random.uniform() * 256);
-    text.resize(static_cast<std::size_t>(random.uniform() * 2 * static_cast<double>(text.size())), ' ');
+    for (std::size_t n = 1 + mutator.below(3); n > 0; --n) text = mutator.mutate_bytes(text);
+    if (mutator.below(2) == 0) text.resize(mutator.below(2 * text.size()), ' ');
     accepted += refusal(text) == 0;
-  }
-  EXPECT_LT(accepted, 20000);
+  });
+  EXPECT_LT(accepted, cases);
+  std::cout << cases << " requests, " << accepted << " of them accepted\n";
 }
 
 TEST(ParseRequest, RefusesAnotherHost) {
@@ -162,6 +162,23 @@ TEST_F(HttpServerTest, RefusesInWordsWithoutCallingTheHandler) {
   EXPECT_THAT(reply(port(), "POST / HTTP/1.1\r\nHost: localhost:" + std::to_string(port()) + "\r\n\r\n").head,
               HasSubstr("Allow: GET\r\n"));
   EXPECT_EQ(asked_, 0);
+}
+
+TEST_F(HttpServerTest, AnswersOrClosesWhateverIsSent) {
+  const std::string valid = request_text(port(), "/api/runs?since=1", "Origin: http://localhost\r\n");
+  std::map<int, int> statuses;
+  const std::uint32_t cases = test::fuzz(300, {}, [&](test::Mutator& mutator, std::uint32_t) {
+    std::string text = valid;
+    for (std::size_t n = 1 + mutator.below(3); n > 0; --n) text = mutator.mutate_bytes(text);
+    if (mutator.below(8) == 0)
+      Client(port()).send(text);  // and is gone before the answer
+    else
+      ++statuses[reply(port(), text + "\r\n\r\n").status];
+  });
+  for (const auto& [status, n] : statuses)
+    EXPECT_THAT(status, testing::AnyOf(200, 400, 403, 405, 413, 421, 431, 505)) << n << " times";
+  EXPECT_EQ(get(port(), "/").status, 200);
+  std::cout << cases << " requests through a socket\n";
 }
 
 TEST_F(HttpServerTest, RefusesRequestsThatAreTooLarge) {

@@ -48,7 +48,7 @@ Outcome<Fix> take_fix(const Task& task, const TvLinearGaussian& policy, const Re
                       const Run& run) {
   const FixSize size = fix_size(task, options);
   auto exploring =
-      rollout(task, policy, {size.rollouts - size.quiet, streams::training.iteration(iteration), true}, run);
+      rollout(task, policy, {size.exploring, streams::training.iteration(iteration), true}, run);
   if (!exploring) return cancelled();
   auto quiet = rollout(task, with_noise(policy, options.quiet_noise),
                        {size.quiet, streams::quiet_rollouts.iteration(0), true}, run);
@@ -91,7 +91,7 @@ Outcome<ImaginedDynamics> correct_model(const Task& task, ReckonState& next, con
   const bool first = next.model.empty();
   if (first) next.model = new_ensemble(scale_of(next.data), options.members, options.units, run.seed);
   EnsembleFit how;
-  how.batches = first ? options.first_batches : options.batches * fix_size(task, options).rollouts;
+  how.batches = first ? options.first_batches : options.batches * fix_size(task, options).all();
   auto model = fit(std::move(next.model), next.data, how, iteration, run);
   if (!model) return model.ending();
   next.model = std::move(*model);
@@ -110,10 +110,10 @@ Outcome<ImaginedDynamics> correct_model(const Task& task, ReckonState& next, con
 Particles draw_particles(const Task& task, const TransitionStore& data, const ReckonOptions& options, int iteration,
                          const Run& run) {
   const MatrixXd real = starts(data);
+  const Index N = std::max(options.particles, options.members);
   Stream random(run.seed, streams::imagination.iteration(iteration), streams::imagination.rollout(0), 0);
-  Particles particles{MatrixXd(task.ds(), options.particles),
-                      MatrixXd(task.da(), Index{task.horizon} * options.particles)};
-  for (Index n = 0; n < particles.start.cols(); ++n)
+  Particles particles{MatrixXd(task.ds(), N), MatrixXd(task.da(), task.horizon * N)};
+  for (Index n = 0; n < N; ++n)
     particles.start.col(n) = real.col(static_cast<Index>(random.uniform() * static_cast<double>(real.cols())));
   random.normal(particles.noise.reshaped());
   return particles;
@@ -191,7 +191,7 @@ Outcome<Plan> steer(const Task& task, const ReckonState& state, const ImaginedDy
   const TvLinearGaussian& base = state.base[0].policy;
   const int T = task.horizon;
   const double bound = T * state.trust;
-  const double allowed = options.beta0 * fix_size(task, options).rollouts * static_cast<double>(task.da());
+  const double allowed = options.beta0 * fix_size(task, options).all() * static_cast<double>(task.da());
   const Particles particles = draw_particles(task, state.data, options, iteration, run);
 
   Imagined now = imagined(task, base, model, particles, options, run.threads);
@@ -267,17 +267,13 @@ void require_state(const Task& task, const ReckonState& state) {
 
 }  // namespace
 
-void ReckonOptions::validate() const {
-  require_in_range(*this);
-  require(rollouts == 0 || rollouts >= 2, "rollouts", rollouts, "0, or >= 2: one explores, one is quiet");
-  require(particles >= members, "particles", particles, fmt::format(">= members = {}", members).c_str());
-}
+void ReckonOptions::validate() const { require_in_range(*this); }
 
 FixSize fix_size(const Task& task, const ReckonOptions& options) {
-  const auto size = static_cast<double>(task.ds() + task.da());
-  const int rollouts =
-      options.rollouts > 0 ? options.rollouts : std::max(5, 5 * static_cast<int>(std::lround(0.16 * size)));
-  return {rollouts, std::clamp(static_cast<int>(std::ceil(0.3 * rollouts)), 1, rollouts - 1)};
+  if (options.rollouts > 0) return {options.rollouts, (3 * options.rollouts + 6) / 7};
+  const int all = 5 * std::max(1, static_cast<int>(std::lround(0.16 * static_cast<double>(task.ds() + task.da()))));
+  const int quiet = (3 * all + 9) / 10;
+  return {all - quiet, quiet};
 }
 
 ReckonState reckon_start(const Task& task, const ReckonOptions& options) {

@@ -35,14 +35,16 @@ requires IsOptions<O, ReckonOptions>
 void describe(O& o, Visit&& visit) {
   visit("iterations", o.iterations, at_least(0), {"outer iterations; 0: nothing is learned"});
   visit("rollouts", o.rollouts, at_least(0),
-        {"real rollouts per iteration; 0: 0.8 times the entries of observation and action, in fives", "", "M"});
+        {"real rollouts per iteration that explore, with 3 quiet ones for each 7; 0: by the entries of observation and "
+         "action, 3 and 2 quiet ones for up to 9, 7 and 3 for up to 15",
+         "", "M - M_q"});
   visit("initial_std", o.initial_std, above(0),
         {"standard deviation of every action entry of the first policy", "units of the action"});
   visit("beta0", o.beta0, at_least(0),
         {"the entropy of a time step falls by at most this per iteration, rollout and action entry", "nats"});
   visit("quiet_noise", o.quiet_noise, between(0, 1),
         {"share of the policy's noise with which rollouts are imagined, and quiet ones are run", "", "kappa"});
-  visit("particles", o.particles, at_least(2), {"imagined rollouts", "", "N"});
+  visit("particles", o.particles, at_least(2), {"imagined rollouts, at least one for each member", "", "N"});
   visit("steps", o.steps, at_least(1), {"KL steps on imagined rollouts per iteration, at most", "", "J"});
   visit("members", o.members, at_least(1), {"networks of the model", "", "E"});
   visit("units", o.units, at_least(1), {"units in each of a network's two layers"});
@@ -95,9 +97,12 @@ void describe(S& s, Visit&& visit) {
 using ReckonResult = LoopResult<ReckonState>;
 using ReckonObserver = LoopObserver<ReckonState>;
 
-/// Returns M and M_q, the real rollouts of an iteration and the quiet ones among them.
+/// The real rollouts of an iteration: M - M_q that explore, M_q that are quiet.
 struct FixSize {
-  int rollouts = 0, quiet = 0;
+  int exploring = 0, quiet = 0;
+
+  /// Returns M.
+  [[nodiscard]] int all() const { return exploring + quiet; }
 };
 FixSize fix_size(const Task& task, const ReckonOptions& options);
 

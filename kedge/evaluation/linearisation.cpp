@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kedge/core/parallel.h"
+#include "kedge/system/differentiable.h"
 
 namespace kedge {
 
@@ -25,6 +26,30 @@ class Differences {
     if (a.size() > 0) task.control(a, u_);
   }
 
+  /// All derivatives of this step by the system itself, where it has a quick way to them.
+  Differentiable::Outcome by_system(const LinearisationOptions& options, MatrixXd& A, MatrixXd& B, MatrixXd& C,
+                                    MatrixXd& D) {
+    auto* system = dynamic_cast<Differentiable*>(&system_);
+    if (!system) return Differentiable::Outcome::unsupported;
+    DifferenceSteps steps{options.centred, options.state_step, options.action_step, VectorXd::Zero(system_.nu()),
+                          sensors_};
+    for (Index i = 0; i < a_.size(); ++i)
+      if (moves(i)) steps.control_step[control(i)] = inward_step(i, options);
+    StepDerivatives d;
+    const Differentiable::Outcome outcome = system->derivatives(x_, u_, steps, d);
+    if (outcome != Differentiable::Outcome::found) return outcome;
+    A = d.A;
+    if (sensors_) C = d.C;
+    B.setZero();
+    D.setZero();
+    for (Index i = 0; i < a_.size(); ++i) {
+      if (!moves(i)) continue;
+      B.col(i) = d.B.col(control(i));
+      if (sensors_) D.col(i) = d.D.col(control(i));
+    }
+    return outcome;
+  }
+
   /// The derivative by dx_j is (f(x (+) h e_j) (-) f(x (-) h e_j)) / (2 h).
   bool by_state(Index j, const LinearisationOptions& options, VectorOut df, VectorOut dy) {
     const double h = options.state_step;
@@ -38,21 +63,18 @@ class Differences {
   bool by_action(Index i, const LinearisationOptions& options, VectorOut df, VectorOut dy) {
     df.setZero();
     dy.setZero();
-    const double above = task_.action_high[i] - a_[i], below = a_[i] - task_.action_low[i];
-    if (above < 0.0 || below < 0.0 || overruled(i)) return true;
-    const double h = options.action_step, inward = above >= below ? 1.0 : -1.0, room = std::max(above, below);
+    if (!moves(i)) return true;
+    const double h = options.action_step, step = inward_step(i, options);
     if (!options.centred) {
-      const double step = inward * std::min(h, room);
       if (!from_moved_action(i, step, plus_) || !centre()) return false;
       divide(plus_, centre_, step, df, dy);
       return true;
     }
-    if (std::min(above, below) >= h) {
+    if (std::min(above(i), below(i)) >= h) {
       if (!from_moved_action(i, h, plus_) || !from_moved_action(i, -h, minus_)) return false;
       divide(plus_, minus_, 2.0 * h, df, dy);
       return true;
     }
-    const double step = inward * std::min(h, 0.5 * room);
     if (!from_moved_action(i, step, plus_) || !from_moved_action(i, 2.0 * step, minus_) || !centre()) return false;
     divide(plus_, centre_, 0.5 * step, df, dy);
     system_.difference(centre_.x, minus_.x, dx_);
@@ -77,6 +99,16 @@ class Differences {
   };
 
   [[nodiscard]] Index control(Index i) const { return task_.control_index[static_cast<std::size_t>(i)]; }
+  [[nodiscard]] double above(Index i) const { return task_.action_high[i] - a_[i]; }
+  [[nodiscard]] double below(Index i) const { return a_[i] - task_.action_low[i]; }
+  /// Does the action move anything?
+  [[nodiscard]] bool moves(Index i) const { return above(i) >= 0.0 && below(i) >= 0.0 && !overruled(i); }
+  /// A step away from the nearer limit, such that twice as much is within limits too where the differences need it.
+  [[nodiscard]] double inward_step(Index i, const LinearisationOptions& options) const {
+    const double room = std::max(above(i), below(i)),
+                 step = std::min(options.action_step, (options.centred ? 0.5 : 1.0) * room);
+    return above(i) >= below(i) ? step : -step;
+  }
   /// A later action that drives the same control is the one that counts.
   [[nodiscard]] bool overruled(Index i) const {
     for (Index later = i + 1; later < a_.size(); ++later)
@@ -161,6 +193,9 @@ Linearisation linearise(const Task& task, MatrixIn x, MatrixIn a, const Linearis
       for (Index j = 0; j < ndx && fine; ++j) fine = at.final_sensors(j, options, C.col(j));
     } else {
       Differences at(task, clones.of(worker), x.col(time), a.col(time), sensors);
+      const Differentiable::Outcome outcome = at.by_system(options, lin.A[t], lin.B[t], C, lin.D[t]);
+      if (outcome == Differentiable::Outcome::found) return;
+      fine = outcome != Differentiable::Outcome::diverged;
       for (Index j = 0; j < ndx && fine; ++j) fine = at.by_state(j, options, lin.A[t].col(j), C.col(j));
       for (Index i = 0; i < da && fine; ++i) fine = at.by_action(i, options, lin.B[t].col(i), lin.D[t].col(i));
     }

@@ -9,6 +9,7 @@
 
 #include "kedge/core/errors.h"
 #include "kedge/mujoco/guard.h"
+#include "kedge/mujoco/step_derivatives.h"
 
 namespace kedge {
 
@@ -144,16 +145,70 @@ void MujocoSystem::reset(VectorIn x) {
   sensors_.setZero();
 }
 
+bool MujocoSystem::passed(const JointLimit& limit) const {
+  const double q = data_->qpos[limit.qpos];
+  return !(q >= limit.low && q <= limit.high);
+}
+
 void MujocoSystem::apply_control(VectorIn u) {
   mjData& d = *data_;
   std::copy_n(u.data(), model_->nu, d.ctrl);
   for (const JointLimit& limit : joint_limits_) {
-    const double q = d.qpos[limit.qpos];
-    if (q >= limit.low && q <= limit.high) continue;
-    const double bound = std::clamp(q, limit.low, limit.high);
+    if (!passed(limit)) continue;
+    const double q = d.qpos[limit.qpos], bound = std::clamp(q, limit.low, limit.high);
     d.ctrl[limit.control] = std::clamp(limit.stiffness * (bound - q) - limit.damping * d.qvel[limit.qvel],
                                        limit.control_low, limit.control_high);
   }
+}
+
+/// 1 where the control of a limit that is passed follows its joint, 0 where it is cut off.
+double MujocoSystem::slope(const JointLimit& limit) const {
+  const double control = data_->ctrl[limit.control];
+  return control > limit.control_low && control < limit.control_high ? 1.0 : 0.0;
+}
+
+Differentiable::Outcome MujocoSystem::derivatives(VectorIn x, VectorIn u, const DifferenceSteps& steps,
+                                                  StepDerivatives& out) {
+  if (!has_step_derivatives(*model_) || flag(mjENABLESTRING, model_->opt.enableflags, "Sleep"))
+    return Outcome::unsupported;
+  mjData& d = *data_;
+  reset(x);
+  mju_zero(d.qacc_warmstart, model_->nv);
+  StepDifferences differences(*model_, d);
+  StepDerivatives sub;
+  for (int i = 0; i < substeps_; ++i) {
+    apply_control(u);
+    DifferenceSteps of_sub_step = steps;
+    of_sub_step.sensors = steps.sensors && i == 0;
+    std::vector<std::pair<const JointLimit*, double>> holding;  // limits that are passed now, and their slopes
+    for (const JointLimit& limit : joint_limits_) {
+      if (!passed(limit)) continue;
+      holding.emplace_back(&limit, slope(limit));
+      const double middle = 0.5 * (limit.control_low + limit.control_high);
+      of_sub_step.control_step[limit.control] = d.ctrl[limit.control] > middle ? -steps.control : steps.control;
+    }
+    const bool fine = differences.step(of_sub_step, sub) && healthy() && sub.A.allFinite() && sub.B.allFinite() &&
+                      sub.C.allFinite() && sub.D.allFinite();
+    clean_ = fine;
+    if (!fine) return Outcome::diverged;
+    const auto follow_joint = [&](const JointLimit& limit, double slope, MatrixXd& by_state, MatrixXd& by_control) {
+      auto by_own = by_control.col(limit.control);
+      by_state.col(limit.qvel) -= slope * limit.stiffness * by_own;
+      by_state.col(model_->nv + limit.qvel) -= slope * limit.damping * by_own;
+      by_own.setZero();  // whatever the policy wants
+    };
+    for (const auto& [limit, slope] : holding) {
+      follow_joint(*limit, slope, sub.A, sub.B);
+      follow_joint(*limit, slope, sub.C, sub.D);
+    }
+    if (i == 0) {
+      out = sub;
+    } else {
+      out.B = (sub.A * out.B + sub.B).eval();
+      out.A = (sub.A * out.A).eval();
+    }
+  }
+  return Outcome::found;
 }
 
 bool MujocoSystem::step(VectorIn u) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "kedge/system/differentiable.h"
 #include "kedge/system/system.h"
 
 struct mjModel_;  // mjModel and mjData of mujoco.h, 2.2.2 and 3.x
@@ -31,7 +32,7 @@ struct JointLimit {
   double control_low = 0.0, control_high = 0.0;
 };
 
-class MujocoSystem final : public System {
+class MujocoSystem final : public System, public Differentiable {
  public:
   /// @param model     shared by all clones and never changed; its time step is that of one sub-step
   /// @param substeps  calls of mj_step in one control step, >= 1
@@ -46,6 +47,9 @@ class MujocoSystem final : public System {
   void difference(VectorIn from, VectorIn to, VectorOut dx) const override;
   void integrate(VectorIn x, VectorIn dx, VectorOut moved) const override;
   void tangent(VectorIn x, MatrixOut G) const override;
+  /// Sub-step by sub-step, and with RK4 stage by stage: what a change does not touch is not computed again
+  /// (step_derivatives.h). For Euler's method, and for RK4 without activations, balls and free joints.
+  Outcome derivatives(VectorIn x, VectorIn u, const DifferenceSteps& steps, StepDerivatives& d) override;
   void reset(VectorIn x) override;
   /// Returns false if MuJoCo failed or warned, or if the new state is not finite or beyond 1e10. It warns of a bad number
   /// (and then resets the simulation by itself), of a singular inertia and of contacts or constraints without memory.
@@ -68,6 +72,8 @@ class MujocoSystem final : public System {
     void operator()(mjData_* data) const;
   };
   [[nodiscard]] bool healthy() const;
+  [[nodiscard]] bool passed(const JointLimit& limit) const;
+  [[nodiscard]] double slope(const JointLimit& limit) const;
   void apply_control(VectorIn u);
 
   std::shared_ptr<const mjModel_> model_;

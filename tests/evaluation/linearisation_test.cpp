@@ -308,5 +308,83 @@ TEST(Linearise, PredictsNextStatesToSecondOrder) {
   EXPECT_NEAR(error(1e-3) / error(5e-4), 4.0, 0.5);
 }
 
+/// The same dynamics without a quick way to their derivatives.
+class WholeSteps final : public System {
+ public:
+  explicit WholeSteps(std::unique_ptr<System> system) : system_(std::move(system)) {}
+  [[nodiscard]] Index nx() const override { return system_->nx(); }
+  [[nodiscard]] Index nu() const override { return system_->nu(); }
+  [[nodiscard]] Index nsensor() const override { return system_->nsensor(); }
+  [[nodiscard]] std::unique_ptr<System> clone() const override {
+    return std::make_unique<WholeSteps>(system_->clone());
+  }
+  void reset(VectorIn x) override { system_->reset(x); }
+  [[nodiscard]] bool step(VectorIn u) override { return system_->step(u); }
+  void settle() override { system_->settle(); }
+  void state(VectorOut x) const override { system_->state(x); }
+  void sensors(VectorOut y) const override { system_->sensors(y); }
+
+ private:
+  std::unique_ptr<System> system_;
+};
+
+/// Two links with sensors of all three stages, and soft limits that hold both joints: one follows, one is cut off.
+Task limited_task(const std::string& integrator, int substeps) {
+  const auto file = std::filesystem::temp_directory_path() / fmt::format("kedge_limits_{}.xml", ::getpid());
+  std::ofstream(file) << R"(<mujoco><option timestep="0.01" integrator=")" << integrator << R"("/>
+  <worldbody><body><joint name="a" axis="0 1 0" damping="0.1"/><geom type="capsule" fromto="0 0 0 0 0 1" size="0.05"/>
+    <body pos="0 0 1"><joint name="b" axis="0 1 0" damping="0.1"/><geom type="capsule" fromto="0 0 0 0 0 1" size="0.05"/>
+    <site name="tip" pos="0 0 1"/></body></body></worldbody>
+  <actuator><motor joint="a"/><motor joint="b"/></actuator>
+  <sensor><framepos objtype="site" objname="tip"/><velocimeter site="tip"/><accelerometer site="tip"/></sensor></mujoco>)";
+  const LoadedModel loaded = load_mujoco_model(file);
+  std::filesystem::remove(file);
+  EXPECT_TRUE(loaded.model) << loaded.error;
+  Task task;
+  task.name = "limits";
+  task.system = std::make_shared<MujocoSystem>(loaded.model, substeps,
+                                               std::vector<JointLimit>{{0, 0, 0, -1.0, 1.0, 20.0, 2.0, -100.0, 100.0},
+                                                                       {1, 1, 1, -1.0, 1.0, 50.0, 1.0, -3.0, 3.0}});
+  task.horizon = 1;
+  task.control_index = {0, 1};
+  task.action_low = VectorXd::Constant(2, -5.0);
+  task.action_high = -task.action_low;
+  CostTerm cost;
+  cost.residual.source = Source::sensor;
+  task.cost = {cost};
+  return task;
+}
+
+TEST(Linearise, AgreesWithDifferencesOfWholeStepsOnSensorsAndJointLimits) {
+  Eigen::Matrix4Xd states(4, 4);  // no limit passed; the first; the second, whose control is cut off; both
+  states << 0.3, 1.4, 0.2, -1.3,  //
+      -0.2, 0.3, 1.5, -1.6,       //
+      0.5, -0.3, 0.7, 0.2,        //
+      -1.0, 0.4, 0.6, 0.3;
+  for (const std::string integrator : {"Euler", "RK4"})
+    for (const int substeps : {1, 3}) {
+      const Task task = limited_task(integrator, substeps);
+      Task whole = task;
+      whole.system = std::make_shared<WholeSteps>(task.system->clone());
+      for (const bool centred : {true, false})
+        for (Index n = 0; n < states.cols(); ++n)
+          for (const double second : {0.7, 5.0}) {  // the second action is at its limit
+            SCOPED_TRACE(fmt::format("{} {} {} state {} action {}", integrator, substeps, centred, n, second));
+            const MatrixXd x = states.col(n).replicate(1, 2), a = (VectorXd(2) << -0.4, second).finished();
+            const LinearisationOptions options{centred, centred ? 1e-5 : 1e-7, centred ? 1e-3 : 1e-5};
+            const Linearisation found = linearise(task, x, a, options), expected = linearise(whole, x, a, options);
+            const auto expect_near = [&](const MatrixXd& one, const MatrixXd& other) {
+              ASSERT_EQ(one.size(), other.size());
+              EXPECT_LT((one - other).cwiseAbs().maxCoeff(), 2e-5 * (1.0 + other.cwiseAbs().maxCoeff()));
+            };
+            expect_near(found.A[0], expected.A[0]);
+            expect_near(found.B[0], expected.B[0]);
+            expect_near(found.C[0], expected.C[0]);
+            expect_near(found.D[0], expected.D[0]);
+            EXPECT_GT(found.C[0].cwiseAbs().maxCoeff(), 0.1);
+          }
+    }
+}
+
 }  // namespace
 }  // namespace kedge

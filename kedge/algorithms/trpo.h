@@ -2,6 +2,8 @@
 // Symbols, equations, deviations and advice: docs/algorithms/trpo.md.
 #pragma once
 
+#include <optional>
+
 #include "kedge/algorithms/loop.h"
 #include "kedge/core/option.h"
 #include "kedge/evaluation/network_value.h"

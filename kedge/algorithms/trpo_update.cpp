@@ -1,7 +1,9 @@
 #include "kedge/algorithms/trpo_update.h"
 
 #include <cmath>
+#include <limits>
 
+#include "kedge/core/errors.h"
 #include "kedge/policy/diagonal_tv_linear.h"
 
 namespace kedge {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <optional>
+
 #include "kedge/evaluation/backward_fit.h"
 #include "kedge/evaluation/state_distribution.h"
 

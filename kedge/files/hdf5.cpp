@@ -109,6 +109,11 @@ std::int64_t open_image(std::string_view image, bool writable) {
   return H5Fopen(new_name().c_str(), writable ? H5F_ACC_RDWR : H5F_ACC_RDONLY, access.id());
 }
 
+std::recursive_mutex& one_at_a_time() {
+  static std::recursive_mutex mutex;
+  return mutex;
+}
+
 std::string to_string(const Shape& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
 Handle::~Handle() {

@@ -9,11 +9,12 @@
 // process (Reader), which has no open files and limits of time and memory. Whatever happens there, the caller gets values
 // of the type and size that it asked for, or an InputError.
 //
-// Not thread-safe, as HDF5 is not: one thread at a time, over all files.
+// Threads may use files of their own: one at a time is inside HDF5, the others wait (`one_at_a_time`).
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
@@ -31,6 +32,10 @@ std::string to_string(const Shape& shape);
 
 /// Returns a text that came from a file, in quotes, for a message of one line.
 std::string quoted(std::string text);
+
+/// Returns the lock for whoever enters HDF5 or forks: a child that is forked while another thread is inside would wait for
+/// HDF5's own lock for ever.
+std::recursive_mutex& one_at_a_time();
 
 /// Owns one HDF5 identifier.
 class Handle {
@@ -108,7 +113,7 @@ class GroupReader {
   std::string prefix_;  ///< "" or "policy/": path of this group
 };
 
-/// An HDF5 file in memory, being built.
+/// An HDF5 file in memory, being built. Other threads wait with theirs until it is destroyed.
 class Writer {
  public:
   Writer();                                 ///< empty
@@ -119,6 +124,7 @@ class Writer {
   [[nodiscard]] std::string image();
 
  private:
+  std::unique_lock<std::recursive_mutex> lock_{one_at_a_time()};
   Handle file_;
 };
 

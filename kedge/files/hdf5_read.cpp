@@ -406,6 +406,7 @@ rlim_t address_space() {
 class ReadingProcess {
  public:
   ReadingProcess(std::string_view image, std::string file) : file_(std::move(file)) {
+    const std::scoped_lock lock(one_at_a_time());
     if (H5open() < 0) throw SystemError("HDF5 cannot be started: out of memory?");  // once, not in each process
     const rlim_t begin = address_space(), space = begin == 0 ? RLIM_INFINITY - 1 : begin + 3 * image.size() + memory;
     std::array<int, 2> ends = {};

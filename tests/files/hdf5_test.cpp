@@ -11,6 +11,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <thread>
 
 #include "kedge/core/errors.h"
 #include "kedge/files/policy_file.h"
@@ -157,6 +158,16 @@ TEST(Reader, LeavesNoProcessBehind) {
   for (int i = 0; i < 50; ++i) load_policy(folder / "policy.h5");
   EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1);
   EXPECT_EQ(errno, ECHILD);
+}
+
+// A child that were forked while the other thread is inside HDF5 would wait for HDF5's lock for ever.
+TEST(Reader, StartsWhileAnotherThreadWrites) {
+  const Folder folder;
+  write_bytes(folder / "policy.h5", hdf5::seal(policy_image()));
+  const std::jthread writer([](const std::stop_token& stop) {
+    while (!stop.stop_requested()) static_cast<void>(policy_image());
+  });
+  for (int i = 0; i < 200; ++i) EXPECT_EQ(message_of([&] { load_policy(folder / "policy.h5"); }), "");
 }
 
 TEST(Reader, SaysThatNoProcessCanBeStarted) {

@@ -167,7 +167,7 @@ TEST(Reader, StartsWhileAnotherThreadWrites) {
   const std::jthread writer([](const std::stop_token& stop) {
     while (!stop.stop_requested()) static_cast<void>(policy_image());
   });
-  for (int i = 0; i < 200; ++i) EXPECT_EQ(message_of([&] { load_policy(folder / "policy.h5"); }), "");
+  for (int i = 0; i < 200; ++i) EXPECT_NO_THROW(load_policy(folder / "policy.h5"));
 }
 
 TEST(Reader, SaysThatNoProcessCanBeStarted) {

@@ -47,8 +47,7 @@ TvLinearGaussian with_noise(TvLinearGaussian policy, double share) {
 Outcome<Fix> take_fix(const Task& task, const TvLinearGaussian& policy, const ReckonOptions& options, int iteration,
                       const Run& run) {
   const FixSize size = fix_size(task, options);
-  auto exploring =
-      rollout(task, policy, {size.exploring, streams::training.iteration(iteration), true}, run);
+  auto exploring = rollout(task, policy, {size.exploring, streams::training.iteration(iteration), true}, run);
   if (!exploring) return cancelled();
   auto quiet = rollout(task, with_noise(policy, options.quiet_noise),
                        {size.quiet, streams::quiet_rollouts.iteration(0), true}, run);

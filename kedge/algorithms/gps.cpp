@@ -31,16 +31,54 @@ MixtureFit fit_prior(const Window& window, const GpsOptions& options, int iterat
   return fit_mixture(samples, mixture, seeding, run.threads);
 }
 
-/// Quadratic costs of all steps around the mean of the present rollouts, that of the final state included.
-std::vector<Quadratic> expand_costs(const Task& task, const Batch& batch, int threads) {
+/// [sensors; state] of the usable rollouts at step t. @param sensors  of `batch_sensors`  @return [ny + nx, usable]
+MatrixXd unobserved_at(const Batch& batch, const MatrixXd& sensors, int t) {
+  MatrixXd y(sensors.rows() + batch.state.rows(), usable_rollouts(batch));
+  Index column = 0;
+  for (int n = 0; n < batch.rollouts; ++n) {
+    if (!batch.usable(n)) continue;
+    y.col(column).head(sensors.rows()) = sensors.col(batch.at(n, t));
+    y.col(column++).tail(batch.state.rows()) = batch.state.col(batch.at(n, t));
+  }
+  return y;
+}
+
+/// Quadratic costs of all steps around the mean of the present rollouts, that of the final state included. What costs read and
+/// the policy does not see is fitted to the rollouts, as the dynamics are.
+Outcome<std::vector<Quadratic>> expand_costs(const Task& task, const Batch& batch, double ridge, const Run& run) {
   const MatrixXd joint = joint_samples(batch);
   const Index n = task.ds() + task.da(), usable = usable_rollouts(batch);
+  const bool fit = reads_unobserved(task);
+  MatrixXd sensors;
+  if (fit) {
+    auto read = batch_sensors(task, batch, run);
+    if (!read) return cancelled();
+    sensors = std::move(*read);
+  }
   std::vector<Quadratic> costs(static_cast<std::size_t>(task.horizon) + 1);
-  parallel_for(task.horizon + 1, threads, [&](Index t) {
-    const MatrixXd z = t < task.horizon ? MatrixXd(joint.block(0, t * usable, n, usable))
-                                        : observations_at(batch, static_cast<int>(t));
-    costs[static_cast<std::size_t>(t)] = cost_expansion(task, static_cast<int>(t), sample_moments(z));
+  std::vector<char> fitted(costs.size(), 1);
+  parallel_for(task.horizon + 1, run.threads, [&](Index t) {
+    const auto at = static_cast<std::size_t>(t);
+    const int step = static_cast<int>(t);
+    const MatrixXd z =
+        t < task.horizon ? MatrixXd(joint.block(0, t * usable, n, usable)) : observations_at(batch, step);
+    std::optional<LinearDynamics> unobserved;
+    if (fit) {
+      const MatrixXd y = unobserved_at(batch, sensors, step);
+      MatrixXd both(z.rows() + y.rows(), usable);
+      both << z, y;
+      unobserved = conditional_dynamics(sample_moments(both), z.rows(), ridge);
+      fitted[at] = unobserved.has_value();
+      if (!unobserved) return;
+    }
+    costs[at] = cost_expansion(task, step, sample_moments(z), unobserved ? &*unobserved : nullptr);
   });
+  for (std::size_t t = 0; t < fitted.size(); ++t)
+    if (!fitted[t])
+      return failure(
+          fmt::format("step {}: what the costs read and the policy does not see cannot be fitted: the inputs are "
+                      "linearly dependent; raise ridge or rollouts",
+                      t));
   return costs;
 }
 
@@ -99,14 +137,19 @@ GpsState gps_start(const Task& task, const GpsOptions& options) {
   options.validate();
   GpsState state;
   state.policy = first_policy(task, options.initial_std);
-  require_expandable(task);
+  const Index coefficients = task.ds() + task.da() + 1;
+  if (options.prior == GpsOptions::Prior::none && options.rollouts < coefficients)
+    throw InputError(
+        fmt::format("rollouts = {}, but must be >= {}: the dynamics of a step have as many coefficients for each "
+                    "observation; or set "
+                    "prior=gmm",
+                    options.rollouts, coefficients));
   return state;
 }
 
 GpsResult gps(const Task& task, GpsState state, const GpsOptions& options, const Run& run, const GpsObserver& observe) {
   options.validate();
   require_fit(task, state, state.policy, state.window);
-  require_expandable(task);
   const int window_size = options.prior == GpsOptions::Prior::gmm ? options.window : 1;
 
   Loop<GpsState> loop(std::move(state), options.iterations, run, observe);
@@ -130,8 +173,9 @@ GpsResult gps(const Task& task, GpsState state, const GpsOptions& options, const
     loop.lap("dynamics");
 
     // Expand the cost
-    const LqModel model{sample_moments(observations_at(epoch.batch, 0)), dynamics->fit.dynamics,
-                        expand_costs(task, epoch.batch, run.threads)};
+    auto costs = expand_costs(task, epoch.batch, options.ridge, run);
+    if (!costs) return loop.end(costs.ending());
+    const LqModel model{sample_moments(observations_at(epoch.batch, 0)), dynamics->fit.dynamics, std::move(*costs)};
     loop.lap("cost");
 
     // Optimise the trajectory within its KL bound (Sec. 3.1), adapt the step size (supplement)

@@ -22,7 +22,7 @@ struct MotoOptions {
   double epsilon = 0.05;
   double beta0 = 0.05;
   bool entropy_constraint = true;
-  double initial_std = 5.0;
+  ActionNumbers initial_std = ActionNumbers::share_of_range(0.2);
   double ridge = 1e-3;
   Targets targets = Targets::dynamic_programming;
   Reuse reuse = Reuse::time_and_iterations;
@@ -47,7 +47,10 @@ void describe(O& o, Visit&& visit) {
   visit("entropy_constraint", o.entropy_constraint, TrueOrFalse{},
         {"keep Eq. 3; false is the ablation of Fig. 1c: exploration may collapse"});
   visit("initial_std", o.initial_std, above(0),
-        {"standard deviation of every action entry of the first policy", "units of the action"});
+        {"standard deviation of the actions of the first policy; a share is of half the range of each action, and 5 "
+         "where "
+         "that is infinite",
+         "units of the action"});
   visit("ridge", o.ridge, above(0),
         {"ridge of the regressions, on whitened features and standardised targets", "", "lambda, Eq. 6"});
   visit("targets", o.targets, Choices{"dynamic_programming", "monte_carlo"},

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <deque>
+#include <limits>
 #include <optional>
 #include <vector>
 
@@ -73,6 +74,15 @@ struct QuadraticFit {
   Quadratic q;      ///< [ds + da]
   Quadratic v;      ///< [ds]
   double r2 = 0.0;  ///< of Q, weighted; 1 if the targets are constant
+
+  /// Share of the weight whose next state has a V~ beyond `ValueBounds`: there the bound is the target. 0 of Monte Carlo.
+  double bounded = 0.0;
+};
+
+/// What the value of a state can be, whatever a fitted quadratic says far from its samples.
+struct ValueBounds {
+  double low = -std::numeric_limits<double>::infinity();
+  double high = std::numeric_limits<double>::infinity();
 };
 
 /// Weighted ridge regression of the targets. @param target [N] returns to go
@@ -82,7 +92,8 @@ std::optional<QuadraticFit> fit_quadratics(const Regression& regression, VectorI
 /// Sec. 4.1.2: fit_quadratics to the targets r_t + V~_{t+1}(s').
 /// @param ds dimension of the state
 /// @param next_v V~_{t+1}. Null at the last step, whose cost includes that of the final state. Not read for Monte Carlo.
+/// @param next_bounds of V_{t+1}: V~_{t+1}(s') counts as the nearest value within
 std::optional<QuadraticFit> fit_step(const Regression& regression, Index ds, const RegressionOptions& options,
-                                     const Quadratic* next_v);
+                                     const Quadratic* next_v, const ValueBounds& next_bounds);
 
 }  // namespace kedge

@@ -50,6 +50,7 @@ class MujocoSystem final : public System {
   /// Diverged: MuJoCo warned (a bad number anywhere, which makes it reset the simulation by itself; a singular inertia;
   /// contacts or constraints that found no room) or failed, or the new state is not finite or beyond 1e10.
   [[nodiscard]] bool step(VectorIn u) override;
+  [[nodiscard]] std::string trouble() const override { return trouble_; }
   /// A continued simulation is not disturbed. If MuJoCo fails, the sensors are NaN.
   void settle() override;
   void state(VectorOut x) const override;
@@ -68,15 +69,18 @@ class MujocoSystem final : public System {
     void operator()(mjData_* data) const;
   };
   [[nodiscard]] bool healthy() const;
+  /// Notes whether the simulation still is clean, and if not, why.
+  void note(bool returned);
   void apply_control(VectorIn u);
 
   std::shared_ptr<const mjModel_> model_;
   std::unique_ptr<mjData_, DeleteData> data_;
   int substeps_;
   std::vector<JointLimit> joint_limits_;
-  VectorXd sensors_;   ///< [nsensor] as `sensors` reports them
-  VectorXd scratch_;   ///< [nq] of `settle`
-  bool clean_ = true;  ///< no failure since MuJoCo's own reset: what `reset` leaves alone is as that reset left it
+  VectorXd sensors_;     ///< [nsensor] as `sensors` reports them
+  VectorXd scratch_;     ///< [nq] of `settle`
+  std::string trouble_;  ///< why the simulation is not clean
+  bool clean_ = true;    ///< no failure since MuJoCo's own reset: what `reset` leaves alone is as that reset left it
 };
 
 }  // namespace kedge

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,10 @@ namespace kedge {
 
 /// A name that reports and --set use: a letter, then letters, digits, _ and -.
 std::string read_identifier(const Value& value);
+
+/// A name made of any text, for a folder that names a task: what a name may not have becomes _, and what may not begin one
+/// is put behind "task_". "2dof_arm" is "task_2dof_arm", "my robot" is "my_robot".
+std::string identifier_of(std::string_view text);
 
 /// The elements of an array that is not empty, or the one value.
 std::vector<Value> one_or_more(const Value& value);

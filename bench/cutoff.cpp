@@ -39,7 +39,7 @@ std::vector<QuadraticFit> fits(const Task& task, const Window& window, MotoOptio
     const RegressionProblem problem{task,    static_cast<int>(t), reuse.data(),
                                     samples, reuse.density()[t],  last ? nullptr : &reuse.density()[t + 1]};
     if (!prepare_regression(problem, regression, memory)) throw InputError(fmt::format("step {}: no fit", t));
-    all[t] = fit_step(memory, task.ds(), regression, last ? nullptr : &all[t + 1].v).value();
+    all[t] = fit_step(memory, task.ds(), regression, last ? nullptr : &all[t + 1].v, {}).value();
   }
   return all;
 }

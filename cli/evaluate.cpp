@@ -22,7 +22,7 @@ struct Arguments {
   int rollouts = 100, threads = 1;
   std::uint64_t seed = 1;
   std::vector<std::string> set;
-  bool deterministic = false, json = false;
+  bool deterministic = false, noise = false, json = false;
 };
 
 int evaluate_and_print(const Arguments& a) {
@@ -33,15 +33,17 @@ int evaluate_and_print(const Arguments& a) {
   const Subject subject = find_subject(a.source, a.task, a.set);
   const TaskFile& task = subject.task;
   const PolicyFile file = load_policy(subject.policy_file);
+  require_names(task.task, file.info, subject.policy_file.string());
 
+  const bool deterministic = a.deterministic || (!file.info.noise_meant && !a.noise);
   const auto result =
-      evaluate(task.task, as_policy(file.policy), {.rollouts = a.rollouts, .deterministic = a.deterministic}, run);
+      evaluate(task.task, as_policy(file.policy), {.rollouts = a.rollouts, .deterministic = deterministic}, run);
   if (!a.trajectories.empty()) save_trajectories(a.trajectories, result->batch, task.task.name, task.task.control_step);
   if (a.json) {
-    fmt::print("{}", evaluation_json(task.task, *result, run.seed, a.deterministic));
+    fmt::print("{}", evaluation_json(task.task, *result, run.seed, deterministic));
   } else {
     fmt::print("{} on {}: {} rollouts {} exploration noise, seed {}\n{}", a.source, task.task.name, a.rollouts,
-               a.deterministic ? "without" : "with", run.seed, evaluation_text(task.task, *result));
+               deterministic ? "without" : "with", run.seed, evaluation_text(task.task, *result));
     if (!a.trajectories.empty()) fmt::print("  trajectories {}\n", a.trajectories);
   }
   if (result->diverged == a.rollouts)
@@ -59,7 +61,7 @@ std::function<int()> add_evaluate(CLI::App& app) {
   add_whole_number(app, "--rollouts", a->rollouts, 1, std::numeric_limits<int>::max(), "how many");
   add_seed(app, a->seed);
   add_threads(app, a->threads);
-  app.add_flag("--deterministic", a->deterministic, "the mean action, without exploration noise");
+  add_noise(app, a->deterministic, a->noise);
   app.add_flag("--json", a->json, "print JSON");
   app.add_option("--trajectories", a->trajectories, "write all rollouts to this HDF5 file")->type_name("FILE.h5");
   return [a] { return evaluate_and_print(*a); };

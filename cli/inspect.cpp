@@ -5,10 +5,13 @@
 
 #include "kedge/algorithms/catalogue.h"
 #include "kedge/core/errors.h"
+#include "kedge/core/memory.h"
 #include "kedge/files/policy_file.h"
 #include "kedge/run/option_text.h"
+#include "kedge/run/verdict.h"
 #include "kedge/tasks/bundled.h"
 #include "print.h"
+#include "progress.h"
 #include "verbs.h"
 
 namespace kedge::cli {
@@ -54,6 +57,23 @@ void print_all() {
   for (const PolicyKind& policy : policy_kinds()) fmt::print("  {:<20} {}\n", policy.name, policy.summary);
 }
 
+/// A line for each algorithm, and below it what the numbers say.
+std::string verdicts_text(const std::vector<Verdict>& all) {
+  std::string text = "  algorithms   with their defaults and the option files beside the task\n";
+  for (const Verdict& v : all) {
+    if (!v.refusal.empty()) {
+      text += fmt::format("    {:<14} refused: {}\n", v.algorithm, v.refusal);
+      continue;
+    }
+    text += fmt::format("    {:<14} ready: an iteration simulates {:.0f} steps, takes about {} and {}\n", v.algorithm,
+                        v.needs.steps, v.seconds < 1 ? fmt::format("{:.1g} s", v.seconds) : duration_text(v.seconds),
+                        memory_text(v.needs.bytes));
+    for (const std::string& note : v.needs.notes) text += fmt::format("    {:<14}   {}\n", "", note);
+    for (const std::string& proposal : v.needs.proposals) text += fmt::format("    {:<14}   try {}\n", "", proposal);
+  }
+  return text;
+}
+
 }  // namespace
 
 std::function<int()> add_list(CLI::App& app) {
@@ -91,13 +111,7 @@ std::function<int()> add_validate(CLI::App& app) {
     }
     const std::filesystem::path file = find_task(a->task);
     const TaskFile task = load_task(file, overrides);
-    for (const Algorithm& algorithm : algorithms()) {
-      const auto options_file = file.parent_path() / fmt::format("{}.toml", algorithm.name);
-      if (!std::filesystem::exists(options_file)) continue;
-      Options options = algorithm.options();
-      read_options(options, options_file);
-      algorithm.check(options);
-    }
+    const std::vector<Verdict> all = verdicts(file, task, overrides, all_cores());
     for (const std::string& warning : task.warnings) print_warning(warning);
     fmt::print("{}", task_text(task.task));
     for (const std::string& law : task.joint_limits) fmt::print("  joint limit  {}\n", law);
@@ -105,7 +119,7 @@ std::function<int()> add_validate(CLI::App& app) {
       fmt::print("  shown        {} steps by {}\n", task.task.demonstration->steps(), task.demonstration_text);
     fmt::print("  files        {}\n", file.string());
     for (const std::string& used : task.files) fmt::print("               {}\n", used);
-    fmt::print("ok\n");
+    fmt::print("{}ok\n", verdicts_text(all));
     return kDone;
   };
 }

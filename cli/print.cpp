@@ -38,21 +38,13 @@ std::string steps_text(const std::vector<char>& active) {
   return parts.empty() ? "never" : fmt::format("{}", fmt::join(parts, ", "));
 }
 
-const char* source_text(Source source) {
-  switch (source) {
-    case Source::state: return "state";
-    case Source::action: return "action";
-    case Source::control: return "control";
-    case Source::sensor: return "sensor";
-  }
-  return "";
-}
-
 const char* norm_text(Norm norm) {
   switch (norm) {
     case Norm::quadratic: return "quadratic";
     case Norm::absolute: return "absolute";
     case Norm::smooth: return "smooth";
+    case Norm::bounded: return "bounded";
+    case Norm::distance: return "distance";
   }
   return "";
 }
@@ -61,6 +53,11 @@ std::string vector_text(const VectorXd& v) {
   std::vector<std::string> entries;
   for (const double x : v) entries.push_back(number_text(x));
   return fmt::format("{}", fmt::join(entries, ", "));
+}
+
+/// One number where all are equal.
+std::string weight_text(const VectorXd& v) {
+  return v.size() > 1 && (v.array() == v[0]).all() ? number_text(v[0]) : vector_text(v);
 }
 
 /// A value and its interval, in columns.
@@ -111,7 +108,8 @@ std::string evaluation_text(const Task& task, const Evaluation& e) {
                           number_text(quantile(e.success_values, 0.75)), number_text(quantile(e.success_values, 0.95)),
                           number_text(quantile(e.success_values, 1.0)), number_text(task.success.front().below));
   }
-  text += fmt::format("  diverged     {}\n", e.diverged);
+  const std::string why = divergence_text(e.batch);
+  text += fmt::format("  diverged     {}{}\n", e.diverged, why.empty() ? "" : "   " + why);
   text += fmt::format("  saturated    {:.2f} % of the commanded actions\n", 100 * e.saturated);
   return text;
 }
@@ -163,9 +161,8 @@ std::string task_text(const Task& task) {
                       vector_text(task.start.spread));
   text += "  cost         name, of, norm, weights, steps\n";
   for (const CostTerm& term : task.cost)
-    text += fmt::format("    {}: {} of {} {}, weight {}, steps {}\n", term.name, norm_text(term.norm),
-                        term.residual.target.size(), source_text(term.residual.source), vector_text(term.weight),
-                        steps_text(term.active));
+    text += fmt::format("    {}: {} of {}; weight {}, steps {}\n", term.name, norm_text(term.norm),
+                        residual_text(term.residual), weight_text(term.weight), steps_text(term.active));
   if (task.success.empty()) {
     text += "  success      none declared\n";
   } else {

@@ -21,7 +21,7 @@ struct Arguments {
   int frames = 6, rollouts = 4, threads = 1;
   std::uint64_t seed = 1;
   std::vector<std::string> set;
-  bool deterministic = false, play = false;
+  bool deterministic = false, noise = false, play = false;
 };
 
 void write_page(const Arguments& a, const Replay& made) {
@@ -44,6 +44,7 @@ int replay(const Arguments& a) {
   options.shown = a.rollouts;
   options.seed = a.seed;
   options.deterministic = a.deterministic;
+  options.noise = a.noise;
   options.threads = a.threads;
   if (a.page.empty() && a.strip.empty() && a.video.empty())
     throw InputError("nothing to write: give -o FILE.html, --png FILE.png or --mp4 FILE.mp4");
@@ -75,7 +76,7 @@ std::function<int()> add_replay(CLI::App& app) {
       ->type_name("LIST");
   add_whole_number(app, "--rollouts", a->rollouts, 1, 1000, "rollouts to show of each policy");
   add_seed(app, a->seed);
-  app.add_flag("--deterministic", a->deterministic, "the mean action, without exploration noise");
+  add_noise(app, a->deterministic, a->noise);
   app.add_flag("--play", a->play, "with MuJoCo inside: the policy runs in the browser, and can be pushed");
   add_other_task(app, a->task);
   add_set(app, a->set);

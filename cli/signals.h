@@ -3,7 +3,9 @@
 
 #include <pthread.h>
 
+#include <mutex>
 #include <stop_token>
+#include <string>
 #include <thread>
 
 namespace kedge::cli {
@@ -20,9 +22,19 @@ class SignalStop {
 
   [[nodiscard]] std::stop_token token() const { return stop_.get_token(); }
 
+  /// From now on nobody is waited for: work that has not heard of the stop after one and a half seconds (a regression of a
+  /// large model, one step of a simulation) is left where it is. These words are printed and the process ends with the exit
+  /// code of an interrupted one. That is as safe as being killed: what a run has completed is on the disk.
+  void leave_with(std::string last_words);
+
  private:
+  void wait(const sigset_t& set);
+  void leave();
+
   std::stop_source stop_;
   sigset_t before_;
+  std::mutex mutex_;
+  std::string last_words_;  ///< empty: whoever works is waited for
   std::thread waiter_;
 };
 

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "kedge/core/errors.h"
+#include "kedge/core/memory.h"
 #include "kedge/files/policy_file.h"
 #include "print.h"
 #include "progress.h"
@@ -18,6 +19,7 @@ namespace kedge::cli {
 namespace {
 
 constexpr int kFinalRollouts = 20;
+constexpr double kWorthSaying = 5.0;  // seconds that an iteration takes
 
 struct Common {
   std::optional<int> iterations;
@@ -45,14 +47,19 @@ void print_result(const OpenRun& run, int threads) {
 
 void print_next_commands(const std::string& directory) {
   fmt::print(
-      "\nwritten to {0}\nnext:\n  kedge evaluate {0}\n  kedge compare {0}\n"
+      "\nwritten to {0}\nnext:\n  kedge replay {0} -o page.html --play    # watch it in the browser\n  kedge evaluate "
+      "{0}\n"
+      "  kedge compare {0}\n"
       "  kedge resume {0} --iterations N    # go on to N iterations\n",
       shell_word(directory));
 }
 
 /// Trains and says how it ended.
-int train_and_report(OpenRun& run, const Common& common, const SignalStop& signals) {
+int train_and_report(OpenRun& run, const Common& common, SignalStop& signals) {
   const std::string directory = run.directory.path().string();
+  signals.leave_with(
+      fmt::format("interrupted within an iteration; those before it are saved. To go on:\n  kedge resume {}",
+                  shell_word(directory)));
   for (const std::string& warning : run.warnings) print_warning(warning);
   ProgressLine line(fmt::format("{} {} seed {}", run.file.task, run.file.algorithm, run.file.seed),
                     isatty(STDOUT_FILENO) != 0, common.quiet);
@@ -66,6 +73,7 @@ int train_and_report(OpenRun& run, const Common& common, const SignalStop& signa
     throw SystemError(fmt::format("{}; what was completed is saved: kedge resume {}", e.what(), shell_word(directory)));
   }
   line.finish();
+  signals.leave_with("interrupted; the run itself is saved");
   switch (end.stop) {
     case Stop::cancelled:
       fmt::print("interrupted after {} iterations; the state is saved. To go on:\n  kedge resume {}\n", end.iterations,
@@ -105,13 +113,21 @@ std::function<int()> add_train(CLI::App& app) {
   app.add_flag("--force", a->request.force, "replace a run that is already there");
   app.add_flag("--record-updates", a->request.record_updates, "write inputs and outputs of every update to updates.h5");
   return [a] {
-    const SignalStop signals;
+    SignalStop signals;
+    signals.leave_with("interrupted before the first iteration");
     TrainRequest& request = a->request;
     request.iterations = a->common.iterations;
     request.stop = signals.token();
     if (!a->config.empty()) request.config = a->config;
     if (!a->out.empty()) request.out = a->out;
-    OpenRun run = create_run(plan_run(request));
+    request.threads = a->common.threads;
+    PlannedRun plan = plan_run(request);
+    if (!a->common.quiet && plan.seconds > kWorthSaying) {
+      fmt::print("an iteration takes about {} and {} of memory\n", duration_text(plan.seconds),
+                 memory_text(plan.bytes));
+      std::fflush(stdout);
+    }
+    OpenRun run = create_run(std::move(plan));
     return train_and_report(run, a->common, signals);
   };
 }
@@ -125,7 +141,8 @@ std::function<int()> add_resume(CLI::App& app) {
   app.add_option("directory", a->directory, "of the run")->type_name("DIR")->required();
   add_common(app, a->common);
   return [a] {
-    const SignalStop signals;
+    SignalStop signals;
+    signals.leave_with("interrupted before the first iteration");
     OpenRun run = open_run(a->directory, a->common.iterations, signals.token());
     return train_and_report(run, a->common, signals);
   };

@@ -19,6 +19,8 @@ const std::vector<Verb>& verbs() {
       {"validate", "checks a task file and its model, and shows what was understood",
        "\nExamples:\n  kedge validate double_link\n  kedge validate my_robot/task.toml --set actions.limit=10\n",
        add_validate},
+      {"init", "writes a first task for your own model",
+       "\nExamples:\n  kedge init my_robot.xml\n  kedge init models/arm.urdf --out arm\n", add_init},
       {"train", "learns a policy",
        "\nA later source of options wins: defaults, <algorithm>.toml beside the task, --config, --set, --iterations.\n"
        "Ctrl-C saves the state; `kedge resume` goes on with the same numbers as if nothing had happened.\n"
@@ -114,6 +116,13 @@ void add_threads(CLI::App& app, int& threads) {
                threads = static_cast<int>(number);
                require_threads(threads);
              });
+}
+
+void add_noise(CLI::App& app, bool& deterministic, bool& noise) {
+  CLI::Option* without =
+      app.add_flag("--deterministic", deterministic, "the mean action, without exploration noise (default of ilqr)");
+  app.add_flag("--noise", noise, "with the noise of the policy, also where it is a by-product (ilqr)")
+      ->excludes(without);
 }
 
 void add_set(CLI::App& app, std::vector<std::string>& set, const std::string& meaning) {

@@ -24,6 +24,7 @@ struct Verb {
 };
 const std::vector<Verb>& verbs();
 
+std::function<int()> add_init(CLI::App& app);
 std::function<int()> add_list(CLI::App& app);
 std::function<int()> add_validate(CLI::App& app);
 std::function<int()> add_train(CLI::App& app);
@@ -54,6 +55,8 @@ int all_cores();
 
 /// Declares --threads N; the default is all_cores().
 void add_threads(CLI::App& app, int& threads);
+/// Declares --deterministic, and --noise, which shows the noise of a policy whose noise is not meant.
+void add_noise(CLI::App& app, bool& deterministic, bool& noise);
 /// Declares --set KEY=VALUE, any number of times.
 void add_set(CLI::App& app, std::vector<std::string>& set,
              const std::string& meaning = "change the task, e.g. --set task.actions.limit=10");

@@ -40,6 +40,15 @@ Snapshot first_snapshot(const Task& task, const Options& options) {
   return snapshot_of(start(task, options_as<O>(options)));
 }
 
+template <class O>
+Needs needs_by(const Task& task, const Options& options, int threads) {
+  const O o = options_as<O>(options);
+  if constexpr (requires { needs(task, o, threads); })
+    return needs(task, o, threads);
+  else
+    return needs_of_rollouts(task, o.rollouts);
+}
+
 template <class O, auto start>
 using StateOf = decltype(start(std::declval<const Task&>(), std::declval<const O&>()));
 
@@ -78,6 +87,7 @@ constexpr Algorithm row(Algorithm words) {
   words.options = default_options<O>;
   words.check = check<O>;
   words.start = first_snapshot<O, start>;
+  words.needs = needs_by<O>;
   words.check_state = check_state<O, start, loop>;
   words.train = train<O, start, loop>;
   if constexpr (std::is_base_of_v<GuidedOptions, O>) words.initial_trajectory = first_path<O>;
@@ -97,7 +107,8 @@ constexpr std::array kAlgorithms = {
         {.name = "ilqr",
          .summary =
              "iterative linear-quadratic regulator: the model itself, its derivatives [LiTodorov2004; Tassa2014]",
-         .full_state = true}),
+         .full_state = true,
+         .noise_meant = false}),
     row<ReckonOptions, reckon_start, reckon>(
         {.name = "reckon",
          .summary = "exact KL steps on rollouts imagined with a learned model, a few real rollouts an iteration"}),

@@ -10,6 +10,7 @@
 
 #include "kedge/algorithms/fields.h"
 #include "kedge/algorithms/loop.h"
+#include "kedge/algorithms/needs.h"
 #include "kedge/core/option.h"
 #include "kedge/policy/kinds.h"
 #include "kedge/system/task.h"
@@ -45,6 +46,7 @@ struct Algorithm {
   const char* name = nullptr;
   const char* summary = nullptr;  ///< one line
   bool full_state = false;        ///< its policy needs the whole state, which replaces the task's observation
+  bool noise_meant = true;        ///< false: the covariance of its policy is a by-product; the policy is its mean
   bool records_updates = false;   ///< it supports run.record_updates
 
   /// Returns all options with their defaults.
@@ -56,6 +58,10 @@ struct Algorithm {
   /// Returns the state before the first iteration.
   /// @throws InputError if the task lacks something that the algorithm needs
   Snapshot (*start)(const Task&, const Options&) = nullptr;
+
+  /// Estimates what an iteration takes, and judges the options by the numbers of the task.
+  /// @param task one that `start` accepts
+  Needs (*needs)(const Task& task, const Options&, int threads) = nullptr;
 
   /// Checks a state. @throws InputError if the fields are not a state of this algorithm on the task
   void (*check_state)(const Task&, const Options&, const Fields&) = nullptr;

@@ -2,6 +2,7 @@
 // deviations and advice: docs/algorithms/gps.md.
 #pragma once
 
+#include "kedge/algorithms/exploration.h"
 #include "kedge/algorithms/loop.h"
 #include "kedge/algorithms/update_record.h"
 #include "kedge/core/option.h"
@@ -21,7 +22,7 @@ struct GpsOptions {
   double epsilon = 0.1;
   bool entropy_constraint = true;
   double beta0 = 0.1;
-  double initial_std = 5.0;
+  ActionNumbers initial_std = default_exploration();
   Kl kl = Kl::trajectory;
   Prior prior = Prior::none;
   int clusters = 20;
@@ -46,8 +47,7 @@ void describe(O& o, Visit&& visit) {
   visit("entropy_constraint", o.entropy_constraint, TrueOrFalse{},
         {"keep MOTO's bound on the loss of entropy; false is the algorithm of the paper"});
   visit("beta0", o.beta0, at_least(0), {"the entropy of a time step falls by at most this per iteration", "nats"});
-  visit("initial_std", o.initial_std, above(0),
-        {"standard deviation of every action entry of the first policy", "units of the action"});
+  visit("initial_std", o.initial_std, above(0), kInitialStdText);
   visit("kl", o.kl, Choices{"trajectory", "step"},
         {"bounded quantity: the sum of the KL over the trajectory, divided by its length, or the KL of every step", "",
          "Sec. 3.1"});
@@ -97,8 +97,7 @@ GpsState gps_start(const Task& task, const GpsOptions& options);
 double step_factor(double predicted, double realised);
 
 /// Runs iterations state.iteration ... options.iterations - 1.
-/// @throws InputError if options, task and state do not fit together, or a cost is not a function of observation and
-///         action (see require_expandable). Numerical failure is a result, not an exception.
+/// @throws InputError if options, task and state do not fit together. Numerical failure is a result, not an exception.
 [[nodiscard]] GpsResult gps(const Task& task, GpsState state, const GpsOptions& options, const Run& run,
                             const GpsObserver& observe = {});
 

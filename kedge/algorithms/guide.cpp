@@ -5,6 +5,7 @@
 
 #include "kedge/core/errors.h"
 #include "kedge/core/parallel.h"
+#include "kedge/evaluation/trajectory_cost.h"
 
 namespace kedge {
 
@@ -86,6 +87,7 @@ Outcome<GuidePlan> planned(const Task& task, std::optional<IlqrSolution> solutio
 
 void require_guidable(const Task& task, const GuidedOptions& options) {
   validate(task);
+  require_action_costs(task, false);
   require(options.tail < task.horizon, "tail", options.tail, fmt::format("< {}, the horizon", task.horizon).c_str());
 }
 

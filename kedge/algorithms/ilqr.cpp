@@ -4,6 +4,7 @@
 
 #include "kedge/algorithms/time_varying.h"
 #include "kedge/core/errors.h"
+#include "kedge/evaluation/trajectory_cost.h"
 
 namespace kedge {
 
@@ -17,11 +18,12 @@ TvLinearGaussian without_feedback(const Task& task, const MatrixXd& a) {
   return policy;
 }
 
-MatrixXd with_noise(MatrixXd a, double std, std::uint64_t seed) {
+/// @param std [da]
+MatrixXd with_noise(MatrixXd a, const VectorXd& std, std::uint64_t seed) {
   VectorXd noise(a.rows());
-  for (Index t = 0; t < a.cols() && std > 0.0; ++t) {
+  for (Index t = 0; t < a.cols() && (std.array() > 0.0).any(); ++t) {
     Stream(seed, 0, streams::first_actions.rollout(0), static_cast<std::uint32_t>(t)).normal(noise);
-    a.col(t) += std * noise;
+    a.col(t).array() += std.array() * noise.array();
   }
   return a;
 }
@@ -61,6 +63,13 @@ Iteration report(const Task& task, const Trajectory& path, const IlqrIteration& 
   return it;
 }
 
+/// The end of a run whose first trajectory already is stationary.
+std::string stationary_text(const std::string& message) {
+  return message +
+         "; the first trajectory is stationary, and nothing pushes it off. If it does not do the task, set "
+         "initial_noise='\"10 %\"', or give a demonstration";
+}
+
 }  // namespace
 
 void require_full_state(const Task& task) {
@@ -76,6 +85,8 @@ IlqrState ilqr_start(const Task& task, const IlqrOptions& options) {
   options.validate();
   validate(task);
   require_full_state(task);
+  require_action_costs(task, options.box);
+  static_cast<void>(action_numbers(task, options.initial_noise, "initial_noise"));
   IlqrState state;
   state.action = first_actions(task);
   state.policy = without_feedback(task, state.action);
@@ -91,7 +102,8 @@ IlqrResult ilqr(const Task& task, IlqrState state, const IlqrOptions& options, c
   MatrixXd a = state.action;
   require(a.rows() == task.da() && a.cols() == task.horizon, "state actions", fmt::format("{}x{}", a.rows(), a.cols()),
           fmt::format("{}x{}", task.da(), task.horizon).c_str());
-  if (state.iteration == 0) a = with_noise(std::move(a), options.initial_noise, run.seed);
+  if (state.iteration == 0)
+    a = with_noise(std::move(a), action_numbers(task, options.initial_noise, "initial_noise"), run.seed);
   const IlqrProblem problem{task, options.cost_scale, nullptr, task.start.mean};
   Ilqr solver(problem, options, run.threads);
 
@@ -105,12 +117,19 @@ IlqrResult ilqr(const Task& task, IlqrState state, const IlqrOptions& options, c
     // Improve the trajectory by one step, or find that it has converged
     IlqrIteration done;
     const std::optional<IlqrStop> stop = solver.iterate(done);
+    // Where nothing better is found, what was found is the result; where nothing was, the run has failed.
+    if (stop == IlqrStop::no_step && loop.iteration() > 0) return loop.converged(loop.state(), solver.message());
     if (stop && *stop != IlqrStop::converged) return loop.end(failure(solver.message()));
     std::optional<TrajectoryPolicy> policy = solver.policy();
     if (!policy) return loop.end(failure(solver.message()));
     IlqrState next = loop.state();
     next.policy = to_tv_linear_gaussian(*policy, tangent_maps(*task.system, policy->x));
-    if (stop) return loop.converged(std::move(next), solver.message());
+    if (stop) {
+      const bool at_start = loop.iteration() == 0 && solver.point().cost > 0.0 &&
+                            action_numbers(task, options.initial_noise, "initial_noise").isZero(0.0) &&
+                            !task.demonstration;
+      return loop.converged(std::move(next), at_start ? stationary_text(solver.message()) : solver.message());
+    }
     loop.lap("optimisation");
 
     const Trajectory& path = solver.point().path;

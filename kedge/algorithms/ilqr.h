@@ -11,7 +11,7 @@ namespace kedge {
 /// `describe` below gives the meaning and the range of each option.
 struct IlqrOptions : IlqrSolverOptions {
   double cost_scale = 1.0;
-  double initial_noise = 0.0;
+  ActionNumbers initial_noise = 0.0;
 
   /// @throws InputError naming option, value and rule
   void validate() const { require_in_range(*this); }

@@ -17,6 +17,13 @@ constexpr double kGrow = 5.0, kShrink = 0.3, kFirst = 1e-3, kZero = 1e-4, kHopel
 /// A step longer than this is a good one. A step is accepted if it brings this share of what the model promised.
 constexpr double kGoodStep = 0.4, kLeastShare = 1e-4;
 
+/// The derivatives of a trajectory without contacts and without chaos stay below this, in units of the cost itself.
+constexpr double kBlownUp = 1e8;
+constexpr const char* kUnstable =
+    "contacts or an unstable motion over a long horizon; what helps: a shorter horizon, box=true, softer contacts or "
+    "more "
+    "substeps in the model, or an algorithm that needs no derivatives (moto, gps)";
+
 double more(double lambda) { return lambda > 0.0 ? kGrow * lambda : kFirst; }
 double less(double lambda) { return kShrink * lambda < kZero ? 0.0 : kShrink * lambda; }
 
@@ -69,8 +76,8 @@ bool Ilqr::expand(Linearisation lin) {
   const Trajectory& path = point_.path;
   point_.lin = std::move(lin);
   if (point_.lin.diverged_at >= 0) {
-    message_ = fmt::format("a simulation from the neighbourhood of step {} diverged: there are no derivatives",
-                           point_.lin.diverged_at);
+    message_ = fmt::format("a simulation from the neighbourhood of step {} diverged, so there are no derivatives: {}{}",
+                           point_.lin.diverged_at, point_.lin.why.empty() ? "" : point_.lin.why + "; ", kUnstable);
     return false;
   }
   point_.costs = trajectory_cost(task, path.x, path.a, path.y, point_.lin, clones_.threads());
@@ -107,7 +114,8 @@ bool Ilqr::start(const ActionLaw& law, double lambda, const Linearisation* known
   point_.cost = total(point_.path);
   if (!std::isfinite(point_.cost)) {
     message_ = point_.path.diverged_at >= 0
-                   ? fmt::format("the first trajectory diverged at step {}", point_.path.diverged_at)
+                   ? fmt::format("the first trajectory diverged at step {}{}", point_.path.diverged_at,
+                                 point_.path.why.empty() ? "" : ": " + point_.path.why)
                    : "the cost of the first trajectory is not finite";
     return false;
   }
@@ -117,6 +125,23 @@ bool Ilqr::start(const ActionLaw& law, double lambda, const Linearisation* known
 bool Ilqr::backward(double lambda) {
   regularised_.lambda = lambda;
   return riccati({point_.lin.A, point_.lin.B, point_.costs}, regularised_, riccati_);
+}
+
+/// Why the last backward pass failed; an action that its limit cuts off moves nothing, and is named.
+std::string Ilqr::failure_text(double lambda) const {
+  std::string text = describe_failure(riccati_, lambda);
+  if (riccati_.status == RiccatiStatus::not_finite) return fmt::format("{}: {}", text, kUnstable);
+  if (riccati_.status != RiccatiStatus::not_positive_definite || options_.box || riccati_.step < 0) return text;
+  const Task& task = problem_.task;
+  for (Index i = 0; i < task.da(); ++i) {
+    const double a = point_.path.a(i, riccati_.step), limit = task.limited(i, a);
+    if (a != limit)
+      text += fmt::format(
+          "; the action \"{}\" is {:.3g} there, beyond its limit {:.3g}, and moves nothing: set box=true, "
+          "or give it a cost at that step",
+          task.action_names[static_cast<std::size_t>(i)], a, limit);
+  }
+  return text;
 }
 
 /// Largest entry of the gradient by the actions, as far as limits let them follow it.
@@ -178,16 +203,18 @@ std::optional<IlqrStop> Ilqr::iterate(IlqrIteration& done) {
     const bool hopeless = point_.lambda > kHopeless;
     if (!backward(point_.lambda)) {
       if (!hopeless) continue;
-      message_ = describe_failure(riccati_, point_.lambda);
+      message_ = failure_text(point_.lambda);
       return IlqrStop::not_positive_definite;
     }
     if (line_search(done)) break;
     if (!hopeless) continue;
     message_ = fmt::format(
-        "no acceptable step: {} rollouts, regularisation up to {:.0e}, and none lowers the cost {:.6g}; largest "
-        "derivative "
-        "{:.3g}",
+        "ended where no better step was found: {} rollouts, regularisation up to {:.0e}, and none lowers the cost "
+        "{:.6g}; "
+        "largest derivative {:.3g}",
         done.rollouts, point_.lambda, point_.cost, done.gradient);
+    if (!(done.gradient <= kBlownUp * std::max(1.0, std::abs(point_.cost))))
+      message_ += fmt::format(", which is blown up by {}", kUnstable);
     return IlqrStop::no_step;
   }
   if (done.step > kGoodStep) point_.lambda = less(point_.lambda);
@@ -197,7 +224,7 @@ std::optional<IlqrStop> Ilqr::iterate(IlqrIteration& done) {
 
 std::optional<TrajectoryPolicy> Ilqr::policy() {
   if (!backward(0.0)) {
-    message_ = describe_failure(riccati_, 0.0);
+    message_ = failure_text(0.0);
     return std::nullopt;
   }
   return TrajectoryPolicy{point_.path.x, point_.path.a, riccati_.K, policy_covariances(riccati_.Quu)};

@@ -138,6 +138,7 @@ class Ilqr {
   bool expand(Linearisation lin);
   Linearisation derivatives();
   bool backward(double lambda);
+  [[nodiscard]] std::string failure_text(double lambda) const;
   [[nodiscard]] double gradient() const;
   [[nodiscard]] double least_improvement() const;
   bool line_search(IlqrIteration& done);

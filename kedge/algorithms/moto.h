@@ -2,6 +2,7 @@
 // advice: docs/algorithms/moto.md.
 #pragma once
 
+#include "kedge/algorithms/exploration.h"
 #include "kedge/algorithms/loop.h"
 #include "kedge/algorithms/update_record.h"
 #include "kedge/core/option.h"
@@ -22,7 +23,7 @@ struct MotoOptions {
   double epsilon = 0.05;
   double beta0 = 0.05;
   bool entropy_constraint = true;
-  double initial_std = 5.0;
+  ActionNumbers initial_std = default_exploration();
   double ridge = 1e-3;
   Targets targets = Targets::dynamic_programming;
   Reuse reuse = Reuse::time_and_iterations;
@@ -46,8 +47,7 @@ void describe(O& o, Visit&& visit) {
         {"the entropy of a time step falls by at most this per iteration", "nats", "Eq. 3"});
   visit("entropy_constraint", o.entropy_constraint, TrueOrFalse{},
         {"keep Eq. 3; false is the ablation of Fig. 1c: exploration may collapse"});
-  visit("initial_std", o.initial_std, above(0),
-        {"standard deviation of every action entry of the first policy", "units of the action"});
+  visit("initial_std", o.initial_std, above(0), kInitialStdText);
   visit("ridge", o.ridge, above(0),
         {"ridge of the regressions, on whitened features and standardised targets", "", "lambda, Eq. 6"});
   visit("targets", o.targets, Choices{"dynamic_programming", "monte_carlo"},

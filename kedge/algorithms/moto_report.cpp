@@ -34,8 +34,28 @@ std::vector<std::string> warnings_of(const Task& task, const Batch& batch, const
     warnings.push_back(fmt::format(
         "the quadratic Q explains only {:.0f} % of its targets (median over steps); raise rollouts or lower epsilon",
         100.0 * median(r2)));
-  warn_of_divergence(batch, warnings);
   return warnings;
+}
+
+/// Warns of fits that know better than the data: costs are never negative, so no value is above 0 and no policy gains
+/// more than the present one loses.
+/// @param gain  largest one of a step  @param most  gain that any policy can have
+void warn_of_runaway(const BackwardFit& model, double gain, double most, std::vector<std::string>& warnings) {
+  constexpr double kNoticeable = 0.05;
+  const char* remedy = "raise rollouts or ridge, lower epsilon, or set targets=monte_carlo with reuse=iterations";
+  const std::vector<double> bounded =
+      collect<QuadraticFit>(model.fits, [](const QuadraticFit& f) { return f.bounded; });
+  const auto steps = std::count_if(bounded.begin(), bounded.end(), [](double b) { return b > kNoticeable; });
+  if (steps > 0)
+    warnings.push_back(
+        fmt::format("the fitted V leaves what the costs allow at {} of {} steps, for up to {:.0f} % of the samples, "
+                    "and was bounded by the returns seen: the states pile up (stops, contacts) or are too few; {}",
+                    steps, bounded.size(), 100.0 * maximum(bounded), remedy));
+  if (gain > most)
+    warnings.push_back(
+        fmt::format("the fitted Q of one step promises an improvement of {:.3g}, more than the {:.3g} that "
+                    "any policy can bring; {}",
+                    gain, most, remedy));
 }
 
 }  // namespace
@@ -55,10 +75,13 @@ Iteration moto_report(const Task& task, const Epoch& epoch, const BackwardFit& m
   const std::vector<double> r2 = collect<QuadraticFit>(model.fits, [](const QuadraticFit& f) { return f.r2; });
   const auto& [state_kl, spread, advantage] = diagnostics;
 
+  const double gains = std::accumulate(gain.begin(), gain.end(), 0.0);
+  const double most = std::max(0.0, -return_mean(epoch.batch));
+  const double predicted = std::min(gains, most);
+
   const auto not_concave = std::count_if(curvature.begin(), curvature.end(), [](double c) { return c > 0; });
   Iteration report;
-  report.metrics = common_metrics(
-      epoch, updates, {median(effective), median(r2), std::accumulate(gain.begin(), gain.end(), 0.0)}, before);
+  report.metrics = common_metrics(epoch, updates, {median(effective), median(r2), predicted}, before);
   add(report, {
                   {"improvement_realised", improvement_realised(epoch.batch, before)},
                   {"improvement_bound", improvement_bound(gain, advantage, kl_reached)},
@@ -84,6 +107,8 @@ Iteration moto_report(const Task& task, const Epoch& epoch, const BackwardFit& m
   report.steps.emplace_back("r2", r2);
 
   report.warnings = warnings_of(task, epoch.batch, effective, spread, r2);
+  warn_of_runaway(model, maximum(gain), most, report.warnings);
+  warn_of_divergence(epoch.batch, report.warnings);
   return report;
 }
 

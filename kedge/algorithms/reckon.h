@@ -2,6 +2,7 @@
 // iteration. As in dead reckoning: steer by the chart, take a fix, correct the chart. docs/algorithms/reckon.md.
 #pragma once
 
+#include "kedge/algorithms/exploration.h"
 #include "kedge/algorithms/loop.h"
 #include "kedge/core/option.h"
 #include "kedge/evaluation/dynamics_ensemble.h"
@@ -14,7 +15,7 @@ namespace kedge {
 struct ReckonOptions {
   int iterations = 20;
   int rollouts = 0;
-  double initial_std = 5.0;
+  ActionNumbers initial_std = default_exploration();
   double beta0 = 0.045;
   double quiet_noise = 0.15;
   int particles = 48;
@@ -38,8 +39,7 @@ void describe(O& o, Visit&& visit) {
         {"real rollouts per iteration that explore, with 3 quiet ones for each 7; 0: by the entries of observation and "
          "action, 3 and 2 quiet ones for up to 9, 7 and 3 for up to 15",
          "", "M - M_q"});
-  visit("initial_std", o.initial_std, above(0),
-        {"standard deviation of every action entry of the first policy", "units of the action"});
+  visit("initial_std", o.initial_std, above(0), kInitialStdText);
   visit("beta0", o.beta0, at_least(0),
         {"the entropy of a time step falls by at most this per iteration, rollout and action entry", "nats"});
   visit("quiet_noise", o.quiet_noise, between(0, 1),

@@ -81,8 +81,10 @@ void warn_of_saturation(const Batch& batch, const char* remedy, std::vector<std:
 
 void warn_of_divergence(const Batch& batch, std::vector<std::string>& warnings) {
   const int diverged = diverged_rollouts(batch);
-  if (diverged > 0)
-    warnings.push_back(fmt::format("{} of {} rollouts diverged and were left out", diverged, batch.rollouts));
+  if (diverged == 0) return;
+  const std::string why = divergence_text(batch);
+  warnings.push_back(fmt::format("{} of {} rollouts diverged and were left out{}", diverged, batch.rollouts,
+                                 why.empty() ? "" : ": " + why));
 }
 
 }  // namespace kedge

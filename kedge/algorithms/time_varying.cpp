@@ -1,13 +1,58 @@
 #include "kedge/algorithms/time_varying.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "kedge/core/errors.h"
+#include "kedge/core/text.h"
 
 namespace kedge {
 
-TvLinearGaussian first_policy(const Task& task, double initial_std) {
+namespace {
+
+/// The number of one action. @param i in [0, da)
+double number_of(const Task& task, const ActionNumbers::Number& number, Index i) {
+  constexpr double kHalfRangeIfInfinite = 25.0;  // 20 % of it are 5
+  if (!number.share) return number.value;
+  const double half = 0.5 * (task.action_high[i] - task.action_low[i]);
+  return number.value * (std::isfinite(half) ? half : kHalfRangeIfInfinite);
+}
+
+}  // namespace
+
+VectorXd action_numbers(const Task& task, const ActionNumbers& numbers, const char* option) {
+  VectorXd all(task.da());
+  const auto size = static_cast<Index>(numbers.number.size());
+  if (numbers.name.empty()) {
+    if (size != 1 && size != task.da())
+      throw InputError(
+          fmt::format("{} = {} has {} numbers, but must have one, or one for each of the {} actions of task {}: {}",
+                      option, to_string(numbers), size, task.da(), task.name, list(task.action_names)));
+    for (Index i = 0; i < task.da(); ++i)
+      all[i] = number_of(task, numbers.number[size == 1 ? 0 : static_cast<std::size_t>(i)], i);
+    return all;
+  }
+  std::vector<char> given(static_cast<std::size_t>(task.da()), 0);
+  for (std::size_t n = 0; n < numbers.name.size(); ++n) {
+    const auto found = std::find(task.action_names.begin(), task.action_names.end(), numbers.name[n]);
+    if (found == task.action_names.end())
+      throw InputError(fmt::format("{} = {}: task {} has no action \"{}\"{}", option, to_string(numbers), task.name,
+                                   one_line(numbers.name[n], 60), hint(numbers.name[n], task.action_names)));
+    const auto i = found - task.action_names.begin();
+    all[i] = number_of(task, numbers.number[n], i);
+    given[static_cast<std::size_t>(i)] = 1;
+  }
+  for (Index i = 0; i < task.da(); ++i)
+    if (!given[static_cast<std::size_t>(i)])
+      throw InputError(fmt::format("{} = {} has no number for the action \"{}\" of task {}", option, to_string(numbers),
+                                   task.action_names[static_cast<std::size_t>(i)], task.name));
+  return all;
+}
+
+TvLinearGaussian first_policy(const Task& task, const ActionNumbers& initial_std) {
   validate(task);
   return TvLinearGaussian::constant(task.horizon, task.ds(), task.resting_action(),
-                                    VectorXd::Constant(task.da(), initial_std));
+                                    action_numbers(task, initial_std, "initial_std"));
 }
 
 void require_fit(const Task& task, const LoopState& state, const TvLinearGaussian& policy, const Window& window) {
@@ -39,9 +84,10 @@ Window with_newest(const Window& past, int iteration, const TvLinearGaussian& po
 }
 
 Ending without_distribution(const Batch& batch) {
+  const std::string why = divergence_text(batch);
   return failure(
-      fmt::format("the states cannot be described by a Gaussian: {} of {} rollouts are usable, the others diverged",
-                  usable_rollouts(batch), batch.rollouts));
+      fmt::format("the states cannot be described by a Gaussian: {} of {} rollouts are usable, the others diverged{}",
+                  usable_rollouts(batch), batch.rollouts, why.empty() ? "" : ": " + why));
 }
 
 }  // namespace kedge

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kedge/algorithms/loop.h"
+#include "kedge/core/option.h"
 #include "kedge/core/outcome.h"
 #include "kedge/evaluation/epoch.h"
 #include "kedge/policy/tv_linear_gaussian.h"
@@ -9,9 +10,15 @@
 
 namespace kedge {
 
-/// Returns K = 0, k = middle of the action limits (0 where they are infinite), Sigma = initial_std^2 I.
-/// @throws InputError if the task is not valid
-TvLinearGaussian first_policy(const Task& task, double initial_std);
+/// Returns the numbers of a task's actions. A share is of half the range of the action; where a limit is infinite, of
+/// 5 / (the default share), so that the default is 5 there.
+/// @param option its name, for messages  @return [da]
+/// @throws InputError if there is not one for each action, or a name is not that of an action
+VectorXd action_numbers(const Task& task, const ActionNumbers& numbers, const char* option);
+
+/// Returns K = 0, k = middle of the action limits (0 where they are infinite), Sigma = diag(initial_std^2).
+/// @throws InputError if the task is not valid, or as action_numbers
+TvLinearGaussian first_policy(const Task& task, const ActionNumbers& initial_std);
 
 /// Checks a state. @throws InputError if task, policy and stored rollouts do not fit together
 void require_fit(const Task& task, const LoopState& state, const TvLinearGaussian& policy, const Window& window);

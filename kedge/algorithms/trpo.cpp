@@ -31,6 +31,11 @@ NetworkShape network_shape(const Task& task, const TrpoOptions& options, const V
           .input_clip = options.input_clip};
 }
 
+/// Eigen's own logarithm of an array would differ in last bits from processor to processor.
+VectorXd log_std(const VectorXd& std) {
+  return std.unaryExpr([](double s) { return std::log(s); });
+}
+
 /// Draws the first weights of the networks.
 void draw_weights(const TrpoOptions& options, std::uint64_t seed, TrpoState& state) {
   const auto weights = [&](const NetworkShape& shape, std::uint32_t network, double output) {
@@ -39,8 +44,7 @@ void draw_weights(const TrpoOptions& options, std::uint64_t seed, TrpoState& sta
   };
   if (auto* policy = std::get_if<MlpGaussian>(&state.policy)) {
     VectorXd theta(policy->theta().size());
-    theta << weights(policy->shape(), 0, kFirstOutput),
-        VectorXd::Constant(policy->action_dim(), std::log(options.initial_std));
+    theta << weights(policy->shape(), 0, kFirstOutput), log_std(policy->shape().output_scale);
     policy->set_theta(std::move(theta));
   }
   if (state.value) state.value->network.set_weights(weights(state.value->network.shape(), 1, 1.0));
@@ -203,11 +207,11 @@ TrpoState trpo_start(const Task& task, const TrpoOptions& options) {
   validate(task);
   TrpoState state;
   state.moments = RunningMoments(input_count(task, options));
-  const VectorXd std = VectorXd::Constant(task.da(), options.initial_std);
+  const VectorXd std = action_numbers(task, options.initial_std, "initial_std");
   if (options.policy == TrpoOptions::Kind::network) {
     NetworkShape shape = network_shape(task, options, std);
     VectorXd theta = VectorXd::Zero(parameter_count(shape));
-    theta.tail(task.da()).setConstant(std::log(options.initial_std));
+    theta.tail(task.da()) = log_std(std);
     state.policy = MlpGaussian(std::move(shape), std::move(theta), options.clock ? task.horizon : 0);
   } else {
     state.policy = first_policy(task, options.initial_std);

@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "kedge/algorithms/exploration.h"
 #include "kedge/algorithms/loop.h"
 #include "kedge/core/option.h"
 #include "kedge/evaluation/network_value.h"
@@ -30,7 +31,7 @@ struct TrpoOptions {
   int hidden = 32;
   int layers = 2;
   double input_clip = 5.0;
-  double initial_std = 1.0;
+  ActionNumbers initial_std = default_exploration();
   double epsilon = 0.01;
   KlRule kl_rule = KlRule::exact;
   int cg_iterations = 10;
@@ -74,8 +75,7 @@ void describe(O& o, Visit&& visit) {
   visit("layers", o.layers, between(0, 10), {"hidden layers of the networks; 0: linear functions"});
   visit("input_clip", o.input_clip, at_least(0),
         {"bound on the normalised inputs of the networks; 0: none", "standard deviations"});
-  visit("initial_std", o.initial_std, above(0),
-        {"standard deviation of every action entry of the first policy", "units of the action"});
+  visit("initial_std", o.initial_std, above(0), kInitialStdText);
   visit("epsilon", o.epsilon, above(0),
         {"step size: the new policy stays within this mean KL of the old one, over all states of the batch", "nats",
          "delta, Eq. 14"});

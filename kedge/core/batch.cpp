@@ -1,8 +1,12 @@
 #include "kedge/core/batch.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <limits>
 #include <numeric>
+
+#include "kedge/core/text.h"
 
 namespace kedge {
 
@@ -18,6 +22,7 @@ Batch empty_batch(int rollouts, int horizon, Index nx, Index ds, Index da, Index
   batch.cost = MatrixXd::Zero(horizon + 1, rollouts);
   batch.success = VectorXd::Constant(rollouts, std::numeric_limits<double>::quiet_NaN());
   batch.diverged_at.assign(static_cast<std::size_t>(rollouts), -1);
+  batch.why_diverged.resize(static_cast<std::size_t>(rollouts));
   return batch;
 }
 
@@ -28,6 +33,27 @@ int usable_rollouts(const Batch& batch) {
 }
 
 int diverged_rollouts(const Batch& batch) { return batch.rollouts - usable_rollouts(batch); }
+
+std::string divergence_text(const Batch& batch) {
+  struct Cause {
+    std::string kind, text;
+    int count = 0;
+  };
+  std::vector<Cause> causes;
+  for (const std::string& why : batch.why_diverged) {
+    if (why.empty()) continue;
+    const std::string kind = without_numbers(why);
+    auto found = std::find_if(causes.begin(), causes.end(), [&](const Cause& c) { return c.kind == kind; });
+    if (found == causes.end()) found = causes.insert(found, {kind, why, 0});
+    ++found->count;
+  }
+  if (causes.empty()) return {};
+  std::stable_sort(causes.begin(), causes.end(), [](const Cause& a, const Cause& b) { return a.count > b.count; });
+  if (causes.size() == 1) return causes.front().text;
+  std::vector<std::string> texts;
+  for (const Cause& cause : causes) texts.push_back(fmt::format("{} ({})", cause.text, cause.count));
+  return list(texts);
+}
 
 double rollout_return(const Batch& batch, int n) { return -batch.cost.col(n).sum(); }
 

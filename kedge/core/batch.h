@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "kedge/core/types.h"
@@ -30,6 +31,10 @@ struct Batch {
   /// [N] Value of the task's success measure. NaN if none is declared, or if the rollout diverged.
   VectorXd success;
 
+  /// [N] Why a rollout diverged, in the simulator's terms; empty if it did not. Not stored: empty as a whole in batches
+  /// that were read from a file.
+  std::vector<std::string> why_diverged = {};
+
   double saturated = 0.0;  ///< share of commanded action entries outside their limits, in [0, 1]
 
   [[nodiscard]] Index at(int n, int t) const { return Index{n} * (horizon + 1) + t; }
@@ -46,6 +51,11 @@ int usable_rollouts(const Batch& batch);
 
 /// Returns the number of rollouts that diverged.
 int diverged_rollouts(const Batch& batch);
+
+/// Returns why rollouts diverged, the most frequent cause first, each with how often it came if there are several:
+/// "MuJoCo: bad qacc at joint "hip" of body "leg" (3), the action is not finite (1)". Causes that differ only in numbers count
+/// as one. Empty if nothing is known.
+std::string divergence_text(const Batch& batch);
 
 /// Returns the return of rollout n: minus its summed cost, up to the step before divergence if it diverged.
 double rollout_return(const Batch& batch, int n);

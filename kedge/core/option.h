@@ -41,6 +41,32 @@ using Choices = std::vector<std::string>;
 /// The values of a field that is true or false.
 struct TrueOrFalse {};
 
+/// A number for each entry of an action: one for all, one each, or by name.
+struct ActionNumbers {
+  /// A number in units of the action; or, if `share`, a share of half the range that the action has.
+  struct Number {
+    double value = 0.0;
+    bool share = false;
+    bool operator==(const Number&) const = default;
+  };
+  std::vector<Number> number;  ///< not empty
+  std::vector<std::string>
+      name;  ///< of the entries that the numbers are for; empty: a single number is for all of them
+
+  ActionNumbers() = default;
+  ActionNumbers(double all) : number{{all, false}} {}  // NOLINT: a number is one for all
+  /// A share of half the range of each action, say 0.25.
+  static ActionNumbers share_of_range(double share) {
+    ActionNumbers numbers;
+    numbers.number = {{share, true}};
+    return numbers;
+  }
+  bool operator==(const ActionNumbers&) const = default;
+};
+
+/// Returns "0.5", "25 %", "[0.5, 25 %]", "{hip = 0.5}".
+std::string to_string(const ActionNumbers& numbers);
+
 /// The words of a description.
 struct OptionText {
   const char* meaning = "";  ///< one sentence
@@ -52,7 +78,7 @@ struct OptionText {
 template <class O, class Options>
 concept IsOptions = std::same_as<std::remove_const_t<O>, Options>;
 
-using OptionValue = std::variant<bool, std::int64_t, double, std::string>;
+using OptionValue = std::variant<bool, std::int64_t, double, std::string, ActionNumbers>;
 
 /// One option as a named value.
 struct Option {
@@ -126,9 +152,16 @@ template <class O>
 void require_in_range(const O& options) {
   describe(options, [](const char* name, const auto& field, const auto& allowed, const OptionText& text) {
     if constexpr (std::is_same_v<std::remove_cvref_t<decltype(allowed)>, Range>) {
-      if (allowed.allows(static_cast<double>(field))) return;
-      const std::string unit = *text.unit ? fmt::format(" ({})", text.unit) : "";
-      throw InputError(fmt::format("{} = {}, but must be {}{}", name, field, to_string(allowed), unit));
+      const auto check = [&](double value) {
+        if (allowed.allows(value)) return;
+        const std::string unit = *text.unit ? fmt::format(" ({})", text.unit) : "";
+        throw InputError(fmt::format("{} = {}, but must be {}{}", name, value, to_string(allowed), unit));
+      };
+      if constexpr (std::is_same_v<std::remove_cvref_t<decltype(field)>, ActionNumbers>) {
+        for (const ActionNumbers::Number& number : field.number) check(number.value);
+      } else {
+        if (!allowed.allows(static_cast<double>(field))) check(static_cast<double>(field));
+      }
     }
   });
 }

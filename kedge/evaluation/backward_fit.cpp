@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "kedge/core/parallel.h"
 
 namespace kedge {
@@ -13,6 +15,22 @@ const char* to_string(BackwardFitStatus status) {
     case BackwardFitStatus::not_finite: return "not finite";
   }
   return "?";
+}
+
+std::vector<ValueBounds> value_bounds(const std::deque<Transitions>& data, int horizon) {
+  bool never_negative = true;
+  VectorXd most = VectorXd::Zero(horizon + 1);  // cost to go
+  for (const Transitions& d : data) {
+    never_negative = never_negative && (d.terms.array() >= 0).all() && (d.next_terms.array() >= 0).all();
+    for (int t = 0; t < horizon && d.per_step > 0; ++t)
+      most[t] = std::max(most[t], d.cost_to_go.segment(t * d.per_step, d.per_step).maxCoeff());
+  }
+  std::vector<ValueBounds> bounds(static_cast<std::size_t>(horizon) + 1);
+  for (std::size_t t = 0; t < bounds.size() && never_negative; ++t) {
+    const double range = most[static_cast<Index>(t)];
+    bounds[t] = {-2.0 * range, range};
+  }
+  return bounds;
 }
 
 BackwardFit fit_backwards(const Task& task, const SampleReuse& reuse, const RegressionOptions& options, int threads,
@@ -37,6 +55,7 @@ BackwardFit fit_backwards(const Task& task, const SampleReuse& reuse, const Regr
     prepared[t] = prepare_regression({task, static_cast<int>(t), reuse.data(), samples, reuse.density()[t], next_map},
                                      options, regression(i));
   };
+  const std::vector<ValueBounds> bounds = value_bounds(reuse.data(), task.horizon);
   const auto fit = [&](Index i) {
     if (result.status != BackwardFitStatus::ok) return;
     const std::size_t t = step(i);
@@ -45,7 +64,8 @@ BackwardFit fit_backwards(const Task& task, const SampleReuse& reuse, const Regr
       result.message = fmt::format("step {}: no importance weight is usable or the features have lost rank", t);
       return;
     }
-    auto fitted = fit_step(regression(i), task.ds(), options, t + 1 < T ? &result.fits[t + 1].v : nullptr);
+    auto fitted =
+        fit_step(regression(i), task.ds(), options, t + 1 < T ? &result.fits[t + 1].v : nullptr, bounds[t + 1]);
     if (!fitted) {
       result.status = BackwardFitStatus::not_finite;
       result.message = fmt::format("step {}: the fitted Q-function is not finite", t);

@@ -1,6 +1,7 @@
 #include "kedge/evaluation/cost_expansion.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
 #include <numbers>
 
@@ -24,22 +25,30 @@ struct Linearised {
   MatrixXd J;  ///< [residuals, z]
 };
 
-Linearised linearise(const Task& task, const Residual& spec, const VectorXd& z) {
+/// @param unobserved  see cost_expansion
+Linearised linearise(const Task& task, const Residual& spec, const VectorXd& z, const LinearDynamics* unobserved) {
   const auto entries = static_cast<Index>(spec.index.size());
   VectorXd value = VectorXd::Zero(entries);
   MatrixXd derivative = MatrixXd::Zero(entries, z.size());
   for (Index j = 0; j < entries; ++j) {
     const Index i = spec.index[static_cast<std::size_t>(j)];
-    Index column = -1;
+    Index column = -1, row = -1;  // of z; of the model of what is not observed
     switch (spec.source) {
-      case Source::state: column = observed_at(task, i); break;
+      case Source::state:
+        column = observed_at(task, i);
+        if (column < 0) row = task.system->nsensor() + i;
+        break;
       case Source::action: column = task.ds() + i; break;
       case Source::control: {
         const Index action = driver_of(task, i);
         if (action >= 0) column = task.ds() + action;
         break;
       }
-      case Source::sensor: break;
+      case Source::sensor: row = i; break;
+    }
+    if (row >= 0 && unobserved) {
+      derivative.row(j) = unobserved->F.row(row);
+      value[j] = derivative.row(j).dot(z) + unobserved->f[row];
     }
     if (column < 0) continue;
     value[j] = z[column];
@@ -49,8 +58,12 @@ Linearised linearise(const Task& task, const Residual& spec, const VectorXd& z) 
     value[j] = task.limited(action, z[column]);
     if (value[j] != z[column]) derivative(j, column) = 0.0;
   }
-  if (spec.matrix.size() == 0) return {value - spec.target, derivative};
-  return {spec.matrix * value - spec.target, spec.matrix * derivative};
+  Linearised l;
+  const bool plain = spec.matrix.size() == 0;
+  l.r = (plain ? value : VectorXd(spec.matrix * value)) - spec.target;
+  l.J = plain ? std::move(derivative) : MatrixXd(spec.matrix * derivative);
+  if (spec.angle) wrap(l.r);
+  return l;
 }
 
 }  // namespace
@@ -62,13 +75,38 @@ NormExpansion expand_norm(const CostTerm& term, double r, double variance) {
       const double rho = std::hypot(r, term.width), share = term.width / rho;
       return {rho - term.width, r / rho, share * share / rho};
     }
-    case Norm::absolute: break;
+    case Norm::bounded: {
+      const double most = term.width * term.width, share = most / (r * r + most);
+      return {r * r * share, 2.0 * r * share * share, 2.0 * share * share};
+    }
+    case Norm::absolute:
+    case Norm::distance: break;  // the latter is not a sum over entries: expand_distance
   }
   const double std = std::sqrt(variance);
   if (!(std > 0.0)) return {std::abs(r), static_cast<double>((r > 0) - (r < 0)), 0.0};
   const double u = r / std, density = std::exp(-0.5 * u * u) / std::sqrt(2.0 * std::numbers::pi);
   const double slope = std::erf(u / std::numbers::sqrt2), curvature = 2.0 * density / std;
   return {r * slope + 2.0 * std * density - 0.5 * curvature * variance, slope, curvature};
+}
+
+DistanceExpansion expand_distance(const CostTerm& term, const VectorXd& r, double variance) {
+  const VectorXd wr = term.weight.cwiseProduct(r);
+  const double around = term.width * term.width + variance, rho = std::sqrt(wr.dot(r) + around);
+  DistanceExpansion d{rho - std::sqrt(around), VectorXd::Zero(r.size()), MatrixXd::Zero(r.size(), r.size())};
+  if (!(rho > 0.0)) return d;
+  d.slope = wr / rho;
+  d.curvature = -d.slope * d.slope.transpose() / rho;
+  d.curvature.diagonal() += term.weight / rho;
+  return d;
+}
+
+bool reads_unobserved(const Task& task) {
+  return std::any_of(task.cost.begin(), task.cost.end(), [&](const CostTerm& term) {
+    const Residual& r = term.residual;
+    if (r.source == Source::sensor) return true;
+    return r.source == Source::state &&
+           std::any_of(r.index.begin(), r.index.end(), [&](Index i) { return observed_at(task, i) < 0; });
+  });
 }
 
 void require_expandable(const Task& task) {
@@ -86,12 +124,23 @@ void require_expandable(const Task& task) {
   }
 }
 
-Quadratic cost_expansion(const Task& task, int t, const Moments& z) {
+Quadratic cost_expansion(const Task& task, int t, const Moments& z, const LinearDynamics* unobserved) {
+  assert(unobserved || !reads_unobserved(task));
   const Index n = z.mean.size();
   Quadratic q{0.0, VectorXd::Zero(n), MatrixXd::Zero(n, n)};
   for (const CostTerm& term : task.cost) {
     if (!term.active[static_cast<std::size_t>(t)]) continue;
-    const auto [r, J] = linearise(task, term.residual, z.mean);
+    const auto [r, J] = linearise(task, term.residual, z.mean, unobserved);
+    if (term.norm == Norm::distance) {
+      const double variance = std::max(0.0, (J * z.cov * J.transpose()).diagonal().dot(term.weight));
+      const DistanceExpansion d = expand_distance(term, r, variance);
+      const VectorXd slope = J.transpose() * d.slope;
+      const MatrixXd curvature = J.transpose() * d.curvature * J;
+      q.c += d.value - slope.dot(z.mean) + 0.5 * z.mean.dot(curvature * z.mean);
+      q.g += slope - curvature * z.mean;
+      q.H += curvature;
+      continue;
+    }
     for (Index j = 0; j < r.size(); ++j) {
       const VectorXd direction = J.row(j).transpose();
       const double variance = std::max(0.0, direction.dot(z.cov * direction)), at = direction.dot(z.mean);
@@ -105,14 +154,17 @@ Quadratic cost_expansion(const Task& task, int t, const Moments& z) {
   return q;
 }
 
-std::vector<Quadratic> cost_expansions(const Task& task, const Batch& batch, int threads) {
+std::vector<Quadratic> cost_expansions(const Task& task, const Batch& batch, int threads,
+                                       std::span<const LinearDynamics> unobserved) {
   const MatrixXd joint = joint_samples(batch);
   const Index n = task.ds() + task.da(), usable = usable_rollouts(batch);
   std::vector<Quadratic> costs(static_cast<std::size_t>(task.horizon) + 1);
   parallel_for(task.horizon + 1, threads, [&](Index t) {
     const MatrixXd z = t < task.horizon ? MatrixXd(joint.block(0, t * usable, n, usable))
                                         : observations_at(batch, static_cast<int>(t));
-    costs[static_cast<std::size_t>(t)] = cost_expansion(task, static_cast<int>(t), sample_moments(z));
+    const auto at = static_cast<std::size_t>(t);
+    costs[at] =
+        cost_expansion(task, static_cast<int>(t), sample_moments(z), unobserved.empty() ? nullptr : &unobserved[at]);
   });
   return costs;
 }

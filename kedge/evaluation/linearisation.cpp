@@ -183,6 +183,7 @@ Linearisation linearise(const Task& task, MatrixIn x, MatrixIn a, const Linearis
   lin.C.assign(static_cast<std::size_t>(T) + 1, MatrixXd(ny, ndx));
   lin.D.assign(static_cast<std::size_t>(T), MatrixXd(ny, da));
   std::vector<char> diverged(static_cast<std::size_t>(T) + 1, 0);
+  std::vector<std::string> why(static_cast<std::size_t>(T) + 1);
 
   parallel_for(sensors ? T + 1 : T, clones.threads(), [&](Index time, int worker) {
     const auto t = static_cast<std::size_t>(time);
@@ -200,9 +201,12 @@ Linearisation linearise(const Task& task, MatrixIn x, MatrixIn a, const Linearis
       for (Index i = 0; i < da && fine; ++i) fine = at.by_action(i, options, lin.B[t].col(i), lin.D[t].col(i));
     }
     diverged[t] = !fine;
+    if (!fine) why[t] = clones.of(worker).trouble();
   });
   const auto first = std::find(diverged.begin(), diverged.end(), 1);
-  if (first != diverged.end()) lin.diverged_at = static_cast<int>(first - diverged.begin());
+  if (first == diverged.end()) return lin;
+  lin.diverged_at = static_cast<int>(first - diverged.begin());
+  lin.why = std::move(why[static_cast<std::size_t>(lin.diverged_at)]);
   return lin;
 }
 

@@ -2,6 +2,7 @@
 // integrator, for any number of sub-steps, with contacts, with quaternions.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "kedge/system/clones.h"
@@ -18,6 +19,7 @@ struct Linearisation {
   std::vector<MatrixXd> C;  ///< [T+1] [ny, ndx], the last at the final state; no rows unless the task reads a sensor
   std::vector<MatrixXd> D;  ///< [T] [ny, da], as C
   int diverged_at = -1;     ///< first step from whose neighbourhood a simulation diverged; the rest is then not set
+  std::string why = {};     ///< it diverged; empty if it did not
 };
 
 /// The default steps are the best of those tried on the bundled tasks (docs/algorithms/ilqr.md); one-sided differences are

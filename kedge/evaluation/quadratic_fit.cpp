@@ -75,6 +75,18 @@ void add_values(const Quadratic& q, const MatrixXd& z, VectorXd& value) {
   }
 }
 
+/// Moves each target r_k + V~(s'_k) to where V~(s'_k) is within its bounds. @return share of the weight that moved
+double bound_targets(const Regression& r, const ValueBounds& bounds, VectorXd& target) {
+  double moved = 0.0;
+  for (Index k = 0; k < target.size(); ++k) {
+    const double low = bounds.low - r.cost[k], high = bounds.high - r.cost[k];
+    if (target[k] >= low && target[k] <= high) continue;
+    target[k] = target[k] > high ? high : low;  // NaN: low
+    moved += r.weight[k];
+  }
+  return std::min(moved, 1.0);
+}
+
 }  // namespace
 
 bool prepare_regression(const RegressionProblem& problem, const RegressionOptions& options, Regression& r) {
@@ -151,13 +163,16 @@ std::optional<QuadraticFit> fit_quadratics(const Regression& r, VectorIn target,
 }
 
 std::optional<QuadraticFit> fit_step(const Regression& regression, Index ds, const RegressionOptions& options,
-                                     const Quadratic* next_v) {
+                                     const Quadratic* next_v, const ValueBounds& next_bounds) {
   VectorXd target = -regression.cost;
-  if (next_v && !options.monte_carlo) {
-    const double gamma = options.discount;
+  double bounded = 0.0;
+  if (const double gamma = options.discount; next_v && !options.monte_carlo && gamma > 0.0) {
     add_values({gamma * next_v->c, gamma * next_v->g, gamma * next_v->H}, regression.next, target);
+    bounded = bound_targets(regression, {gamma * next_bounds.low, gamma * next_bounds.high}, target);
   }
-  return fit_quadratics(regression, target, ds, options.ridge);
+  auto fit = fit_quadratics(regression, target, ds, options.ridge);
+  if (fit) fit->bounded = bounded;
+  return fit;
 }
 
 }  // namespace kedge

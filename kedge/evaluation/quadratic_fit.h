@@ -6,6 +6,7 @@
 #pragma once
 
 #include <deque>
+#include <limits>
 #include <optional>
 #include <vector>
 
@@ -76,6 +77,15 @@ struct QuadraticFit {
   Quadratic q;      ///< [ds + da]
   Quadratic v;      ///< [ds]
   double r2 = 0.0;  ///< weighted coefficient of determination of Q; 1 if the targets are constant
+
+  /// Share of the weight whose next state has a V~ beyond `ValueBounds`: there the bound is the target. 0 for Monte Carlo.
+  double bounded = 0.0;
+};
+
+/// Limits of the value of a state, whatever a fitted quadratic says far from its samples.
+struct ValueBounds {
+  double low = -std::numeric_limits<double>::infinity();
+  double high = std::numeric_limits<double>::infinity();
 };
 
 /// Fits both models to the targets by weighted ridge regression. @param target [N] returns to go
@@ -85,7 +95,8 @@ std::optional<QuadraticFit> fit_quadratics(const Regression& regression, VectorI
 /// Fits both models to the targets r_t + V~_{t+1}(s') (Sec. 4.1.2).
 /// @param ds dimension of the state
 /// @param next_v V~_{t+1}. Null at the last step, whose cost includes that of the final state. Not read for Monte Carlo.
+/// @param next_bounds of V_{t+1}: V~_{t+1}(s') counts as the nearest value within
 std::optional<QuadraticFit> fit_step(const Regression& regression, Index ds, const RegressionOptions& options,
-                                     const Quadratic* next_v);
+                                     const Quadratic* next_v, const ValueBounds& next_bounds);
 
 }  // namespace kedge

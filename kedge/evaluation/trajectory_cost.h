@@ -19,4 +19,11 @@ namespace kedge {
 std::vector<StageCost> trajectory_cost(const Task& task, MatrixIn x, MatrixIn a, MatrixIn y, const Linearisation& lin,
                                        int threads);
 
+/// Checks that the model of the cost is curved by every action, as far as the task alone can tell: by a cost of the action
+/// or its control, quadratic or smooth, at some step; at the last step by that or by a curved cost of the final state. Without
+/// it Quu is singular, at the latest where an action beyond its limits moves nothing.
+/// @param within_limits actions never leave their limits, so that curved costs of later states are enough
+/// @throws InputError naming the action, the step and what to add
+void require_action_costs(const Task& task, bool within_limits);
+
 }  // namespace kedge

@@ -13,6 +13,8 @@ namespace kedge {
 
 namespace {
 
+constexpr const char* kNotMeant = "not meant";
+
 constexpr Index kMaxSteps = 1'000'000;
 constexpr Index kMaxUnits = 100'000;  ///< of a layer
 constexpr double kSymmetry = 1e-9;    ///< |Sigma - Sigma'| relative to the largest entry: rounding of another program
@@ -33,6 +35,7 @@ VectorXd read_limits(const hdf5::GroupReader& file, const char* name, Index da) 
 PolicyInfo read_info(const hdf5::GroupReader& file, Index ds, Index da) {
   PolicyInfo info;
   if (file.has_attribute("task")) info.task = file.text("task");
+  if (file.has_attribute("noise")) info.noise_meant = file.text("noise") != kNotMeant;
   if (file.has_attribute("observation_names")) {
     info.observation_names = file.texts("observation_names");
     require_entries(file, "observation_names", info.observation_names.size(), ds);
@@ -178,7 +181,7 @@ AnyPolicy read_by_kind(const hdf5::GroupReader& group, std::type_identity<std::v
 }  // namespace
 
 PolicyInfo policy_info(const Task& task) {
-  return {task.name, task.observation_names, task.action_names, task.action_low, task.action_high};
+  return {task.name, task.observation_names, task.action_names, task.action_low, task.action_high, true};
 }
 
 std::string policy_bytes(const AnyPolicy& policy, const PolicyInfo& info) {
@@ -187,6 +190,7 @@ std::string policy_bytes(const AnyPolicy& policy, const PolicyInfo& info) {
   root.attribute("kind", policy_kind(policy));
   root.attribute("kedge_version", KEDGE_VERSION);
   if (!info.task.empty()) root.attribute("task", info.task);
+  if (!info.noise_meant) root.attribute("noise", std::string(kNotMeant));
   if (!info.observation_names.empty()) root.attribute("observation_names", info.observation_names);
   if (!info.action_names.empty()) root.attribute("action_names", info.action_names);
   if (info.action_low.size() > 0) root.attribute("action_low", entries(info.action_low));

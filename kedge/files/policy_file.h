@@ -1,7 +1,7 @@
 // policy.h5: a controller as a file that other programs can read.
 //
 //   attributes  kind = "tv_linear_gaussian", kedge_version; optional: task, observation_names, action_names [da],
-//               action_low, action_high [da]
+//               action_low, action_high [da], noise ("not meant": the policy is its mean, Sigma is a by-product)
 //   datasets    K [T, da, ds], k [T, da], Sigma [T, da, da], C order; mean action = K s + k, covariance Sigma
 //
 //   attributes  kind = "mlp_gaussian", activation ("softplus" or "tanh"), kedge_version; optional: the same
@@ -28,6 +28,9 @@ struct PolicyInfo {
   std::vector<std::string> observation_names;  ///< [ds]
   std::vector<std::string> action_names;       ///< [da]
   VectorXd action_low, action_high;            ///< [da] limits, may be infinite
+
+  /// False: the covariance is a by-product (iLQR's Quu^-1, in units of the cost), and the policy is its mean.
+  bool noise_meant = true;
 };
 PolicyInfo policy_info(const Task& task);
 

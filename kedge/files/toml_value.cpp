@@ -101,6 +101,8 @@ void write_inline(const toml::node& node, std::string& out) {
     std::string digits = fmt::format("{}", number->get());
     if (digits.find_first_of(".einf") == std::string::npos) digits += ".0";
     out += digits;
+  } else if (const auto* flag = node.as_boolean()) {
+    out += flag->get() ? "true" : "false";
   } else if (const auto* whole = node.as_integer()) {
     out += fmt::format("{}", whole->get());
   } else if (const auto* array = node.as_array()) {
@@ -186,8 +188,11 @@ double Value::not_negative() const {
 }
 
 int Value::integer(int low, int high) const {
-  if (!node_->is_integer()) fail(fmt::format("must be a whole number in [{}, {}], but is {}", low, high, describe()));
-  const std::int64_t value = node_->ref<std::int64_t>();
+  const auto number = node_->value_exact<double>();  // 10.0 is a whole number
+  const bool whole = number && std::abs(*number) < 1e15 && *number == std::round(*number);
+  if (!whole && !node_->is_integer())
+    fail(fmt::format("must be a whole number in [{}, {}], but is {}", low, high, describe()));
+  const std::int64_t value = whole ? static_cast<std::int64_t>(*number) : node_->ref<std::int64_t>();
   if (value < low || value > high) fail(fmt::format("must be in [{}, {}], but is {}", low, high, value));
   return static_cast<int>(value);
 }

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "kedge/core/errors.h"
+#include "kedge/core/text.h"
 #include "kedge/mujoco/guard.h"
 #include "kedge/mujoco/step_derivatives.h"
 
@@ -49,6 +50,58 @@ Index actuators(const Model& m) {
     return static_cast<Index>(m.nactuator);
   else
     return static_cast<Index>(m.nu);
+}
+
+/// The joint of a degree of freedom and its body, for people.
+std::string joint_text(const mjModel& m, Index dof) {
+  const Index joint = m.dof_jntid[dof];
+  const auto name = [&](int type, Index i) {
+    const char* text = mj_id2name(&m, type, static_cast<int>(i));
+    return text && *text ? fmt::format("\"{}\"", one_line(text, 60)) : fmt::format("{}", i);
+  };
+  return fmt::format("joint {} of body {}", name(mjOBJ_JOINT, joint),
+                     name(mjOBJ_BODY, static_cast<Index>(m.jnt_bodyid[joint])));
+}
+
+/// The joint that has entry i of qpos.
+std::string position_text(const mjModel& m, Index i) {
+  Index joint = 0;
+  while (joint + 1 < static_cast<Index>(m.njnt) && m.jnt_qposadr[joint + 1] <= i) ++joint;
+  return joint_text(m, static_cast<Index>(m.jnt_dofadr[joint]));
+}
+
+/// What MuJoCo warned about, with what helps; or which number of the state is bad.
+std::string warning_text(const mjModel& m, const mjData& d) {
+  const bool arena = !kStepsLeaveNoTrace;  // since 3.x contacts and constraints share one memory
+  const auto info = [&](mjtWarning kind) { return static_cast<Index>(d.warning[kind].lastinfo); };
+  const auto seen = [&](mjtWarning kind) { return d.warning[kind].number > 0; };
+  constexpr const char* soften = "a smaller time step, softer contacts or weaker actions help";
+  if (seen(mjWARN_CONTACTFULL))
+    return arena ? "MuJoCo: the contact buffer is full; <size memory=...> in the model makes room"
+                 : fmt::format(
+                       "MuJoCo: the contact buffer is full, {} contacts; <size nconmax=... njmax=...> in the "
+                       "model makes room",
+                       info(mjWARN_CONTACTFULL));
+  if (seen(mjWARN_CNSTRFULL))
+    return arena
+               ? "MuJoCo: the constraint buffer is full; <size memory=...> in the model makes room"
+               : fmt::format("MuJoCo: the constraint buffer is full, {} rows; <size njmax=...> in the model makes room",
+                             info(mjWARN_CNSTRFULL));
+  if (seen(mjWARN_BADQPOS))
+    return fmt::format("MuJoCo: bad qpos at {} (not a number, or beyond 1e10)", position_text(m, info(mjWARN_BADQPOS)));
+  if (seen(mjWARN_BADQVEL))
+    return fmt::format("MuJoCo: bad qvel at {} (not a number, or beyond 1e10)", joint_text(m, info(mjWARN_BADQVEL)));
+  if (seen(mjWARN_BADQACC))
+    return fmt::format("MuJoCo: bad qacc at {} (not a number, or beyond 1e10); {}", joint_text(m, info(mjWARN_BADQACC)),
+                       soften);
+  if (seen(mjWARN_INERTIA))
+    return fmt::format("MuJoCo: the inertia is singular at {}; more mass or armature helps",
+                       joint_text(m, info(mjWARN_INERTIA)));
+  for (const mjWarningStat& warning : d.warning)
+    if (warning.number > 0)
+      return fmt::format("MuJoCo: {}",
+                         one_line(mju_warningText(static_cast<int>(&warning - d.warning), warning.lastinfo)));
+  return fmt::format("the state is not finite or beyond 1e10; {}", soften);
 }
 
 }  // namespace
@@ -137,6 +190,7 @@ void MujocoSystem::reset(VectorIn x) {
   mjData& d = *data_;
   if (!clean_ || !kStepsLeaveNoTrace) mj_resetData(model_.get(), &d);
   clean_ = true;
+  trouble_.clear();
   d.time = 0.0;
   const double* from = x.data();
   std::copy_n(from, model_->nq, d.qpos);
@@ -187,10 +241,13 @@ Differentiable::Outcome MujocoSystem::derivatives(VectorIn x, VectorIn u, const 
       const double middle = 0.5 * (limit.control_low + limit.control_high);
       of_sub_step.control_step[limit.control] = d.ctrl[limit.control] > middle ? -steps.control : steps.control;
     }
-    const bool fine = differences.step(of_sub_step, sub) && healthy() && sub.A.allFinite() && sub.B.allFinite() &&
-                      sub.C.allFinite() && sub.D.allFinite();
-    clean_ = fine;
-    if (!fine) return Outcome::diverged;
+    note(differences.step(of_sub_step, sub));
+    if (!clean_) return Outcome::diverged;
+    if (!(sub.A.allFinite() && sub.B.allFinite() && sub.C.allFinite() && sub.D.allFinite())) {
+      clean_ = false;
+      trouble_ = "the derivatives are not finite";
+      return Outcome::diverged;
+    }
     const auto follow_joint = [&](const JointLimit& limit, double slope, MatrixXd& by_state, MatrixXd& by_control) {
       auto by_own = by_control.col(limit.control);
       by_state.col(limit.qvel) -= slope * limit.stiffness * by_own;
@@ -225,8 +282,18 @@ bool MujocoSystem::step(VectorIn u) {
       mj_step(model_.get(), &d);
     }
   });
-  clean_ = returned && healthy();
+  note(returned);
   return clean_;
+}
+
+void MujocoSystem::note(bool returned) {
+  if (!clean_) return;
+  clean_ = returned && healthy();
+  if (clean_) return;
+  if (!returned)
+    trouble_ = fmt::format("MuJoCo: {}", one_line(mujoco_guard().error));
+  else
+    trouble_ = warning_text(*model_, *data_);
 }
 
 bool MujocoSystem::healthy() const {
@@ -247,7 +314,7 @@ void MujocoSystem::settle() {
     mj_forward(model_.get(), &d);
   });
   std::copy_n(scratch_.data(), model_->nq, d.qpos);
-  clean_ = clean_ && returned && healthy();
+  note(returned);
   if (clean_)
     std::copy_n(d.sensordata, sensors_.size(), sensors_.data());
   else

@@ -54,6 +54,7 @@ class MujocoSystem final : public System, public Differentiable {
   /// Returns false if MuJoCo failed or warned, or if the new state is not finite or beyond 1e10. It warns of a bad number
   /// (and then resets the simulation by itself), of a singular inertia and of contacts or constraints without memory.
   [[nodiscard]] bool step(VectorIn u) override;
+  [[nodiscard]] std::string trouble() const override { return trouble_; }
   /// Does not disturb a simulation that is continued. If MuJoCo fails, the sensors are NaN.
   void settle() override;
   void state(VectorOut x) const override;
@@ -74,16 +75,18 @@ class MujocoSystem final : public System, public Differentiable {
   [[nodiscard]] bool healthy() const;
   [[nodiscard]] bool passed(const JointLimit& limit) const;
   [[nodiscard]] double slope(const JointLimit& limit) const;
+  /// Notes whether the simulation still is clean, and if not, why.
+  void note(bool returned);
   void apply_control(VectorIn u);
 
   std::shared_ptr<const mjModel_> model_;
   std::unique_ptr<mjData_, DeleteData> data_;
   int substeps_;
   std::vector<JointLimit> joint_limits_;
-  VectorXd sensors_;  ///< [nsensor] as `sensors` reports them
-  VectorXd scratch_;  ///< [nq] used by `settle`
-  bool clean_ =
-      true;  ///< no failure since MuJoCo's own reset: data that `reset` does not touch is as that reset left it
+  VectorXd sensors_;     ///< [nsensor] as `sensors` reports them
+  VectorXd scratch_;     ///< [nq] used by `settle`
+  std::string trouble_;  ///< why the simulation is not clean
+  bool clean_ = true;  ///< no failure since MuJoCo's own reset: data that `reset` leaves alone is as that reset left it
 };
 
 }  // namespace kedge

@@ -86,15 +86,23 @@ std::set<int> choose(const Kept& kept, const std::string& text) {
   return chosen;
 }
 
-ReplayedPolicy run_policy(const Task& task, AnyPolicy policy, const ReplayOptions& options) {
+PolicyFile policy_for(const Task& task, const FileName& file) {
+  PolicyFile read = load_policy(file);
+  require_names(task, read.info, file.string());
+  return read;
+}
+
+/// @param deterministic  out: without noise, because it was asked for or the policy's is not meant
+ReplayedPolicy run_policy(const Task& task, PolicyFile file, const ReplayOptions& options, bool& deterministic) {
   ReplayedPolicy replayed;
-  replayed.policy = std::move(policy);
+  replayed.policy = std::move(file.policy);
+  deterministic = options.deterministic || (!file.info.noise_meant && !options.noise);
   Run run;
   run.seed = options.seed;
   run.threads = options.threads;
   replayed.evaluation =
       *evaluate(task, as_policy(replayed.policy),
-                {.rollouts = std::max(options.rollouts, options.shown), .deterministic = options.deterministic}, run);
+                {.rollouts = std::max(options.rollouts, options.shown), .deterministic = deterministic}, run);
   replayed.reference =
       evaluate(task, as_policy(replayed.policy), {.rollouts = 1, .deterministic = true}, run)->batch.state;
   return replayed;
@@ -116,21 +124,21 @@ Replay make_replay(const Subject& subject, const ReplayOptions& options) {
   replay.subject = subject;
   replay.shown = options.shown;
   replay.seed = options.seed;
-  replay.deterministic = options.deterministic;
   replay.title =
       fs::absolute(subject.is_run ? subject.run_directory : subject.policy_file.path()).lexically_normal().filename();
   if (!subject.is_run) {
     if (!options.iterations.empty())
       throw InputError(fmt::format("--iterations: {} is one policy; only runs have several", subject.name));
-    replay.policies.push_back(run_policy(subject.task.task, load_policy(subject.policy_file).policy, options));
+    replay.policies.push_back(run_policy(subject.task.task, policy_for(subject.task.task, subject.policy_file), options,
+                                         replay.deterministic));
     return replay;
   }
   const Kept kept = kept_by_run(subject.run_directory);
   const int last = static_cast<int>(kept.all.size()) - 1;
   for (const int i : choose(kept, options.iterations)) {
     const KeptPolicy& policy = kept.all[static_cast<std::size_t>(i)];
-    ReplayedPolicy& added =
-        replay.policies.emplace_back(run_policy(subject.task.task, load_policy(policy.file).policy, options));
+    ReplayedPolicy& added = replay.policies.emplace_back(
+        run_policy(subject.task.task, policy_for(subject.task.task, policy.file), options, replay.deterministic));
     added.iterations = policy.iterations;
     if (i == 0 && policy.iterations == 0) added.names.emplace_back("first");
     if (i == kept.best) added.names.emplace_back("best");

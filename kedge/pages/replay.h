@@ -36,6 +36,7 @@ struct ReplayOptions {
   int rollouts = 100;      ///< >= 1, evaluated; `shown` if that is more
   std::uint64_t seed = 1;  ///< seed of starts and noise: the rollouts of `kedge evaluate` with this seed
   bool deterministic = false;
+  bool noise = false;  ///< also of policies whose noise is not meant (PolicyInfo)
   int threads = 1;
 };
 

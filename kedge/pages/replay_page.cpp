@@ -157,10 +157,11 @@ void add_residual(Json& json, const Residual& r) {
   json["matrix"] = rows;
   json["target"] = json_array(r.target);
   json["needsAction"] = r.needs_action;
+  json["angle"] = r.angle;
 }
 
 Json term_json(const CostTerm& t) {
-  static constexpr std::array norms{"quadratic", "absolute", "smooth"};
+  static constexpr std::array norms{"quadratic", "absolute", "smooth", "bounded", "distance"};
   Json json = {{"name", t.name}};
   add_residual(json, t.residual);
   json["weight"] = json_array(t.weight);
@@ -173,7 +174,8 @@ Json term_json(const CostTerm& t) {
 Json success_json(const Success& s) {
   Json json;
   add_residual(json, s.residual);
-  json["statistic"] = s.statistic == Success::Statistic::max_abs ? "max_abs" : "mean_abs";
+  static constexpr std::array statistics{"mean_abs", "max_abs", "max_distance"};
+  json["statistic"] = statistics[static_cast<std::size_t>(s.statistic)];
   json["below"] = json_number(s.below);
   json["active"] = active_steps(s.active);
   json["text"] = s.text;

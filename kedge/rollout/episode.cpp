@@ -24,6 +24,7 @@ void Episode::reset(VectorIn x0) {
   observe();
   time_ = 0;
   phase_ = Phase::running;
+  why_.clear();
   residual_sum_ = residual_max_ = 0.0;
   residual_count_ = 0;
 }
@@ -33,11 +34,12 @@ const EpisodeStep& Episode::step(VectorIn a) {
   require(a.size() == task_->da(), "action size", a.size(), fmt::format("{}", task_->da()).c_str());
   now_.diverged = false;
   now_.limited = task_->control(a, now_.control);
-  if (!a.allFinite() || !system_->step(now_.control)) return diverge();
+  if (!a.allFinite()) return diverge("the action is not finite");
+  if (!system_->step(now_.control)) return diverge(system_->trouble());
   system_->sensors(now_.sensors);
-  if (!evaluate(a)) return diverge();
+  if (!evaluate(a)) return diverge(bad_cost());
   system_->state(next_);
-  if (!next_.allFinite()) return diverge();
+  if (!next_.allFinite()) return diverge("the state is not finite");
   x_.swap(next_);
   observe();
   ++time_;
@@ -51,16 +53,19 @@ const EpisodeStep& Episode::finish() {
   now_.control.setZero();
   system_->settle();
   system_->sensors(now_.sensors);
-  if (!evaluate(VectorXd())) return diverge();
+  if (!evaluate(VectorXd())) {
+    std::string why = system_->trouble();
+    return diverge(why.empty() ? bad_cost() : std::move(why));
+  }
   phase_ = Phase::finished;
   return now_;
 }
 
 double Episode::success() const {
   if (phase_ != Phase::finished || residual_count_ == 0) return std::numeric_limits<double>::quiet_NaN();
-  return task_->success.front().statistic == Success::Statistic::max_abs
-             ? residual_max_
-             : residual_sum_ / static_cast<double>(residual_count_);
+  return task_->success.front().statistic == Success::Statistic::mean_abs
+             ? residual_sum_ / static_cast<double>(residual_count_)
+             : residual_max_;
 }
 
 void Episode::require_phase(bool ok, const char* call) const {
@@ -96,13 +101,24 @@ bool Episode::evaluate(VectorIn a) {
 }
 
 void Episode::measure(VectorIn x, VectorIn a, VectorIn u, VectorIn y) {
-  residual(task_->success.front().residual, x, a, u, y, residual_);
+  const Success& success = task_->success.front();
+  residual(success.residual, x, a, u, y, residual_);
   residual_sum_ += residual_.lpNorm<1>();
-  residual_max_ = std::max(residual_max_, residual_.lpNorm<Eigen::Infinity>());
+  residual_max_ = std::max(residual_max_, success.statistic == Success::Statistic::max_distance
+                                              ? residual_.norm()
+                                              : residual_.lpNorm<Eigen::Infinity>());
   residual_count_ += residual_.size();
 }
 
-const EpisodeStep& Episode::diverge() {
+std::string Episode::bad_cost() const {
+  for (std::size_t i = 0; i < task_->cost.size(); ++i)
+    if (!std::isfinite(now_.terms[static_cast<Index>(i)]))
+      return fmt::format("cost {} is not finite", task_->cost[i].name);
+  return "the cost is not finite";
+}
+
+const EpisodeStep& Episode::diverge(std::string why) {
+  why_ = std::move(why);
   phase_ = Phase::diverged;
   now_.diverged = true;
   now_.sensors.setZero();

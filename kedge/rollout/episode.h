@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 
 #include "kedge/system/task.h"
 
@@ -29,7 +30,7 @@ struct EpisodeStep {
 };
 
 /// An episode of a task: `reset`, T times `step`, `finish`. One that diverges ends there. Only the constructor allocates
-/// memory.
+/// memory, and a divergence the text that says why.
 ///
 ///     Episode episode(task, system);
 ///     episode.reset(x0);
@@ -68,6 +69,8 @@ class Episode {
   [[nodiscard]] const VectorXd& observation() const { return s_; }
   /// True if a step, or the final state, diverged.
   [[nodiscard]] bool diverged() const { return phase_ == Phase::diverged; }
+  /// Returns why it diverged: the simulator's words, or which number is not finite; empty if it did not.
+  [[nodiscard]] const std::string& why() const { return why_; }
   /// Returns the value of the task's success measure. It is NaN before `finish`, after divergence, and if none is
   /// declared.
   [[nodiscard]] double success() const;
@@ -78,8 +81,9 @@ class Episode {
   void require_phase(bool ok, const char* call) const;
   void observe();
   bool evaluate(VectorIn a);
+  [[nodiscard]] std::string bad_cost() const;
   void measure(VectorIn x, VectorIn a, VectorIn u, VectorIn y);
-  const EpisodeStep& diverge();
+  const EpisodeStep& diverge(std::string why);
 
   const Task* task_;
   System* system_;
@@ -87,6 +91,7 @@ class Episode {
   int time_ = 0;
   VectorXd x_, next_, s_;  // x_t, x_{t+1} and s_t
   EpisodeStep now_;
+  std::string why_;
   VectorXd residual_;                               // of the success measure
   double residual_sum_ = 0.0, residual_max_ = 0.0;  // of its absolute values so far
   Index residual_count_ = 0;

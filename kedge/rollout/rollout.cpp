@@ -37,7 +37,10 @@ Index run_episode(Episode& episode, const EpisodePlan& plan, Batch& batch, int n
     record_cost(batch.horizon, episode.finish());
   }
   batch.success[n] = episode.success();
-  if (episode.diverged()) batch.diverged_at[static_cast<std::size_t>(n)] = episode.time();
+  if (episode.diverged()) {
+    batch.diverged_at[static_cast<std::size_t>(n)] = episode.time();
+    batch.why_diverged[static_cast<std::size_t>(n)] = episode.why();
+  }
   return limited;
 }
 
@@ -84,6 +87,31 @@ std::optional<Batch> run_episodes(const Task& task, int rollouts, const std::fun
   for (const Index count : limited) total += count;
   batch.saturated = static_cast<double>(total) / static_cast<double>(task.da() * simulated_steps(batch));
   return batch;
+}
+
+std::optional<MatrixXd> batch_sensors(const Task& task, const Batch& batch, const Run& run) {
+  MatrixXd y = MatrixXd::Zero(task.system->nsensor(), batch.state.cols());
+  SystemClones clones(*task.system, run.threads);
+  std::atomic<bool> stopped = false;
+  parallel_for(batch.rollouts, run.threads, [&](Index i, int worker) {
+    if (run.stop.stop_requested()) stopped = true;
+    const int n = static_cast<int>(i);
+    if (stopped || !batch.usable(n)) return;
+    System& system = clones.of(worker);
+    VectorXd u(system.nu());
+    for (int t = 0; t <= batch.horizon; ++t) {
+      system.reset(batch.state.col(batch.at(n, t)));
+      if (t < batch.horizon) {
+        static_cast<void>(task.control(batch.action.col(batch.step(n, t)), u));
+        static_cast<void>(system.step(u));  // it did not diverge before
+      } else {
+        system.settle();
+      }
+      system.sensors(y.col(batch.at(n, t)));
+    }
+  });
+  if (stopped) return std::nullopt;
+  return y;
 }
 
 }  // namespace kedge

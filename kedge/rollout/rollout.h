@@ -38,4 +38,9 @@ struct EpisodePlan {
 std::optional<Batch> run_episodes(const Task& task, int rollouts, const std::function<EpisodePlan(int n)>& plan,
                                   const Run& run);
 
+/// Reads the sensors along the usable rollouts of a batch, by simulating every step again from its state: they are those that the
+/// rollout had, bit for bit. Only `threads` and `stop` of `run` count.
+/// @return [ny, N (T+1)] in the layout of Batch::state, zero where a rollout is not usable; nullopt if run.stop was requested
+std::optional<MatrixXd> batch_sensors(const Task& task, const Batch& batch, const Run& run);
+
 }  // namespace kedge

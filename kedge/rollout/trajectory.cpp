@@ -25,7 +25,10 @@ Trajectory simulate(const Task& task, System& system, VectorIn x0, const ActionL
     path.cost[T] = last.cost;
   }
   path.success = episode.success();
-  if (episode.diverged()) path.diverged_at = episode.time();
+  if (episode.diverged()) {
+    path.diverged_at = episode.time();
+    path.why = episode.why();
+  }
   return path;
 }
 

@@ -13,6 +13,7 @@ struct Trajectory {
   VectorXd cost;         ///< [T+1] of the active terms
   double success = 0.0;  ///< value of the task's measure; NaN if none is declared or diverged
   int diverged_at = -1;  ///< step; -1: never
+  std::string why = {};  ///< it diverged; empty if it did not
 };
 
 /// Simulates T steps of the task from x0. @param system a clone of the task's, reset here  @param law sees the state x

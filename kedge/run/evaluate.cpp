@@ -1,6 +1,9 @@
 #include "kedge/run/evaluate.h"
 
+#include <algorithm>
+
 #include "kedge/core/errors.h"
+#include "kedge/core/text.h"
 #include "kedge/rollout/rollout.h"
 
 namespace kedge {
@@ -16,6 +19,21 @@ void check_fit(const Task& task, const Policy& policy) {
 }
 
 }  // namespace
+
+void require_names(const Task& task, const PolicyInfo& info, const std::string& file) {
+  const auto compare = [&](const char* what, const std::vector<std::string>& of_file,
+                           const std::vector<std::string>& own) {
+    if (of_file.empty() || of_file.size() != own.size() || of_file == own)
+      return;  // other sizes are refused with more words
+    std::vector<std::string> a = of_file, b = own;
+    std::sort(a.begin(), a.end());
+    std::sort(b.begin(), b.end());
+    throw InputError(fmt::format("{}: the policy has the {} {}, but task {} has {}{}", file, what, list(of_file),
+                                 task.name, list(own), a == b ? ": the same in another order" : ""));
+  };
+  compare("actions", info.action_names, task.action_names);
+  compare("observations", info.observation_names, task.observation_names);
+}
 
 std::optional<Evaluation> evaluate(const Task& task, const Policy& policy, const EvaluationOptions& options,
                                    const Run& run) {

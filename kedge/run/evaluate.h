@@ -6,6 +6,7 @@
 
 #include "kedge/core/batch.h"
 #include "kedge/core/run.h"
+#include "kedge/files/policy_file.h"
 #include "kedge/policy/policy.h"
 #include "kedge/system/task.h"
 
@@ -28,6 +29,11 @@ struct Evaluation {
 
   [[nodiscard]] double success_rate() const { return static_cast<double>(succeeded) / rollouts; }
 };
+
+/// Checks that a policy file was made for these observations and actions: the names that it has, in their order. A file
+/// without names is not judged.
+/// @throws InputError that says which names differ
+void require_names(const Task& task, const PolicyInfo& info, const std::string& file);
 
 /// Runs the rollouts. Their random numbers depend on run.seed and differ from those of every training iteration.
 /// @return nullopt if run.stop was requested before all were done

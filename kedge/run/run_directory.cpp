@@ -228,6 +228,14 @@ void RunDirectory::write_run_toml(const std::string& text, WrittenFiles others) 
   run_toml_ = text;
 }
 
+void RunDirectory::discard() && {
+  delete_run(directory_);
+  for (const char* name : {kRunToml, WrittenFiles::file_name, kLockFile})
+    if (const auto info = directory_.status(name); info && S_ISREG(info->st_mode)) directory_.remove(name, *info);
+  std::error_code error;
+  fs::remove(path(), error);  // not if something else is in it
+}
+
 bool RunDirectory::began() const { return exists(directory_ / kCheckpointFile); }
 
 void RunDirectory::begin(const RunIdentity& identity, const PolicyInfo& info, const Snapshot& state,

@@ -96,6 +96,9 @@ class RunDirectory {
   /// Writes another text to run.toml. @throws SystemError
   void replace_run_toml(const std::string& text);
 
+  /// Deletes a created run that has not begun, with its directory unless something else is in it.
+  void discard() &&;
+
   /// Starts a created run: its first checkpoint is `state`, with no iteration completed. Also for an opened run that
   /// was killed before it began (`began()` is false).
   /// @throws SystemError

@@ -8,6 +8,7 @@
 #include "kedge/core/text.h"
 #include "kedge/files/toml_value.h"
 #include "kedge/run/run_task.h"
+#include "kedge/run/verdict.h"
 
 namespace kedge {
 
@@ -86,23 +87,6 @@ Progress progress(const Iteration& iteration, const Snapshot& after, int asked) 
           .iteration = &iteration};
 }
 
-/// Loads the task again with the whole state as its observation, if that is not what it has.
-void observe_everything(const fs::path& file, TaskFile& task, std::vector<Override>& overrides,
-                        const std::stop_token& stop) {
-  const auto sees_all = [&] {
-    for (Index i = 0; i < task.task.ds(); ++i)
-      if (task.task.observation[static_cast<std::size_t>(i)] != i) return false;
-    return task.task.ds() == task.task.nx();
-  };
-  for (const char* parts : {R"(["qpos", "qvel"])", R"(["qpos", "qvel", "act"])"}) {
-    if (sees_all()) return;
-    std::vector<Override> with_parts = overrides;
-    with_parts.emplace_back("observation.parts", parts);
-    task = load_task(file, with_parts, stop);
-    if (sees_all()) overrides = std::move(with_parts);
-  }
-}
-
 }  // namespace
 
 PlannedRun plan_run(const TrainRequest& request) {
@@ -135,7 +119,11 @@ PlannedRun plan_run(const TrainRequest& request) {
     throw InputError(fmt::format("--record-updates: {} has no updates within trust regions to record", algorithm.name));
 
   plan.task = load_task(task_file, overrides, request.stop);
-  if (algorithm.full_state) observe_everything(task_file, plan.task, overrides, request.stop);
+  observe_what_is_needed(algorithm, task_file, plan.task, overrides, request.stop);
+  const Needs needs = algorithm.needs(plan.task.task, file.options, request.threads);
+  require_memory(algorithm.name, needs);
+  plan.seconds = seconds_of(needs, seconds_per_step(plan.task.task), request.threads);
+  plan.bytes = needs.bytes;
   static_cast<void>(algorithm.start(plan.task.task, file.options));  // refuses what the algorithm cannot learn
   file.task = plan.task.task.name;
   file.task_source = fs::absolute(task_file).lexically_normal();
@@ -148,9 +136,15 @@ PlannedRun plan_run(const TrainRequest& request) {
 OpenRun create_run(PlannedRun plan) {
   const fs::path path = plan.out ? *plan.out : free_directory(plan.file, plan.force);
   RunDirectory directory = RunDirectory::create(path, run_file_text(plan.file), plan.force);
-  copy_task(plan.task, directory.directory());
-  // What is trained is the copy: it is what resume and evaluate will read.
-  TaskFile task = load_run_task(path, plan.file, plan.stop);
+  TaskFile task;
+  try {
+    copy_task(plan.task, directory.directory());
+    // What is trained is the copy: it is what resume and evaluate will read.
+    task = load_run_task(path, plan.file, plan.stop);
+  } catch (const InputError&) {
+    std::move(directory).discard();  // nothing is left of what the user got wrong
+    throw;
+  }
   std::vector<std::string> warnings = plan.task.warnings;
   if (!directory.left().empty())
     warnings.push_back(fmt::format("{}: left what is not of the run: {}", path.string(), list(directory.left())));
@@ -200,16 +194,18 @@ RunEnd train(OpenRun& run, const HowToRun& how) {
   const Algorithm& algorithm = find_algorithm(run.file.algorithm);
   const Task& task = run.task.task;
   algorithm.check(run.file.options);
+  require_memory(algorithm.name, algorithm.needs(task, run.file.options, how.threads));
+  PolicyInfo info = policy_info(task);
+  info.noise_meant = algorithm.noise_meant;
   std::optional<Fields> from;
   if (run.directory.began()) {
     const auto check = [&](const Fields& state) {
       check_state(algorithm, run, state);
       if (run.changed) run.directory.require_own_run_toml();
     };
-    from = run.directory.resume(identity(run.file), policy_info(task), check).state;
+    from = run.directory.resume(identity(run.file), info, check).state;
   } else {
-    run.directory.begin(identity(run.file), policy_info(task), algorithm.start(task, run.file.options),
-                        run.file.record_updates);
+    run.directory.begin(identity(run.file), info, algorithm.start(task, run.file.options), run.file.record_updates);
   }
   if (run.changed) run.directory.replace_run_toml(run_file_text(run.file));
   const auto asked = std::get<std::int64_t>(option_value(run.file.options, "iterations"));

@@ -27,6 +27,7 @@ struct TrainRequest {
   std::optional<std::filesystem::path> out;  ///< nullopt: runs/<task>-<algorithm>-s<seed>, the first that is free
   bool force = false;                        ///< replace an existing run
   std::stop_token stop = {};                 ///< passed to `load_task`
+  int threads = 1;                           ///< of the training to come: each needs memory
 };
 
 /// A checked request: nothing is written yet.
@@ -36,6 +37,7 @@ struct PlannedRun {
   std::optional<std::filesystem::path> out;
   bool force = false;
   std::stop_token stop;
+  double seconds = 0.0, bytes = 0.0;  ///< of an iteration, about
 };
 
 /// Resolves task and options. Precedence, the strongest last: defaults, <algorithm>.toml next to the task file,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "kedge/core/types.h"
 
@@ -34,6 +35,9 @@ struct System {
   /// Simulates one control step with constant u; sub-steps are inside. @param u [nu], within limits
   /// @return false if the simulation diverged (not finite, or refused by the simulator); only `reset` is allowed then
   [[nodiscard]] virtual bool step(VectorIn u) = 0;
+  /// Returns why the last `step` or `settle` failed, in the simulator's own terms and without a place in time; empty where
+  /// nothing failed or the system does not say.
+  [[nodiscard]] virtual std::string trouble() const { return {}; }
   /// Makes `sensors` describe the present state under u = 0, without advancing. Used at the final state.
   virtual void settle() = 0;
   /// Reads the present state. @param x [nx], out

@@ -1,7 +1,12 @@
 #include "kedge/system/task.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <array>
 #include <cmath>
 #include <limits>
+#include <numbers>
 
 #include "kedge/core/errors.h"
 
@@ -64,14 +69,19 @@ void residual_rows(const Residual& spec, const double* from, Index first, Vector
   if (spec.matrix.size() == 0) {
     for (Index j = 0; j < r.size(); ++j)
       r[j] = from[spec.index[static_cast<std::size_t>(first + j)]] - spec.target[first + j];
-    return;
+    return spec.angle ? wrap(r) : void();
   }
   r = -spec.target.segment(first, r.size());
   for (Index j = 0; j < spec.matrix.cols(); ++j)
     r += spec.matrix.col(j).segment(first, r.size()) * from[spec.index[static_cast<std::size_t>(j)]];
+  if (spec.angle) wrap(r);
 }
 
 }  // namespace
+
+void wrap(VectorOut angles) {
+  for (double& angle : angles) angle = std::remainder(angle, 2.0 * std::numbers::pi);
+}
 
 Index Task::control(VectorIn a, VectorOut u) const {
   Index beyond = 0;
@@ -126,7 +136,9 @@ void validate(const Task& task) {
     require(term.weight.size() == term.residual.target.size() && (term.weight.array() >= 0).all() &&
                 term.weight.allFinite(),
             (where + ".weight size").c_str(), term.weight.size(), "as many numbers >= 0 as the target has");
-    if (term.norm == Norm::smooth)
+    if (term.norm == Norm::distance)
+      require(term.width >= 0 && std::isfinite(term.width), (where + ".width").c_str(), term.width, ">= 0");
+    if (term.norm == Norm::smooth || term.norm == Norm::bounded)
       require(term.width > 0 && std::isfinite(term.width), (where + ".width").c_str(), term.width, "> 0");
   }
   for (const Success& success : task.success) {
@@ -154,6 +166,42 @@ VectorXd sample_start(const StartDistribution& start, Stream& noise) {
   return x;
 }
 
+std::string residual_text(const Residual& r) {
+  constexpr Index most = 6;  // rows
+  const char* source = std::array{"state", "action", "control", "sensor"}[static_cast<std::size_t>(r.source)];
+  const auto entry = [&](Index j) {
+    const auto at = static_cast<std::size_t>(j);
+    return at < r.names.size() ? r.names[at] : fmt::format("{}[{}]", source, r.index[at]);
+  };
+  const auto signed_number = [](std::string& text, double value, const std::string& name) {
+    if (value == 0.0) return;
+    const char* sign = text.empty() ? (value < 0 ? "-" : "") : (value < 0 ? " - " : " + ");
+    const double size = std::abs(value);
+    const std::string factor =
+        size != 1.0 || name.empty() ? fmt::format("{:.6g}{}", size, name.empty() ? "" : " ") : "";
+    text = fmt::format("{}{}{}{}", text, sign, factor, name);
+  };
+  std::vector<std::string> rows;
+  for (Index i = 0; i < std::min(most, r.target.size()); ++i) {
+    std::string row;
+    if (r.matrix.size() == 0)
+      row = entry(i);
+    else
+      for (Index j = 0; j < r.matrix.cols(); ++j) signed_number(row, r.matrix(i, j), entry(j));
+    if (row.empty()) row.assign(1, '0');
+    signed_number(row, -r.target[i], "");
+    rows.push_back(std::move(row));
+  }
+  if (r.target.size() > most) rows.push_back(fmt::format("... ({} in all)", r.target.size()));
+  return fmt::format("{}{}", fmt::join(rows, ", "), r.angle ? ", as angles" : "");
+}
+
+std::string success_text(const Success& success, const std::string& steps) {
+  const char* what =
+      std::array{"mean |", "largest |", "largest distance |"}[static_cast<std::size_t>(success.statistic)];
+  return fmt::format("{}{}| at steps {} < {}", what, residual_text(success.residual), steps, success.below);
+}
+
 void residual(const Residual& spec, VectorIn x, VectorIn a, VectorIn u, VectorIn y, VectorOut r) {
   residual_rows(spec, source(spec, x, a, u, y), 0, r);
 }
@@ -173,10 +221,16 @@ double term_value(const CostTerm& term, VectorIn x, VectorIn a, VectorIn u, Vect
         case Norm::quadratic: value += w * r[j] * r[j]; break;
         case Norm::absolute: value += w * std::abs(r[j]); break;
         case Norm::smooth: value += w * (std::hypot(r[j], term.width) - term.width); break;
+        case Norm::bounded: {
+          const double square = r[j] * r[j], most = term.width * term.width;
+          value += w * square * most / (square + most);
+          break;
+        }
+        case Norm::distance: value += w * r[j] * r[j]; break;
       }
     }
   }
-  return value;
+  return term.norm == Norm::distance ? std::sqrt(value + term.width * term.width) - term.width : value;
 }
 
 Index driver_of(const Task& task, Index control) {

@@ -25,9 +25,11 @@ enum class Norm {
   quadratic,  ///< r^2
   absolute,   ///< |r|
   smooth,     ///< sqrt(r^2 + width^2) - width: quadratic near 0, linear far away
+  bounded,    ///< r^2 width^2 / (r^2 + width^2): quadratic near 0, at most width^2
+  distance,   ///< of all entries together: sqrt(sum_j weight_j r_j^2 + width^2) - width; the weights are inside
 };
 
-/// A residual r = matrix * (entries of source) - target.
+/// A residual r = matrix * (entries of source) - target; of angles, moved by whole turns into [-pi, pi].
 struct Residual {
   Source source = Source::state;
   std::vector<Index> index;  ///< entries of the source, not empty
@@ -36,6 +38,10 @@ struct Residual {
 
   /// True if the residual depends on the action or is undefined without one. It then has no value at the final state.
   bool needs_action = false;
+
+  bool angle = false;  ///< entries are angles, rad: a whole turn is no difference
+
+  std::vector<std::string> names = {};  ///< [index.size()] of the entries, for people; may be empty
 };
 
 /// A cost sum_j weight_j norm(r_j), which counts at the steps where it is active.
@@ -44,16 +50,16 @@ struct CostTerm {
   Residual residual;
   VectorXd weight;  ///< [n] >= 0
   Norm norm = Norm::quadratic;
-  double width = 0.0;  ///< width of Norm::smooth, > 0
+  double width = 0.0;  ///< width of Norm::smooth and Norm::bounded, > 0; of Norm::distance, >= 0
 
   /// [T+1] 0 or 1. Entry T is the final state: 0 if the residual needs an action.
   std::vector<char> active;
 };
 
 /// The measure of success. A rollout succeeds if the mean of |r| over its entries and over the active steps, or the
-/// largest |r| there, is below `below`.
+/// largest |r| there, or the largest Euclidean norm of all entries at a step, is below `below`.
 struct Success {
-  enum class Statistic { mean_abs, max_abs };
+  enum class Statistic { mean_abs, max_abs, max_distance };
   Residual residual;
   Statistic statistic = Statistic::mean_abs;
   double below = 0.0;
@@ -124,12 +130,22 @@ Task shortened(Task task, int horizon);
 /// Draws the initial state of a rollout. All randomness comes from `noise`. @return [nx]
 VectorXd sample_start(const StartDistribution& start, Stream& noise);
 
+/// Moves angles by whole turns into [-pi, pi]. @param angles [n] rad, in and out
+void wrap(VectorOut angles);
+
 /// Computes the residual of one step. @param x [nx]  @param a [da] commanded  @param u [nu] applied  @param y [nsensor]
 /// @param r [n], out
 void residual(const Residual& residual, VectorIn x, VectorIn a, VectorIn u, VectorIn y, VectorOut r);
 
 /// Returns the value of a cost term at one step, whether it is active there or not. Parameters as above.
 double term_value(const CostTerm& term, VectorIn x, VectorIn a, VectorIn u, VectorIn y);
+
+/// Returns the entries of a residual for people, "qpos:a - 0.5, 2 qpos:b - qpos:c", cut short where there are many.
+std::string residual_text(const Residual& residual);
+
+/// Returns what a measure of success computes, "largest |sensor:x[0], sensor:x[1] - 1| at steps last 5 < 0.1".
+/// @param steps  its steps, for people
+std::string success_text(const Success& success, const std::string& steps);
 
 /// Returns the action that drives a control, the last one that names it; -1 if none does, so that the control stays 0.
 /// @param control in [0, nu)

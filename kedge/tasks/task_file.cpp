@@ -4,7 +4,10 @@
 #include <mujoco/mujoco.h>
 
 #include <algorithm>
+#include <fstream>
+#include <optional>
 #include <string_view>
+#include <tuple>
 
 #include "kedge/core/errors.h"
 #include "kedge/core/regular_file.h"
@@ -70,12 +73,94 @@ Model read_model(const Value& root, const fs::path& folder, const std::stop_toke
   return model;
 }
 
-/// One control step from the mean start, with actions as near to 0 as their limits allow: NaN in a model shows here.
-bool first_step_succeeds(const Task& task) {
+/// True of a file that begins as XML does, after white space and a byte-order mark: a model, where a task is wanted.
+bool is_model(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  char c = 0;
+  while (in.get(c))
+    if (std::string_view(" \t\r\n\xEF\xBB\xBF").find(c) == std::string_view::npos) return c == '<';
+  return false;
+}
+
+constexpr std::string_view kGoal = "goal:";
+
+/// Calls visit(table) for the task's costs and its measure of success, in order.
+template <class Visit>
+void for_each_residual(toml::table& document, const Visit& visit) {
+  if (toml::array* cost = document["cost"].as_array())
+    for (toml::node& element : *cost)
+      if (toml::table* term = element.as_table()) visit(*term);
+  if (toml::table* success = document["success"].as_table()) visit(*success);
+}
+
+/// Puts the numbers of [goal] where a target is "goal:NAME".
+/// @return the names, one for each cost and the success; empty where a target is something else
+std::vector<std::string> insert_goals(toml::table& document, const std::string& file) {
+  std::vector<std::string> names;
+  for_each_residual(document, [&](toml::table& residual) {
+    const toml::node* target = residual.get("target");
+    const auto text = target ? target->value_exact<std::string>() : std::nullopt;
+    names.emplace_back(text && text->starts_with(kGoal) ? text->substr(kGoal.size()) : "");
+    if (names.back().empty()) return;
+    const Value where(*target, "target", file);
+    const toml::table* goals = document["goal"].as_table();
+    std::vector<std::string> known;
+    if (goals)
+      for (const auto& [key, node] : *goals) known.emplace_back(key.str());
+    const toml::node* goal = goals ? goals->get(names.back()) : nullptr;
+    if (!goal)
+      where.fail(known.empty()
+                     ? "the file has no [goal]"
+                     : fmt::format("[goal] has no \"{}\"{}", one_line(names.back(), 60), hint(names.back(), known)));
+    goal->visit([&](const auto& node) { residual.insert_or_assign("target", node); });
+  });
+  return names;
+}
+
+/// Writes the goals to the resolved file, so that they can be changed there, too. @param names of `insert_goals`
+void resolve_goals(const toml::table& document, const std::vector<std::string>& names, toml::table& resolved) {
+  const toml::table* goals = document["goal"].as_table();
+  if (!goals) return;
+  resolved.insert("goal", *goals);
+  std::size_t i = 0;
+  for_each_residual(resolved, [&](toml::table& residual) {
+    if (const std::string& name = names[i++]; !name.empty())
+      residual.insert_or_assign("target", fmt::format("{}{}", kGoal, name));
+  });
+}
+
+/// One control step from a state, with actions as near to 0 as their limits allow: NaN in a model shows here.
+/// @return why it diverges; nothing if it does not
+std::optional<std::string> first_step_trouble(const Task& task, VectorIn x0) {
   const auto system = task.system->clone();
   Episode episode(task, *system);
-  episode.reset(task.start.mean);
-  return !episode.step(VectorXd::Zero(task.da())).diverged;
+  episode.reset(x0);
+  if (!episode.step(VectorXd::Zero(task.da())).diverged) return std::nullopt;
+  return episode.why();
+}
+
+/// Refuses a task whose first step diverges, at the line of the start if the model's own pose does not.
+void require_first_step(const Value& root, const Task& task, const mjModel& model) {
+  const auto why = first_step_trouble(task, task.start.mean);
+  if (!why) return;
+  const std::string text = "diverges in the first control step from the mean start, without action";
+  VectorXd own = VectorXd::Zero(task.nx());
+  own.head(static_cast<Index>(model.nq)) = Eigen::Map<const VectorXd>(model.qpos0, static_cast<Index>(model.nq));
+  const Value model_key = root.require("model");
+  if (const auto start = root.find("start"); start && !first_step_trouble(task, own)) {
+    const std::string what =
+        fmt::format("the simulation of {} {}, but not from the model's own pose: {}", model_key.text(), text, *why);
+    // The part of the state that is to blame is the one without which it does not diverge.
+    const Index nq = static_cast<Index>(model.nq), nv = static_cast<Index>(model.nv), na = static_cast<Index>(model.na);
+    for (const auto& [key, first, size] : {std::tuple{"qpos", Index{0}, nq}, {"qvel", nq, nv}, {"act", nq + nv, na}}) {
+      VectorXd without = task.start.mean;
+      without.segment(first, size) = own.segment(first, size);
+      if (const auto given = start->find(key); given && !first_step_trouble(task, without)) given->fail(what);
+    }
+    for (const char* key : {"qpos", "qvel", "act", "from"})
+      if (const auto given = start->find(key)) given->fail(what);
+  }
+  model_key.fail(fmt::format("the simulation of {} {}: {}", model_key.text(), text, *why));
 }
 
 /// The contents of the files, in their order, and what the task is made of.
@@ -94,11 +179,14 @@ std::string task_digest(const toml::table& resolved, const TaskFile& file) {
 
 TaskFile load_task(const fs::path& path, const std::vector<Override>& overrides, const std::stop_token& stop) {
   const std::string text = path.string();
+  if (is_model(path))
+    throw InputError(fmt::format("{}: is a model, not a task; `kedge init {}` writes a first task for it", text, text));
   toml::table document = read_toml(text);
   for (const auto& [key, value] : overrides) override_value(document, key, value, "task.");
+  const std::vector<std::string> goals = insert_goals(document, text);
   const Value root(document, "", text);
   root.allow({"kedge", "name", "summary", "model", "horizon", "control_step", "substeps", "actions", "joint_limit",
-              "observation", "start", "demonstration", "cost", "success", "model_folder"});
+              "observation", "start", "demonstration", "cost", "success", "goal", "model_folder"});
   if (const Value format = root.require("kedge"); !format.is_number() || format.number() != kFormat)
     format.fail(fmt::format("this program reads task files of format {}, but this is {}", kFormat, format.describe()));
 
@@ -107,10 +195,7 @@ TaskFile load_task(const fs::path& path, const std::vector<Override>& overrides,
   std::error_code error;
   const fs::path folder = fs::absolute(path, error).lexically_normal().parent_path();
   const auto name = root.find("name"), summary = root.find("summary");
-  const std::string task_name = name ? read_identifier(*name) : folder.filename().string();
-  if (std::ranges::any_of(task_name, [](char c) { return static_cast<unsigned char>(c) < 32 || c == 127; }))
-    root.fail(fmt::format("the folder's name \"{}\" is no name of a task; give it one with the key name",
-                          one_line(task_name, 60)));
+  const std::string task_name = name ? read_identifier(*name) : identifier_of(folder.filename().string());
   const std::string task_summary = summary ? summary->text() : "";
   Model model = read_model(root, folder, stop);
   file.task = read_task(root, model.compiled, file.joint_limits, resolved);
@@ -126,18 +211,18 @@ TaskFile load_task(const fs::path& path, const std::vector<Override>& overrides,
     resolved.insert("demonstration", std::move(table.resolved));
   }
   validate(task);
-  if (!first_step_succeeds(task))
-    root.require("model").fail(
-        fmt::format("the simulation of {} diverges in the first control step from the mean start, without action",
-                    root.require("model").text()));
+  require_first_step(root, task, *model.compiled);
 
   file.model_path = std::move(model.path);
   file.warnings = std::move(model.warnings);
   for (const ModelFile& part : model.files.files) file.files.push_back(part.path);
   if (!file.demonstration_path.empty()) file.files.push_back(file.demonstration_path);
   file.model_files = std::make_shared<const std::vector<ModelFile>>(std::move(model.files.files));
+  resolve_goals(document, goals, resolved);
   file.digest = task_digest(resolved, file);
-  if (!task.success.empty()) resolved["success"].as_table()->insert("text", task.success[0].text);
+  // A text that kedge makes is made again: it says the targets of then.
+  if (const auto success = root.find("success"); success && success->find("text"))
+    resolved["success"].as_table()->insert("text", task.success[0].text);
   resolved.insert("name", task.name);
   if (summary) resolved.insert("summary", task.summary);
   if (const auto allowed = root.find("model_folder"))

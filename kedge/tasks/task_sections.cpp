@@ -168,6 +168,23 @@ std::string quaternion_text(const Part& joint, double norm) {
   return fmt::format("the quaternion of joint \"{}\" must have norm 1, but has {}", joint.name, norm);
 }
 
+/// The keyframe that `from = "keyframe:NAME"` names; nothing if it names something else.
+std::optional<Index> keyframe_of(const std::optional<Value>& from, const mjModel& m) {
+  constexpr std::string_view start = "keyframe:";
+  if (!from || !from->is_text() || !from->text().starts_with(start)) return std::nullopt;
+  std::vector<std::string> all;
+  for (int i = 0; i < static_cast<int>(m.nkey); ++i) {
+    const char* name = mj_id2name(&m, mjOBJ_KEY, i);
+    all.push_back(name && *name ? name : std::to_string(i));
+  }
+  const std::string name = from->text().substr(start.size());
+  const auto found = std::find(all.begin(), all.end(), name);
+  if (found == all.end())
+    from->fail(all.empty() ? "the model has no keyframes"
+                           : fmt::format("the model has no keyframe \"{}\"{}", one_line(name, 60), hint(name, all)));
+  return found - all.begin();
+}
+
 Residual read_residual(const Value& section, const mjModel& m, const Actions& actions, toml::table& resolved) {
   Entries entries;
   std::vector<std::string> of;
@@ -196,6 +213,13 @@ Residual read_residual(const Value& section, const mjModel& m, const Actions& ac
     }
     resolved.insert("matrix", std::move(out));
     n = r.matrix.rows();
+  }
+  r.names = entries.names;
+  if (const auto angle = section.find("angle")) {
+    r.angle = angle->boolean();
+    if (r.angle && r.source != Source::state && r.source != Source::sensor)
+      angle->fail("only states and sensors are angles");
+    resolved.insert("angle", r.angle);
   }
   const auto target = section.find("target");
   r.target = target ? read_numbers(*target, n, &Value::number) : VectorXd::Zero(n);
@@ -331,7 +355,8 @@ StartDistribution read_start(const Value& root, const mjModel& m, toml::table& r
   const auto given = root.find("start");
   const Value* section = given ? &*given : nullptr;
   const auto from = section ? section->find("from") : std::nullopt;
-  const bool shown = from && from->choice({"model", "demonstration"}) == 1;
+  const std::optional<Index> key = keyframe_of(from, m);
+  const bool shown = from && !key && from->choice({"model", "demonstration"}) == 1;
   if (shown && !root.find("demonstration")) from->fail("this task has no [demonstration]");
   if (shown)
     section->allow({"distribution", "qpos_spread", "qvel_spread", "act_spread", "from"});
@@ -339,7 +364,7 @@ StartDistribution read_start(const Value& root, const mjModel& m, toml::table& r
     section->allow({"distribution", "qpos", "qvel", "act", "qpos_spread", "qvel_spread", "act_spread", "from"});
 
   toml::table out;
-  if (shown) out.insert("from", from->text());
+  if (shown || key) out.insert("from", from->text());
   const std::vector<std::string> kinds = {"gaussian", "uniform"};
   const auto kind = section ? section->find("distribution") : std::nullopt;
   const std::size_t which = kind ? kind->choice(kinds) : 0;
@@ -351,6 +376,10 @@ StartDistribution read_start(const Value& root, const mjModel& m, toml::table& r
   const std::vector<Part> q = positions(m), v = velocities(m), a = activations(m);
   VectorXd mean(nq + nv + na), spread(nq + nv + na);
   mean << qpos0, VectorXd::Zero(nv + na);
+  if (key)
+    for (const auto& [first, size, from_key] :
+         {std::tuple{Index{0}, nq, m.key_qpos}, {nq, nv, m.key_qvel}, {nq + nv, na, m.key_act}})
+      for (Index i = 0; i < size; ++i) mean[first + i] = from_key[*key * size + i];
   if (!shown) {
     mean.head(nq) = state_part(section, "qpos", q, mean.head(nq), &Value::number, out);
     mean.segment(nq, nv) = state_part(section, "qvel", v, mean.segment(nq, nv), &Value::number, out);
@@ -362,7 +391,7 @@ StartDistribution read_start(const Value& root, const mjModel& m, toml::table& r
 
   for (const Part& joint : quaternions(m)) {
     if (const double norm = mean.segment(joint.first, 4).norm(); !is_one(norm))
-      section->require("qpos").fail(quaternion_text(joint, norm));
+      (section->find("qpos") ? *section->find("qpos") : *from).fail(quaternion_text(joint, norm));
     if (!spread.segment(joint.first, 4).isZero(0.0))
       section->require("qpos_spread")
           .fail(fmt::format(
@@ -397,7 +426,7 @@ std::vector<CostTerm> read_cost(const Value& root, const mjModel& m, const Actio
     terms.fail(fmt::format("has {} terms, but must have at most {}", all.size(), kMostTerms));
   toml::array out;
   for (const Value& element : all) {
-    element.allow({"name", "of", "matrix", "target", "weight", "norm", "width", "steps"});
+    element.allow({"name", "of", "matrix", "target", "weight", "norm", "width", "steps", "angle"});
     const Value name = element.require("name");
     CostTerm term;
     term.name = read_identifier(name);
@@ -413,18 +442,19 @@ std::vector<CostTerm> read_cost(const Value& root, const mjModel& m, const Actio
     term.weight = weight ? read_numbers(*weight, n, &Value::not_negative) : VectorXd::Ones(n);
     term_out.insert("weight", to_toml(term.weight));
 
-    const std::vector<std::string> norms = {"quadratic", "absolute", "smooth"};
+    const std::vector<std::string> norms = {"quadratic", "absolute", "smooth", "bounded", "distance"};
     const auto norm = section.find("norm");
     const std::size_t which = norm ? norm->choice(norms) : 0;
-    term.norm = std::array{Norm::quadratic, Norm::absolute, Norm::smooth}[which];
+    term.norm = std::array{Norm::quadratic, Norm::absolute, Norm::smooth, Norm::bounded, Norm::distance}[which];
     term_out.insert("norm", norms[which]);
     const auto width = section.find("width");
-    if (term.norm == Norm::smooth) {
+    if (term.norm == Norm::smooth || term.norm == Norm::bounded)
       term.width = section.require("width").positive();
-      term_out.insert("width", term.width);
-    } else if (width) {
-      width->fail("only the norm \"smooth\" has a width");
-    }
+    else if (term.norm == Norm::distance && width)
+      term.width = width->not_negative();
+    else if (width)
+      width->fail("only the norms \"smooth\", \"bounded\" and \"distance\" have a width");
+    if (term.width > 0) term_out.insert("width", term.width);
 
     const toml::value<std::string> everywhere("all");
     const auto given = section.find("steps");
@@ -443,14 +473,15 @@ std::vector<Success> read_success(const Value& root, const mjModel& m, const Act
                                   toml::table& resolved) {
   const auto section = root.find("success");
   if (!section) return {};
-  section->allow({"text", "of", "matrix", "target", "statistic", "below", "steps"});
+  section->allow({"text", "of", "matrix", "target", "statistic", "below", "steps", "angle"});
   toml::table out;
   Success success;
   success.residual = read_residual(*section, m, actions, out);
-  const std::vector<std::string> statistics = {"mean_abs", "max_abs"};
+  const std::vector<std::string> statistics = {"mean_abs", "max_abs", "max_distance"};
   const auto statistic = section->find("statistic");
   const std::size_t which = statistic ? statistic->choice(statistics) : 0;
-  success.statistic = which == 0 ? Success::Statistic::mean_abs : Success::Statistic::max_abs;
+  success.statistic =
+      std::array{Success::Statistic::mean_abs, Success::Statistic::max_abs, Success::Statistic::max_distance}[which];
   out.insert("statistic", statistics[which]);
   success.below = section->require("below").positive();
   out.insert("below", success.below);
@@ -458,10 +489,7 @@ std::vector<Success> read_success(const Value& root, const mjModel& m, const Act
   success.active = read_steps(when, horizon, success.residual.needs_action);
   when.node().visit([&](const auto& node) { out.insert("steps", node); });
   const auto text = section->find("text");
-  success.text =
-      text ? text->text()
-           : fmt::format("{} |{}| at steps {} < {}", which == 0 ? "mean" : "largest",
-                         out["of"].as_array()->get(0)->value_or<std::string>(""), steps_text(when), success.below);
+  success.text = text ? text->text() : success_text(success, steps_text(when));
   resolved.insert("success", std::move(out));
   return {std::move(success)};
 }

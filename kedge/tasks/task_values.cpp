@@ -61,6 +61,16 @@ std::string read_identifier(const Value& value) {
   return name;
 }
 
+std::string identifier_of(std::string_view text) {
+  std::string name;
+  for (const char c : text) {
+    const bool fits = is_identifier(std::string("a") + c);
+    if (fits || name.empty() || name.back() != '_') name += fits ? c : '_';
+  }
+  if (!is_identifier(name)) name = "task_" + name;
+  return name.substr(0, 64);
+}
+
 std::vector<Value> one_or_more(const Value& value) {
   if (!value.is_array()) return {value};
   std::vector<Value> all = value.elements();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,10 @@ namespace kedge {
 
 /// Reads a name that reports and --set use: a letter, then letters, digits, _ and -.
 std::string read_identifier(const Value& value);
+
+/// Returns a name made of any text, for a folder that names a task: characters that a name may not have become _, and
+/// "task_" is put before what may not begin one. "2dof_arm" is "task_2dof_arm", "my robot" is "my_robot".
+std::string identifier_of(std::string_view text);
 
 /// Returns the elements of an array that is not empty, or the single value.
 std::vector<Value> one_or_more(const Value& value);

@@ -166,9 +166,7 @@ std::string describe_failure(const Riccati& s, double lambda) {
     case RiccatiStatus::ok: return "ok";
     case RiccatiStatus::not_positive_definite:
       return fmt::format(
-          "Quu is not positive definite at step {}: its smallest eigenvalue is {:.3g} with regularisation {:.3g}; "
-          "every "
-          "action needs a cost",
+          "Quu is not positive definite at step {}: its smallest eigenvalue is {:.3g} with regularisation {:.3g}",
           s.step, s.eigenvalue, lambda);
     case RiccatiStatus::not_finite:
       return fmt::format("the local model is not finite at step {} (regularisation {:.3g})", s.step, lambda);

@@ -49,8 +49,12 @@ const std::map<std::string, OptionValue> kSmall = {
 };
 
 void set(Options& options, const std::string& name, const OptionValue& value) {
-  for (Option& option : options)
-    if (option.name == name) option.value = value;
+  for (Option& option : options) {
+    if (option.name != name) continue;
+    const auto* number = std::get_if<double>(&value);
+    option.value =
+        number && std::holds_alternative<ActionNumbers>(option.value) ? OptionValue{ActionNumbers(*number)} : value;
+  }
 }
 
 struct Variant {

@@ -160,7 +160,9 @@ TEST(Gps, StopsWithTheLastPolicyAndSaysWhy) {
   const auto failure = [&](const Task& task, const std::function<void(GpsOptions&)>& change) {
     GpsOptions options = gps_small();
     change(options);
-    const GpsState start = gps_start(task, options);
+    GpsOptions enough = options;  // gps_start refuses too few rollouts
+    enough.rollouts = gps_small().rollouts;
+    const GpsState start = gps_start(task, enough);
     const Recording<GpsState> r = record(task, start, options, kedge::Run{1, 2, {}});
     EXPECT_EQ(r.result.stop, Stop::numerical_failure);
     EXPECT_TRUE(r.iterations.empty());

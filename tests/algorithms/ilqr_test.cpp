@@ -310,7 +310,7 @@ TEST(Ilqr, StopsWhereNoStepIsAcceptable) {
   const auto start = open_loop(MatrixXd::Ones(1, 15));
   const IlqrSolution s = *ilqr_optimise({task, 1.0, &lie, task.start.mean}, start, {}, {});
   EXPECT_EQ(s.stop, IlqrStop::no_step);
-  EXPECT_THAT(s.message, HasSubstr("no acceptable step"));
+  EXPECT_THAT(s.message, HasSubstr("no better step was found"));
   EXPECT_EQ(s.q.K.size(), 15u);  // the last trajectory and its gains are there
 }
 

@@ -73,7 +73,7 @@ TEST_F(Mistakes, InTheInvocationAreRefusedInOneLine) {
       {{}, "no verb; try 'kedge --help'"},
       {{"trian"}, "unknown verb 'trian'; did you mean \"train\"?"},
       {{"xyzzyxyzzy"},
-       "unknown verb 'xyzzyxyzzy'; known: list, validate, train, resume, evaluate, demonstrate, replay, "
+       "unknown verb 'xyzzyxyzzy'; known: list, validate, init, train, resume, evaluate, demonstrate, replay, "
        "compare, view"},
       {{"--vresion"}, "unknown option '--vresion'; did you mean \"--version\"?"},
       {{"train"}, "TASK is missing; try 'kedge train --help'"},

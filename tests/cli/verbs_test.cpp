@@ -90,8 +90,8 @@ TEST_F(Verbs, TasksAreFoundInTheFoldersOfTheEnvironmentFirst) {
 TEST_F(Verbs, ValidatePrintsTheParsedTask) {
   const Outcome o = kedge({"validate", "double_link"});
   EXPECT_EQ(o.code, 0) << o.err;
-  for (const char* expected : {"100 steps of 0.05 s = 5 s", "in [-25, 25]", "torque: quadratic of 2 action",
-                               "steps 80..99", "success", "ok\n"})
+  for (const char* expected :
+       {"100 steps of 0.05 s = 5 s", "in [-25, 25]", "torque: quadratic of action:", "steps 80..99", "success", "ok\n"})
     EXPECT_THAT(o.out, HasSubstr(expected));
   const Outcome changed = kedge({"validate", "double_link", "--set", "actions.limit=10"});
   EXPECT_THAT(changed.out, HasSubstr("in [-10, 10]"));

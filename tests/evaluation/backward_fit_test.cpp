@@ -137,6 +137,45 @@ TEST(FitBackwards, FindsTheExactQOfALinearQuadraticProblem) {
   }
 }
 
+TEST(ValueBounds, AreTheLargestCostToGoAroundWhatCostsThatAreNeverNegativeAllow) {
+  std::deque<Transitions> data;
+  for (int i = 0; i < 2; ++i) data.push_back(transitions(random_epoch({3, 2, 5, 24, 2, {i}}, i, 65).batch));
+  for (Transitions& d : data) d.terms = d.terms.cwiseAbs(), d.next_terms = d.next_terms.cwiseAbs();
+  const std::vector<ValueBounds> bounds = value_bounds(data, 5);
+  for (int t = 0; t < 5; ++t) {
+    double most = 0.0;
+    for (const Transitions& d : data)
+      for (Index i = t * d.per_step; i < (t + 1) * d.per_step; ++i) most = std::max(most, d.cost_to_go[i]);
+    EXPECT_EQ(bounds[static_cast<std::size_t>(t)].low, -2.0 * most);
+    EXPECT_EQ(bounds[static_cast<std::size_t>(t)].high, most);
+  }
+  data[1].terms(0, 7) = -1e-9;
+  EXPECT_EQ(value_bounds(data, 5)[2].low, -inf);
+  EXPECT_EQ(value_bounds(data, 5)[2].high, inf);
+}
+
+TEST(FitStep, CountsTheNextValueAsTheNearestThatCanBe) {
+  const Task task = task_with_terms(5, {{1, 1, 1, 1, 1, 0}, {0, 0, 0, 1, 1, 1}}, 3, 2);
+  SampleReuse reuse(Reuse::none, 1, 0.0);
+  const Epoch epoch = random_epoch({3, 2, 5, 40, 2, {}}, 0, 66);
+  reuse.push(epoch, 1);
+  Regression regression;
+  const WeightedSamples samples = reuse.samples(1);
+  ASSERT_TRUE(
+      prepare_regression({task, 1, reuse.data(), samples, reuse.density()[1], &reuse.density()[2]}, {}, regression));
+  const Quadratic steep{0.0, VectorXd::Constant(3, 1e6), MatrixXd::Identity(3, 3)};
+  const auto free = fit_step(regression, 3, {}, &steep, {}), held = fit_step(regression, 3, {}, &steep, {-2.0, 0.0});
+  EXPECT_EQ(free->bounded, 0.0);
+  EXPECT_NEAR(held->bounded, 1.0, 1e-9);  // a V of 1e6 is beyond -2 or 0 almost everywhere
+  // The targets are the same as those of the values that can be.
+  VectorXd target = -regression.cost;
+  for (Index k = 0; k < target.size(); ++k)
+    target[k] += std::clamp(steep(VectorXd(regression.next.row(k).transpose())), -2.0, 0.0);
+  const auto expected = fit_quadratics(regression, target, 3, 1e-3);
+  EXPECT_LT((held->q.g - expected->q.g).norm(), 1e-9);
+  EXPECT_LT((held->v.g - expected->v.g).norm(), 1e-9);
+}
+
 /// Three iterations of a task of five steps.
 SampleReuse random_reuse(Reuse reuse, std::uint64_t seed) {
   SampleReuse samples(reuse, 3, 1e-3);

@@ -164,7 +164,7 @@ TEST(CostExpansion, IsConstantForAControlBeyondItsLimits) {
   EXPECT_TRUE(q.g.isZero(0) && q.H.isZero(0));
 }
 
-TEST(CostExpansion, RejectsCostsOfUnobservedStatesAndSensors) {
+TEST(CostExpansion, RejectsCostsOfUnobservedStatesAndSensorsWithoutAModel) {
   const auto refusal = [](CostTerm term) {
     try {
       Task task = task_with(terms(Norm::quadratic));
@@ -180,6 +180,24 @@ TEST(CostExpansion, RejectsCostsOfUnobservedStatesAndSensors) {
               HasSubstr("task invented: cost hidden reads state entry 1, which is not observed"));
   EXPECT_THAT(refusal({"tip", {Source::sensor, {0}, {}, vec({0}), false}, vec({1}), {}, 0, everywhere}),
               HasSubstr("cost tip reads sensors"));
+}
+
+TEST(CostExpansion, TakesWhatIsNotObservedFromItsModel) {
+  const Task task =
+      task_with({{"hidden", {Source::state, {1}, {}, vec({0.5}), false}, vec({3}), Norm::quadratic, 0, everywhere}});
+  EXPECT_TRUE(reads_unobserved(task));
+  EXPECT_FALSE(reads_unobserved(task_with(terms(Norm::quadratic))));
+  EXPECT_TRUE(reads_unobserved(
+      task_with({{"tip", {Source::sensor, {0}, {}, vec({0}), false}, vec({1}), Norm::quadratic, 0, everywhere}})));
+  Stream random(63, 0, 0, 0);
+  const Index row = task.system->nsensor() + 1;
+  const LinearDynamics model{random_matrix(task.system->nsensor() + 3, 4, random), random_vector(row + 2, random), {}};
+  const Quadratic q = cost_expansion(task, 0, random_moments(4, random), &model);
+  for (int i = 0; i < 10; ++i) {
+    const VectorXd z = random_vector(4, random);
+    const double r = model.F.row(row).dot(z) + model.f[row] - 0.5;
+    EXPECT_NEAR(q(z), 3.0 * r * r, 1e-10);
+  }
 }
 
 }  // namespace

@@ -125,11 +125,11 @@ TEST(PrepareRegression, DoesNotDependOnReusedMemory) {
     SCOPED_TRACE(count);
     const Problem p = random_problem(3, 2, count, 2, 63);
     const auto fresh = prepared(task, 2, p);
-    const auto fit = fit_step(*fresh, 3, {}, &next_v);
+    const auto fit = fit_step(*fresh, 3, {}, &next_v, {});
     for (const Problem* before : {&large, &other}) {
       auto used = prepared(task, 2, *before);
       used = prepared(task, 2, p, {}, std::move(*used));
-      const auto again = fit_step(*used, 3, {}, &next_v);
+      const auto again = fit_step(*used, 3, {}, &next_v, {});
       EXPECT_TRUE(same_bits(used->factor, fresh->factor));
       EXPECT_TRUE(same_bits(again->q.H, fit->q.H) && same_bits(again->v.H, fit->v.H));
       EXPECT_EQ(again->q.c, fit->q.c);

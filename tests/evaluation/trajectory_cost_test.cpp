@@ -109,7 +109,7 @@ std::vector<CostTerm> terms(Norm norm, std::initializer_list<Source> sources) {
 }
 
 TEST(TrajectoryCost, ValueAndGradientAreThoseOfTheDeclaredCost) {
-  for (const Norm norm : {Norm::quadratic, Norm::smooth, Norm::absolute}) {
+  for (const Norm norm : {Norm::quadratic, Norm::smooth, Norm::bounded, Norm::distance, Norm::absolute}) {
     const Task task = with_terms(terms(norm, {Source::state, Source::action, Source::control, Source::sensor}));
     const Path path(task);
     const std::vector<StageCost> q = expand(task, path);
@@ -124,7 +124,7 @@ TEST(TrajectoryCost, ValueAndGradientAreThoseOfTheDeclaredCost) {
 }
 
 TEST(TrajectoryCost, HessianIsExactForStatesAndActions) {
-  for (const Norm norm : {Norm::quadratic, Norm::smooth}) {
+  for (const Norm norm : {Norm::quadratic, Norm::smooth, Norm::distance}) {
     const Task task = with_terms(terms(norm, {Source::state, Source::action, Source::control}));
     const Path path(task);
     const std::vector<StageCost> q = expand(task, path);

@@ -103,6 +103,33 @@ TEST(Options, AreSetByText) {
   EXPECT_EQ(moto.state_distribution, MotoOptions::StateDistribution::forward);
 }
 
+TEST(Options, OfActionsAreReadBackAsWritten) {
+  for (const char* text : {"0.5", "1", "25 %", "[0.5, \"25 %\"]", "{ hip = 0.5, \"a b\" = \"2.5 %\" }"}) {
+    Options options = named_options(MotoOptions{}), again = options;
+    assign_option(options, "initial_std", text);
+    const OptionValue& value = option_value(options, "initial_std");
+    assign_option(again, "initial_std", value_text(value));
+    EXPECT_EQ(option_value(again, "initial_std"), value) << text << " is " << value_text(value);
+  }
+  Options options = named_options(MotoOptions{});
+  assign_option(options, "initial_std", "{ hip = 0.5, knee = \"10 %\" }");
+  const auto& numbers = std::get<ActionNumbers>(option_value(options, "initial_std"));
+  EXPECT_EQ(numbers.name, (std::vector<std::string>{"hip", "knee"}));
+  EXPECT_EQ(numbers.number[1].value, 0.1);
+  EXPECT_TRUE(numbers.number[1].share && !numbers.number[0].share);
+  for (const char* wrong :
+       {"0", "-1", "true", "ten", "10 percent", "%", "10 % %", "[]", "{}", "[0.1, true]", "{ a = [1] }", "nan"})
+    EXPECT_THAT(message([&] { assign_option(options, "initial_std", wrong); }),
+                HasSubstr("initial_std: must be a number > 0"))
+        << wrong;
+}
+
+TEST(Options, ThatAreWholeMayHaveAPoint) {
+  Options options = named_options(MotoOptions{});
+  assign_option(options, "rollouts", "10.0");
+  EXPECT_EQ(options_as<MotoOptions>(options).rollouts, 10);
+}
+
 /// Checks one option of an algorithm around the ends of its range.
 void expect_same_range(const Algorithm& algorithm, const Option& option) {
   const auto accepted_by_table = [&](const std::string& value) {

@@ -50,18 +50,37 @@ double plain_value(const CostTerm& term, const Point& at) {
       if (spec.matrix.size() == 0 && static_cast<Index>(j) == row) r += entry;
     }
     double norm = 0.0;
-    if (term.norm == Norm::quadratic) norm = r * r;
+    if (spec.angle) r = std::atan2(std::sin(r), std::cos(r));
     if (term.norm == Norm::absolute) norm = std::abs(r);
+    if (term.norm == Norm::quadratic || term.norm == Norm::distance) norm = r * r;
     if (term.norm == Norm::smooth) norm = std::sqrt(r * r + term.width * term.width) - term.width;
+    if (term.norm == Norm::bounded) norm = 1.0 / (1.0 / (r * r) + 1.0 / (term.width * term.width));
     sum += term.weight[row] * norm;
   }
+  if (term.norm == Norm::distance) return std::sqrt(sum + term.width * term.width) - term.width;
   return sum;
+}
+
+TEST(ResidualText, IsWhatTheResidualComputes) {
+  Residual r{Source::state, {3, 4}, {}, vec({0.5, 0}), false};
+  EXPECT_EQ(residual_text(r), "state[3] - 0.5, state[4]");
+  r.names = {"qpos:a", "qpos:b"};
+  r.matrix = MatrixXd(3, 2);
+  r.matrix << 1, -1, 0, 2.5, 0, 0;
+  r.target = vec({-2, 0, 0});
+  EXPECT_EQ(residual_text(r), "qpos:a - qpos:b + 2, 2.5 qpos:b, 0");
+  r.angle = true;
+  r.matrix = {};
+  r.target = vec({0, 1});
+  EXPECT_EQ(residual_text(r), "qpos:a, qpos:b - 1, as angles");
+  r.index.assign(9, 0), r.names.assign(9, "x"), r.target = VectorXd::Zero(9), r.angle = false;
+  EXPECT_EQ(residual_text(r), "x, x, x, x, x, x, ... (9 in all)");
 }
 
 TEST(TermValue, IsItsFormulaForEverySourceNormAndMatrix) {
   std::uint32_t name = 0;
   for (const Source source : {Source::state, Source::action, Source::control, Source::sensor})
-    for (const Norm norm : {Norm::quadratic, Norm::absolute, Norm::smooth})
+    for (const Norm norm : {Norm::quadratic, Norm::absolute, Norm::smooth, Norm::bounded, Norm::distance})
       for (const bool with_matrix : {false, true})
         for (const Index entries : {1, 3, 16, 17, 40}) {  // 16 is where residuals move to the heap
           Stream random(7, 0, name++, 0);
@@ -69,6 +88,7 @@ TEST(TermValue, IsItsFormulaForEverySourceNormAndMatrix) {
                          random_vector(50, random)};
           CostTerm term;
           term.residual.source = source;
+          term.residual.angle = entries > 3;
           for (Index j = 0; j < entries; ++j) term.residual.index.push_back(static_cast<Index>(random.bits() % 50));
           const Index n = with_matrix ? 1 + static_cast<Index>(random.bits() % 20) : entries;
           if (with_matrix) term.residual.matrix = random_matrix(n, entries, random);

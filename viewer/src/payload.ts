@@ -62,18 +62,19 @@ export interface Residual {
   matrix: number[][]; // empty: identity
   target: number[];
   needsAction: boolean;
+  angle: boolean; // whole turns are no difference
 }
 
 export interface CostTerm extends Residual {
   name: string;
   weight: number[];
-  norm: 'quadratic' | 'absolute' | 'smooth';
+  norm: 'quadratic' | 'absolute' | 'smooth' | 'bounded' | 'distance';
   width: number;
   active: string; // a digit for each step 0 ... T: 1 where it counts
 }
 
 export interface Success extends Residual {
-  statistic: 'mean_abs' | 'max_abs';
+  statistic: 'mean_abs' | 'max_abs' | 'max_distance';
   below: number;
   active: string;
   text: string;

@@ -1,0 +1,53 @@
+// kedge init
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+
+#include "kedge/core/errors.h"
+#include "kedge/files/atomic_file.h"
+#include "kedge/tasks/starter.h"
+#include "kedge/tasks/task_file.h"
+#include "verbs.h"
+
+namespace kedge::cli {
+
+namespace fs = std::filesystem;
+
+std::function<int()> add_init(CLI::App& app) {
+  struct Arguments {
+    std::string model, out;
+  };
+  auto a = std::make_shared<Arguments>();
+  app.add_option("model", a->model, "a MuJoCo model (MJCF or URDF)")->type_name("MODEL")->required();
+  app.add_option("--out", a->out, "folder of the task (default: one beside the model, with its name and _task)")
+      ->type_name("DIR");
+  return [a] {
+    const fs::path model = a->model;
+    const fs::path folder =
+        a->out.empty() ? model.parent_path() / fmt::format("{}_task", model.stem().string()) : fs::path(a->out);
+    const fs::path file = folder / "task.toml";
+    std::error_code error;
+    if (fs::exists(fs::symlink_status(file, error)))
+      throw InputError(fmt::format("{}: is there already; choose another folder with --out", file.string()));
+    const std::string text = starter_task(model, folder);
+    fs::create_directories(folder, error);
+    if (error) throw SystemError(fmt::format("{}: cannot be created: {}", folder.string(), error.message()));
+    write_file(FileName(file), text, Durability::process);
+    try {
+      static_cast<void>(load_task(file));
+    } catch (const InputError&) {
+      fs::remove(file, error);
+      fs::remove(folder, error);  // not if something else is in it
+      throw;
+    }
+    const std::string word = shell_word(folder.string());
+    fmt::print(
+        "written: {0}/task.toml\nnext:\n  kedge validate {0}    # what it says, and which algorithm fits\n"
+        "  kedge train {0} --algorithm ilqr    # the quickest first motion\n  kedge train {0}\n",
+        word);
+    return kDone;
+  };
+}
+
+}  // namespace kedge::cli

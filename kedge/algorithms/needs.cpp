@@ -1,0 +1,164 @@
+#include "kedge/algorithms/needs.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numbers>
+
+#include "kedge/algorithms/time_varying.h"
+#include "kedge/core/parallel.h"
+#include "kedge/math/hermite.h"
+
+namespace kedge {
+
+namespace {
+
+constexpr double kNumber = sizeof(double);
+constexpr double kTooManyBeyond = 0.1;  ///< share of the actions, as where training warns
+
+double as_double(Index n) { return static_cast<double>(n); }
+
+/// Bytes of a batch: states, observations, actions, costs.
+double batch_bytes(const Task& task, double rollouts) {
+  const double numbers = as_double(task.nx() + task.ds() + task.da() + static_cast<Index>(task.cost.size()) + 1);
+  return kNumber * rollouts * (task.horizon + 1) * numbers;
+}
+
+/// The largest share of half the range, as a round number of percents, that leaves few enough actions beyond the limits.
+double fitting_share(const Task& task) {
+  for (const double share : {0.5, 0.3, 0.2, 0.1}) {
+    VectorXd std(task.da());
+    for (Index i = 0; i < task.da(); ++i) {
+      const double half = 0.5 * (task.action_high[i] - task.action_low[i]);
+      std[i] = std::isfinite(half) ? share * half : 1.0;
+    }
+    if (share_beyond_limits(task, std) <= kTooManyBeyond) return share;
+  }
+  return 0.1;
+}
+
+}  // namespace
+
+double share_beyond_limits(const Task& task, const VectorXd& std) {
+  double sum = 0.0;
+  for (Index i = 0; i < task.da(); ++i) {
+    const double half = 0.5 * (task.action_high[i] - task.action_low[i]);
+    if (std::isfinite(half)) sum += std::erfc(half / (std[i] * std::numbers::sqrt2));
+  }
+  return sum / as_double(task.da());
+}
+
+void judge_exploration(const Task& task, const VectorXd& std, double epsilon, double beta0, Needs& needs) {
+  const double beyond = share_beyond_limits(task, std);
+  needs.notes.push_back(fmt::format("{:.0f} % of the first actions are beyond their limits", 100.0 * beyond));
+  if (beyond > kTooManyBeyond)
+    needs.proposals.push_back(fmt::format(
+        "initial_std = \"{:.0f} %\": most of the exploration is cut off by the limits", 100.0 * fitting_share(task)));
+  if (!(beta0 > 0.0)) return;
+  const double steps = std::sqrt(2.0 * epsilon) * as_double(task.da()) / beta0;  // in standard deviations at the start
+  Index shortest = -1;
+  double least = std::numeric_limits<double>::infinity();
+  for (Index i = 0; i < task.da(); ++i) {
+    const double half = 0.5 * (task.action_high[i] - task.action_low[i]);
+    if (std::isfinite(half) && steps * std[i] / half < least) shortest = i, least = steps * std[i] / half;
+  }
+  if (shortest < 0) return;
+  needs.notes.push_back(
+      fmt::format("the mean can travel {:.2g} of half the range of \"{}\" until exploration has shrunk", least,
+                  task.action_names[static_cast<std::size_t>(shortest)]));
+  if (least < 1.0)
+    needs.proposals.push_back(
+        fmt::format("beta0 = {:.2g}: exploration shrinks before the mean has crossed its range", beta0 * least));
+}
+
+Needs needs_of_rollouts(const Task& task, int rollouts) {
+  Needs needs;
+  needs.bytes = batch_bytes(task, rollouts);
+  needs.steps = static_cast<double>(rollouts) * task.horizon;
+  return needs;
+}
+
+Needs needs(const Task& task, const MotoOptions& options, int threads) {
+  Needs needs = needs_of_rollouts(task, options.rollouts);
+  const Index n = task.ds() + task.da();
+  const double features = as_double(feature_count(n)), T = task.horizon;
+  const double own = options.rollouts, kept = own * options.window;
+  const bool over_time = options.reuse == Reuse::time || options.reuse == Reuse::time_and_iterations;
+  const bool over_iterations = options.reuse == Reuse::iterations || options.reuse == Reuse::time_and_iterations;
+  // Samples of one regression: all that are stored, of which a few hundred to a few thousand weigh something.
+  const double samples = (over_iterations ? kept : own) * (over_time ? T : 1.0);
+  const double weighing = over_time ? std::min(samples, std::max(features, samples / 5.0)) : samples;
+  // Moments of order four, each stored once while they are summed.
+  const double moments = as_double(n + 1) * as_double(n + 2) * as_double(n + 3) * as_double(n + 4) / 24.0;
+  const double places = std::min(static_cast<double>(ahead(threads)), T);
+  needs.bytes = options.window * batch_bytes(task, own) +
+                kNumber * places * (features * features + weighing * as_double(n + 1 + task.ds())) +
+                kNumber * threads * (moments + features * features);
+  needs.operations = T * (2.0 * weighing * moments + features * features * features / 3.0);
+  needs.notes.push_back(fmt::format("{:.0f} features of {} states and {} actions; {:.0f} rollouts are kept", features,
+                                    task.ds(), task.da(), over_iterations ? kept : own));
+  if (features > (over_iterations ? kept : own) && !over_time)
+    needs.proposals.push_back(fmt::format("rollouts = {:.0f}: a regression has more features than samples",
+                                          std::ceil(features / (over_iterations ? options.window : 1))));
+  else if (features > kept)
+    needs.proposals.push_back(
+        fmt::format("rollouts = {:.0f}: {:.0f} rollouts are few for {:.0f} features; gps needs fewer",
+                    std::ceil(features / options.window), kept, features));
+  judge_exploration(task, action_numbers(task, options.initial_std, "initial_std"), options.epsilon,
+                    options.entropy_constraint ? options.beta0 : 0.0, needs);
+  return needs;
+}
+
+Needs needs(const Task& task, const GpsOptions& options, int) {
+  Needs needs = needs_of_rollouts(task, options.rollouts);
+  const double n = as_double(task.ds() + task.da()), T = task.horizon;
+  needs.bytes += kNumber * T * (4.0 * n * n);
+  needs.operations = T * n * n * (options.rollouts + 60.0 * n);  // the dual takes tens of passes
+  const Index coefficients = task.ds() + task.da() + 1;
+  needs.notes.push_back(
+      fmt::format("{} coefficients for each observed number, fitted to {} rollouts", coefficients, options.rollouts));
+  if (options.prior == GpsOptions::Prior::none && options.rollouts < coefficients + 2)
+    needs.proposals.push_back(fmt::format(
+        "rollouts = {}, or prior = \"gmm\": the fit of the dynamics has too few rollouts", coefficients + 2));
+  judge_exploration(task, action_numbers(task, options.initial_std, "initial_std"), options.epsilon,
+                    options.entropy_constraint ? options.beta0 : 0.0, needs);
+  return needs;
+}
+
+Needs needs(const Task& task, const IlqrOptions& options, int) {
+  Needs needs;
+  const double nx = as_double(task.system->ndx()), da = as_double(task.da()), T = task.horizon;
+  needs.steps = T * ((options.differences.centred ? 2.0 : 1.0) * (nx + da) + 3.0);
+  needs.bytes = kNumber * T * (4.0 * (nx + da) * (nx + da) + as_double(task.nx()));
+  needs.operations = T * 8.0 * (nx + da) * (nx + da) * (nx + da);
+  needs.notes.push_back(fmt::format("{:.0f} simulations of a step for its derivatives, no noise", needs.steps / T));
+  return needs;
+}
+
+Needs needs(const Task& task, const ReckonOptions& options, int) {
+  const FixSize fix = fix_size(task, options);
+  Needs needs = needs_of_rollouts(task, fix.all());
+  const double kept = std::min(as_double(options.memory), needs.steps * std::max(1, options.iterations));
+  const double weights = as_double(weight_count({task.ds() + task.da(), options.units, task.ds()}));
+  const double imagined = as_double(task.horizon) * options.particles, batches = as_double(options.batches) * fix.all();
+  needs.bytes += kNumber * kept * as_double(2 * task.ds() + task.da()) + 2.0 * batch_bytes(task, options.particles);
+  needs.operations =
+      options.members * weights * (6.0 * batches * EnsembleFit{}.minibatch + 4.0 * options.steps * imagined);
+  needs.notes.push_back(fmt::format("{} rollouts that explore and {} quiet ones, {} imagined ones for each step",
+                                    fix.exploring, fix.quiet, options.particles));
+  judge_exploration(task, action_numbers(task, options.initial_std, "initial_std"), 0.0, 0.0, needs);
+  return needs;
+}
+
+Needs needs(const Task& task, const TrpoOptions& options, int) {
+  const bool by_steps = options.batch == TrpoOptions::BatchBy::steps;
+  Needs needs =
+      needs_of_rollouts(task, by_steps ? (options.batch_steps + task.horizon - 1) / task.horizon : options.rollouts);
+  if (by_steps) needs.steps = options.batch_steps;
+  judge_exploration(task, action_numbers(task, options.initial_std, "initial_std"), 0.0, 0.0, needs);
+  return needs;
+}
+
+}  // namespace kedge

@@ -1,0 +1,373 @@
+// The first hour with one's own robot: what people get wrong, and models that go wrong, end with a cause.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cmath>
+#include <csignal>
+#include <sstream>
+#include <thread>
+
+#include "program.h"
+#include "tests/support/source_dir.h"
+
+namespace kedge::test {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::AnyOf;
+using testing::HasSubstr;
+using testing::Not;
+
+const char* const kCartPole = R"(<mujoco><option timestep="0.01"/><worldbody>
+  <body name="cart"><joint name="slide" type="slide" axis="1 0 0" damping="1"/><geom type="box" size=".1 .1 .1"/>
+    <body name="pole"><joint name="hinge" axis="0 1 0" damping=".05"/>
+      <geom type="capsule" fromto="0 0 0 0 0 -.5" size=".03"/><site name="tip" pos="0 0 -.5"/></body></body></worldbody>
+  <actuator><motor name="push" joint="slide" gear="10" ctrllimited="true" ctrlrange="-1 1"/>
+    <motor name="twist" joint="hinge" ctrllimited="true" ctrlrange="-1 1"/></actuator>
+  <sensor><framepos name="tip" objtype="site" objname="tip"/></sensor>
+  <keyframe><key name="aside" qpos="0.3 0.1"/></keyframe></mujoco>)";
+
+const char* const kPlace = R"(kedge = 1
+model = "model.xml"
+horizon = 30
+control_step = 0.05
+[[cost]]
+name = "effort"
+of = "action"
+weight = 0.01
+[[cost]]
+name = "place"
+of = "qpos:slide"
+target = 0.5
+)";
+
+class OwnRobot : public testing::Test {
+ protected:
+  fs::path path(const std::string& name) const { return scratch_.path() / name; }
+  void robot(const std::string& folder, const std::string& model, const std::string& task) const {
+    fs::create_directories(path(folder));
+    write(path(folder) / "model.xml", model);
+    write(path(folder) / "task.toml", task);
+  }
+  Outcome kedge(const std::vector<std::string>& arguments) const {
+    return run(arguments, {.directory = scratch_.path()});
+  }
+  /// Refused with one line that has this text, and nothing is left at `out`.
+  void expect_refused(const std::vector<std::string>& arguments, const std::string& text) const {
+    const Outcome o = kedge(arguments);
+    EXPECT_EQ(o.code, 2) << o.err << o.out;
+    EXPECT_THAT(o.err, HasSubstr(text));
+    EXPECT_EQ(o.error_lines().size(), 1U) << o.err;
+    EXPECT_FALSE(fs::exists(path("out")));
+  }
+
+ private:
+  Scratch scratch_;
+};
+
+/// A column of a CSV file. NaN where a cell is no number.
+std::vector<double> column(const fs::path& file, const std::string& name) {
+  std::istringstream lines(read(file));
+  std::string line, cell;
+  std::getline(lines, line);
+  std::istringstream head(line);
+  int at = 0;
+  while (std::getline(head, cell, ',') && cell != name) ++at;
+  std::vector<double> values;
+  while (std::getline(lines, line)) {
+    std::istringstream row(line);
+    for (int i = 0; i <= at; ++i) std::getline(row, cell, ',');
+    values.push_back(std::strtod(cell.c_str(), nullptr));
+  }
+  return values;
+}
+
+// ---- Q and V that run away -----------------------------------------------------------------------------------------
+
+/// A pole that falls onto its stop, on a cart that runs against the end of its rail: states pile up there.
+std::string stops(const std::string& pivot, const std::string& rail) {
+  return R"(<mujoco><option timestep="0.02" integrator="RK4"/><worldbody><body>
+    <joint name="rail" type="slide" axis="1 0 0" damping="1" )" +
+         rail + R"(/><geom type="box" size=".1 .08 .05" mass="10"/>
+    <body><joint name="pivot" axis="0 1 0" damping="0.5" )" +
+         pivot + R"(/>
+      <geom type="capsule" fromto="0 0 0 0 0 .6" size=".04" mass="5"/></body></body></worldbody>
+    <actuator><motor name="push" joint="rail" gear="100" ctrllimited="true" ctrlrange="-3 3"/></actuator></mujoco>)";
+}
+
+const char* const kBalance = R"(kedge = 1
+model = "model.xml"
+horizon = 80
+control_step = 0.04
+[start]
+distribution = "uniform"
+qpos_spread = 0.01
+qvel_spread = 0.01
+[[cost]]
+name = "upright"
+of = "qpos:pivot"
+weight = 10
+[[cost]]
+name = "rates"
+of = "qvel"
+weight = 0.1
+[[cost]]
+name = "effort"
+of = "action"
+weight = 0.01
+)";
+
+TEST_F(OwnRobot, PromisesNoMoreThanTheCostsAllowWhereStatesPileUp) {
+  const std::string pivot = R"(limited="true" range="-90 90")", rail = R"(limited="true" range="-1 1")";
+  int number = 0;
+  for (const auto& [a, b] : {std::pair{pivot, rail}, std::pair{pivot, std::string()}, std::pair{std::string(), rail}}) {
+    const std::string out = fmt::format("run{}", number++);
+    robot("stops", stops(a, b), kBalance);
+    const Outcome o = kedge({"train", "stops", "--set", "initial_std=1", "--iterations", "5", "--out", out, "-q"});
+    ASSERT_EQ(o.code, 0) << o.err;
+    const fs::path metrics = path(out) / "metrics.csv";
+    EXPECT_THAT(read(metrics), Not(HasSubstr("nan")));
+    const std::vector<double> promised = column(metrics, "improvement_predicted"),
+                              mean = column(metrics, "return_mean");
+    ASSERT_EQ(promised.size(), 5U);
+    for (std::size_t i = 0; i < promised.size(); ++i) EXPECT_LE(promised[i], -mean[i]) << "iteration " << i;
+  }
+  EXPECT_THAT(read(path("run0/warnings.csv")), HasSubstr("was bounded by the returns seen"));
+}
+
+// ---- what the task says already ------------------------------------------------------------------------------------
+
+TEST_F(OwnRobot, NeedsACostForEveryActionOfAModelBasedAlgorithm) {
+  std::string one_cost = kPlace;
+  one_cost.replace(one_cost.find("\"action\""), 8, "\"action:push\"");
+  robot("arm", kCartPole, one_cost);
+  for (const char* algorithm : {"ilqr", "vgps", "dagger"})
+    expect_refused({"train", "arm", "--algorithm", algorithm, "--out", "out"}, R"(of = "action:twist")");
+  std::string absolute = kPlace;
+  absolute.replace(absolute.find("weight"), 6, "norm = \"absolute\"\nweight");
+  robot("arm", kCartPole, absolute);
+  expect_refused({"train", "arm", "--algorithm", "ilqr", "--out", "out"}, R"(of = "action:push")");
+  std::string early = kPlace;
+  early.replace(early.find("weight"), 6, "steps = \"first 5\"\nweight");
+  robot("arm", kCartPole, early);
+  expect_refused({"train", "arm", "--algorithm", "ilqr", "--out", "out"}, "at the last step, 29,");
+}
+
+TEST_F(OwnRobot, NeedsAsManyRolloutsOfGpsAsItsDynamicsHaveCoefficients) {
+  robot("arm", kCartPole, kPlace);
+  expect_refused({"train", "arm", "--algorithm", "gps", "--set", "rollouts=6", "--out", "out"},
+                 "rollouts = 6, but must be >= 7");
+}
+
+TEST_F(OwnRobot, MayLieInAFolderOfAnyName) {
+  for (const char* folder : {"2dof_arm", "my robot", "arm.v2",
+                             "Stra\xC3\x9F"
+                             "e",
+                             "-x", "_"}) {
+    robot(folder, kCartPole, kPlace);
+    const std::string task = std::string("./") + folder;
+    EXPECT_EQ(kedge({"validate", task}).code, 0);
+    const Outcome o = kedge({"train", task, "--algorithm", "ilqr", "--iterations", "2", "--out", "out"});
+    EXPECT_EQ(o.code, 0) << folder << ": " << o.err;
+    fs::remove_all(path("out"));
+  }
+}
+
+TEST_F(OwnRobot, StartsWhereItsLineSays) {
+  robot("arm", kCartPole, std::string(kPlace) + "[start]\nqpos = 1e300\n");
+  expect_refused({"validate", "arm"}, "task.toml:14:8: start.qpos: ");
+  robot("arm", kCartPole, std::string(kPlace) + "[start]\nqvel = { hinge = 1e12 }\n");
+  expect_refused({"validate", "arm"}, "task.toml:14:8: start.qvel: ");
+  robot("arm", kCartPole, std::string(kPlace) + "[start]\nfrom = \"keyframe:aside\"\n");
+  EXPECT_THAT(kedge({"validate", "arm"}).out, HasSubstr("mean 0.3, 0.1, 0, 0;"));
+  robot("arm", kCartPole, std::string(kPlace) + "[start]\nfrom = \"keyframe:asid\"\n");
+  expect_refused({"validate", "arm"}, "start.from: the model has no keyframe \"asid\"; did you mean \"aside\"?");
+}
+
+TEST_F(OwnRobot, DivergesForAReasonThatMujocoNames) {
+  // Boxes in a model of before 2.3 that has no room for their contacts.
+  std::string room = R"(<mujoco><size nconmax="60" njmax="200"/><option timestep="0.005"/><worldbody>
+    <geom type="plane" size="2 2 .1"/>)";
+  for (int i = 0; i < 32; ++i)
+    room +=
+        fmt::format("<body pos=\"{} {} {}\"><freejoint/><geom type=\"box\" size=\".05 .05 .05\" mass=\".1\"/></body>",
+                    0.09 * (i % 4), 0.09 * (i / 4 % 4), 0.05 + 0.11 * (i / 16));
+  room += R"(<body pos="1 0 1"><joint name="p" axis="0 1 0"/><geom size=".05"/></body></worldbody>
+    <actuator><motor joint="p"/></actuator></mujoco>)";
+  const std::string task =
+      "kedge = 1\nmodel = \"model.xml\"\nhorizon = 20\ncontrol_step = 0.02\n[observation]\n"
+      "parts = [\"qpos:p\", \"qvel:p\"]\n[[cost]]\nname = \"a\"\nof = \"action\"\n";
+  robot("room", room, task);
+  const Outcome o = kedge({"validate", "room"});
+  if (o.code != 0) EXPECT_THAT(o.err, AnyOf(HasSubstr("buffer is full"), HasSubstr("nconmax")));
+
+  // A gain that no time step can follow: the first step is fine, later ones are not.
+  std::string wild = kCartPole;
+  wild.replace(wild.find("gear=\"10\""), 9, "gear=\"1e8\"");
+  robot("wild", wild, kPlace);
+  const Outcome trained = kedge({"train", "wild", "--iterations", "1", "--out", "run"});
+  EXPECT_THAT(trained.err, HasSubstr("MuJoCo: bad q")) << trained.out;
+  EXPECT_THAT(trained.err, HasSubstr("joint \"")) << trained.out;
+}
+
+// ---- words ---------------------------------------------------------------------------------------------------------
+
+TEST_F(OwnRobot, ReadsWhatItsCostsAndItsSuccessCompute) {
+  robot("arm", kCartPole, std::string(kPlace) + R"([[cost]]
+name = "height"
+of = ["qpos:hinge", "qpos:slide"]
+matrix = [[2, -1]]
+target = 0.25
+angle = true
+[success]
+of = "sensor:tip"
+target = [0, 1, 0]
+statistic = "max_distance"
+below = 0.1
+steps = "last 5"
+)");
+  const Outcome o = kedge({"validate", "arm"});
+  EXPECT_EQ(o.code, 0) << o.err;
+  EXPECT_THAT(o.out, HasSubstr("place: quadratic of qpos:slide - 0.5; weight 1, steps 0..29"));
+  EXPECT_THAT(o.out, HasSubstr("height: quadratic of 2 qpos:hinge - qpos:slide - 0.25, as angles;"));
+  EXPECT_THAT(o.out,
+              HasSubstr("largest distance |sensor:tip[0], sensor:tip[1] - 1, sensor:tip[2]| at steps last 5 < 0.1"));
+}
+
+TEST_F(OwnRobot, SharesAGoalBetweenCostAndSuccess) {
+  std::string task = kPlace;
+  task.replace(task.find("target = 0.5"), 12, "target = \"goal:there\"");
+  robot("arm", kCartPole,
+        task +
+            "[goal]\nthere = 0.5\n[success]\nof = \"qpos:slide\"\ntarget = \"goal:there\"\n"
+            "below = 0.1\nsteps = \"last 5\"\n");
+  const Outcome moved = kedge({"validate", "arm", "--set", "task.goal.there=0.75"});
+  EXPECT_EQ(moved.code, 0) << moved.err;
+  EXPECT_THAT(moved.out, HasSubstr("place: quadratic of qpos:slide - 0.75;"));
+  EXPECT_THAT(moved.out, HasSubstr("mean |qpos:slide - 0.75|"));
+  ASSERT_EQ(kedge({"train", "arm", "--algorithm", "ilqr", "--iterations", "1", "--out", "run"}).code, 0);
+  EXPECT_THAT(kedge({"evaluate", "run", "--set", "task.goal.there=0.25", "--rollouts", "2"}).out,
+              HasSubstr("mean |qpos:slide - 0.25|"));
+  expect_refused({"validate", "arm", "--set", "task.success.target=goal:their"}, "did you mean \"there\"?");
+}
+
+TEST_F(OwnRobot, RefusesAPolicyOfOtherNames) {
+  robot("arm", kCartPole, kPlace);
+  ASSERT_EQ(kedge({"train", "arm", "--algorithm", "ilqr", "--iterations", "1", "--out", "run"}).code, 0);
+  expect_refused({"evaluate", "run", "--set", "actions.actuators=[\"twist\",\"push\"]"},
+                 "the policy has the actions push, twist, but task arm has twist, push: the same in another order");
+  expect_refused({"replay", "run", "--png", "out", "--set", "observation.parts=[\"qvel\",\"qpos\"]"},
+                 "in another order");
+}
+
+// ---- exploration, verdicts, first tasks ----------------------------------------------------------------------------
+
+TEST_F(OwnRobot, ExploresByAShareOfEachRangeOrByActuator) {
+  robot("arm", kCartPole, kPlace);
+  const auto train = [&](const std::string& std) {
+    return std::vector<std::string>{"train",      "arm",   "--iterations",       "1",     "--set",
+                                    "rollouts=8", "--set", "initial_std=" + std, "--out", "out"};
+  };
+  for (const char* fine : {"0.1", "[0.1, 0.2]", "{ push = 0.1, twist = \"5 %\" }", "10 %"}) {
+    const Outcome o = kedge(train(fine));
+    EXPECT_EQ(o.code, 0) << fine << ": " << o.err;
+    fs::remove_all(path("out"));
+  }
+  expect_refused(train("[0.1, 0.2, 0.3]"), "has 3 numbers, but must have one, or one for each of the 2 actions");
+  expect_refused(train("{ push = 0.1, twits = 0.2 }"), "did you mean \"twist\"?");
+  expect_refused(train("{ push = 0.1 }"), "has no number for the action \"twist\"");
+  expect_refused(train("[0.1, -0.2]"), "initial_std");
+  expect_refused(train("\"10 percent\""), "initial_std");
+}
+
+TEST_F(OwnRobot, IsJudgedForEveryAlgorithmBeforeWorkStarts) {
+  robot("arm", kCartPole, std::string(kPlace) + "[[cost]]\nname = \"tip\"\nof = \"sensor:tip\"\n");
+  write(path("arm/moto.toml"), "initial_std = 5.0\nbeta0 = 10.0\nrollouts = 3\n");
+  const Outcome o = kedge({"validate", "arm"});
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_THAT(o.out, HasSubstr("ilqr           ready: "));
+  EXPECT_THAT(o.out, HasSubstr("84 % of the first actions are beyond their limits"));
+  EXPECT_THAT(o.out, HasSubstr("try initial_std = \"50 %\""));
+  EXPECT_THAT(o.out, HasSubstr("try beta0 = "));
+  EXPECT_THAT(o.out, HasSubstr("28 features of 4 states and 2 actions; 15 rollouts are kept"));
+  EXPECT_THAT(o.out, HasSubstr("try rollouts = 6"));
+}
+
+TEST_F(OwnRobot, GetsAFirstTaskFromItsModel) {
+  write(path("my arm.xml"), kCartPole);
+  const Outcome model = kedge({"train", "my arm.xml"});
+  EXPECT_EQ(model.code, 2);
+  EXPECT_THAT(model.err, HasSubstr("is a model, not a task; `kedge init"));
+  const Outcome made = kedge({"init", "my arm.xml", "--out", "tasks/arm"});
+  ASSERT_EQ(made.code, 0) << made.err;
+  EXPECT_EQ(kedge({"validate", "tasks/arm"}).code, 0);
+  const std::string text = read(path("tasks/arm/task.toml"));
+  for (const char* part : {"keyframe:aside", "\"push\", \"twist\"", "sensor:NAME", "slide: 1 in qpos"})
+    EXPECT_THAT(text, HasSubstr(part));
+  EXPECT_EQ(kedge({"train", "tasks/arm", "--algorithm", "ilqr", "--iterations", "2", "--out", "run"}).code, 0);
+  expect_refused({"init", "my arm.xml", "--out", "tasks/arm"}, "is there already");
+  expect_refused({"init", "no.xml", "--out", "out"}, "there is no such model");
+  write(path("broken.xml"), "<mujoco><worldbody>");
+  expect_refused({"init", "broken.xml", "--out", "out"}, "MuJoCo refuses it");
+}
+
+TEST_F(OwnRobot, OfTheExamplesLearnsByEveryKindOfAlgorithm) {
+  const std::string own = source_dir() + "/examples/own_robot";
+  for (const char* algorithm : {"gps", "ilqr"}) {
+    const Outcome o = kedge({"train", own, "--algorithm", algorithm, "--iterations", "2", "--out", "out"});
+    EXPECT_EQ(o.code, 0) << algorithm << ": " << o.err;
+    fs::remove_all(path("out"));
+  }
+  for (const auto& folder : fs::directory_iterator(fs::path(source_dir()) / "examples/robots")) {
+    if (!folder.is_directory()) continue;
+    const Outcome o = kedge({"validate", folder.path().string()});
+    EXPECT_EQ(o.code, 0) << folder.path() << ": " << o.err;
+    EXPECT_THAT(o.out, HasSubstr("ilqr           ready")) << folder.path();
+  }
+}
+
+// ---- size ----------------------------------------------------------------------------------------------------------
+
+/// A chain of hinges with a motor each.
+std::string chain(int joints) {
+  std::string model = R"(<mujoco><option timestep="0.005"/><worldbody>)", motors;
+  for (int i = 0; i < joints; ++i) {
+    model += fmt::format(
+        "<body pos=\"0 0 -.1\"><joint name=\"j{0}\" axis=\"{1} {2} 0\" damping=\".2\" armature=\".01\"/>"
+        "<geom type=\"capsule\" fromto=\"0 0 0 0 0 -.1\" size=\".02\" contype=\"0\"/>",
+        i, i % 2, 1 - i % 2);
+    motors += fmt::format("<motor joint=\"j{}\" ctrllimited=\"true\" ctrlrange=\"-1 1\"/>", i);
+  }
+  for (int i = 0; i < joints; ++i) model += "</body>";
+  return model + "</worldbody><actuator>" + motors + "</actuator></mujoco>";
+}
+
+const char* const kPose =
+    "kedge = 1\nmodel = \"model.xml\"\nhorizon = 25\ncontrol_step = 0.02\n"
+    "[[cost]]\nname = \"effort\"\nof = \"action\"\nweight = 0.01\n"
+    "[[cost]]\nname = \"pose\"\nof = \"qpos\"\ntarget = 0.1\n";
+
+TEST_F(OwnRobot, ObeysTheFirstSignalInsideARegression) {
+  robot("chain", chain(36), kPose);
+  Process process({"train", "chain", "--iterations", "1000", "--threads", "1", "--out", "run"},
+                  {.directory = path("")});
+  while (process.running() && !fs::exists(path("run/checkpoint.h5")))
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  std::this_thread::sleep_for(std::chrono::seconds(2));  // inside the first iteration, which takes a minute and more
+  process.signal(SIGTERM);
+  const Outcome o = process.wait();
+  EXPECT_EQ(o.code, 130) << o.err;
+  EXPECT_THAT(o.err + o.out, HasSubstr("kedge resume run"));
+  EXPECT_THAT(o.out, HasSubstr("an iteration takes about "));
+}
+
+TEST_F(OwnRobot, IsRefusedMemoryThatIsNotThere) {
+  robot("chain", chain(60), kPose);
+  expect_refused({"train", "chain", "--set", "window=1", "--threads", "64", "--out", "out"}, "of memory");
+  EXPECT_THAT(kedge({"validate", "chain"}).out, HasSubstr("16471 features"));
+}
+
+}  // namespace
+}  // namespace kedge::test

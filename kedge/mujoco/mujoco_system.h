@@ -55,6 +55,12 @@ class MujocoSystem final : public System {
   void state(VectorOut x) const override;
   void sensors(VectorOut y) const override;
 
+  /// Motors on hinges and slides (model_parts.h); of several on one joint, the first.
+  [[nodiscard]] std::vector<Drive> drives() const override { return drives_; }
+  /// Controls constant over a sub-step: the implicit damping of MuJoCo's Euler integrator counts. Laws of joint limits do
+  /// not.
+  [[nodiscard]] bool inverse_dynamics(VectorIn x, VectorIn acceleration, VectorOut u, MatrixOut inertia) override;
+
   /// Accelerations d(qvel)/dt at state x under control u; a reset is needed afterwards.
   /// @param x [nx]  @param u [nu]  @return [nv]
   VectorXd acceleration(VectorIn x, VectorIn u);
@@ -74,8 +80,10 @@ class MujocoSystem final : public System {
   std::unique_ptr<mjData_, DeleteData> data_;
   int substeps_;
   std::vector<JointLimit> joint_limits_;
-  VectorXd sensors_;   ///< [nsensor] as `sensors` reports them
-  VectorXd scratch_;   ///< [nq] of `settle`
+  std::vector<Drive> drives_;
+  std::vector<double> gear_;  ///< [drives]
+  VectorXd sensors_;          ///< [nsensor] as `sensors` reports them
+  VectorXd scratch_;          ///< [nq] of `settle`
   bool clean_ = true;  ///< no failure since MuJoCo's own reset: what `reset` leaves alone is as that reset left it
 };
 

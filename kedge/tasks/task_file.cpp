@@ -83,6 +83,7 @@ Task read_task(const Value& root, const std::shared_ptr<mjModel>& model, std::ve
   task.success = read_success(root, *model, actions, task.horizon, resolved);
   task.observation = std::move(observation.index);
   task.observation_names = std::move(observation.names);
+  task.context = read_context(root, *model, resolved);
   task.control_index = std::move(actions.control_index);
   task.action_names = std::move(actions.names);
   task.action_low = std::move(actions.low);
@@ -121,7 +122,7 @@ TaskFile load_task(const fs::path& path, const std::vector<Override>& overrides,
   for (const auto& [key, value] : overrides) override_value(document, key, value, "task.");
   const Value root(document, "", text);
   root.allow({"kedge", "name", "summary", "model", "horizon", "control_step", "substeps", "actions", "joint_limit",
-              "observation", "start", "demonstration", "cost", "success", "model_folder"});
+              "observation", "context", "start", "demonstration", "cost", "success", "model_folder"});
   if (const Value format = root.require("kedge"); !format.is_number() || format.number() != kFormat)
     format.fail(fmt::format("this program reads task files of format {}, but this is {}", kFormat, format.describe()));
 

@@ -43,6 +43,9 @@ struct Observation {
 };
 Observation read_observation(const Value& root, const mjModel& model, toml::table& resolved);
 
+/// @return entries of the initial state; empty if the file has no such section
+std::vector<Index> read_context(const Value& root, const mjModel& model, toml::table& resolved);
+
 /// With `from = "demonstration"` the mean is the model's own pose until `start_of_demonstration` replaces it.
 StartDistribution read_start(const Value& root, const mjModel& model, toml::table& resolved);
 

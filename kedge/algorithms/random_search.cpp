@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "kedge/algorithms/controllers.h"
 #include "kedge/algorithms/report.h"
 #include "kedge/algorithms/time_varying.h"
 #include "kedge/core/errors.h"
@@ -15,18 +16,8 @@ namespace kedge {
 
 namespace {
 
-/// The stored policy is deterministic but for this noise, in shares of the action range: a density needs some.
-constexpr double kNoise = 1e-3;
 /// Less than this is no spread of an observation.
 constexpr double kLeastDeviation = 1e-8;
-
-/// Half the range of each action; 1 where it is infinite. @return [da]
-VectorXd half_range(const Task& task) {
-  VectorXd half = 0.5 * (task.action_high - task.action_low);
-  for (double& h : half)
-    if (!std::isfinite(h)) h = 1.0;
-  return half;
-}
 
 /// a = middle + range M diag(deviation)^-1 (s - mean), the same at every step.
 TvLinearGaussian controller(const Task& task, const RandomSearchState& state, const MatrixXd& gains) {
@@ -36,10 +27,7 @@ TvLinearGaussian controller(const Task& task, const RandomSearchState& state, co
   for (double& d : deviation)
     if (!(d > kLeastDeviation)) d = 1.0;
   const MatrixXd K = range.asDiagonal() * gains * deviation.cwiseInverse().asDiagonal();
-  TvLinearGaussian policy = TvLinearGaussian::constant(
-      task.horizon, task.ds(), task.resting_action() - K * state.moments.col(0), kNoise * range);
-  for (int t = 0; t < task.horizon; ++t) policy[t].K = K;
-  return policy;
+  return linear_controller(task, K, task.resting_action() - K * state.moments.col(0));
 }
 
 /// Adds the observations of the usable rollouts (parallel form of Welford's recursion).

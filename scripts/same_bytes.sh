@@ -36,6 +36,10 @@ declare -A options_of=(
   [cost_weighted]="$guide"
   [random_search]="--iterations 3"
   [reckon]="--iterations 3"
+  [reps]="--iterations 3"
+  [reps-context]="--iterations 3 --set context=start --set controller=network"
+  [more]="--iterations 3"
+  [more-projections]="--iterations 3 --set surrogate=projections --set schedule=exponential"
   [trpo]="--iterations 3"
 )
 tasks=("$@")

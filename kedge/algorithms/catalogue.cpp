@@ -8,9 +8,11 @@
 #include "kedge/algorithms/gps.h"
 #include "kedge/algorithms/gps_is.h"
 #include "kedge/algorithms/ilqr.h"
+#include "kedge/algorithms/more.h"
 #include "kedge/algorithms/moto.h"
 #include "kedge/algorithms/random_search.h"
 #include "kedge/algorithms/reckon.h"
+#include "kedge/algorithms/reps.h"
 #include "kedge/algorithms/trpo.h"
 #include "kedge/algorithms/vgps.h"
 #include "kedge/core/errors.h"
@@ -127,6 +129,13 @@ constexpr std::array kAlgorithms = {
     row<TrpoOptions, trpo_start, trpo>(
         {.name = "trpo",
          .summary = "trust-region policy optimisation of a network or of linear controllers [Schulman2015]"}),
+    row<RepsOptions, reps_start, reps>(
+        {.name = "reps",
+         .summary = "relative entropy policy search of a controller's parameters, plain or contextual [Peters2010]"}),
+    row<MoreOptions, more_start, more>(
+        {.name = "more",
+         .summary =
+             "stochastic search of a controller's parameters with a quadratic model of the return [Abdolmaleki2015]"}),
     row<RandomSearchOptions, random_search_start, random_search>(
         {.name = "random_search",
          .summary = "augmented random search of one linear controller: a floor to compare with [Mania2018]"}),

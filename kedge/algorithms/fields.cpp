@@ -1,6 +1,7 @@
 #include "kedge/algorithms/fields.h"
 
 #include <cmath>
+#include <limits>
 
 #include "kedge/core/errors.h"
 
@@ -14,6 +15,26 @@ constexpr double kFactorError = 1e-6;
 bool is_factor(const MatrixXd& L, const MatrixXd& S) {
   return L.rows() == S.rows() && L.isLowerTriangular(0.0) && L.diagonal().minCoeff() > 0.0 &&
          (L * L.transpose() - S).cwiseAbs().maxCoeff() <= kFactorError * S.cwiseAbs().maxCoeff();
+}
+
+MatrixXd one_row(const std::vector<Index>& numbers) {
+  MatrixXd row(1, static_cast<Index>(numbers.size()));
+  for (Index i = 0; i < row.cols(); ++i) row(0, i) = static_cast<double>(numbers[static_cast<std::size_t>(i)]);
+  return row;
+}
+
+/// An infinite limit is the largest finite number: fields are finite. @return [da, 2]
+MatrixXd limits_matrix(const VectorXd& low, const VectorXd& high) {
+  constexpr double most = std::numeric_limits<double>::max();
+  MatrixXd limits(low.size(), 2);
+  limits << low.cwiseMax(-most), high.cwiseMin(most);
+  return limits;
+}
+
+VectorXd limits_vector(const MatrixXd& limits, Index column) {
+  constexpr double most = std::numeric_limits<double>::max();
+  return limits.col(column).unaryExpr(
+      [](double x) { return std::abs(x) < most ? x : std::copysign(std::numeric_limits<double>::infinity(), x); });
 }
 
 /// Places the columns of `count` blocks next to each other. @param block i -> [rows, cols]
@@ -89,8 +110,36 @@ void FieldWriter::operator()(const char* name, const MlpGaussian& policy) {
   (*this)("theta", policy.theta());
 }
 
-void FieldWriter::operator()(const char* name, const AnyPolicy& policy) {
-  std::visit([&](const auto& p) { (*this)(name, p); }, policy);
+void FieldWriter::operator()(const char* name, const DmpPolicy& policy) {
+  const Scope scope(*this, name);
+  add("movement", policy.movement());
+  add("step", policy.basis()->step);
+  add("k", policy.k());
+  (*this)("K", policy.K());
+  const Tracking& tracking = policy.tracking();
+  add("position", one_row(tracking.position));
+  add("velocity", one_row(tracking.velocity));
+  add("limits", limits_matrix(tracking.low, tracking.high));
+  (*this)("std", tracking.std);
+}
+
+void FieldWriter::operator()(const char* name, const ContextualPolicy& policy) {
+  const Scope scope(*this, name);
+  const Context& context = policy.context();
+  add("context", one_row(context.entry));
+  add("squares", std::int64_t{context.squares});
+  (*this)("mean", context.mean);
+  (*this)("scale", context.scale);
+  add("map", policy.map());
+  (*this)("controller", policy.middle());
+}
+
+void FieldWriter::operator()(const char* name, const LinearGaussian& distribution) {
+  const Scope scope(*this, name);
+  (*this)("k", distribution.k);
+  (*this)("K", distribution.K);
+  (*this)("Sigma", distribution.Sigma);
+  (*this)("C", distribution.C);
 }
 
 // The epochs' arrays are placed next to each other: as many fields whatever the window (a file takes longer to create a
@@ -261,14 +310,66 @@ void FieldReader::operator()(const char* name, MlpGaussian& policy) {
   }
 }
 
-void FieldReader::operator()(const char* name, AnyPolicy& policy) {
-  const bool network = next_ < fields_.size() && fields_[next_].name == prefix_ + name + ".hidden";
-  const auto read = [&](auto kind) {
-    (*this)(name, kind);
-    policy = std::move(kind);
-  };
-  if (network) return read(MlpGaussian());
-  read(TvLinearGaussian());
+std::vector<Index> FieldReader::indices(const char* name) {
+  std::vector<Index> numbers;
+  for (const double number : array(name, 1).reshaped()) {
+    if (!(number >= 0 && number <= 1 << 30 && number == std::floor(number)))
+      fail(name, fmt::format("found {}", number));
+    numbers.push_back(static_cast<Index>(number));
+  }
+  return numbers;
+}
+
+void FieldReader::operator()(const char* name, DmpPolicy& policy) {
+  const Scope scope(*this, name);
+  MatrixXd movement = array("movement");
+  double step = 0.0;
+  (*this)("step", step);
+  MatrixXd k = array("k", movement.rows());
+  std::vector<MatrixXd> K;
+  (*this)("K", K);
+  Tracking tracking;
+  tracking.position = indices("position");
+  tracking.velocity = indices("velocity");
+  const MatrixXd& limits = array("limits", movement.rows(), 2);
+  tracking.low = limits_vector(limits, 0);
+  tracking.high = limits_vector(limits, 1);
+  (*this)("std", tracking.std);
+  try {
+    policy = DmpPolicy(std::move(movement), step, std::move(tracking), std::move(K), std::move(k));
+  } catch (const InputError& error) {
+    fail("movement", error.what());
+  }
+}
+
+void FieldReader::operator()(const char* name, ContextualPolicy& policy) {
+  const Scope scope(*this, name);
+  Context context;
+  context.entry = indices("context");
+  int squares = 0;
+  (*this)("squares", squares);
+  if (squares > 1) fail("squares", "must be 0 or 1");
+  context.squares = squares == 1;
+  (*this)("mean", context.mean);
+  (*this)("scale", context.scale);
+  MatrixXd map = array("map");
+  Controller middle;
+  (*this)("controller", middle);
+  try {
+    policy = ContextualPolicy(std::move(context), std::move(map), std::move(middle));
+  } catch (const InputError& error) {
+    fail("map", error.what());
+  }
+}
+
+void FieldReader::operator()(const char* name, LinearGaussian& distribution) {
+  const Scope scope(*this, name);
+  (*this)("k", distribution.k);
+  const Index n = distribution.k.size();
+  distribution.K = array("K", n);
+  distribution.Sigma = array("Sigma", n, n);
+  distribution.C = array("C", n, n);
+  if (n < 1 || !is_factor(distribution.C, distribution.Sigma)) fail("C", "is not the factor of Sigma");
 }
 
 void FieldReader::operator()(const char* name, Window& window) {

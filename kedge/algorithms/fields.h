@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -42,8 +43,14 @@ class FieldWriter {
   void operator()(const char* name, const std::vector<MatrixXd>& blocks);  ///< all of one size
   void operator()(const char* name, const TvLinearGaussian& policy);
   void operator()(const char* name, const MlpGaussian& policy);
-  void operator()(const char* name, const AnyPolicy& policy);
   void operator()(const char* name, const Network& network);
+  void operator()(const char* name, const DmpPolicy& policy);
+  void operator()(const char* name, const ContextualPolicy& policy);
+  template <class... P>
+  void operator()(const char* name, const std::variant<P...>& policy) {
+    std::visit([&](const auto& p) { (*this)(name, p); }, policy);
+  }
+  void operator()(const char* name, const LinearGaussian& distribution);
   void operator()(const char* name, const Window& window);
   /// Appends a number that may be infinite or NaN.
   void any(const char* name, double value) { add(name, value); }
@@ -104,8 +111,18 @@ class FieldReader {
   void operator()(const char* name, std::vector<MatrixXd>& blocks);
   void operator()(const char* name, TvLinearGaussian& policy);
   void operator()(const char* name, MlpGaussian& policy);
-  void operator()(const char* name, AnyPolicy& policy);  ///< of the kind that was written
   void operator()(const char* name, Network& network);
+  void operator()(const char* name, DmpPolicy& policy);
+  void operator()(const char* name, ContextualPolicy& policy);
+  /// Reads a policy of one of these kinds: the first field says of which.
+  template <class... P>
+  void operator()(const char* name, std::variant<P...>& policy) {
+    const bool read =
+        ((begins(name, first_field(std::type_identity<P>())) && ((*this)(name, policy.template emplace<P>()), true)) ||
+         ...);
+    if (!read) fail(name, "is missing, or no policy");
+  }
+  void operator()(const char* name, LinearGaussian& distribution);
   void operator()(const char* name, Window& window);
   void any(const char* name, double& value);
 
@@ -144,9 +161,20 @@ class FieldReader {
     const Scope scope(*this, name);
     describe(value, *this);
   }
+  /// The fields with which the kinds of policies begin.
+  static const char* first_field(std::type_identity<TvLinearGaussian>) { return "k"; }
+  static const char* first_field(std::type_identity<MlpGaussian>) { return "hidden"; }
+  static const char* first_field(std::type_identity<DmpPolicy>) { return "movement"; }
+  static const char* first_field(std::type_identity<ContextualPolicy>) { return "context"; }
+  /// Whether the next field is this one of this part.
+  [[nodiscard]] bool begins(const char* name, const char* field) const {
+    return next_ < fields_.size() && fields_[next_].name == prefix_ + name + "." + field;
+  }
   /// Returns the next field, which must have this name and type.
   template <class Value>
   const Value& take(const char* name);
+  /// Returns the next field, an array of whole numbers >= 0 in one row.
+  std::vector<Index> indices(const char* name);
   /// Returns the next field, an array of finite numbers; with rows >= 0 of that size.
   const MatrixXd& array(const char* name, Index rows = -1, Index cols = -1);
   std::size_t count();

@@ -7,8 +7,10 @@
 #include <limits>
 #include <numbers>
 
+#include "kedge/algorithms/controllers.h"
 #include "kedge/algorithms/time_varying.h"
 #include "kedge/core/parallel.h"
+#include "kedge/math/gated_network.h"
 #include "kedge/math/hermite.h"
 
 namespace kedge {
@@ -158,6 +160,17 @@ Needs needs(const Task& task, const TrpoOptions& options, int) {
       needs_of_rollouts(task, by_steps ? (options.batch_steps + task.horizon - 1) / task.horizon : options.rollouts);
   if (by_steps) needs.steps = options.batch_steps;
   judge_exploration(task, action_numbers(task, options.initial_std, "initial_std"), 0.0, 0.0, needs);
+  return needs;
+}
+
+Needs needs(const Task& task, const EpisodicOptions& options, int) {
+  Needs needs = needs_of_rollouts(task, options.rollouts);
+  const double P = as_double(family_size(task, options.controller, options.hidden, options.weights));
+  const double samples = static_cast<double>(options.rollouts) * options.window;
+  needs.bytes += kNumber * (P * P * (6.0 + 2.0 * options.window) + samples * (samples + P));
+  needs.operations = 2.0 * P * P * P + samples * samples * samples;
+  needs.notes.push_back(
+      fmt::format("{:.0f} parameters of a controller; the samples of {:.0f} rollouts are kept", P, samples));
   return needs;
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "kedge/algorithms/episodic.h"
 #include "kedge/algorithms/gps.h"
 #include "kedge/algorithms/ilqr.h"
 #include "kedge/algorithms/moto.h"
@@ -28,6 +29,7 @@ Needs needs(const Task& task, const GpsOptions& options, int threads);
 Needs needs(const Task& task, const IlqrOptions& options, int threads);
 Needs needs(const Task& task, const ReckonOptions& options, int threads);
 Needs needs(const Task& task, const TrpoOptions& options, int threads);
+Needs needs(const Task& task, const EpisodicOptions& options, int threads);
 
 /// Of an algorithm about which no more is known than how many rollouts it makes.
 Needs needs_of_rollouts(const Task& task, int rollouts);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "kedge/algorithms/controllers.h"
 #include "kedge/algorithms/report.h"
 #include "kedge/algorithms/time_varying.h"
 #include "kedge/core/errors.h"
@@ -15,25 +16,11 @@ namespace kedge {
 
 namespace {
 
-/// The stored policy is deterministic but for this noise, in shares of the action range: a density needs some.
-constexpr double kNoise = 1e-3;
-
-/// Half the range of each action; 1 where it is infinite. @return [da]
-VectorXd half_range(const Task& task) {
-  VectorXd half = 0.5 * (task.action_high - task.action_low);
-  for (double& h : half)
-    if (!std::isfinite(h)) h = 1.0;
-  return half;
-}
-
 /// a = middle + range M diag(deviation)^-1 (s - mean), the same at every step.
 TvLinearGaussian controller(const Task& task, const RandomSearchState& state, const MatrixXd& gains) {
   const VectorXd range = half_range(task);
   const MatrixXd K = range.asDiagonal() * gains * deviations(state.moments).cwiseInverse().asDiagonal();
-  TvLinearGaussian policy = TvLinearGaussian::constant(task.horizon, task.ds(),
-                                                       task.resting_action() - K * state.moments.mean, kNoise * range);
-  for (int t = 0; t < task.horizon; ++t) policy[t].K = K;
-  return policy;
+  return linear_controller(task, K, task.resting_action() - K * state.moments.mean);
 }
 
 /// Adds the observations of the usable rollouts.

@@ -31,7 +31,7 @@ NetworkShape network_shape(const Task& task, const TrpoOptions& options, const V
           .input_clip = options.input_clip};
 }
 
-/// Eigen's own logarithm of an array would differ in last bits from processor to processor.
+/// Returns the logarithms of the C library, whose last bits are not Eigen's.
 VectorXd log_std(const VectorXd& std) {
   return std.unaryExpr([](double s) { return std::log(s); });
 }

@@ -90,6 +90,12 @@ inline constexpr StreamUse directions{"directions (random_search)", 0, last_trai
 inline constexpr StreamUse imagination{"imagined rollouts (reckon)", 0, last_training_iteration, 0xfffffff4,
                                        0xfffffff4};
 
+/// The parameters of a rollout's controller. The step is the number of the rollout.
+inline constexpr StreamUse parameters{"parameters of controllers (reps, more)", 0, last_training_iteration, 0xfffffff5,
+                                      0xfffffff5};
+/// The random projections of a model of the return. The step is the number of the projection.
+inline constexpr StreamUse projections{"projections (more)", 0, last_training_iteration, 0xfffffff6, 0xfffffff6};
+
 // No run has both of the next two, which share their names.
 /// The seeding of the mixture prior.
 inline constexpr StreamUse mixture{"mixture prior (gps)", 0, last_training_iteration, 0xffffffff, 0xffffffff};
@@ -97,8 +103,8 @@ inline constexpr StreamUse mixture{"mixture prior (gps)", 0, last_training_itera
 inline constexpr StreamUse first_actions{"first actions (ilqr)", 0, 0, 0xffffffff, 0xffffffff};
 
 inline constexpr std::array all{
-    training, guide_rollouts, candidate_rollouts, quiet_rollouts, evaluation,   marginals, network, conditions,
-    fit,      directions,     imagination,        mixture,        first_actions};
+    training, guide_rollouts, candidate_rollouts, quiet_rollouts, evaluation,  marginals, network,      conditions,
+    fit,      directions,     imagination,        parameters,     projections, mixture,   first_actions};
 
 /// The step that draws the initial state of a rollout.
 inline constexpr std::uint32_t start_step = 0;

@@ -166,15 +166,109 @@ MlpGaussian read_datasets(const hdf5::GroupReader& group, std::type_identity<Mlp
   }
 }
 
+template <class... P>
+std::variant<P...> read_by_kind(const hdf5::GroupReader& group, std::type_identity<std::variant<P...>>);
+
+std::vector<double> numbers_of(const std::vector<Index>& entries) { return {entries.begin(), entries.end()}; }
+
+std::vector<Index> read_entries(const hdf5::GroupReader& group, const std::string& name, Index size) {
+  std::vector<Index> all;
+  for (const int entry : group.ints(name, {size})) {
+    if (entry < 0) group.fail(fmt::format("dataset {}: found {}, expected numbers >= 0", name, entry));
+    all.push_back(entry);
+  }
+  return all;
+}
+
+void write_datasets(hdf5::GroupWriter& group, const DmpPolicy& policy) {
+  const Index T = policy.horizon(), ds = policy.observation_dim(), da = policy.action_dim();
+  const MatrixXd& movement = policy.movement();
+  const Index columns = movement.cols();
+  const Tracking& tracking = policy.tracking();
+  group.attribute("step", policy.basis()->step);
+  group.attribute("low", entries(tracking.low));
+  group.attribute("high", entries(tracking.high));
+  group.dataset("movement", stack(1, da, columns, [&](int) -> const MatrixXd& { return movement; }), {da, columns});
+  group.dataset("K",
+                stack(T, da, ds, [&](int t) -> const MatrixXd& { return policy.K()[static_cast<std::size_t>(t)]; }),
+                {T, da, ds});
+  group.dataset("k", std::span<const double>(policy.k().data(), static_cast<std::size_t>(T * da)), {T, da});
+  group.dataset("std", entries(tracking.std), {da});
+  group.dataset("position", numbers_of(tracking.position), {da});
+  group.dataset("velocity", numbers_of(tracking.velocity), {da});
+}
+
+DmpPolicy read_datasets(const hdf5::GroupReader& group, std::type_identity<DmpPolicy>) {
+  const hdf5::Shape shape = group.shape("K"), movement = group.shape("movement");
+  if (shape.size() != 3 || shape[0] < 1 || shape[0] > kMaxSteps || shape[1] < 1 || shape[2] < 1)
+    group.fail(fmt::format("dataset K: found {}, expected [T, da, ds], all at least 1", hdf5::to_string(shape)));
+  const Index T = shape[0], da = shape[1], ds = shape[2];
+  if (movement.size() != 2 || movement[0] != da || movement[1] < kWeights || movement[1] > kMaxUnits)
+    group.fail(fmt::format("dataset movement: found {}, expected [{}, 4 + B]", hdf5::to_string(movement), da));
+  const std::vector<double> K = group.doubles("K", shape);
+  std::vector<MatrixXd> gains;
+  for (Index t = 0; t < T; ++t) gains.push_back(slice(K, t, da, ds));
+  const std::vector<double> std = group.doubles("std", {da});
+  Tracking tracking{read_entries(group, "position", da), read_entries(group, "velocity", da),
+                    read_limits(group, "low", da), read_limits(group, "high", da),
+                    Eigen::Map<const VectorXd>(std.data(), da)};
+  try {
+    return DmpPolicy(slice(group.doubles("movement", movement), 0, da, movement[1]), group.real("step"),
+                     std::move(tracking), std::move(gains), slice(group.doubles("k", {T, da}), 0, T, da).transpose());
+  } catch (const InputError& error) {
+    group.fail(error.what());
+  }
+}
+
+void write_datasets(hdf5::GroupWriter& group, const ContextualPolicy& policy) {
+  const Context& context = policy.context();
+  const auto C = static_cast<Index>(context.entry.size());
+  const MatrixXd& map = policy.map();
+  group.attribute("features", context.squares ? "quadratic" : "linear");
+  group.dataset("context", numbers_of(context.entry), {C});
+  group.dataset("context_mean", entries(context.mean), {C});
+  group.dataset("context_scale", entries(context.scale), {C});
+  group.dataset("map", stack(1, map.rows(), map.cols(), [&](int) -> const MatrixXd& { return map; }),
+                {map.rows(), map.cols()});
+  hdf5::GroupWriter controller = group.group("controller");
+  std::visit(
+      [&](const auto& p) {
+        controller.attribute("kind", std::decay_t<decltype(p)>::kKind);
+        write_datasets(controller, p);
+      },
+      policy.middle());
+}
+
+ContextualPolicy read_datasets(const hdf5::GroupReader& group, std::type_identity<ContextualPolicy>) {
+  const hdf5::Shape entry = group.shape("context"), map = group.shape("map");
+  if (entry.size() != 1 || entry[0] < 1 || entry[0] > kMaxUnits)
+    group.fail(fmt::format("dataset context: found {}, expected [C], at least 1", hdf5::to_string(entry)));
+  if (map.size() != 2 || map[0] < 1)
+    group.fail(fmt::format("dataset map: found {}, expected [P, 1 + F]", hdf5::to_string(map)));
+  const std::string features = group.text("features");
+  if (features != "linear" && features != "quadratic")
+    group.fail(
+        fmt::format("attribute features: found {}, expected \"linear\" or \"quadratic\"", hdf5::quoted(features)));
+  const std::vector<double> mean = group.doubles("context_mean", entry), scale = group.doubles("context_scale", entry);
+  Context context{read_entries(group, "context", entry[0]), Eigen::Map<const VectorXd>(mean.data(), entry[0]),
+                  Eigen::Map<const VectorXd>(scale.data(), entry[0]), features == "quadratic"};
+  try {
+    return ContextualPolicy(std::move(context), slice(group.doubles("map", map), 0, map[0], map[1]),
+                            read_by_kind(group.group("controller"), std::type_identity<Controller>()));
+  } catch (const InputError& error) {
+    group.fail(error.what());
+  }
+}
+
 /// Reads a policy of the kind that the attribute `kind` names.
 template <class... P>
-AnyPolicy read_by_kind(const hdf5::GroupReader& group, std::type_identity<std::variant<P...>>) {
+std::variant<P...> read_by_kind(const hdf5::GroupReader& group, std::type_identity<std::variant<P...>>) {
   const std::string kind = group.text("kind");
-  std::optional<AnyPolicy> policy;
+  std::optional<std::variant<P...>> policy;
   ((kind == P::kKind && (policy = read_datasets(group, std::type_identity<P>()), true)) || ...);
   if (policy) return std::move(*policy);
   std::vector<std::string> known;
-  for (const PolicyKind& each : policy_kinds()) known.push_back(hdf5::quoted(each.name));
+  (known.push_back(hdf5::quoted(P::kKind)), ...);
   group.fail(fmt::format("attribute kind: found {}, expected {}", hdf5::quoted(kind), fmt::join(known, " or ")));
 }
 

@@ -9,6 +9,17 @@
 //               and, with an output bias, b [da]; x = (s - input_mean) / input_scale, x = activation(W x + b) in each
 //               hidden layer, mean action = output_scale * (W x [+ b]), covariance diag(exp(2 log_std)), at every step
 //
+//   attributes  kind = "dmp", kedge_version, step (s), low, high [da]; optional: the same
+//   datasets    K [T, da, ds], k [T, da], std [da]: mean action = K s + k within low ... high, covariance diag(std^2);
+//               movement [da, 4 + B], columns start, start_velocity, goal, goal_velocity, weights (policy/movement.h);
+//               position, velocity [da]: entries of s that follow it
+//
+//   attributes  kind = "contextual", features ("linear" or "quadratic"), kedge_version; optional: the same
+//   datasets    context [C]: entries of the initial state, context_mean, context_scale [C]; map [P, 1 + F]: parameters of
+//               the controller (policy/contextual.h) = map [1; phi], phi = c = (x_0[context] - context_mean) / context_scale,
+//               or c and c^2
+//   group       controller: kind and datasets of one of the others, for phi = 0
+//
 // A file with `kind` and the datasets that another program made (h5py, MATLAB) is accepted.
 #pragma once
 

@@ -10,6 +10,7 @@
 #include "kedge/core/errors.h"
 #include "kedge/core/text.h"
 #include "kedge/mujoco/guard.h"
+#include "kedge/mujoco/model_parts.h"
 #include "kedge/mujoco/step_derivatives.h"
 
 namespace kedge {
@@ -45,7 +46,7 @@ constexpr bool kStepsLeaveNoTrace = mjVERSION_HEADER < 300;
 
 /// Number of actuators: since 3.x an actuator can have several controls.
 template <class Model>
-Index actuators(const Model& m) {
+Index actuator_count(const Model& m) {
   if constexpr (requires { m.nactuator; })
     return static_cast<Index>(m.nactuator);
   else
@@ -114,7 +115,7 @@ std::string unsupported(const mjModel_& m) {
   if (flag(mjENABLESTRING, m.opt.enableflags, "Sensornoise"))
     return "its flag sensornoise=\"enable\" cannot be reproduced";
   if (has_plugins(m)) return "it uses plugins, whose state kedge cannot reset";
-  for (Index i = 0; i < actuators(m); ++i)
+  for (Index i = 0; i < actuator_count(m); ++i)
     if (m.actuator_dyntype[i] == mjDYN_USER || m.actuator_gaintype[i] == mjGAIN_USER ||
         m.actuator_biastype[i] == mjBIAS_USER)
       return fmt::format("actuator {} is of type user, which needs code that is not in the model", i);
@@ -137,6 +138,12 @@ MujocoSystem::MujocoSystem(std::shared_ptr<const mjModel_> model, int substeps, 
   if (!call_mujoco([&] { data = mj_makeData(model_.get()); }) || !data)
     throw SystemError("MuJoCo cannot allocate the memory of a simulation");
   data_.reset(data);
+  for (const Part& actuator : actuators(*model_)) {
+    const auto found = motor(*model_, actuator.name);
+    if (!found || std::ranges::find(drives_, found->q, &Drive::position) != drives_.end()) continue;
+    drives_.push_back({actuator.first, found->q, found->v});
+    gear_.push_back(found->gear);
+  }
 }
 
 Index MujocoSystem::nx() const { return static_cast<Index>(model_->nq + model_->nv + model_->na); }
@@ -341,6 +348,32 @@ VectorXd MujocoSystem::acceleration(VectorIn x, VectorIn u) {
            healthy();
   if (!clean_) return VectorXd::Constant(static_cast<Index>(model_->nv), std::numeric_limits<double>::quiet_NaN());
   return Eigen::Map<const VectorXd>(d.qacc, static_cast<Index>(model_->nv));
+}
+
+bool MujocoSystem::inverse_dynamics(VectorIn x, VectorIn acceleration, VectorOut u, MatrixOut inertia) {
+  reset(x);
+  mjData& d = *data_;
+  const mjModel& m = *model_;
+  const auto nv = static_cast<Index>(m.nv);
+  const auto dof = [&](std::size_t i) { return drives_[i].velocity - static_cast<Index>(m.nq); };
+  mju_zero(d.qacc, m.nv);
+  for (std::size_t i = 0; i < drives_.size(); ++i) d.qacc[dof(i)] = acceleration[static_cast<Index>(i)];
+  note(call_mujoco([&] { mj_inverse(&m, &d); }));
+  if (!clean_) return false;
+  const bool damped = m.opt.integrator == mjINT_EULER && !flag(mjDISABLESTRING, m.opt.disableflags, "Eulerdamp");
+  VectorXd column(nv), unit = VectorXd::Zero(nv);
+  for (std::size_t j = 0; j < drives_.size(); ++j) {
+    const double implicit = damped ? m.opt.timestep * m.dof_damping[dof(j)] : 0.0;
+    unit[dof(j)] = 1.0;
+    mj_mulM(&m, &d, column.data(), unit.data());
+    column[dof(j)] += implicit;
+    unit[dof(j)] = 0.0;
+    for (std::size_t i = 0; i < drives_.size(); ++i)
+      inertia(static_cast<Index>(i), static_cast<Index>(j)) = column[dof(i)] / gear_[i];
+    const auto at = static_cast<Index>(j);
+    u[at] = (d.qfrc_inverse[dof(j)] + implicit * acceleration[at]) / gear_[j];
+  }
+  return u.allFinite() && inertia.allFinite();
 }
 
 }  // namespace kedge

@@ -60,6 +60,12 @@ class MujocoSystem final : public System, public Differentiable {
   void state(VectorOut x) const override;
   void sensors(VectorOut y) const override;
 
+  /// Returns the motors on hinges and slides (model_parts.h); of several on one joint, the first.
+  [[nodiscard]] std::vector<Drive> drives() const override { return drives_; }
+  /// Takes controls as constant over a sub-step: the implicit damping of MuJoCo's Euler integrator counts. Laws of joint
+  /// limits do not.
+  [[nodiscard]] bool inverse_dynamics(VectorIn x, VectorIn acceleration, VectorOut u, MatrixOut inertia) override;
+
   /// Returns the accelerations d(qvel)/dt at state x under control u. Requires a reset afterwards.
   /// @param x [nx]  @param u [nu]  @return [nv]
   VectorXd acceleration(VectorIn x, VectorIn u);
@@ -83,9 +89,11 @@ class MujocoSystem final : public System, public Differentiable {
   std::unique_ptr<mjData_, DeleteData> data_;
   int substeps_;
   std::vector<JointLimit> joint_limits_;
-  VectorXd sensors_;     ///< [nsensor] as `sensors` reports them
-  VectorXd scratch_;     ///< [nq] used by `settle`
-  std::string trouble_;  ///< why the simulation is not clean
+  std::vector<Drive> drives_;
+  std::vector<double> gear_;  ///< [drives]
+  VectorXd sensors_;          ///< [nsensor] as `sensors` reports them
+  VectorXd scratch_;          ///< [nq] used by `settle`
+  std::string trouble_;       ///< why the simulation is not clean
   bool clean_ = true;  ///< no failure since MuJoCo's own reset: data that `reset` leaves alone is as that reset left it
 };
 

@@ -266,6 +266,24 @@ Json policy_json(const MlpGaussian& policy, Blob& blob) {
           {"theta", blob.add(entries(policy.theta()))}};
 }
 
+Json policy_json(const DmpPolicy& policy, Blob& blob) {
+  const Index T = policy.horizon(), ds = policy.observation_dim(), da = policy.action_dim();
+  const MatrixXd C = policy.tracking().std.asDiagonal();
+  const std::vector<double> k(policy.k().data(), policy.k().data() + policy.k().size());
+  return {{"kind", "dmp"},
+          {"ds", ds},
+          {"da", da},
+          {"K", blob.add(stack(T, da, ds,
+                               [&](int t) -> const MatrixXd& { return policy.K()[static_cast<std::size_t>(t)]; }))},
+          {"k", blob.add(k)},
+          {"C", blob.add(stack(T, da, da, [&](int) -> const MatrixXd& { return C; }))}};
+}
+
+/// The page has no model to choose a controller with: it shows the one of the middle of the start.
+Json policy_json(const ContextualPolicy& policy, Blob& blob) {
+  return std::visit([&](const auto& middle) { return policy_json(middle, blob); }, policy.middle());
+}
+
 Json replayed_json(const Replay& replay, const ReplayedPolicy& p, bool play, Blob& blob) {
   const Evaluation& e = p.evaluation;
   Json rollouts = Json::array();

@@ -13,6 +13,8 @@
 #include <span>
 #include <variant>
 
+#include "kedge/policy/contextual.h"
+#include "kedge/policy/dmp.h"
 #include "kedge/policy/mlp_gaussian.h"
 #include "kedge/policy/tv_linear_gaussian.h"
 
@@ -20,7 +22,7 @@ namespace kedge {
 
 /// The table of kinds, one row each.
 using AnyPolicy = std::variant<TvLinearGaussian,  //
-                               MlpGaussian>;
+                               MlpGaussian, DmpPolicy, ContextualPolicy>;
 
 inline const Policy& as_policy(const AnyPolicy& policy) {
   return std::visit([](const auto& p) -> const Policy& { return p; }, policy);

@@ -1,5 +1,6 @@
 #include "kedge/rollout/rollout.h"
 
+#include <algorithm>
 #include <atomic>
 #include <limits>
 
@@ -54,20 +55,22 @@ std::optional<Batch> rollout(const Task& task, const Policy& policy, const Rollo
   require(policy.action_dim() == task.da(), "policy action size", policy.action_dim(),
           fmt::format("{}", task.da()).c_str());
   require(options.first >= 0, "first rollout", options.first, ">= 0");
-  const auto plan = [&](int n) {
+  const auto plan = [&](int n, System& system) {
+    VectorXd x0 = start_of_rollout(task, run.seed, options.iteration, options.first + n);
+    const std::shared_ptr<const Policy> own = policy.for_episode(x0, [&] { return inverse_dynamics(task, system); });
+    const Policy& chosen = own ? *own : policy;
     const std::uint32_t name = streams::training.rollout(options.first + n);
-    Stream start(run.seed, options.iteration, name, streams::start_step);
-    return EpisodePlan{sample_start(task.start, start), [&, name](int t, VectorIn s, VectorOut a) {
-                         if (!options.explore) return policy.mean(t, s, a);
+    return EpisodePlan{std::move(x0), [&run, &options, &chosen, own, name](int t, VectorIn s, VectorOut a) {
+                         if (!options.explore) return chosen.mean(t, s, a);
                          Stream noise(run.seed, options.iteration, name, streams::action_step(t));
-                         policy.sample(t, s, noise, a);
+                         chosen.sample(t, s, noise, a);
                        }};
   };
   return run_episodes(task, options.rollouts, plan, run);
 }
 
-std::optional<Batch> run_episodes(const Task& task, int rollouts, const std::function<EpisodePlan(int n)>& plan,
-                                  const Run& run) {
+std::optional<Batch> run_episodes(const Task& task, int rollouts,
+                                  const std::function<EpisodePlan(int n, System& system)>& plan, const Run& run) {
   require(rollouts >= 1, "rollouts", rollouts, ">= 1");
   require(run.threads >= 1, "threads", run.threads, ">= 1");
   Batch batch =
@@ -79,8 +82,10 @@ std::optional<Batch> run_episodes(const Task& task, int rollouts, const std::fun
     if (run.stop.stop_requested()) stopped = true;
     if (stopped) return;
     const int n = static_cast<int>(i);
-    Episode episode(task, clones.of(worker));
-    limited[static_cast<std::size_t>(n)] = run_episode(episode, plan(n), batch, n);
+    System& system = clones.of(worker);
+    const EpisodePlan planned = plan(n, system);
+    Episode episode(task, system);
+    limited[static_cast<std::size_t>(n)] = run_episode(episode, planned, batch, n);
   });
   if (stopped) return std::nullopt;
   Index total = 0;
@@ -112,6 +117,47 @@ std::optional<MatrixXd> batch_sensors(const Task& task, const Batch& batch, cons
   });
   if (stopped) return std::nullopt;
   return y;
+}
+
+VectorXd start_of_rollout(const Task& task, std::uint64_t seed, std::uint32_t iteration, int n) {
+  Stream start(seed, iteration, streams::training.rollout(n), streams::start_step);
+  return sample_start(task.start, start);
+}
+
+std::vector<Drive> driven(const Task& task) {
+  std::vector<Drive> coordinates;
+  const std::vector<Drive> drives = task.system->drives();
+  for (Index i = 0; i < task.da(); ++i) {
+    const Index control = task.control_index[static_cast<std::size_t>(i)];
+    const auto drive = std::ranges::find(drives, control, &Drive::control);
+    if (drive == drives.end() || driver_of(task, control) != i) return {};
+    coordinates.push_back(*drive);
+  }
+  return coordinates;
+}
+
+InverseDynamics inverse_dynamics(const Task& task, System& system) {
+  const std::vector<Drive> actions = driven(task), all = task.system->drives();
+  if (actions.empty()) return {};
+  std::vector<Index> place;  // of each action among all drives
+  for (const Drive& drive : actions)
+    place.push_back(std::ranges::find(all, drive.control, &Drive::control) - all.begin());
+  const auto n = static_cast<Index>(all.size());
+  return [&task, &system, actions, place, x = task.start.mean, acceleration = VectorXd(n), u = VectorXd(n),
+          M = MatrixXd(n, n)](VectorIn q, VectorIn qd, VectorIn qdd, VectorOut a, MatrixOut inertia) mutable {
+    acceleration.setZero();
+    for (std::size_t i = 0; i < actions.size(); ++i) {
+      x[actions[i].position] = q[static_cast<Index>(i)];
+      x[actions[i].velocity] = qd[static_cast<Index>(i)];
+      acceleration[place[i]] = qdd[static_cast<Index>(i)];
+    }
+    if (!system.inverse_dynamics(x, acceleration, u, M)) {
+      u.setConstant(std::numeric_limits<double>::quiet_NaN());
+      M.setConstant(std::numeric_limits<double>::quiet_NaN());
+    }
+    a = u(place);
+    inertia = M(place, place);
+  };
 }
 
 }  // namespace kedge

@@ -32,11 +32,22 @@ struct EpisodePlan {
 };
 
 /// Runs N independent episodes, each with its own initial state and law. Only `threads` and `stop` of `run` are read.
-/// @param plan of episode n; called on any thread, once for each n
+/// @param plan of episode n; called on any thread, once for each n, with the system that will run it and that it may use
 /// @return nullopt if run.stop was requested before all were done
 /// @throws InputError if an initial state does not fit the task, or an option is out of its range
-std::optional<Batch> run_episodes(const Task& task, int rollouts, const std::function<EpisodePlan(int n)>& plan,
-                                  const Run& run);
+std::optional<Batch> run_episodes(const Task& task, int rollouts,
+                                  const std::function<EpisodePlan(int n, System& system)>& plan, const Run& run);
+
+/// Returns the initial state of rollout n of an iteration. @return [nx]
+VectorXd start_of_rollout(const Task& task, std::uint64_t seed, std::uint32_t iteration, int n);
+
+/// Returns the inverse dynamics of the task's actions: of actions that drive a coordinate each, around the middle of the
+/// start. Empty if an action does not, or the system has none.
+/// @param system a clone of the task's, which it uses  @param task, system outlive the result
+InverseDynamics inverse_dynamics(const Task& task, System& system);
+
+/// Returns the coordinate that each action drives; empty if one drives none. @return [da]
+std::vector<Drive> driven(const Task& task);
 
 /// Reads the sensors along the usable rollouts of a batch, by simulating every step again from its state: they are those that the
 /// rollout had, bit for bit. Only `threads` and `stop` of `run` count.

@@ -3,10 +3,17 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "kedge/core/types.h"
 
 namespace kedge {
+
+/// A control that drives one coordinate of the system.
+struct Drive {
+  Index control = 0;                 ///< entry of u
+  Index position = 0, velocity = 0;  ///< of the coordinate: entries of x
+};
 
 /// Discrete-time dynamics x' = f(x, u), one control step at a time. An object holds one simulation; each thread owns a
 /// clone. x is the whole state: `reset(x)` removes every trace of earlier use, and a simulation that arrived at x
@@ -45,6 +52,17 @@ struct System {
   /// Reads the sensors as they were at the beginning of the last `step` (at its state, with its u), or at the present
   /// state after `settle`. @param y [nsensor], out
   virtual void sensors(VectorOut y) const = 0;
+
+  /// Returns the controls that drive one coordinate each, no coordinate twice; empty where the system does not know.
+  [[nodiscard]] virtual std::vector<Drive> drives() const { return {}; }
+  /// Inverse dynamics: computes the controls, before limits, under which the coordinates of `drives` have these accelerations
+  /// at x, and all others none. A reset is needed afterwards.
+  /// @param x [nx]  @param acceleration [drives]  @param u [drives], out  @param inertia [drives, drives] du/dacceleration, out
+  /// @return false if the system has none, or if it failed at x
+  [[nodiscard]] virtual bool inverse_dynamics([[maybe_unused]] VectorIn x, [[maybe_unused]] VectorIn acceleration,
+                                              [[maybe_unused]] VectorOut u, [[maybe_unused]] MatrixOut inertia) {
+    return false;
+  }
 };
 
 }  // namespace kedge

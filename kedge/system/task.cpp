@@ -129,6 +129,8 @@ void validate(const Task& task) {
   require(
       task.start.spread.size() == task.nx() && (task.start.spread.array() >= 0).all() && task.start.spread.allFinite(),
       "task.start.spread size", task.start.spread.size(), fmt::format("{} numbers >= 0", task.nx()).c_str());
+  for (const Index i : task.context)
+    require(i >= 0 && i < task.nx(), "task.context", i, fmt::format("in [0, {})", task.nx()).c_str());
   require(!task.cost.empty(), "task.cost", "[]", "not empty");
   for (const CostTerm& term : task.cost) {
     const std::string where = "task.cost." + term.name;

@@ -100,6 +100,10 @@ struct Task {
   std::vector<std::string> action_names;  ///< [da]
   VectorXd action_low, action_high;       ///< [da] limits, low < high, may be infinite
   StartDistribution start;
+
+  /// Entries of the initial state by which a controller may be chosen for each episode; empty: those whose start varies.
+  std::vector<Index> context;
+
   std::vector<CostTerm> cost;                          ///< at least one
   std::vector<Success> success;                        ///< empty, or one
   std::shared_ptr<const Demonstration> demonstration;  ///< null: none

@@ -44,7 +44,7 @@ DemonstrationReport demonstrate(const Task& task) {
   const EpisodePlan playback{shown.state.col(0), [&](int t, VectorIn, VectorOut a) { a = shown.action.col(t); }};
   DemonstrationReport report;
   report.batch = *run_episodes(
-      played, 1, [&](int) { return playback; }, Run{});
+      played, 1, [&](int, System&) { return playback; }, Run{});
   for (std::size_t i = 0; i < played.cost.size(); ++i)
     report.terms.push_back(describe(played.cost[i], static_cast<int>(i), played, report.batch));
   report.replay_error = replay_error(task, shown);

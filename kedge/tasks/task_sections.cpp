@@ -350,6 +350,20 @@ Observation read_observation(const Value& root, const mjModel& m, toml::table& r
   return {std::move(entries.index), std::move(entries.names)};
 }
 
+std::vector<Index> read_context(const Value& root, const mjModel& m, toml::table& resolved) {
+  Entries entries;
+  const auto section = root.find("context");
+  if (!section) return {};  // not in `resolved`: what varies follows from the start
+  section->allow({"parts"});
+  std::vector<std::string> parts;
+  for (const Value& element : one_or_more(section->require("parts"))) {
+    add_entries(element, m, nullptr, entries);
+    parts.push_back(element.text());
+  }
+  resolved.insert("context", toml::table{{"parts", to_toml(parts)}});
+  return std::move(entries.index);
+}
+
 StartDistribution read_start(const Value& root, const mjModel& m, toml::table& resolved) {
   const Index nq = static_cast<Index>(m.nq), nv = static_cast<Index>(m.nv), na = static_cast<Index>(m.na);
   const auto given = root.find("start");
@@ -508,6 +522,7 @@ Task read_task(const Value& root, const std::shared_ptr<mjModel>& model, std::ve
   task.success = read_success(root, *model, actions, task.horizon, resolved);
   task.observation = std::move(observation.index);
   task.observation_names = std::move(observation.names);
+  task.context = read_context(root, *model, resolved);
   task.control_index = std::move(actions.control_index);
   task.action_names = std::move(actions.names);
   task.action_low = std::move(actions.low);

@@ -44,6 +44,9 @@ struct Observation {
 };
 Observation read_observation(const Value& root, const mjModel& model, toml::table& resolved);
 
+/// Reads the context. @return entries of the initial state; empty if the file has no such section
+std::vector<Index> read_context(const Value& root, const mjModel& model, toml::table& resolved);
+
 /// Reads the start. With `from = "demonstration"` the mean is the model's own pose until `start_of_demonstration`
 /// replaces it.
 StartDistribution read_start(const Value& root, const mjModel& model, toml::table& resolved);

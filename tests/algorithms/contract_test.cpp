@@ -237,6 +237,10 @@ class Stopping final : public System {
   void settle() override { system_->settle(); }
   void state(VectorOut x) const override { system_->state(x); }
   void sensors(VectorOut y) const override { system_->sensors(y); }
+  [[nodiscard]] std::vector<Drive> drives() const override { return system_->drives(); }
+  [[nodiscard]] bool inverse_dynamics(VectorIn x, VectorIn acceleration, VectorOut u, MatrixOut inertia) override {
+    return system_->inverse_dynamics(x, acceleration, u, inertia);
+  }
 
  private:
   std::unique_ptr<System> system_;

@@ -24,6 +24,12 @@ class Integrator final : public System {
   void settle() override {}
   void state(VectorOut x) const override { x = x_; }
   void sensors(VectorOut) const override {}
+  [[nodiscard]] std::vector<Drive> drives() const override { return {{0, 0, 1}}; }
+  [[nodiscard]] bool inverse_dynamics(VectorIn, VectorIn acceleration, VectorOut u, MatrixOut inertia) override {
+    u = acceleration;  // of a unit mass
+    inertia.setIdentity();
+    return true;
+  }
 
  private:
   MatrixXd A_, B_;

@@ -129,6 +129,10 @@ TEST(Streams, HaveTheNamesThatStoredResultsWereMadeWith) {
   EXPECT_EQ(streams::network.rollout(0), 0xfffffff0U);
   EXPECT_EQ(streams::conditions.rollout(0), 0xfffffff1U);
   EXPECT_EQ(streams::fit.rollout(0), 0xfffffff2U);
+  EXPECT_EQ(streams::directions.rollout(0), 0xfffffff3U);
+  EXPECT_EQ(streams::imagination.rollout(0), 0xfffffff4U);
+  EXPECT_EQ(streams::parameters.rollout(0), 0xfffffff5U);
+  EXPECT_EQ(streams::projections.rollout(0), 0xfffffff6U);
   EXPECT_EQ(streams::mixture.rollout(0), 0xffffffffU);
   EXPECT_EQ(streams::first_actions.rollout(0), 0xffffffffU);
 }

@@ -171,7 +171,9 @@ TEST(PolicyFile, AcceptsFilesOfOtherProgramsAndRefusesWrongContents) {
   EXPECT_EQ(std::get<TvLinearGaussian>(load_policy(folder / "edited.h5").policy)[1].k, Eigen::Vector2d(7.0, 7.0));
 
   const std::map<std::string, std::string> refusals = {
-      {"bad_kind", "attribute kind: found \"mlp?gaussian\", expected \"tv_linear_gaussian\" or \"mlp_gaussian\""},
+      {"bad_kind",
+       "attribute kind: found \"mlp?gaussian\", expected \"tv_linear_gaussian\" or \"mlp_gaussian\" or \"dmp\" or "
+       "\"contextual\""},
       {"bad_no_kind", "attribute kind: missing"},
       {"bad_kind_number", "attribute kind: found other than text, expected text"},
       {"bad_kind_two", "attribute kind: found 2 texts, expected one"},
@@ -245,9 +247,9 @@ TEST(PolicyFile, OfAnotherKindIsRefused) {
   CheckpointHeader header;
   header.identity = example::identity();
   save_checkpoint(folder / "file.h5", header, example::state({}, 2).fields, Durability::process);
-  EXPECT_THAT(
-      message_of<InputError>([&] { static_cast<void>(load_policy(folder / "file.h5")); }),
-      EndsWith("file.h5: attribute kind: found \"checkpoint\", expected \"tv_linear_gaussian\" or \"mlp_gaussian\""));
+  EXPECT_THAT(message_of<InputError>([&] { static_cast<void>(load_policy(folder / "file.h5")); }),
+              EndsWith("file.h5: attribute kind: found \"checkpoint\", expected \"tv_linear_gaussian\" or "
+                       "\"mlp_gaussian\" or \"dmp\" or \"contextual\""));
 }
 
 TEST(TrajectoryFile, IsReadByH5py) {

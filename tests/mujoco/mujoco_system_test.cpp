@@ -115,6 +115,58 @@ void expect_closed_form(const std::string& path) {
 TEST(DoubleLink, AcceleratesAsTheClosedForm) { expect_closed_form(kDoubleLink); }
 TEST(QuadLink, AcceleratesAsTheClosedForm) { expect_closed_form(kQuadLink); }
 
+TEST(MujocoSystem, InverseDynamicsUndoesForwardDynamics) {
+  for (const std::string& path : {kDoubleLink, kQuadLink}) {
+    MujocoSystem system = load(path);
+    const Index n = system.nu();
+    ASSERT_EQ(static_cast<Index>(system.drives().size()), n);
+    Stream noise(3, 0, 0, 0);
+    for (int i = 0; i < 50; ++i) {
+      VectorXd x(2 * n), u(n), other(n);
+      x << random_vector(n, std::numbers::pi, noise), random_vector(n, 10.0, noise);
+      const VectorXd qdd = random_vector(n, 30.0, noise), more = random_vector(n, 1.0, noise);
+      MatrixXd inertia(n, n), same_inertia(n, n);
+      ASSERT_TRUE(system.inverse_dynamics(x, qdd, u, inertia));
+      EXPECT_LT((system.acceleration(x, u) - qdd).norm(), 1e-9 * (1.0 + x.tail(n).squaredNorm()));
+      ASSERT_TRUE(system.inverse_dynamics(x, qdd + more, other, same_inertia));
+      EXPECT_LT((other - u - inertia * more).norm(), 1e-9 * u.norm()) << "linear in the acceleration";
+    }
+  }
+}
+
+/// A geared arm with a ball beside it that nothing drives, damped, with MuJoCo's semi-implicit Euler integrator.
+TEST(MujocoSystem, InverseDynamicsIsThatOfTheSubStep) {
+  MujocoSystem system = compile(R"(<mujoco><option timestep="0.01" integrator="Euler"/><worldbody>
+    <body name="ball" pos="3 0 0"><joint name="fall" type="slide" axis="0 0 1"/><geom size="0.1"/></body>
+    <body name="arm"><joint name="turn" axis="0 1 0" damping="0.7" armature="0.2"/><geom size="0.1" pos="0 0 -0.5"/>
+    <body pos="0 0 -1"><joint name="reach" type="slide" axis="0 0 1" damping="2"/><geom size="0.1" pos="0.2 0 0"/></body>
+    </body></worldbody><actuator><motor joint="reach" gear="3"/><motor joint="turn" gear="-0.5"/></actuator></mujoco>)");
+  const std::vector<Drive> drives = system.drives();
+  ASSERT_EQ(drives.size(), 2U);
+  EXPECT_EQ(drives[0].control, 0);
+  EXPECT_EQ(drives[0].position, 2);
+  EXPECT_EQ(drives[0].velocity, 5);
+  EXPECT_EQ(drives[1].position, 1);
+  const VectorXd x{{0.5, 0.3, 0.1, -1.0, 2.0, -0.4}}, qdd{{1.5, -7.0}};
+  VectorXd u(2);
+  MatrixXd inertia(2, 2);
+  ASSERT_TRUE(system.inverse_dynamics(x, qdd, u, inertia));
+  system.reset(x);
+  ASSERT_TRUE(system.step(u));
+  EXPECT_NEAR(state(system)[5], x[5] + 0.01 * 1.5, 1e-12);
+  EXPECT_NEAR(state(system)[4], x[4] - 0.01 * 7.0, 1e-12);
+  const VectorXd bad{{1.5, std::numeric_limits<double>::quiet_NaN()}};
+  EXPECT_FALSE(system.inverse_dynamics(x, bad, u, inertia));
+}
+
+TEST(MujocoSystem, OnlyMotorsDriveACoordinate) {
+  const MujocoSystem system = compile(R"(<mujoco><worldbody><body><joint name="a"/><geom size="0.1"/><body>
+    <joint name="b" axis="1 0 0"/><geom size="0.1"/></body></body></worldbody><actuator><position joint="a"/>
+    <motor joint="b"/><motor joint="b" gear="2"/></actuator></mujoco>)");
+  ASSERT_EQ(system.drives().size(), 1U) << "no servo, and of two motors on a joint the first";
+  EXPECT_EQ(system.drives()[0].control, 1);
+}
+
 TEST(DoubleLink, ConservesEnergyAsAccuratelyAsItsTimeStepAllows) {
   // Without torque the power is that of friction: E(5 s) - E(0) = -0.025 integral |thetad|^2.
   LoadedModel loaded = load_mujoco_model(kDoubleLink);
@@ -276,7 +328,7 @@ TEST(MujocoSystem, ForgetsAnythingThatHappenedBeforeAReset) {
     bad[8] = 9.99e9;
     Stream choice(8, 0, 0, 0);
     for (int round = 0; round < 20; ++round) {
-      for (int i = 0; i < 5; ++i) switch (choice.bits() % 5) {
+      for (int i = 0; i < 5; ++i) switch (choice.bits() % 6) {
           case 0: simulate(used, messy_start(0.1 + 0.2 * choice.uniform()), 10); break;
           case 1: used.settle(); break;
           case 2: (void)used.acceleration(messy_start(0.1), VectorXd::Constant(1, 2.0)); break;
@@ -289,6 +341,13 @@ TEST(MujocoSystem, ForgetsAnythingThatHappenedBeforeAReset) {
             used.reset(messy_start(0.1));
             EXPECT_FALSE(used.step(VectorXd::Constant(1, std::numeric_limits<double>::quiet_NaN())));
             break;
+          case 5: {
+            const auto n = static_cast<Index>(used.drives().size());
+            VectorXd u(n);
+            MatrixXd inertia(n, n);
+            (void)used.inverse_dynamics(messy_start(0.1), VectorXd::Constant(n, 3.0), u, inertia);
+            break;
+          }
         }
       const auto fresh = used.clone();
       const double height = 0.1 + 0.2 * choice.uniform();

@@ -293,7 +293,7 @@ TEST(Episode, AllocatesNothingAfterConstruction) {
 
 TEST(RunEpisodes, GivesEachEpisodeItsStateAndItsLaw) {
   const Task task = toy_task();
-  const auto plan = [](int n) {
+  const auto plan = [](int n, System&) {
     return EpisodePlan{vec({0.1 * n, 0, 0}), [n](int t, VectorIn s, VectorOut a) {
                          a = vec({0.1 * n, s[1] - 0.1 * t});
                        }};
@@ -301,7 +301,7 @@ TEST(RunEpisodes, GivesEachEpisodeItsStateAndItsLaw) {
   const Batch one = *run_episodes(task, 8, plan, kedge::Run{0, 1, {}});
   for (int n = 0; n < 8; ++n) {
     Toy system;
-    const EpisodePlan of_n = plan(n);
+    const EpisodePlan of_n = plan(n, system);
     const auto law = [&](int t, VectorIn x, VectorOut a) { of_n.law(t, vec({x[1], x[0]}), a); };
     const Trajectory path = simulate(task, system, of_n.x0, law);
     EXPECT_TRUE(same_bits(one.state.middleCols(one.at(n, 0), T + 1).eval(), path.x));
@@ -313,7 +313,7 @@ TEST(RunEpisodes, GivesEachEpisodeItsStateAndItsLaw) {
 }
 
 TEST(RunEpisodes, RejectsAnInitialStateThatDoesNotFit) {
-  const auto plan = [](int) { return EpisodePlan{vec({0}), [](int, VectorIn, VectorOut a) { a.setZero(); }}; };
+  const auto plan = [](int, System&) { return EpisodePlan{vec({0}), [](int, VectorIn, VectorOut a) { a.setZero(); }}; };
   for (const int threads : {1, 2})
     EXPECT_THROW((void)run_episodes(toy_task(), 4, plan, kedge::Run{0, threads, {}}), InputError);
 }

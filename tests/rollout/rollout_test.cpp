@@ -115,6 +115,81 @@ TEST(Rollout, HasOtherNumbersForAnotherSeedIterationOrRollout) {
             1e-3);
 }
 
+/// Acts by the first entry of the initial state.
+class ByStart final : public Policy {
+ public:
+  explicit ByStart(double action = nan) : action_(action) {}
+  [[nodiscard]] int horizon() const override { return kEndless; }
+  [[nodiscard]] Index observation_dim() const override { return 2; }
+  [[nodiscard]] Index action_dim() const override { return 2; }
+  void mean(int, VectorIn, VectorOut a) const override { a.setConstant(action_); }
+  void sample(int, VectorIn, Stream&, VectorOut a) const override { a.setConstant(2.0 * action_); }
+  [[nodiscard]] double log_prob(int, VectorIn, VectorIn) const override { return 0.0; }
+  [[nodiscard]] std::unique_ptr<Policy> for_episode(VectorIn x0,
+                                                    const std::function<InverseDynamics()>& model) const override {
+    EXPECT_FALSE(model()) << "the toy has none";
+    return std::make_unique<ByStart>(0.1 * x0[0]);
+  }
+
+ private:
+  double action_;
+};
+
+TEST(Rollout, APolicyMayChooseByTheInitialState) {
+  for (const bool explore : {true, false}) {
+    const Batch batch = run_toy(toy_task(), ByStart(), {6, 2, explore}, 5, 2);
+    for (int n = 0; n < 6; ++n)
+      if (batch.usable(n)) {
+        const double by_start = 0.1 * batch.state(0, batch.at(n, 0));
+        EXPECT_EQ(batch.action(0, batch.step(n, 0)), explore ? 2.0 * by_start : by_start);
+      }
+    EXPECT_GE(usable_rollouts(batch), 3);
+  }
+}
+
+/// Three coordinates of which the first and the last are driven, by controls in another order than the actions.
+class Driven final : public System {
+ public:
+  [[nodiscard]] Index nx() const override { return 6; }
+  [[nodiscard]] Index nu() const override { return 3; }
+  [[nodiscard]] Index nsensor() const override { return 0; }
+  [[nodiscard]] std::unique_ptr<System> clone() const override { return std::make_unique<Driven>(); }
+  void reset(VectorIn) override {}
+  [[nodiscard]] bool step(VectorIn) override { return true; }
+  void settle() override {}
+  void state(VectorOut x) const override { x.setZero(); }
+  void sensors(VectorOut) const override {}
+  [[nodiscard]] std::vector<Drive> drives() const override { return {{2, 0, 3}, {0, 2, 5}}; }
+  [[nodiscard]] bool inverse_dynamics(VectorIn x, VectorIn acceleration, VectorOut u, MatrixOut inertia) override {
+    inertia << 2.0, 0.5, 0.5, x[1];
+    u = inertia * acceleration + VectorXd{{x[0] + 10.0 * x[3], x[2] + 10.0 * x[5]}};
+    return x[0] < 100.0;
+  }
+};
+
+TEST(InverseDynamics, IsThatOfTheActions) {
+  Task task = toy_task();
+  task.system = std::make_shared<Driven>();
+  task.start.mean = VectorXd::Constant(6, 7.0);
+  task.control_index = {0, 2};  // the first action drives the last coordinate
+  ASSERT_EQ(driven(task).size(), 2U);
+  EXPECT_EQ(driven(task)[0].position, 2);
+  Driven system;
+  const InverseDynamics model = inverse_dynamics(task, system);
+  ASSERT_TRUE(model);
+  VectorXd a(2);
+  MatrixXd M(2, 2);
+  model(VectorXd{{0.3, 0.4}}, VectorXd{{1.0, 2.0}}, VectorXd{{5.0, 6.0}}, a, M);
+  EXPECT_EQ(M, (MatrixXd{{7.0, 0.5}, {0.5, 2.0}}));
+  EXPECT_NEAR(a[0], 7.0 * 5.0 + 0.5 * 6.0 + 0.3 + 10.0, 1e-12);
+  EXPECT_NEAR(a[1], 0.5 * 5.0 + 2.0 * 6.0 + 0.4 + 20.0, 1e-12);
+  model(VectorXd{{0.3, 200.0}}, VectorXd{{1.0, 2.0}}, VectorXd{{5.0, 6.0}}, a, M);
+  EXPECT_TRUE(std::isnan(a[0])) << "the system failed";
+  task.control_index = {0, 1};
+  EXPECT_TRUE(driven(task).empty()) << "no coordinate of the second action";
+  EXPECT_FALSE(inverse_dynamics(task, system));
+}
+
 TEST(Rollout, WithoutExplorationFollowsTheMean) {
   Task task = toy_task();
   task.start.spread.setZero();

@@ -216,6 +216,17 @@ TEST_F(TaskFileTest, FreeJointsStartAtTheirPoseAndSpreadTheirVelocity) {
 
 // ---- overrides -------------------------------------------------------------------------------------------------------
 
+TEST_F(TaskFileTest, TheContextIsEntriesOfTheInitialState) {
+  EXPECT_THAT(load(kTask).task.context, IsEmpty());
+  const std::string text = replaced(kTask, "[start]", "[context]\nparts = [\"qvel\", \"qpos:rail\"]\n\n[start]");
+  const TaskFile file = load(text);
+  EXPECT_THAT(file.task.context, ElementsAre(2, 3, 0));
+  EXPECT_EQ(load(resolved_text(file)).task.context, file.task.context);
+  EXPECT_NE(file.digest, load(kTask).digest);
+  EXPECT_THROW(load(replaced(kTask, "[start]", "[context]\n[start]")), InputError);
+  EXPECT_THROW(load(replaced(kTask, "[start]", "[context]\nparts = [\"sensor:tip\"]\n[start]")), InputError);
+}
+
 TEST_F(TaskFileTest, OverridesChangeTheTask) {
   const auto set = [&](const std::string& key, const std::string& value) { return load(kTask, {{key, value}}).task; };
   EXPECT_EQ(set("horizon", "7").horizon, 7);

@@ -53,7 +53,10 @@ function network(policy: PolicyData, numbers: Numbers): Act {
   };
 }
 
-const kinds: Record<string, (policy: PolicyData, numbers: Numbers) => Act> = { tv_linear_gaussian: linearGaussian, mlp_gaussian: network };
+/** kedge/policy/dmp.h: linear within limits, which the page applies to every action. */
+const dmp = linearGaussian;
+
+const kinds: Record<string, (policy: PolicyData, numbers: Numbers) => Act> = { tv_linear_gaussian: linearGaussian, mlp_gaussian: network, dmp };
 
 /** Null if the page does not know this kind. */
 export function act(policy: PolicyData, numbers: Numbers): Act | null {

@@ -8,6 +8,7 @@
 #include "kedge/algorithms/report.h"
 #include "kedge/algorithms/time_varying.h"
 #include "kedge/core/errors.h"
+#include "kedge/core/parallel.h"
 #include "kedge/evaluation/cost_expansion.h"
 #include "kedge/evaluation/linear_dynamics.h"
 #include "kedge/evaluation/state_distribution.h"
@@ -164,7 +165,7 @@ GpsResult gps(const Task& task, GpsState state, const GpsOptions& options, const
     loop.lap("dynamics");
 
     // Expand the cost
-    const auto unobserved = fit_unobserved(task, epoch.batch, options.ridge, run);
+    auto unobserved = fit_unobserved(task, epoch.batch, options.ridge, run);
     if (!unobserved) return loop.end(unobserved.ending());
     const LqModel model{sample_moments(observations_at(epoch.batch, 0)), dynamics->fit.dynamics,
                         cost_expansions(task, epoch.batch, run.threads, *unobserved)};

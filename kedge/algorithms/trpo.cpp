@@ -37,7 +37,7 @@ VectorXd log_std(const VectorXd& std) {
 }
 
 /// Draws the first weights of the networks.
-void draw_weights(const TrpoOptions& options, std::uint64_t seed, TrpoState& state) {
+void draw_weights(std::uint64_t seed, TrpoState& state) {
   const auto weights = [&](const NetworkShape& shape, std::uint32_t network, double output) {
     Stream random(seed, streams::network.iteration(0), streams::network.rollout(0), network);
     return unit_weights(shape, random, output);
@@ -232,7 +232,7 @@ TrpoResult trpo(const Task& task, TrpoState state, const TrpoOptions& options, c
   while (loop.next()) {
     TrpoState next = loop.state();
     const int k = loop.iteration();
-    if (k == 0) draw_weights(options, run.seed, next);
+    if (k == 0) draw_weights(run.seed, next);
 
     // Sample the present policy
     auto collected = collect_samples(task, next.policy, options, k, run);

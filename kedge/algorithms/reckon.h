@@ -27,7 +27,7 @@ struct ReckonOptions {
   int memory = 200000;
 
   /// @throws InputError naming option, value and rule
-  void validate() const;
+  void validate() const { require_in_range(*this); }
 };
 
 template <class O, class Visit>
@@ -42,7 +42,7 @@ void describe(O& o, Visit&& visit) {
         {"standard deviation of every action entry of the first policy", "units of the action"});
   visit("beta0", o.beta0, at_least(0),
         {"the entropy of a time step falls by at most this per iteration, rollout and action entry", "nats"});
-  visit("quiet_noise", o.quiet_noise, between(0, 1),
+  visit("quiet_noise", o.quiet_noise, between(0.01, 1),
         {"share of the policy's noise with which rollouts are imagined, and quiet ones are run", "", "kappa"});
   visit("particles", o.particles, between(2, 10000), {"imagined rollouts, at least one for each member", "", "N"});
   visit("steps", o.steps, at_least(1), {"KL steps on imagined rollouts per iteration, at most", "", "J"});

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <limits>
 #include <memory>
 
@@ -69,7 +70,12 @@ int train_and_report(OpenRun& run, const Common& common, SignalStop& signals) {
         run, {.threads = common.threads, .stop = signals.token(), .observe = [&](const Progress& p) { line.show(p); }});
   } catch (const SystemError& e) {
     line.finish();
-    if (run.directory.directory().deleted()) throw;
+    const auto is_there = [&](const char* file) {
+      std::error_code unreadable;
+      return std::filesystem::exists(run.directory.path() / file, unreadable);
+    };
+    const bool resumable = is_there("run.toml") && is_there("task/task.toml") && is_there("checkpoint.h5");
+    if (run.directory.directory().deleted() || !resumable) throw;
     throw SystemError(fmt::format("{}; what was completed is saved: kedge resume {}", e.what(), shell_word(directory)));
   }
   line.finish();

@@ -22,6 +22,8 @@ namespace {
 constexpr double kLeastTrust = 0.1, kMostTrust = 20.0, kMoreTrust = 1.6, kLessTrust = 0.6;
 /// A trial was good if it realised more than this share of the predicted gain, bad if less than that.
 constexpr double kGoodTrial = 0.5, kBadTrial = 0.15, kBadBest = 0.25;
+/// The ratio of one rollout counts up to this, so that one that diverged, or a predicted gain near 0, is a number.
+constexpr double kMostRatio = 100.0;
 /// A policy is taken back if its quiet rollouts cost so much more than the base's, and each more than its own.
 constexpr double kWorse = 1.1;
 
@@ -73,7 +75,7 @@ void judge(Fix& fix, ReckonState& next, int iteration) {
   const VectorXd& base = next.base[0].quiet_cost;
   const double predicted = next.cost_before - next.cost_predicted;
   if (predicted > 0.0) {
-    const VectorXd ratio = (base - tried.quiet_cost) / predicted;
+    const VectorXd ratio = ((base - tried.quiet_cost) / predicted).cwiseMax(-kMostRatio).cwiseMin(kMostRatio);
     fix.ratio = ratio.mean();
     if (fix.ratio > kGoodTrial)
       next.trust = std::min(kMostTrust, next.trust * kMoreTrust);
@@ -240,7 +242,15 @@ Outcome<Plan> steer(const Task& task, const ReckonState& state, const ImaginedDy
   return plan;
 }
 
-void require_state(const Task& task, const ReckonState& state) {
+/// Linear dynamics are fitted to the particles: they need more of them than coefficients.
+void require_particles(const Task& task, const ReckonOptions& options) {
+  const auto least = static_cast<int>(task.ds() + task.da()) + 2;
+  if (std::max(options.particles, options.members) < least)
+    throw InputError(fmt::format("particles = {}, but must be >= {} for {} observations and {} actions",
+                                 options.particles, least, task.ds(), task.da()));
+}
+
+void require_state(const Task& task, const ReckonOptions& options, const ReckonState& state) {
   require_fit(task, state, state.policy, {});
   const Index n = task.ds() + task.da(), T = task.horizon;
   const TransitionStore& data = state.data;
@@ -249,11 +259,12 @@ void require_state(const Task& task, const ReckonState& state) {
       state.base.size() <= 1 && state.base.empty() == (state.iteration == 0) && model.empty() == state.base.empty();
   for (const TriedPolicy& base : state.base)
     ok = ok && base.policy.horizon() == T && base.policy.observation_dim() == task.ds() &&
-         base.policy.action_dim() == task.da() && base.quiet_cost.size() > 0;
+         base.policy.action_dim() == task.da() && base.quiet_cost.size() == fix_size(task, options).quiet;
   if (ok && state.iteration > 0) {
     ok = data.z.rows() == n && data.next.rows() == task.ds() && data.next.cols() == data.size() &&
          data.layout.rows() == 2 && (data.layout.array() >= 0.0).all() &&
          data.layout.row(1).sum() * static_cast<double>(T) == static_cast<double>(data.size()) &&
+         model.members.size() == static_cast<std::size_t>(options.members) && model.shape.units == options.units &&
          model.shape.inputs == n && model.shape.outputs == task.ds() && model.scale.z_mean.size() == n &&
          model.scale.z_scale.size() == n && model.scale.change_mean.size() == task.ds() &&
          model.scale.change_scale.size() == task.ds() && (model.scale.z_scale.array() > 0.0).all();
@@ -261,12 +272,11 @@ void require_state(const Task& task, const ReckonState& state) {
       ok = ok && m.weights.size() == weight_count(model.shape) && m.first.size() == m.weights.size() &&
            m.second.size() == m.weights.size();
   }
-  if (!ok) throw InputError(fmt::format("the state does not fit the task {}", task.name));
+  if (!ok)
+    throw InputError(fmt::format("the state does not belong to reckon with these options on the task {}", task.name));
 }
 
 }  // namespace
-
-void ReckonOptions::validate() const { require_in_range(*this); }
 
 FixSize fix_size(const Task& task, const ReckonOptions& options) {
   if (options.rollouts > 0) return {options.rollouts, (3 * options.rollouts + 6) / 7};
@@ -280,13 +290,15 @@ ReckonState reckon_start(const Task& task, const ReckonOptions& options) {
   ReckonState state;
   state.policy = first_policy(task, options.initial_std);
   require_expandable(task);
+  require_particles(task, options);
   return state;
 }
 
 ReckonResult reckon(const Task& task, ReckonState state, const ReckonOptions& options, const Run& run,
                     const ReckonObserver& observe) {
   options.validate();
-  require_state(task, state);
+  require_particles(task, options);
+  require_state(task, options, state);
   require_expandable(task);
 
   Loop<ReckonState> loop(std::move(state), options.iterations, run, observe);

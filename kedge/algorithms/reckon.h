@@ -28,7 +28,7 @@ struct ReckonOptions {
   int memory = 200000;
 
   /// @throws InputError naming option, value and rule
-  void validate() const;
+  void validate() const { require_in_range(*this); }
 };
 
 template <class O, class Visit>
@@ -42,12 +42,12 @@ void describe(O& o, Visit&& visit) {
   visit("initial_std", o.initial_std, above(0), kInitialStdText);
   visit("beta0", o.beta0, at_least(0),
         {"the entropy of a time step falls by at most this per iteration, rollout and action entry", "nats"});
-  visit("quiet_noise", o.quiet_noise, between(0, 1),
+  visit("quiet_noise", o.quiet_noise, between(0.01, 1),
         {"share of the policy's noise with which rollouts are imagined, and quiet ones are run", "", "kappa"});
-  visit("particles", o.particles, at_least(2), {"imagined rollouts, at least one for each member", "", "N"});
+  visit("particles", o.particles, between(2, 10000), {"imagined rollouts, at least one for each member", "", "N"});
   visit("steps", o.steps, at_least(1), {"KL steps on imagined rollouts per iteration, at most", "", "J"});
-  visit("members", o.members, at_least(1), {"networks of the model", "", "E"});
-  visit("units", o.units, at_least(1), {"units in each of a network's two layers"});
+  visit("members", o.members, between(1, 20), {"networks of the model", "", "E"});
+  visit("units", o.units, between(1, 1024), {"units in each of a network's two layers"});
   visit("first_batches", o.first_batches, at_least(1), {"minibatches of a network in the first iteration"});
   visit("batches", o.batches, at_least(1), {"minibatches of a network for each rollout, later"});
   visit("local", o.local, at_least(1),

@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
+#include "kedge/core/errors.h"
 #include "small_tasks.h"
 
 namespace kedge {
@@ -110,6 +113,43 @@ TEST(Reckon, ImaginesAtLeastOneRolloutForEachMember) {
   options.particles = 2;
   options.members = 5;
   EXPECT_EQ(learn(task, reckon_start(task, options), options).result.state.model.members.size(), 5U);
+}
+
+TEST(Reckon, RefusesFewerParticlesThanTheFitNeeds) {
+  const Task task = DoubleIntegrator().task();
+  ReckonOptions options = small();
+  options.particles = 4;
+  EXPECT_THROW(reckon_start(task, options), InputError);
+  options.particles = 5;
+  EXPECT_NO_THROW(reckon_start(task, options));
+}
+
+TEST(Reckon, RefusesAStateOfOtherOptions) {
+  const Task task = DoubleIntegrator().task();
+  ReckonOptions options = small();
+  options.iterations = 1;
+  const ReckonState state = learn(task, reckon_start(task, options), options).result.state;
+  const auto refused = [&](auto change) {
+    ReckonOptions other = options;
+    other.iterations = 2;
+    change(other);
+    EXPECT_THROW(static_cast<void>(reckon(task, state, other, {}, {})), InputError);
+  };
+  refused([](ReckonOptions& o) { o.rollouts = 7; });
+  refused([](ReckonOptions& o) { o.members = 5; });
+  refused([](ReckonOptions& o) { o.units = 8; });
+}
+
+TEST(Reckon, ReportsANumberAfterQuietRolloutsThatDiverged) {
+  const Task task = DoubleIntegrator().task();
+  ReckonOptions options = small();
+  options.iterations = 1;
+  ReckonState state = learn(task, reckon_start(task, options), options).result.state;
+  state.base[0].quiet_cost.setConstant(std::numeric_limits<double>::max());
+  state.cost_before = 2.0;
+  state.cost_predicted = 1.0;
+  options.iterations = 2;
+  EXPECT_EQ(metric(learn(task, state, options).iterations[0], "gain_ratio"), 100.0);
 }
 
 }  // namespace

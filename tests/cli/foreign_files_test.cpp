@@ -257,6 +257,18 @@ TEST_F(OwnFiles, AreSafeFromATrainingWhoseDirectoryIsTakenAway) {
   EXPECT_TRUE(contents(path() / "home") == before);
 }
 
+TEST_F(OwnFiles, AreNotPromisedAResumeOnceTheRunIsGone) {
+  auto training = small_training("run", 100000);
+  training.emplace_back("-q");
+  Process process(training, {.directory = path()});
+  while (process.running() && !fs::exists(path() / "run/checkpoint.h5")) ::usleep(1000);
+  fs::remove(path() / "run/run.toml");
+  fs::remove(path() / "run/metrics.csv");
+  const Outcome o = process.wait();
+  EXPECT_EQ(o.code, 3);
+  EXPECT_THAT(o.err, testing::EndsWith("kedge: error: run/metrics.csv: was deleted meanwhile\n"));
+}
+
 TEST_F(OwnFiles, StayIfThereIsNoRoomForThreads) {
   auto training = small_training("run", 2);
   training[std::distance(training.begin(), std::find(training.begin(), training.end(), "--threads")) + 1] = "512";

@@ -49,6 +49,8 @@ int replay(const Arguments& a) {
   if (a.page.empty() && a.strip.empty() && a.video.empty())
     throw InputError("nothing to write: give -o FILE.html, --png FILE.png or --mp4 FILE.mp4");
   if (!a.page.empty()) page("replay.html");  // before work starts: are there pages?
+  for (const std::string& file : {a.page == "-" ? "" : a.page, a.strip, a.video})
+    if (!file.empty()) require_writable(file);
   const Replay made = make_replay(find_subject(a.source, a.task, a.set), options);
   if (!a.page.empty()) write_page(a, made);
   if (!a.strip.empty()) {

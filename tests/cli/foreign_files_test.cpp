@@ -230,6 +230,7 @@ TEST_F(OwnFiles, ThatAreNoFilesAreReadByNoVerb) {
   ASSERT_EQ(::mkfifo((path() / "pipe").c_str(), 0600), 0);
   for (const std::string file : {"pipe", "/dev/zero", "."})
     for (const Words& words : std::vector<Words>{
+             {"init", file, "--out", "starter"},
              {"train", file},
              {"validate", file},
              {"train", "double_link", "--config", file},

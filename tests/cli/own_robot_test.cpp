@@ -366,9 +366,9 @@ TEST_F(OwnRobot, ObeysTheFirstSignalInsideARegression) {
 }
 
 TEST_F(OwnRobot, IsRefusedMemoryThatIsNotThere) {
-  robot("chain", chain(60), kPose);
+  robot("chain", chain(48), kPose);
   expect_refused({"train", "chain", "--set", "window=1", "--threads", "64", "--out", "out"}, "of memory");
-  EXPECT_THAT(kedge({"validate", "chain"}).out, HasSubstr("16471 features"));
+  EXPECT_THAT(kedge({"validate", "chain"}).out, HasSubstr("10585 features"));
 }
 
 }  // namespace

@@ -11,6 +11,7 @@ namespace kedge {
 namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr double kTwoSided95 = 1.959963984540054;  ///< quantile 0.975 of the normal distribution
 
 bool is_of_success(const Claim& claim) {
   return claim.kind == Claim::Kind::succeeds || claim.kind == Claim::Kind::fails;
@@ -134,11 +135,29 @@ Estimate probability_of_improvement(const std::vector<double>& a, const std::vec
   };
   std::vector<double> all = a;
   all.insert(all.end(), b.begin(), b.end());
-  return {statistic(all), bootstrap_interval({a, b}, statistic)};
+  const Estimate bootstrap{statistic(all), bootstrap_interval({a, b}, statistic)};
+  if (bootstrap.interval.low < bootstrap.interval.high) return bootstrap;
+  return {bootstrap.value, newcombe_interval(bootstrap.value, a.size(), b.size())};
+}
+
+Interval newcombe_interval(double p, std::size_t m, std::size_t n) {
+  const double pairs = static_cast<double>(m) * static_cast<double>(n);
+  const double others = static_cast<double>(m + n) / 2.0 - 1.0;
+  const auto too_far = [&](double theta) {
+    const double spread = 1.0 + others * ((1.0 - theta) / (2.0 - theta) + theta / (1.0 + theta));
+    return (p - theta) * (p - theta) > kTwoSided95 * kTwoSided95 * theta * (1.0 - theta) / pairs * spread;
+  };
+  // Between p, which is not too far from itself, and an end of [0, 1], which is, or which p is.
+  const auto border = [&](double end) {
+    double near = std::clamp(p, 1e-9, 1.0 - 1e-9), far = end;
+    for (int i = 0; i < 100; ++i) (too_far(0.5 * (near + far)) ? far : near) = 0.5 * (near + far);
+    return near;
+  };
+  return {p == 0.0 ? 0.0 : border(0.0), p == 1.0 ? 1.0 : border(1.0)};
 }
 
 Interval wilson_interval(std::size_t k, std::size_t n) {
-  constexpr double z = 1.959963984540054;
+  constexpr double z = kTwoSided95;
   const auto trials = static_cast<double>(n);
   const double p = static_cast<double>(k) / trials, scale = 1.0 / (1.0 + z * z / trials);
   const double centre = scale * (p + z * z / (2 * trials));

@@ -45,8 +45,15 @@ std::string reason(const JudgedClaim& judged);
 std::vector<double> measure_values(const ComparisonGroup& group, const Measure& measure);
 
 /// Returns the probability that a value of `a` is larger than one of `b`, ties counting half, with its 95 % bootstrap
-/// interval [Agarwal2021, "probability of improvement"].
+/// interval [Agarwal2021, "probability of improvement"]. Where every resample gives the same (the samples do not overlap, or
+/// all values are equal), the bootstrap knows nothing of the error, and the interval is Newcombe's.
 Estimate probability_of_improvement(const std::vector<double>& a, const std::vector<double>& b);
+
+/// Returns the 95 % score interval of the probability that a value of one sample beats one of another [Newcombe2006,
+/// method 5]: the theta with (p - theta)^2 = z^2 V(theta),
+///   V = theta (1 - theta) / (m n) (1 + ((m + n) / 2 - 1) ((1 - theta) / (2 - theta) + theta / (1 + theta))).
+/// @param p in [0, 1], as seen in samples of  @param m, n >= 1 values
+Interval newcombe_interval(double p, std::size_t m, std::size_t n);
 
 /// Returns the 95 % Wilson interval of a share, k of n. @param n >= 1
 Interval wilson_interval(std::size_t k, std::size_t n);

@@ -44,12 +44,15 @@ std::string verdicts_table(const std::vector<JudgedClaim>& verdicts) {
     text += fmt::format("| {} | {} | **{}** | {} |\n", v.claim.text, v.claim.source, to_string(v.verdict), reason(v));
   return text +
          fmt::format(
-             "\nVerdicts: a claim that one run is better *holds* if the 95 % bootstrap interval of the probability "
-             "that "
-             "a seed of it beats a seed of the other lies above 0.5, and *does not hold* if it lies below; of similar "
-             "runs it lies within [0.25, 0.75]; shares of seeds have Wilson intervals. Fewer than {} seeds decide "
-             "nothing.\n",
-             fewest_seeds);
+             "\nVerdicts: a claim that one run is better *holds* if the 95 % interval of the probability that a seed "
+             "of "
+             "it beats a seed of the other lies above 0.5, and *does not hold* if it lies below; of similar runs it "
+             "lies "
+             "within [0.25, 0.75]. Intervals are bootstrapped, Newcombe's where the samples do not overlap, Wilson's "
+             "for "
+             "shares of seeds. Fewer than {} seeds decide nothing. Each verdict is for its claim alone: there {} {} "
+             "here, and no correction for their number.\n",
+             fewest_seeds, verdicts.size() == 1 ? "is" : "are", verdicts.size());
 }
 
 /// @throws SystemError if a job is still to be done

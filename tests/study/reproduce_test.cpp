@@ -37,6 +37,35 @@ TEST(WilsonInterval, EndsWhereTheShareIsSeenIsTwoStandardErrorsAway) {
   EXPECT_NEAR(wilson_interval(15, 15).low, 15 / (15 + z * z), 1e-12);
 }
 
+TEST(NewcombeInterval, EndsWhereTheProbabilityIsTwoStandardErrorsAway) {
+  constexpr double z = 1.959963984540054;
+  for (const auto& [m, n] : {std::pair{1U, 1U}, {5U, 5U}, {15U, 15U}, {4U, 30U}})
+    for (const double p : {0.0, 0.1, 0.5, 0.8, 1.0}) {
+      const auto [low, high] = newcombe_interval(p, m, n);
+      EXPECT_LE(low, p);
+      EXPECT_GE(high, p);
+      for (const double t : {low, high}) {
+        if (t == 0.0 || t == 1.0) continue;
+        // The exponential model's variance of the statistic [Hanley and McNeil 1982], with (m + n) / 2 for both m and n.
+        const double q1 = t / (2 - t), q2 = 2 * t * t / (1 + t), half = 0.5 * (m + n) - 1;
+        const double variance = (t * (1 - t) + half * (q1 - t * t) + half * (q2 - t * t)) / (m * n);
+        EXPECT_NEAR(std::abs(p - t), z * std::sqrt(variance), 1e-7) << p << ", " << m << " and " << n;
+      }
+      const auto [mirrored_low, mirrored_high] = newcombe_interval(1 - p, m, n);
+      EXPECT_NEAR(low, 1 - mirrored_high, 1e-9);
+      EXPECT_NEAR(high, 1 - mirrored_low, 1e-9);
+    }
+}
+
+TEST(ProbabilityOfImprovement, OfSamplesThatDoNotOverlapHasAnIntervalOfNewcombe) {
+  const Estimate apart = probability_of_improvement({6, 7, 8, 9, 10}, {1, 2, 3, 4, 5});
+  EXPECT_EQ(apart.value, 1.0);
+  EXPECT_NEAR(apart.interval.low, 0.64, 0.005);
+  EXPECT_EQ(apart.interval.high, 1.0);
+  const Estimate equal = probability_of_improvement({1, 1, 1, 1, 1}, {1, 1, 1, 1, 1});
+  EXPECT_LT(equal.interval.low, 0.25) << "five equal results do not show that two runs are similar";
+}
+
 TEST(ProbabilityOfImprovement, CountsPairs) {
   EXPECT_DOUBLE_EQ(probability_of_improvement({3, 4}, {1, 2}).value, 1.0);
   EXPECT_DOUBLE_EQ(probability_of_improvement({1, 3}, {2, 4}).value, 0.25);
@@ -131,7 +160,9 @@ TEST(Judge, ComparesRuns) {
   EXPECT_EQ(verdict(Claim::Kind::better, high, low), Verdict::holds);
   EXPECT_EQ(verdict(Claim::Kind::better, low, high), Verdict::does_not_hold);
   EXPECT_EQ(verdict(Claim::Kind::better, mixed, mixed), Verdict::undecided);
-  EXPECT_EQ(verdict(Claim::Kind::similar, high, low), Verdict::does_not_hold);
+  EXPECT_EQ(verdict(Claim::Kind::similar, high, low), Verdict::undecided);  // six seeds cannot show more than 0.68
+  EXPECT_EQ(verdict(Claim::Kind::similar, std::vector<double>(10, -1), std::vector<double>(10, -2)),
+            Verdict::does_not_hold);
   EXPECT_EQ(verdict(Claim::Kind::similar, std::vector<double>(8, -1), std::vector<double>(8, -1)), Verdict::holds);
   EXPECT_EQ(verdict(Claim::Kind::better, std::vector<double>(4, -1), low), Verdict::too_few_seeds);
   EXPECT_EQ(judge(claim(Claim::Kind::better), {.task = "", .groups = {group("a", high)}, .notes = {}}).verdict,
@@ -473,7 +504,7 @@ TEST(FigurePage, HasEveryRunAndEveryClaimWithItsNumbers) {
   figure.title = "A figure";
   const std::string page = figure_page(figure, result, "kedge reproduce it");
   for (const char* text : {"# A figure", "kedge reproduce it", "| a | 5 | -3 [", "5 of 5", "**holds**", "a beats b",
-                           "P(better) 1.00 [1.00, 1.00]; 5 and 5 seeds"})
+                           "P(better) 1.00 [0.64, 1.00]; 5 and 5 seeds"})
     EXPECT_THAT(page, HasSubstr(text));
   EXPECT_THAT(final_csv(result.comparison), HasSubstr("\"b\",4,finished,3,30,-10,1\n"));
   EXPECT_THAT(verdicts_csv(result.verdicts), HasSubstr("\"a beats b\",\"here\",holds,\"a\",\"b\","));

@@ -145,7 +145,6 @@ DaggerResult dagger(const Task& task, DaggerState state, const DaggerOptions& op
     auto judgement = judge(task, next.policy, k, options.rollouts, run);
     if (!judgement) return loop.end(judgement.ending());
     add_visits(judgement->noisy, options.thin, next.visits);
-    Iteration report = guided_report(task, *judgement, next.policy, steps, loop.state());
     loop.lap("rollouts");
 
     // Adapt the oracle to the policy
@@ -157,6 +156,7 @@ DaggerResult dagger(const Task& task, DaggerState state, const DaggerOptions& op
       steps += plan->steps;
       oracle = std::move(plan->guide);
     }
+    Iteration report = guided_report(task, *judgement, next.policy, steps, loop.state());
     loop.lap("guide");
 
     // Train on the oracle's answers at all states visited so far

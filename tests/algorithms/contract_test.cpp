@@ -198,6 +198,7 @@ TEST_P(Contract, IterationsAreShownOnceAndInOrderWithTheSameColumns) {
     EXPECT_EQ(it.number, static_cast<int>(i));
     EXPECT_EQ(w.snapshots[i].loop.iteration, it.number + 1);
     EXPECT_EQ(test::metric(it, "rollouts_total"), static_cast<double>(w.snapshots[i].loop.rollouts_total));
+    EXPECT_EQ(test::metric(it, "steps_total"), static_cast<double>(w.snapshots[i].loop.steps_total));
     ASSERT_GE(it.metrics.size(), first.size());
     for (std::size_t m = 0; m < first.size(); ++m) EXPECT_EQ(it.metrics[m].first, first[m]);
     EXPECT_EQ(names(it.metrics), names(w.iterations.front().metrics));

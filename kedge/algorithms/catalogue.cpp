@@ -44,11 +44,7 @@ Snapshot first_snapshot(const Task& task, const Options& options) {
 
 template <class O>
 Needs needs_by(const Task& task, const Options& options, int threads) {
-  const O o = options_as<O>(options);
-  if constexpr (requires { needs(task, o, threads); })
-    return needs(task, o, threads);
-  else
-    return needs_of_rollouts(task, o.rollouts);
+  return needs(task, options_as<O>(options), threads);
 }
 
 template <class O, auto start>

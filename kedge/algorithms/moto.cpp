@@ -93,12 +93,12 @@ MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, c
     if (!batch) return loop.end(cancelled());
     loop.lap("rollouts");
     next.window = with_newest(next.window, loop.iteration(), next.policy, std::move(*batch), options.window);
-    const Epoch& epoch = next.window.back();
+    Epoch& epoch = next.window.change(next.window.size() - 1);
 
     // Estimate the state distributions rho~_t^i (Sec. 4.3)
     auto rho = state_distribution(next.window, options, run.threads);
     if (!rho) return loop.end(without_distribution(epoch.batch));
-    next.window.change(next.window.size() - 1).rho = std::move(*rho);
+    epoch.rho = std::move(*rho);
     loop.lap("state_distribution");
 
     // Compute the importance weights of all stored (s, a, s') (Sec. 4.2)

@@ -174,4 +174,26 @@ Needs needs(const Task& task, const EpisodicOptions& options, int) {
   return needs;
 }
 
+Needs needs(const Task& task, const RandomSearchOptions& options, int) {
+  const int controllers = 2 * options.directions + 1;  // each direction both ways, and the one in the middle
+  Needs needs = needs_of_rollouts(task, controllers * options.rollouts);
+  needs.notes.push_back(fmt::format("{} controllers are tried, {} rollouts each", controllers, options.rollouts));
+  return needs;
+}
+
+Needs needs(const Task& task, const GuidedOptions& options, int threads) {
+  IlqrOptions first;
+  first.iterations = options.initial_iterations;
+  const Needs pass = needs(task, first, threads);  // of DDP
+  Needs needs = needs_of_rollouts(task, options.rollouts);
+  needs.bytes += pass.bytes;
+  needs.steps += options.initial_iterations * pass.steps;
+  const double weights = as_double(options.hidden * (task.ds() + 1 + task.da()) * options.layers);
+  needs.operations = options.initial_iterations * pass.operations +
+                     6.0 * weights * options.first_evaluations * options.fit_samples * task.horizon;
+  needs.notes.push_back(fmt::format("the first iteration, with {} passes of DDP at most; later ones have {}",
+                                    options.initial_iterations, options.guide_iterations));
+  return needs;
+}
+
 }  // namespace kedge

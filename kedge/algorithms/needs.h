@@ -6,8 +6,10 @@
 
 #include "kedge/algorithms/episodic.h"
 #include "kedge/algorithms/gps.h"
+#include "kedge/algorithms/guide.h"
 #include "kedge/algorithms/ilqr.h"
 #include "kedge/algorithms/moto.h"
+#include "kedge/algorithms/random_search.h"
 #include "kedge/algorithms/reckon.h"
 #include "kedge/algorithms/trpo.h"
 #include "kedge/system/task.h"
@@ -16,7 +18,7 @@ namespace kedge {
 
 struct Needs {
   double bytes = 0.0;       ///< memory, within a factor of two
-  double steps = 0.0;       ///< control steps simulated in an iteration
+  double steps = 0.0;       ///< control steps simulated in the longest iteration, those for derivatives included
   double operations = 0.0;  ///< floating-point operations of an iteration besides, within a factor of a few
 
   std::vector<std::string> notes;      ///< numbers to judge by, one line each
@@ -30,8 +32,11 @@ Needs needs(const Task& task, const IlqrOptions& options, int threads);
 Needs needs(const Task& task, const ReckonOptions& options, int threads);
 Needs needs(const Task& task, const TrpoOptions& options, int threads);
 Needs needs(const Task& task, const EpisodicOptions& options, int threads);
+Needs needs(const Task& task, const RandomSearchOptions& options, int threads);
+/// Of VGPS and the methods compared with it.
+Needs needs(const Task& task, const GuidedOptions& options, int threads);
 
-/// Of an algorithm about which no more is known than how many rollouts it makes.
+/// Returns what rollouts take, and no more.
 Needs needs_of_rollouts(const Task& task, int rollouts);
 
 /// Returns the share of the actions of the first policy that are beyond their limits, in [0, 1], averaged over the actions.

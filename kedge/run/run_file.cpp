@@ -86,7 +86,10 @@ RunFile read_run_file(const std::filesystem::path& directory) {
   } catch (const InputError& error) {
     root.require("algorithm").fail(error.what());
   }
-  set_options(run.options, root.require("options"));
+  const Value options = root.require("options");
+  set_options(run.options, options);
+  for (const Option& option : run.options)
+    if (!options.find(option.name)) run.younger.insert(option.name);
 
   const Value v = root.require("versions");
   run.versions = {.kedge = text(v, "kedge"),
@@ -101,7 +104,8 @@ RunFile read_run_file(const std::filesystem::path& directory) {
 std::string options_digest(const RunFile& run) {
   std::string text = run.algorithm;
   for (const Option& option : run.options)
-    if (option.name != "iterations") text += fmt::format("\n{} = {}", option.name, value_text(option.value));
+    if (option.name != "iterations" && !run.younger.contains(option.name))
+      text += fmt::format("\n{} = {}", option.name, value_text(option.value));
   return digest(text);
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,8 @@ struct RunFile {
   std::vector<std::string> task_overrides;  ///< "actions.limit=10": in the order in which they were given
   std::string task_digest;                  ///< TaskFile::digest of the task
   Options options;
+  std::set<std::string>
+      younger;        ///< options that the file does not name, because the run is older: they have their defaults
   Versions versions;  ///< versions of the program that began the run
 };
 
@@ -33,7 +36,7 @@ std::string run_file_text(const RunFile& run);
 RunFile read_run_file(const std::filesystem::path& directory);
 
 /// Returns the digest of the options that determine an iteration: all except `iterations`, so that a finished run can be
-/// extended.
+/// extended, and those that are younger than the run.
 std::string options_digest(const RunFile& run);
 
 }  // namespace kedge

@@ -209,6 +209,26 @@ TEST_P(Contract, IterationsAreShownOnceAndInOrderWithTheSameColumns) {
   }
 }
 
+/// What `kedge validate` says of an iteration. Derivatives are not in `steps_total` of iLQR (docs/algorithms/ilqr.md); a first
+/// DDP of methods with a guide ends before its last iteration where it converges, as it does here.
+TEST_P(Contract, NeedsAboutAsManyStepsAsItSays) {
+  const std::string name = GetParam().algorithm->name;
+  if (name == "ilqr") GTEST_SKIP();
+  const bool guided = name == "vgps" || name == "gps_is" || name == "dagger" || name == "cost_weighted";
+  const Task task = DoubleIntegrator().task();
+  const Watched w = watch(GetParam(), task, {.seed = 3});
+  double longest = 0.0, before = 0.0;
+  for (const Snapshot& s : w.snapshots) {
+    const auto all = static_cast<double>(s.loop.steps_total);
+    longest = std::max(longest, all - std::exchange(before, all));
+  }
+  const double said = GetParam().algorithm->needs(task, GetParam().options, 1).steps;
+  EXPECT_GE(said, longest / 3);
+  if (!guided) {
+    EXPECT_LE(said, longest * 3);
+  }
+}
+
 TEST_P(Contract, RunsWithoutObserver) {
   const Task task = DoubleIntegrator().task();
   const TrainingEnd end =

@@ -246,7 +246,7 @@ INSTANTIATE_TEST_SUITE_P(Cases, Interruption, testing::ValuesIn(cases()),
 TEST(Interruptions, AreTriedWithEveryAlgorithm) {
   for (const Algorithm& algorithm : algorithms())
     EXPECT_TRUE(std::ranges::any_of(cases(), [&](const Case& c) { return &algorithm_of(c) == &algorithm; }))
-        << algorithm.name;
+        << algorithm.name << " has no row in cases() of this file";
 }
 
 }  // namespace

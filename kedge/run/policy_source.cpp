@@ -38,15 +38,20 @@ TaskFile task_of(const Subject& subject, const fs::path& run, const std::string&
 
 }  // namespace
 
+FileName find_policy(const std::string& what) {
+  const fs::path path = what;
+  if (!fs::exists(path)) throw InputError(fmt::format("{}: there is no such run or policy", what));
+  return fs::is_directory(path) ? open_run_directory(path) / kPolicyFile : FileName(path);
+}
+
 Subject find_subject(const std::string& what, const std::string& task, const std::vector<std::string>& set,
                      const std::stop_token& stop) {
   const fs::path path = what;
-  if (!fs::exists(path)) throw InputError(fmt::format("{}: there is no such run or policy", what));
   Subject subject;
+  subject.policy_file = find_policy(what);
   subject.name = what;
   subject.is_run = fs::is_directory(path);
   if (subject.is_run) subject.run_directory = path;
-  subject.policy_file = subject.is_run ? open_run_directory(path) / kPolicyFile : FileName(path);
   subject.task = task_of(subject, subject.is_run ? path : run_of(path), task, set, stop);
   return subject;
 }

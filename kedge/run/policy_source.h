@@ -20,6 +20,10 @@ struct Subject {
   TaskFile task;
 };
 
+/// Finds a policy file: the named one, or that of a run.
+/// @param what  a run's directory or a policy file  @throws InputError if there is no such run or policy
+FileName find_policy(const std::string& what);
+
 /// Finds a run or a policy file, with its task.
 /// @param what  a run's directory or a policy file
 /// @param task  name or path of the task to run on; "": the one of the run in whose directory `what` is

@@ -201,7 +201,9 @@ TEST_F(OwnRobot, DivergesForAReasonThatMujocoNames) {
       "parts = [\"qpos:p\", \"qvel:p\"]\n[[cost]]\nname = \"a\"\nof = \"action\"\n";
   robot("room", room, task);
   const Outcome o = kedge({"validate", "room"});
-  if (o.code != 0) EXPECT_THAT(o.err, AnyOf(HasSubstr("buffer is full"), HasSubstr("nconmax")));
+  if (o.code != 0) {
+    EXPECT_THAT(o.err, AnyOf(HasSubstr("buffer is full"), HasSubstr("nconmax")));
+  }
 
   // A gain that no time step can follow: the first step is fine, later ones are not.
   std::string wild = kCartPole;

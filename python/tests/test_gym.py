@@ -1,0 +1,79 @@
+"""Tasks as environments of Gymnasium."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+gymnasium = pytest.importorskip("gymnasium")
+from gymnasium.utils.env_checker import check_env  # noqa: E402
+
+
+@pytest.fixture(scope="module", autouse=True)
+def registered():
+    import kedge.gym  # noqa: F401
+
+
+@pytest.mark.parametrize("task", ["double_link", "quad_link", "swimmer", "walker"])
+def test_every_bundled_task_passes_the_checker(kedge, task):
+    import kedge.gym
+
+    env = gymnasium.make(kedge.gym.environment_id(task))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*infinity.*")  # observations have no bounds
+        warnings.filterwarnings("ignore", message=".*symmetric and normalized.*")  # actions are in their own units
+        check_env(env.unwrapped, skip_render_check=True)
+
+
+def test_the_return_of_an_episode_is_that_of_kedge(kedge):
+    run = kedge.train("double_link", "moto", seed=3, rollouts=6, iterations=2)
+    found = run.evaluate(3, deterministic=True)
+    T = run.task.horizon
+    env = kedge.make(run.task)
+    for n in range(3):
+        state = found.states[:, n * (T + 1)]
+        s, _ = env.reset(options={"state": state})
+        total, ended, info = 0.0, False, {}
+        while not ended:
+            s, reward, ended, truncated, info = env.step(run.policy(s, env._episode.time))
+            total += reward
+            assert not truncated
+        assert total == pytest.approx(found.returns[n], rel=1e-12)
+        assert info["success"] == pytest.approx(found.success_values[n], rel=1e-12)
+
+
+def test_starts_depend_on_the_seed_only(kedge):
+    env = kedge.make("double_link")
+    first, _ = env.reset(seed=1)
+    second, _ = env.reset()
+    assert not np.array_equal(first, second)
+    assert np.array_equal(env.reset(seed=1)[0], first)
+    assert np.array_equal(env.reset()[0], second)
+    assert not np.array_equal(env.reset(seed=2)[0], first)
+
+
+def test_the_time_is_observed_where_asked(kedge):
+    env = kedge.make("double_link", observe_time=True, horizon=25)
+    s, _ = env.reset(seed=1)
+    assert s.shape == (5,) and s[-1] == 0
+    assert env.step(np.zeros(2))[0][-1] == 0.04
+
+
+def test_a_divergence_ends_the_episode_with_its_cause(kedge):
+    env = kedge.make("double_link", diverged_reward=-7)
+    env.reset(seed=1)
+    _, reward, ended, _, info = env.step(np.array([np.nan, 0.0]))
+    assert ended and reward == -7 and info["diverged"]
+    assert "not finite" in info["why"]
+
+
+def test_a_policy_drives_vectorised_environments(kedge):
+    run = kedge.train("double_link", "moto", seed=3, rollouts=6, iterations=2)
+    envs = gymnasium.make_vec("kedge/DoubleLink-v0", num_envs=3, vectorization_mode="sync")
+    s, _ = envs.reset(seed=1)
+    state = None
+    for _ in range(100):
+        actions, state = run.policy.predict(s, state)
+        s, rewards, ended, truncated, _ = envs.step(actions)
+    assert ended.all() and not truncated.any()
+    envs.close()

@@ -9,6 +9,7 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
@@ -19,8 +20,10 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <tuple>
 
 #include "kedge/core/errors.h"
+#include "kedge/core/parallel.h"
 #include "kedge/export/export.h"
 #include "kedge/files/atomic_file.h"
 #include "kedge/files/policy_file.h"
@@ -290,6 +293,57 @@ struct PyEpisode {
   Episode episode;
 };
 
+using Rows = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+/// Many episodes of a task, on several threads.
+class PyEpisodes {
+ public:
+  PyEpisodes(const PyTask& task, int n, int threads) : threads_(threads) {
+    require(n >= 1, "episodes", n, ">= 1");
+    require(threads >= 1, "threads", threads, ">= 1");
+    for (int i = 0; i < n; ++i) episodes_.push_back(std::make_unique<PyEpisode>(task));
+  }
+
+  PyEpisodes(const PyEpisodes&) = delete;
+  PyEpisodes& operator=(const PyEpisodes&) = delete;
+
+  /// Begins or steps every episode; one that arrives at the horizon also has the cost of its final state.
+  /// @param actions [n, da]  @param begin [n] these begin at a drawn start, whose seed is `seed` [n]; the others step
+  /// @return observations [n, ds], costs [n], phases [n]: 0 goes on, 1 has ended, 2 has diverged
+  [[nodiscard]] std::tuple<Rows, VectorXd, Eigen::VectorXi> advance(const Rows& actions, const std::vector<bool>& begin,
+                                                                    const std::vector<std::uint64_t>& seed) {
+    const auto n = static_cast<Index>(episodes_.size());
+    const Task& task = episodes_.front()->file->task;
+    if (actions.rows() != n || actions.cols() != task.da() || begin.size() != episodes_.size() ||
+        seed.size() != begin.size())
+      throw InputError(
+          fmt::format("actions are {}x{}, but must be {}x{}", actions.rows(), actions.cols(), n, task.da()));
+    Rows observations(n, task.ds());
+    VectorXd cost = VectorXd::Zero(n);
+    Eigen::VectorXi phase = Eigen::VectorXi::Zero(n);
+    parallel_for(n, threads_, [&](Index i) {
+      const auto at = static_cast<std::size_t>(i);
+      Episode& episode = episodes_[at]->episode;
+      if (begin[at]) {
+        episodes_[at]->reset_to_start(seed[at], 0, 0);
+      } else {
+        cost[i] = episode.step(actions.row(i).transpose()).cost;
+        const bool ended = episode.time() == task.horizon && !episode.diverged();
+        if (ended) cost[i] += episode.finish().cost;
+        phase[i] = episode.diverged() ? 2 : ended ? 1 : 0;
+      }
+      observations.row(i) = episode.observation().transpose();
+    });
+    return {std::move(observations), std::move(cost), std::move(phase)};
+  }
+
+  [[nodiscard]] const Episode& at(int i) const { return episodes_.at(static_cast<std::size_t>(i))->episode; }
+
+ private:
+  std::vector<std::unique_ptr<PyEpisode>> episodes_;
+  int threads_;
+};
+
 // ---- Options
 
 std::vector<nb::dict> options_of(const std::string& algorithm) {
@@ -360,6 +414,18 @@ void define_tasks(nb::module_& m) {
       .def_prop_ro(
           "success", [](const PyEpisode& e) { return e.episode.success(); },
           "value of the success measure; NaN before the end, after divergence, or without a measure");
+
+  nb::class_<PyEpisodes>(m, "Episodes", "Many episodes of a task, on several threads.")
+      .def(nb::init<const PyTask&, int, int>(), "task"_a, "n"_a, "threads"_a)
+      .def("advance", &PyEpisodes::advance, "actions"_a, "begin"_a, "seed"_a, nb::call_guard<nb::gil_scoped_release>(),
+           "Begins or steps every episode; returns observations, costs and phases: 0 goes on, 1 has ended, 2 has "
+           "diverged.")
+      .def(
+          "time", [](const PyEpisodes& e, int i) { return e.at(i).time(); }, "i"_a)
+      .def(
+          "success", [](const PyEpisodes& e, int i) { return e.at(i).success(); }, "i"_a)
+      .def(
+          "why", [](const PyEpisodes& e, int i) { return e.at(i).why(); }, "i"_a);
 }
 
 void define_policies(nb::module_& m) {
@@ -380,7 +446,7 @@ void define_policies(nb::module_& m) {
       .def_prop_ro("action_low", [](const PyPolicy& p) { return p.file->info.action_low; })
       .def_prop_ro("action_high", [](const PyPolicy& p) { return p.file->info.action_high; })
       .def_prop_ro("noise_meant", [](const PyPolicy& p) { return p.file->info.noise_meant; })
-      .def("__call__", &PyPolicy::mean, "observation"_a, "t"_a = 0, "Returns the mean action [da], before limits.")
+      .def("mean", &PyPolicy::mean, "observation"_a, "t"_a = 0, "Returns the mean action [da], before limits.")
       .def("sample", &PyPolicy::sample, "observation"_a, "t"_a = 0, "seed"_a,
            "Returns the mean plus exploration noise, which depends on seed and t only.")
       .def(

@@ -105,6 +105,11 @@ def _run_metrics(self):
     return {name: _np.array([i.metrics[name] for i in self.history]) for name in names}
 
 
+def _policy_call(self, observation, t=0):
+    """Returns the mean action [da] at step t, before limits. observation: [ds], an array or a list."""
+    return self.mean(_np.asarray(observation, float), t)
+
+
 def _policy_predict(self, observation, state=None, episode_start=None, deterministic=True, rng=None):
     """Returns actions within their limits, and the next state, as a model of Stable-Baselines3 does.
 
@@ -146,7 +151,24 @@ def _policy_export(self, file, format):
         out.write(text)
 
 
+def _task_repr(self):
+    return (f"<kedge.Task {self.name}: {self.horizon} steps of {self.control_step} s, {len(self.observation_names)} "
+            f"observations, {len(self.action_names)} actions>")
+
+
+def _policy_repr(self):
+    return f"<kedge.Policy {self.kind}: {self.observation_dim} observations, {self.action_dim} actions>"
+
+
+def _run_repr(self):
+    return f"<kedge.Run of {self.algorithm} on {self.task.name}, seed {self.seed}: {self.iterations} iterations, {self.stop}>"
+
+
 Run.evaluate = _run_evaluate
+Run.__repr__ = _run_repr
+Task.__repr__ = _task_repr
+Policy.__call__ = _policy_call
+Policy.__repr__ = _policy_repr
 Run.metrics = property(_run_metrics)
 Policy.predict = _policy_predict
 Policy.data = property(_policy_data)

@@ -77,3 +77,29 @@ def test_a_policy_drives_vectorised_environments(kedge):
         s, rewards, ended, truncated, _ = envs.step(actions)
     assert ended.all() and not truncated.any()
     envs.close()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_episodes_on_threads_are_those_of_single_environments(kedge, threads):
+    arguments = {"horizon": 25, "observe_time": True}
+    single = gymnasium.make_vec("kedge/DoubleLink-v0", num_envs=4, vectorization_mode="sync", **arguments)
+    many = gymnasium.make_vec("kedge/DoubleLink-v0", num_envs=4, vectorization_mode="vector_entry_point", threads=threads,
+                              **arguments)
+    assert np.array_equal(single.reset(seed=3)[0], many.reset(seed=3)[0])
+    random = np.random.default_rng(1)
+    ends = diverged = 0
+    for t in range(80):
+        actions = random.uniform(-30, 30, (4, 2))
+        if t == 40:
+            actions[2, 0] = np.nan  # diverges
+        a, b = single.step(actions), many.step(actions)
+        for one, other in zip(a[:4], b[:4]):
+            assert np.array_equal(one, other), t
+        assert set(a[4]) == set(b[4])
+        for key in a[4]:
+            assert np.array_equal(a[4][key], b[4][key], equal_nan=a[4][key].dtype.kind == "f"), key
+        ends += int(b[2].sum())
+        diverged += int(np.sum(b[4].get("diverged", False)))
+    assert ends == 4 * 3 and diverged == 1  # 25 steps and one that begins anew
+    with pytest.raises(kedge.InputError, match="4x2"):
+        many.step(np.zeros((3, 2)))

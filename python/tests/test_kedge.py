@@ -174,6 +174,8 @@ def test_a_policy_acts(kedge, run, task, tmp_path):
     data = policy.data
     assert data["K"].shape == (30, 2, 4)
     assert np.allclose(policy(s, 7), data["K"][7] @ s + data["k"][7], rtol=1e-12)
+    assert np.array_equal(policy(list(s), 7), policy(s, 7))
+    assert repr(policy) == "<kedge.Policy tv_linear_gaussian: 4 observations, 2 actions>"
     assert not np.array_equal(policy.sample(s, 7, seed=1), policy.sample(s, 7, seed=2))
     assert np.array_equal(policy.sample(s, 7, seed=1), policy.sample(s, 7, seed=1))
     policy.save(str(tmp_path / "p.h5"))

@@ -118,7 +118,8 @@ def main():
             import h5py
     except ImportError as missing:
         skip(missing)
-    stems = [os.path.splitext(path)[0] for path in glob.glob(os.path.join(folder, "*.txt"))]
+    ending = ".json" if what == "json" else ".txt"
+    stems = [os.path.splitext(path)[0] for path in glob.glob(os.path.join(folder, "*" + ending))]
     assert len(stems) > 10
     for stem in stems:
         if what == "python":

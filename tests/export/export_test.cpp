@@ -296,6 +296,12 @@ void write_cases(const TemporaryFolder& folder) {
     folder.write(fmt::format("{}.txt", i), text);
     ++i;
   }
+  for (const AnyPolicy& policy : test::all_examples()) {  // what cannot act elsewhere can still be read
+    if (exportable(policy)) continue;
+    folder.write(fmt::format("{}.json", i), policy_as_json(policy, {}));
+    save_policy(folder.path(fmt::format("{}.h5", i)), policy, {}, Durability::process);
+    ++i;
+  }
 }
 
 class ExportedFiles : public testing::TestWithParam<const char*> {};

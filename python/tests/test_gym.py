@@ -1,5 +1,6 @@
 """Tasks as environments of Gymnasium."""
 
+import pathlib
 import warnings
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 
 gymnasium = pytest.importorskip("gymnasium")
 from gymnasium.utils.env_checker import check_env  # noqa: E402
+
+SOURCE = pathlib.Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -25,8 +28,12 @@ def test_every_bundled_task_passes_the_checker(kedge, task):
         check_env(env.unwrapped, skip_render_check=True)
 
 
-def test_the_return_of_an_episode_is_that_of_kedge(kedge):
-    run = kedge.train("double_link", "moto", seed=3, rollouts=6, iterations=2)
+@pytest.mark.parametrize("task, algorithm, options", [
+    ("double_link", "moto", {"rollouts": 6}),
+    (SOURCE / "examples/robots/double_pendulum", "ilqr", {}),  # its final state costs
+])
+def test_the_return_of_an_episode_is_that_of_kedge(kedge, task, algorithm, options):
+    run = kedge.train(task, algorithm, seed=3, iterations=2, **options)
     found = run.evaluate(3, deterministic=True)
     T = run.task.horizon
     env = kedge.make(run.task)

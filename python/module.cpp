@@ -450,6 +450,13 @@ void define_policies(nb::module_& m) {
       .def("sample", &PyPolicy::sample, "observation"_a, "t"_a = 0, "seed"_a,
            "Returns the mean plus exploration noise, which depends on seed and t only.")
       .def(
+          "for_start",
+          [](const PyPolicy& p, const PyTask& task, const VectorXd& x0) {
+            AnyPolicy chosen = chosen_controller(p.file->policy, task.file->task, x0);
+            return PyPolicy{std::make_shared<const PolicyFile>(std::move(chosen), p.file->info)};
+          },
+          "task"_a, "x0"_a, "Returns the controller that a contextual policy chooses for the initial state x0 [nx].")
+      .def(
           "export_text",
           [](const PyPolicy& p, const std::string& format) {
             const std::string text = find_export_format(format).text(*p.file, export_prefix(p.file->info));

@@ -82,7 +82,8 @@ std::string names_for_comment(const std::vector<std::string>& names) {
 
 void refuse_contextual_movement(const char* format) {
   throw InputError(fmt::format(
-      "--format = {}, but must be json: a contextual movement primitive is chosen by the inverse dynamics of the robot",
+      "--format = {}, but must be json: a contextual movement primitive is chosen by the inverse dynamics of the "
+      "robot; --start writes the controller of one episode",
       format));
 }
 

@@ -208,3 +208,20 @@ def test_an_exported_file_acts_as_the_policy(run, tmp_path):
     module = runpy.run_path(str(tmp_path / "p.py"))
     s = np.array([3.0, 0.1, 0.2, -0.3])
     assert np.allclose(module["mean"](4, s), run.policy(s, 4), rtol=1e-12)
+
+
+def test_a_contextual_policy_chooses_by_the_start(kedge):
+    run = kedge.train("double_link", "reps", controller="dmp", context="start", rollouts=40, iterations=1)
+    assert run.policy.kind == "contextual"
+    one = run.policy.for_start(run.task, np.array([3.1, 0, 0, 0]))
+    other = run.policy.for_start(run.task, np.array([2.9, 0.1, -0.2, 0]))
+    assert one.kind == other.kind == "dmp"
+    assert not np.array_equal(one.data["k"], other.data["k"])
+    states = run.evaluate(2, deterministic=True)
+    T = run.task.horizon
+    for n in range(2):  # the rollouts were made by it
+        chosen = run.policy.for_start(run.task, states.states[:, n * (T + 1)])
+        s = states.observations[:, n * (T + 1) + 7]
+        assert np.array_equal(chosen(s, 7), states.actions[:, n * T + 7])
+    with pytest.raises(kedge.InputError, match="4 finite ones"):
+        run.policy.for_start(run.task, np.zeros(3))

@@ -69,6 +69,32 @@ TEST_F(Export, RefusesInOneLine) {
   refused({"export", "balance/metrics.csv", "--format", "c", "-o", "none"}, "metrics.csv");
 }
 
+TEST_F(Export, WritesTheControllerThatAContextualPolicyChooses) {
+  const Outcome made = kedge({"train", "double_link", "--algorithm", "reps", "--set", "controller=dmp", "--set",
+                              "context=start", "--set", "rollouts=40", "--iterations", "1", "--out", "chooses"});
+  ASSERT_EQ(made.code, 0) << made.err;
+  const auto k_of = [&](const std::string& start) {
+    const Outcome o = kedge({"export", "chooses", "--format", "json", "-o", "-", "--start", start});
+    EXPECT_EQ(o.code, 0) << o.err;
+    const auto json = nlohmann::json::parse(o.out);
+    EXPECT_EQ(json["kind"], "dmp");
+    return json["k"];
+  };
+  EXPECT_TRUE(k_of("3.1,0,0,0") == k_of("3.1,0,0,0"));
+  EXPECT_TRUE(k_of("3.1,0,0,0") != k_of("2.9,0.1,-2e-1,0"));
+  EXPECT_EQ(kedge({"export", "chooses", "--format", "c", "-o", "chosen.h", "--start", "3.1,0,0,0"}).code, 0);
+  EXPECT_THAT(kedge({"export", "chooses", "--format", "c", "-o", "none"}).err, HasSubstr("--start"));
+  for (const char* wrong : {"3.1", "3.1,0,0,x", "3.1,0,0,", "3.1,0,0,nan", ",", "3.1,0,0,0,0"}) {
+    const Outcome o = kedge({"export", "chooses", "--format", "c", "-o", "none", "--start", wrong});
+    EXPECT_EQ(o.code, 2) << wrong;
+    EXPECT_EQ(o.error_lines().size(), 1u) << o.err;
+    EXPECT_THAT(o.err, HasSubstr("start"));
+  }
+  EXPECT_THAT(kedge({"export", "balance", "--format", "c", "-o", "none", "--start", "0,0,0,0,0,0"}).err,
+              HasSubstr("the same for every start"));
+  EXPECT_FALSE(fs::exists(path("none")));
+}
+
 TEST_F(Export, ExampleInCBalances) {
   ASSERT_EQ(kedge({"export", "balance", "--format", "c", "-o", "double_pendulum.h"}).code, 0);
   const fs::path library = KEDGE_MUJOCO_LIBRARY;

@@ -225,7 +225,7 @@ void train_in_memory(PyRun& run, PlannedRun plan, int threads, Waiting& waiting,
   run.task.file = std::make_shared<const TaskFile>(std::move(plan.task));
 }
 
-/// `kedge train` or, of a run that is open, `kedge resume`.
+/// `kedge train --out`, or `kedge resume`.
 void train_in_directory(PyRun& run, OpenRun open, int threads, Waiting& waiting, const Callback& callback) {
   const RunEnd end = train(open, {.threads = threads, .stop = waiting.token(), .observe = [&](const Progress& p) {
                                     note(run, waiting, callback, *p.iteration, p.iterations);
@@ -260,6 +260,21 @@ PyRun train_task(const PyTask& task, const std::string& algorithm, std::uint64_t
       train_in_directory(run, create_run(std::move(plan)), threads, waiting, callback);
     else
       train_in_memory(run, std::move(plan), threads, waiting, callback);
+    return run;
+  });
+}
+
+PyRun resume_run(const std::string& directory, std::optional<int> iterations, int threads, const Callback& callback) {
+  return Waiting::for_work([&](Waiting& waiting) {
+    OpenRun open = open_run(directory, iterations, waiting.token());
+    PyRun run{.task = {nullptr, (open.directory.path() / kTaskFolder).string(), {}},
+              .policy = {},
+              .algorithm = open.file.algorithm,
+              .stop = {},
+              .message = {},
+              .directory = {},
+              .seed = open.file.seed};
+    train_in_directory(run, std::move(open), threads, waiting, callback);
     return run;
   });
 }
@@ -502,6 +517,7 @@ void define_training(nb::module_& m) {
       .def_ro("warnings", &PyRun::warnings);
   m.def("train", &train_task, "task"_a, "algorithm"_a, "seed"_a, "set"_a, "threads"_a, "out"_a.none(), "force"_a,
         "callback"_a.none());
+  m.def("resume", &resume_run, "directory"_a, "iterations"_a.none(), "threads"_a, "callback"_a.none());
   m.def("options", &options_of, "algorithm"_a);
   m.def("algorithms", [] {
     std::vector<std::pair<std::string, std::string>> all;

@@ -59,6 +59,14 @@ def train(task, algorithm="moto", seed=1, *, threads=None, out=None, force=False
     return _kedge.train(task, algorithm, seed, _settings(options), _threads(threads), directory, force, callback)
 
 
+def resume(directory, iterations=None, *, threads=None, callback=None):
+    """Continues a run that was interrupted, or a finished one up to `iterations`, as `kedge resume` does. Returns the run.
+
+    Its history begins where it was continued; its task is the run's own copy, without option files beside it. The other arguments are those of kedge.train.
+    """
+    return _kedge.resume(_os.fspath(directory), iterations, _threads(threads), callback)
+
+
 def evaluate(task, policy, rollouts=100, *, deterministic=None, seed=1, threads=None):
     """Runs a policy on a task and summarises the rollouts, as `kedge evaluate` does with the same seed.
 
@@ -180,4 +188,4 @@ for _name, _summary in _kedge.algorithms():
     globals()[_name] = _trainer(_name, _summary, _kedge.options(_name), train)
 
 __all__ = ["Evaluation", "InputError", "Iteration", "Policy", "Run", "SystemFailure", "Task", "algorithms", "evaluate",
-           "load_policy", "load_task", "make", "options", "tasks", "train", *algorithms()]
+           "load_policy", "load_task", "make", "options", "resume", "tasks", "train", *algorithms()]

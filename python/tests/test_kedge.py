@@ -106,6 +106,25 @@ def test_ctrl_c_ends_a_training(kedge, task):
     timer.join()
 
 
+def test_a_run_that_was_interrupted_goes_on_with_the_same_bytes(kedge, task, directory_of_the_program, tmp_path):
+    def interrupt(iteration):
+        if iteration.number == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        kedge.train(task, seed=3, out=tmp_path / "run", callback=interrupt, **SMALL)
+    assert (tmp_path / "run" / "policy.h5").read_bytes() != (directory_of_the_program / "policy.h5").read_bytes()
+    seen = []
+    run = kedge.resume(tmp_path / "run", callback=lambda it: seen.append(it.number))
+    assert seen == [2, 3] and (run.seed, run.algorithm, run.iterations) == (3, "moto", 4)
+    for name in ("policy.h5", "metrics.csv"):
+        assert (tmp_path / "run" / name).read_bytes() == (directory_of_the_program / name).read_bytes(), name
+    assert run.evaluate(5).rollouts == 5
+    assert (run.task.name, run.task.horizon) == ("double_link", 30)
+    with pytest.raises(kedge.InputError, match="is finished"):
+        kedge.resume(tmp_path / "run")
+
+
 def test_other_threads_run_while_it_trains(kedge, task):
     moments = []
     done = threading.Event()

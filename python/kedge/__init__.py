@@ -62,7 +62,8 @@ def train(task, algorithm="moto", seed=1, *, threads=None, out=None, force=False
 def resume(directory, iterations=None, *, threads=None, callback=None):
     """Continues a run that was interrupted, or a finished one up to `iterations`, as `kedge resume` does. Returns the run.
 
-    Its history begins where it was continued; its task is the run's own copy, without option files beside it. The other arguments are those of kedge.train.
+    Its history begins where it was continued; its task is the run's own copy, without option files beside it. The other
+    arguments are those of kedge.train.
     """
     return _kedge.resume(_os.fspath(directory), iterations, _threads(threads), callback)
 

@@ -104,6 +104,12 @@ TEST_F(Export, ExampleInCBalances) {
       "-Wl,-rpath,'{3}' && ./balance_c '{1}/examples/robots/double_pendulum/double_pendulum.xml' > printed",
       KEDGE_MUJOCO_INCLUDE, source_dir(), library.string(), library.parent_path().string());
   ASSERT_EQ(std::system(fmt::format("cd '{}' && {}", scratch_->path().string(), command).c_str()), 0);
+  EXPECT_EQ(std::system(
+                fmt::format(
+                    "cd '{}' && cc -std=c99 -Wall -Wextra -Werror -I. -fsyntax-only '{}/examples/c_controller/time.c'",
+                    scratch_->path().string(), source_dir())
+                    .c_str()),
+            0);
   std::istringstream lines(read(path("printed")));
   std::string last;
   int count = 0;

@@ -45,6 +45,11 @@ const std::vector<Verb>& verbs() {
        "  kedge replay runs/double_link-moto-s1 -o page.html --iterations first,best,last --play\n"
        "  kedge replay runs/double_link-moto-s1 --deterministic --png strip.png --mp4 swing-up.mp4\n",
        add_replay},
+      {"export", "writes a learned policy as a C header, an ONNX model, JSON or a file of Python",
+       "\nThe controller is the mean of the policy, without exploration noise, within the limits of the actions.\n"
+       "\nExamples:\n  kedge export runs/double_link-moto-s1 --format c -o double_link.h\n"
+       "  kedge export policy.h5 --format onnx -o policy.onnx\n",
+       add_export},
       {"compare", "shows learning curves and statistics over runs; runs that differ only in their seed form a group",
        "\nExamples:\n  kedge compare runs/*\n  kedge compare runs/* --csv curves.csv --svg curves.svg\n"
        "  kedge compare runs/* --html comparison.html\n",

@@ -32,6 +32,7 @@ std::function<int()> add_resume(CLI::App& app);
 std::function<int()> add_evaluate(CLI::App& app);
 std::function<int()> add_demonstrate(CLI::App& app);
 std::function<int()> add_replay(CLI::App& app);
+std::function<int()> add_export(CLI::App& app);
 std::function<int()> add_compare(CLI::App& app);
 std::function<int()> add_reproduce(CLI::App& app);
 std::function<int()> add_sweep(CLI::App& app);

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-groups=(build pages test bench plot docs dev)
+groups=(build pages test bench plot docs dev python)
 declare -A packages_of=(
   [build]="g++ cmake ninja-build make libeigen3-dev libtbb-dev libhdf5-dev libtomlplusplus-dev libcli11-dev libfmt-dev \
 libhwy-dev libnlopt-dev libpng-dev libtinyxml2-dev nlohmann-json3-dev zlib1g-dev"
@@ -13,6 +13,7 @@ libhwy-dev libnlopt-dev libpng-dev libtinyxml2-dev nlohmann-json3-dev zlib1g-dev
   [plot]="gnuplot-nox"
   [docs]="doxygen"
   [dev]="clang-format clang-tidy ccache debootstrap"
+  [python]="python3-dev python3-venv"
 )
 
 # MuJoCo is a package (libmujoco-dev) on Debian 12 and later. Where a distribution has none, the library and its
@@ -21,6 +22,7 @@ mujoco_version=3.3.7
 mujoco_sha256_x86_64=1afdf8880badccc6fdbef33e09967b6d8feeed3b951da881c4cc41addd1ecde9
 mujoco_sha256_aarch64=19ece543ab1fba444d0b33d42740bd1b0c212445ddcbdb51bf81b6989dd21349
 mujoco_folder=.deps/mujoco
+python_folder=.deps/python
 
 usage() {
   cat <<TEXT
@@ -44,6 +46,7 @@ TEXT
   echo "  build also needs MuJoCo: libmujoco-dev, or the wheel where there is no such package"
   echo "  pages: Node.js 18 or newer with npm, whoever installed it; then the npm packages of viewer/package-lock.json."
   echo "         Where they cannot be had, kedge is built without its browser pages"
+  echo "  python: then the packages of python/requirements.txt, in a virtual environment ($python_folder)"
 }
 
 say() { echo "setup: $*"; }
@@ -106,6 +109,24 @@ fetch_npm_packages() {
   fi
 }
 
+# The environment keeps a copy of the list that was installed.
+python_packages_are_there() { cmp -s python/requirements.txt $python_folder/requirements.txt; }
+
+fetch_python_packages() {
+  say "fetching the packages of python/requirements.txt into $python_folder"
+  if [[ $mode == dry-run ]]; then
+    echo "  would run: python3 -m venv $python_folder; pip install -r python/requirements.txt (there)"
+    return
+  fi
+  # Debian's Python, which has the headers of python3-dev, before any other on the path.
+  { PATH=/usr/bin:$PATH python3 -m venv $python_folder &&
+    $python_folder/bin/python -m pip install --quiet --disable-pip-version-check -r python/requirements.txt; } >"$log" 2>&1 || {
+    tail -n 3 "$log" >&2
+    fail "could not fetch the packages of python/requirements.txt (is there a network?)"
+  }
+  cp python/requirements.txt $python_folder/
+}
+
 # Downloads the wheel, checks its checksum and unpacks library and headers into $mujoco_folder.
 fetch_mujoco_wheel() {
   local machine checksum python=3.12 abi=cp312
@@ -165,6 +186,8 @@ for group in "${wanted[@]}"; do
 done
 needs_mujoco=no
 needs_pages=no
+needs_python=no
+[[ " ${wanted[*]} " == *" python "* ]] && needs_python=yes
 [[ " ${wanted[*]} " == *" pages "* ]] && needs_pages=yes
 [[ " ${wanted[*]} " == *" build "* ]] && needs_mujoco=yes
 
@@ -176,6 +199,7 @@ if [[ $needs_pages == yes ]] && ! node_is_there; then packages+=(nodejs npm); fi
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
   say "this is not Debian or Ubuntu, so nothing is installed; kedge needs the equivalents of: ${packages[*]} libmujoco-dev"
   if [[ $mode != check && $needs_pages == yes ]] && node_is_there && ! npm_packages_are_there; then fetch_npm_packages; fi
+  if [[ $mode != check && $needs_python == yes ]] && ! python_packages_are_there; then fetch_python_packages; fi
   exit 0
 fi
 # Ubuntu's Chromium is no package; without it the browser tests are left out.
@@ -184,9 +208,11 @@ grep -qs '^ID=ubuntu' /etc/os-release && packages=($(printf '%s\n' "${packages[@
 mapfile -t missing < <(missing_of "${packages[@]}")
 mujoco=there
 npm=there
+python=there
+if [[ $needs_python == yes ]] && ! python_packages_are_there; then python=missing; fi
 if [[ $needs_pages == yes ]] && ! npm_packages_are_there; then npm=missing; fi
 if [[ $needs_mujoco == yes ]] && ! mujoco_is_there; then mujoco=missing; fi
-if ((${#missing[@]} == 0)) && [[ $mujoco == there && $npm == there ]]; then
+if ((${#missing[@]} == 0)) && [[ $mujoco == there && $npm == there && $python == there ]]; then
   [[ $mode == check ]] && say "nothing is missing"
   exit 0
 fi
@@ -198,13 +224,15 @@ elif [[ $mujoco == missing ]]; then
   names+=(libmujoco-dev)
 fi
 if [[ $npm == missing ]]; then names+=("npm packages of viewer/"); fi
+if [[ $python == missing ]]; then names+=("packages of python/requirements.txt"); fi
 if [[ $mode == check ]]; then
   say "missing: ${names[*]}"
   exit 1
 fi
 
 if ((${#missing[@]} == 0)) && [[ $mujoco == there ]]; then  # nothing for root to do
-  fetch_npm_packages
+  [[ $npm == missing ]] && fetch_npm_packages
+  [[ $python == missing ]] && fetch_python_packages
   say "done"
   exit 0
 fi
@@ -246,4 +274,5 @@ if ((${#missing[@]})); then
 fi
 [[ $mujoco == missing ]] && fetch_mujoco_wheel
 [[ $npm == missing ]] && fetch_npm_packages
+[[ $python == missing ]] && fetch_python_packages
 say "done"

@@ -2,11 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <type_traits>
 
 #include "kedge/core/errors.h"
 #include "kedge/files/hdf5.h"
+#include "kedge/files/json.h"
 #include "kedge/files/tensor.h"
 
 namespace kedge {
@@ -55,9 +57,39 @@ PolicyInfo read_info(const hdf5::GroupReader& file, Index ds, Index da) {
   return info;
 }
 
+/// What hdf5::GroupWriter writes, as an object: attributes and datasets alike are its members, tensors are nested arrays.
+class JsonGroup {
+ public:
+  explicit JsonGroup(Json& object) : object_(&object) {}
+  JsonGroup group(const std::string& name) { return JsonGroup((*object_)[name] = Json::object()); }
+  void attribute(const std::string& name, const std::string& value) { (*object_)[name] = value; }
+  void attribute(const std::string& name, const std::vector<std::string>& value) { (*object_)[name] = value; }
+  void attribute(const std::string& name, std::uint64_t value) { (*object_)[name] = value; }
+  void attribute(const std::string& name, double value) { (*object_)[name] = json_number(value); }
+  void attribute(const std::string& name, std::span<const double> value) {
+    dataset(name, value, {static_cast<Index>(value.size())});
+  }
+  void dataset(const std::string& name, std::span<const double> values, const hdf5::Shape& shape) {
+    (*object_)[name] = nested(values, shape);
+  }
+
+ private:
+  static Json nested(std::span<const double> values, std::span<const Index> shape) {
+    if (shape.empty()) return json_number(values.front());
+    Json array = Json::array();
+    const std::size_t each = values.size() / static_cast<std::size_t>(shape.front());
+    for (std::size_t i = 0; i < values.size(); i += each)
+      array.push_back(nested(values.subspan(i, each), shape.subspan(1)));
+    return array;
+  }
+
+  Json* object_;
+};
+
 // ---- The column of the table of kinds: write_datasets and read_datasets of each ------------------------------------
 
-void write_datasets(hdf5::GroupWriter& group, const TvLinearGaussian& policy) {
+template <class Group>
+void write_datasets(Group& group, const TvLinearGaussian& policy) {
   const Index T = policy.horizon(), ds = policy.observation_dim(), da = policy.action_dim();
   group.dataset("K", stack(T, da, ds, [&](int t) -> const MatrixXd& { return policy[t].K; }), {T, da, ds});
   group.dataset("k", stack(T, da, 1, [&](int t) -> const VectorXd& { return policy[t].k; }), {T, da});
@@ -88,7 +120,8 @@ TvLinearGaussian read_datasets(const hdf5::GroupReader& group, std::type_identit
   return TvLinearGaussian(std::move(steps));
 }
 
-void write_datasets(hdf5::GroupWriter& group, const MlpGaussian& policy) {
+template <class Group>
+void write_datasets(Group& group, const MlpGaussian& policy) {
   const NetworkShape& network = policy.shape();
   const auto vector = [&](const std::string& name, const VectorXd& v) {
     group.dataset(name, entries(v), {static_cast<Index>(v.size())});
@@ -180,7 +213,8 @@ std::vector<Index> read_entries(const hdf5::GroupReader& group, const std::strin
   return all;
 }
 
-void write_datasets(hdf5::GroupWriter& group, const DmpPolicy& policy) {
+template <class Group>
+void write_datasets(Group& group, const DmpPolicy& policy) {
   const Index T = policy.horizon(), ds = policy.observation_dim(), da = policy.action_dim();
   const MatrixXd& movement = policy.movement();
   const Index columns = movement.cols();
@@ -220,7 +254,8 @@ DmpPolicy read_datasets(const hdf5::GroupReader& group, std::type_identity<DmpPo
   }
 }
 
-void write_datasets(hdf5::GroupWriter& group, const ContextualPolicy& policy) {
+template <class Group>
+void write_datasets(Group& group, const ContextualPolicy& policy) {
   const Context& context = policy.context();
   const auto C = static_cast<Index>(context.entry.size());
   const MatrixXd& map = policy.map();
@@ -230,7 +265,7 @@ void write_datasets(hdf5::GroupWriter& group, const ContextualPolicy& policy) {
   group.dataset("context_scale", entries(context.scale), {C});
   group.dataset("map", stack(1, map.rows(), map.cols(), [&](int) -> const MatrixXd& { return map; }),
                 {map.rows(), map.cols()});
-  hdf5::GroupWriter controller = group.group("controller");
+  Group controller = group.group("controller");
   std::visit(
       [&](const auto& p) {
         controller.attribute("kind", std::decay_t<decltype(p)>::kKind);
@@ -274,13 +309,10 @@ std::variant<P...> read_by_kind(const hdf5::GroupReader& group, std::type_identi
 
 }  // namespace
 
-PolicyInfo policy_info(const Task& task) {
-  return {task.name, task.observation_names, task.action_names, task.action_low, task.action_high, true};
-}
+namespace {
 
-std::string policy_bytes(const AnyPolicy& policy, const PolicyInfo& info) {
-  hdf5::Writer file;
-  hdf5::GroupWriter root = file.root();
+template <class Group>
+void write_policy(Group& root, const AnyPolicy& policy, const PolicyInfo& info) {
   root.attribute("kind", policy_kind(policy));
   root.attribute("kedge_version", KEDGE_VERSION);
   if (!info.task.empty()) root.attribute("task", info.task);
@@ -290,7 +322,26 @@ std::string policy_bytes(const AnyPolicy& policy, const PolicyInfo& info) {
   if (info.action_low.size() > 0) root.attribute("action_low", entries(info.action_low));
   if (info.action_high.size() > 0) root.attribute("action_high", entries(info.action_high));
   std::visit([&](const auto& p) { write_datasets(root, p); }, policy);
+}
+
+}  // namespace
+
+PolicyInfo policy_info(const Task& task) {
+  return {task.name, task.observation_names, task.action_names, task.action_low, task.action_high, true};
+}
+
+std::string policy_bytes(const AnyPolicy& policy, const PolicyInfo& info) {
+  hdf5::Writer file;
+  hdf5::GroupWriter root = file.root();
+  write_policy(root, policy, info);
   return hdf5::seal(file.image());
+}
+
+std::string policy_as_json(const AnyPolicy& policy, const PolicyInfo& info) {
+  Json object = Json::object();
+  JsonGroup root(object);
+  write_policy(root, policy, info);
+  return json_text(object) + "\n";
 }
 
 void save_policy(const FileName& file, const AnyPolicy& policy, const PolicyInfo& info, Durability durability) {

@@ -53,6 +53,10 @@ struct PolicyFile {
 /// Returns the contents of policy.h5.
 std::string policy_bytes(const AnyPolicy& policy, const PolicyInfo& info);
 
+/// Returns the contents of policy.h5 as a JSON object of one line: attributes and datasets alike are its members, a dataset
+/// is an array of arrays, every number reads back as the same double, and an infinite limit is null.
+std::string policy_as_json(const AnyPolicy& policy, const PolicyInfo& info);
+
 /// Writes policy.h5. @throws SystemError if the file cannot be written; then the old one, if any, is untouched
 void save_policy(const FileName& file, const AnyPolicy& policy, const PolicyInfo& info,
                  Durability durability = Durability::power);

@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "kedge/core/errors.h"
+#include "kedge/policy/gains.h"
 
 namespace kedge {
 
@@ -74,12 +75,9 @@ bool DmpPolicy::finite() const {
 }
 
 void DmpPolicy::mean(int t, VectorIn s, VectorOut a) const {
-  const MatrixXd& K = K_[static_cast<std::size_t>(t)];
-  for (Index i = 0; i < a.size(); ++i) {
-    double sum = k_(i, t);
-    for (Index j = 0; j < s.size(); ++j) sum += K(i, j) * s[j];
-    a[i] = std::clamp(sum, tracking_.low[i], tracking_.high[i]);  // NaN stays NaN
-  }
+  a = k_.col(t);
+  add_gains(K_[static_cast<std::size_t>(t)], s, a);
+  for (Index i = 0; i < a.size(); ++i) a[i] = std::clamp(a[i], tracking_.low[i], tracking_.high[i]);  // NaN stays NaN
 }
 
 void DmpPolicy::sample(int t, VectorIn s, Stream& noise, VectorOut a) const {

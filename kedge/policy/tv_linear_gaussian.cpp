@@ -5,6 +5,7 @@
 
 #include "kedge/core/errors.h"
 #include "kedge/math/gaussian.h"
+#include "kedge/policy/gains.h"
 
 namespace kedge {
 
@@ -27,11 +28,9 @@ TvLinearGaussian TvLinearGaussian::constant(int horizon, Index ds, VectorIn mean
 
 void TvLinearGaussian::mean(int t, VectorIn s, VectorOut a) const {
   const LinearGaussian& pi = (*this)[t];
-  for (Index i = 0; i < a.size(); ++i) {  // a general product costs more than it computes here
-    double sum = 0.0;
-    for (Index j = 0; j < s.size(); ++j) sum += pi.K(i, j) * s[j];
-    a[i] = sum + pi.k[i];
-  }
+  a.setZero();
+  add_gains(pi.K, s, a);
+  a += pi.k;
 }
 
 void TvLinearGaussian::sample(int t, VectorIn s, Stream& noise, VectorOut a) const {

@@ -43,7 +43,7 @@ VectorXd start_of_rollout(const Task& task, std::uint64_t seed, std::uint32_t it
 
 /// Returns the inverse dynamics of the task's actions: of actions that drive a coordinate each, around the middle of the
 /// start. Empty if an action does not, or the system has none.
-/// @param system a clone of the task's, which it uses  @param task, system outlive the result
+/// @param task outlives the result  @param system a clone of the task's, which it uses; outlives the result
 InverseDynamics inverse_dynamics(const Task& task, System& system);
 
 /// Returns the coordinate that each action drives; empty if one drives none. @return [da]

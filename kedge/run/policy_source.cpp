@@ -2,7 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <type_traits>
+#include <variant>
+
 #include "kedge/core/errors.h"
+#include "kedge/rollout/rollout.h"
 #include "kedge/run/run_directory.h"
 #include "kedge/run/run_files.h"
 #include "kedge/run/run_task.h"
@@ -38,15 +42,50 @@ TaskFile task_of(const Subject& subject, const fs::path& run, const std::string&
 
 }  // namespace
 
+FileName find_policy(const std::string& what) {
+  const fs::path path = what;
+  if (!fs::exists(path)) throw InputError(fmt::format("{}: there is no such run or policy", what));
+  return fs::is_directory(path) ? open_run_directory(path) / kPolicyFile : FileName(path);
+}
+
+namespace {
+
+/// Returns a policy as the kind that it is. @return nullopt if it is none of `P`
+template <class... P>
+std::optional<AnyPolicy> as_any(const Policy& policy, std::type_identity<std::variant<P...>>) {
+  std::optional<AnyPolicy> any;
+  const auto take = [&](const auto* p) {
+    if (p) any = *p;
+  };
+  (take(dynamic_cast<const P*>(&policy)), ...);
+  return any;
+}
+
+}  // namespace
+
+AnyPolicy chosen_controller(const AnyPolicy& policy, const Task& task, VectorIn x0) {
+  if (x0.size() != task.nx() || !x0.allFinite())
+    throw InputError(fmt::format("start: found {} numbers, but must be the {} finite ones of the state of task {}",
+                                 x0.size(), task.nx(), task.name));
+  const std::unique_ptr<System> system = task.system->clone();
+  const auto chosen = as_policy(policy).for_episode(x0, [&] { return inverse_dynamics(task, *system); });
+  if (!chosen)
+    throw InputError(fmt::format("start: a policy of kind {} is the same for every start", policy_kind(policy)));
+  std::optional<AnyPolicy> controller = as_any(*chosen, std::type_identity<AnyPolicy>());
+  const auto* movement = controller ? std::get_if<DmpPolicy>(&*controller) : nullptr;
+  if (!controller || (movement && !movement->finite()))
+    throw InputError("start: the model of the robot fails along the movement that the policy chooses there");
+  return *std::move(controller);
+}
+
 Subject find_subject(const std::string& what, const std::string& task, const std::vector<std::string>& set,
                      const std::stop_token& stop) {
   const fs::path path = what;
-  if (!fs::exists(path)) throw InputError(fmt::format("{}: there is no such run or policy", what));
   Subject subject;
+  subject.policy_file = find_policy(what);
   subject.name = what;
   subject.is_run = fs::is_directory(path);
   if (subject.is_run) subject.run_directory = path;
-  subject.policy_file = subject.is_run ? open_run_directory(path) / kPolicyFile : FileName(path);
   subject.task = task_of(subject, subject.is_run ? path : run_of(path), task, set, stop);
   return subject;
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kedge/files/directory.h"
+#include "kedge/policy/kinds.h"
 #include "kedge/tasks/task_file.h"
 
 namespace kedge {
@@ -19,6 +20,14 @@ struct Subject {
   std::filesystem::path run_directory;  ///< if it is a run
   TaskFile task;
 };
+
+/// Finds a policy file: the named one, or that of a run.
+/// @param what  a run's directory or a policy file  @throws InputError if there is no such run or policy
+FileName find_policy(const std::string& what);
+
+/// Returns the controller that a contextual policy chooses for the episode that begins at x0.
+/// @param x0 [nx]  @throws InputError if the policy chooses none, x0 does not fit the task, or the robot's model fails
+AnyPolicy chosen_controller(const AnyPolicy& policy, const Task& task, VectorIn x0);
 
 /// Finds a run or a policy file, with its task.
 /// @param what  a run's directory or a policy file

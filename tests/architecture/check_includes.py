@@ -23,6 +23,7 @@ ALLOWED = {
     "policy": {"core", "math"},
     "system": {"core", "math"},
     "files": {"core", "math", "policy", "system"},
+    "export": {"core", "math", "policy", "system", "files"},
     "mujoco": {"core", "math", "policy", "system"},
     "rollout": {"core", "math", "policy", "system"},
     "tasks": {"core", "math", "policy", "system", "files", "mujoco", "rollout"},
@@ -32,7 +33,7 @@ ALLOWED = {
     "run": BELOW_RUN,
     "study": BELOW_RUN | {"run"},
     "pages": BELOW_RUN | {"run", "study"},
-    "cli": {"core", "math", "files", "tasks", "algorithms", "run", "study", "pages"},
+    "cli": {"core", "math", "files", "export", "tasks", "algorithms", "run", "study", "pages"},
 }
 
 # Libraries that belong to one place: prefix of the header -> the folders that may include it.
@@ -44,7 +45,7 @@ CONFINED = {
     "nlopt": {"math"},
     "tinyxml2": {"mujoco"},
     "CLI/": {"cli"},
-    "nlohmann/": {"files", "run", "study", "pages", "cli"},
+    "nlohmann/": {"files", "export", "run", "study", "pages", "cli"},
 }
 
 # Headers that the build writes; they are not installed.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 # What CMake and npm call it, and its section; None: nothing that is distributed.
 SECTION = {
+    "Python": None,
     "Threads": None,
     "CLI11": "CLI11",
     "Eigen3": "Eigen",
@@ -21,6 +22,7 @@ SECTION = {
     "ZLIB": "zlib",
     "fmt": "{fmt}",
     "hwy": "Highway",
+    "nanobind": "nanobind",
     "nlohmann_json": "nlohmann-json",
     "tinyxml2": "TinyXML-2",
     "tomlplusplus": "toml++",
@@ -34,6 +36,7 @@ def main() -> int:
     root = Path(sys.argv[1])
     cmake = (root / "cmake/Dependencies.cmake").read_text()
     cmake += (root / "CMakeLists.txt").read_text().split("if(KEDGE_TESTS)")[0]  # what is for the program alone
+    cmake += (root / "python/CMakeLists.txt").read_text()
     used = re.findall(r"find_(?:dependency|package)\((\w+)", cmake)
     used += json.loads((root / "viewer/package.json").read_text())["dependencies"]
     there = re.findall(r"^### (.+)$", (root / "THIRD_PARTY_NOTICES.md").read_text(), re.MULTILINE)

@@ -52,7 +52,7 @@ TEST_F(Verbs, VersionNamesLibrariesAndCompiler) {
 
 TEST_F(Verbs, HelpHasExamples) {
   EXPECT_THAT(kedge({"--help"}).out, HasSubstr("kedge train double_link"));
-  for (const char* verb : {"list", "validate", "train", "resume", "evaluate", "demonstrate", "compare"}) {
+  for (const char* verb : {"list", "validate", "train", "resume", "evaluate", "demonstrate", "export", "compare"}) {
     const Outcome o = kedge({verb, "--help"});
     EXPECT_EQ(o.code, 0) << verb;
     EXPECT_THAT(o.out, HasSubstr(std::string("kedge ") + verb)) << verb;

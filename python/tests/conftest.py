@@ -1,0 +1,8 @@
+import pytest
+
+
+@pytest.fixture(scope="session")
+def kedge():
+    import kedge
+
+    return kedge

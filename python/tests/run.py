@@ -1,0 +1,13 @@
+"""Runs the tests of the module. Exit code 77: there is no pytest."""
+
+import pathlib
+import sys
+
+try:
+    import pytest
+except ImportError as missing:
+    print(f"not tested: {missing} (scripts/setup.sh python)")
+    sys.exit(77)
+
+sys.dont_write_bytecode = True
+sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", str(pathlib.Path(__file__).parent)]))

@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "kedge/algorithms/catalogue.h"
+#include "kedge/catalogue/catalogue.h"
 #include "kedge/core/errors.h"
 #include "kedge/core/memory.h"
 #include "kedge/files/policy_file.h"

@@ -6,7 +6,7 @@
 //
 // Code that treats each kind differently overloads a function and visits `AnyPolicy`, so that a kind without its overload
 // does not compile: `write_datasets` and `read_datasets` (files/policy_file.cpp), `FieldWriter` and `FieldReader`
-// (algorithms/fields.h), `policy_json` (pages/replay_page.cpp), `parts_of` and `mean` (export).
+// (catalogue/fields.h), `policy_json` (pages/replay_page.cpp), `parts_of` and `mean` (export).
 #pragma once
 
 #include <array>

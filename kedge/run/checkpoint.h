@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "kedge/algorithms/fields.h"
+#include "kedge/catalogue/fields.h"
 #include "kedge/core/run.h"
 #include "kedge/files/atomic_file.h"
 

@@ -31,7 +31,7 @@
 #include <string>
 #include <vector>
 
-#include "kedge/algorithms/catalogue.h"
+#include "kedge/catalogue/catalogue.h"
 #include "kedge/core/run.h"
 #include "kedge/files/atomic_file.h"
 #include "kedge/files/policy_file.h"

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "kedge/algorithms/catalogue.h"
+#include "kedge/catalogue/catalogue.h"
 #include "kedge/core/errors.h"
 #include "kedge/files/checksum.h"
 #include "kedge/files/toml_value.h"

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "kedge/algorithms/catalogue.h"
+#include "kedge/catalogue/catalogue.h"
 #include "kedge/run/run_directory.h"
 #include "kedge/run/run_file.h"
 #include "kedge/tasks/bundled.h"

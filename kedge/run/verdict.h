@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "kedge/algorithms/needs.h"
+#include "kedge/catalogue/needs.h"
 #include "kedge/core/option.h"
 #include "kedge/tasks/task_file.h"
 

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "kedge/algorithms/catalogue.h"
+#include "kedge/catalogue/catalogue.h"
 #include "kedge/files/atomic_file.h"
 #include "kedge/files/policy_file.h"
 #include "kedge/run/run_task.h"

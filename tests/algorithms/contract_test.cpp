@@ -8,7 +8,7 @@
 #include <cmath>
 #include <map>
 
-#include "kedge/algorithms/catalogue.h"
+#include "kedge/catalogue/catalogue.h"
 #include "kedge/core/errors.h"
 #include "small_tasks.h"
 

@@ -2,9 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "kedge/algorithms/fields.h"
 #include "kedge/algorithms/guide.h"
 #include "kedge/algorithms/vgps.h"
+#include "kedge/catalogue/fields.h"
 #include "kedge/core/errors.h"
 #include "small_tasks.h"
 #include "tests/support/numbers.h"

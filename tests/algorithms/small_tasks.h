@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "kedge/algorithms/fields.h"
 #include "kedge/algorithms/gps.h"
 #include "kedge/algorithms/moto.h"
+#include "kedge/catalogue/fields.h"
 #include "tests/support/numbers.h"
 
 namespace kedge::test {

@@ -14,7 +14,8 @@ import re
 import sys
 
 # What a run is made of: everything that knows no run directory.
-BELOW_RUN = {"core", "math", "policy", "system", "files", "mujoco", "rollout", "tasks", "evaluation", "update", "algorithms"}
+BELOW_RUN = {"core", "math", "policy", "system", "files", "mujoco", "rollout", "tasks", "evaluation", "update", "algorithms",
+             "catalogue"}
 
 # Folder -> the folders it may include besides itself.
 ALLOWED = {
@@ -30,10 +31,11 @@ ALLOWED = {
     "evaluation": {"core", "math", "policy", "system"},
     "update": {"core", "math", "policy"},
     "algorithms": {"core", "math", "policy", "system", "rollout", "evaluation", "update"},
+    "catalogue": {"core", "math", "policy", "system", "rollout", "evaluation", "update", "algorithms"},
     "run": BELOW_RUN,
     "study": BELOW_RUN | {"run"},
     "pages": BELOW_RUN | {"run", "study"},
-    "cli": {"core", "math", "files", "export", "tasks", "algorithms", "run", "study", "pages"},
+    "cli": {"core", "math", "files", "export", "tasks", "algorithms", "catalogue", "run", "study", "pages"},
 }
 
 # Libraries that belong to one place: prefix of the header -> the folders that may include it.

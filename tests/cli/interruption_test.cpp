@@ -15,7 +15,7 @@
 #include <random>
 #include <thread>
 
-#include "kedge/algorithms/catalogue.h"
+#include "kedge/catalogue/catalogue.h"
 #include "kedge/run/run_directory.h"
 #include "program.h"
 #include "tests/support/fuzz.h"

@@ -8,10 +8,10 @@
 #include <functional>
 #include <utility>
 
-#include "kedge/algorithms/catalogue.h"
 #include "kedge/algorithms/gps.h"
 #include "kedge/algorithms/ilqr.h"
 #include "kedge/algorithms/moto.h"
+#include "kedge/catalogue/catalogue.h"
 #include "kedge/core/errors.h"
 #include "kedge/files/toml_value.h"
 #include "kedge/run/run_file.h"

@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <string>
 
-#include "kedge/algorithms/catalogue.h"
 #include "kedge/algorithms/update_record.h"
+#include "kedge/catalogue/catalogue.h"
 #include "kedge/run/run_directory.h"
 
 namespace kedge::example {

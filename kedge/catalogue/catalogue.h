@@ -8,9 +8,9 @@
 #include <string>
 #include <string_view>
 
-#include "kedge/algorithms/fields.h"
 #include "kedge/algorithms/loop.h"
-#include "kedge/algorithms/needs.h"
+#include "kedge/catalogue/fields.h"
+#include "kedge/catalogue/needs.h"
 #include "kedge/core/option.h"
 #include "kedge/policy/kinds.h"
 #include "kedge/system/task.h"

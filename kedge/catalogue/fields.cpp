@@ -1,4 +1,4 @@
-#include "kedge/algorithms/fields.h"
+#include "kedge/catalogue/fields.h"
 
 #include <cmath>
 #include <limits>

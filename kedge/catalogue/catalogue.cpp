@@ -1,4 +1,4 @@
-#include "kedge/algorithms/catalogue.h"
+#include "kedge/catalogue/catalogue.h"
 
 #include <array>
 #include <type_traits>

@@ -1,4 +1,4 @@
-#include "kedge/algorithms/needs.h"
+#include "kedge/catalogue/needs.h"
 
 #include <fmt/format.h>
 

@@ -48,9 +48,6 @@ std::vector<double> measure_values(const ComparisonGroup& group, const Measure& 
 /// interval [Agarwal2021, "probability of improvement"].
 Estimate probability_of_improvement(const std::vector<double>& a, const std::vector<double>& b);
 
-/// Returns the 95 % Wilson interval of a share, k of n. @param n >= 1
-Interval wilson_interval(std::size_t k, std::size_t n);
-
 /// Returns an estimate with four significant digits: "-602.3 [-610, -590]".
 std::string estimate_text(const Estimate& estimate);
 

@@ -116,6 +116,10 @@ std::string evaluation_text(const Task& task, const Evaluation& e) {
   }
   const std::string why = divergence_text(e.batch);
   text += fmt::format("  diverged     {}{}\n", e.diverged, why.empty() ? "" : "   " + why);
+  if (!task.termination.empty())
+    text +=
+        fmt::format("  ended early  {}/{} = {}\n", e.ended_early, e.rollouts,
+                    share_text(static_cast<double>(e.ended_early) / e.rollouts, static_cast<std::size_t>(e.rollouts)));
   text += fmt::format("  saturated    {:.2f} % of the commanded actions\n", 100 * e.saturated);
   return text;
 }
@@ -148,6 +152,7 @@ std::string evaluation_json(const Task& task, const Evaluation& e, std::uint64_t
                        {"value", value}};
   }
   json["diverged"] = e.diverged;
+  if (!task.termination.empty()) json["ended_early"] = e.ended_early;
   json["saturated"] = json_number(e.saturated);
   return json_text(json, 2) + "\n";
 }
@@ -171,6 +176,10 @@ std::string task_text(const Task& task) {
   for (const CostTerm& term : task.cost)
     text += fmt::format("    {}: {} of {}; weight {}, steps {}\n", term.name, norm_text(term.norm),
                         residual_text(term.residual), weight_text(term.weight), steps_text(term.active));
+  for (const Termination& end : task.termination)
+    text += fmt::format("  ends early   {}: {} outside of [{}, {}]; cost {}, and {} for each step that is missing\n",
+                        end.name, residual_text(end.residual), number_text(end.low[0]), number_text(end.high[0]),
+                        number_text(end.cost), number_text(end.missing_step));
   if (task.success.empty()) {
     text += "  success      none declared\n";
   } else {

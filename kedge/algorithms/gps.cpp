@@ -141,6 +141,12 @@ GpsState gps_start(const Task& task, const GpsOptions& options) {
   return state;
 }
 
+GpsState gps_start_from(const Task& task, const GpsOptions& options, const TvLinearGaussian& from) {
+  GpsState state = gps_start(task, options);
+  take_means(from, state.policy);
+  return state;
+}
+
 GpsResult gps(const Task& task, GpsState state, const GpsOptions& options, const Run& run, const GpsObserver& observe) {
   options.validate();
   require_fit(task, state, state.policy, state.window);

@@ -76,6 +76,12 @@ MotoState moto_start(const Task& task, const MotoOptions& options) {
   return state;
 }
 
+MotoState moto_start_from(const Task& task, const MotoOptions& options, const TvLinearGaussian& from) {
+  MotoState state = moto_start(task, options);
+  take_means(from, state.policy);
+  return state;
+}
+
 MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, const Run& run,
                 const MotoObserver& observe) {
   options.validate();

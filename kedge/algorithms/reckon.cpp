@@ -297,6 +297,12 @@ ReckonState reckon_start(const Task& task, const ReckonOptions& options) {
   return state;
 }
 
+ReckonState reckon_start_from(const Task& task, const ReckonOptions& options, const TvLinearGaussian& from) {
+  ReckonState state = reckon_start(task, options);
+  take_means(from, state.policy);
+  return state;
+}
+
 ReckonResult reckon(const Task& task, ReckonState state, const ReckonOptions& options, const Run& run,
                     const ReckonObserver& observe) {
   options.validate();

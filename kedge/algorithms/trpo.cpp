@@ -235,6 +235,14 @@ TrpoState trpo_start(const Task& task, const TrpoOptions& options) {
   return state;
 }
 
+TrpoState trpo_start_from(const Task& task, const TrpoOptions& options, const TvLinearGaussian& from) {
+  TrpoState state = trpo_start(task, options);
+  auto* linear = std::get_if<TvLinearGaussian>(&state.policy);
+  if (!linear) throw InputError("a network cannot start from linear gains; set policy=linear");
+  take_means(from, *linear);
+  return state;
+}
+
 TrpoResult trpo(const Task& task, TrpoState state, const TrpoOptions& options, const Run& run,
                 const TrpoObserver& observe) {
   options.validate();

@@ -66,6 +66,12 @@ std::string estimate_columns(const Estimate& e) {
                      fmt::format("[{}, {}]", number_text(e.interval.low), number_text(e.interval.high)));
 }
 
+/// A share with its Wilson interval: "97.0 % [91.5, 99.0]".
+std::string share_text(double share, std::size_t trials) {
+  const Interval interval = wilson_interval(share, trials);
+  return fmt::format("{:.1f} % [{:.1f}, {:.1f}]", 100 * share, 100 * interval.low, 100 * interval.high);
+}
+
 std::string curve_table(const ComparisonGroup& group) {
   const bool one = group.runs.size() == 1;  // then every statistic is the return itself
   std::string text = fmt::format("  {:>9}  {:>9}  {:>10}", "iteration", "rollouts", one ? "return" : "median");
@@ -105,8 +111,8 @@ std::string evaluation_text(const Task& task, const Evaluation& e) {
                         number_text(*high));
   }
   if (!task.success.empty()) {
-    text += fmt::format("  success      {}/{} = {:.1f} %   {}\n", e.succeeded, e.rollouts, 100 * e.success_rate(),
-                        task.success.front().text);
+    text += fmt::format("  success      {}/{} = {}   {}\n", e.succeeded, e.rollouts,
+                        share_text(e.success_rate(), static_cast<std::size_t>(e.rollouts)), task.success.front().text);
     if (!e.success_values.empty())
       text += fmt::format("  its value    median {}  quartiles {}, {}  95 % below {}  max {}   (limit {})\n",
                           number_text(median(e.success_values)), number_text(quantile(e.success_values, 0.25)),
@@ -115,6 +121,10 @@ std::string evaluation_text(const Task& task, const Evaluation& e) {
   }
   const std::string why = divergence_text(e.batch);
   text += fmt::format("  diverged     {}{}\n", e.diverged, why.empty() ? "" : "   " + why);
+  if (!task.termination.empty())
+    text +=
+        fmt::format("  ended early  {}/{} = {}\n", e.ended_early, e.rollouts,
+                    share_text(static_cast<double>(e.ended_early) / e.rollouts, static_cast<std::size_t>(e.rollouts)));
   text += fmt::format("  saturated    {:.2f} % of the commanded actions\n", 100 * e.saturated);
   return text;
 }
@@ -138,13 +148,16 @@ std::string evaluation_json(const Task& task, const Evaluation& e, std::uint64_t
     const Json value = {{"min", statistic(v, at(0))},      {"q25", statistic(v, at(0.25))},
                         {"median", statistic(v, at(0.5))}, {"q75", statistic(v, at(0.75))},
                         {"q95", statistic(v, at(0.95))},   {"max", statistic(v, at(1))}};
+    const Interval interval = wilson_interval(e.success_rate(), static_cast<std::size_t>(e.rollouts));
     json["success"] = {{"rate", json_number(e.success_rate())},
+                       {"interval", {json_number(interval.low), json_number(interval.high)}},
                        {"count", e.succeeded},
                        {"measure", task.success.front().text},
                        {"below", json_number(task.success.front().below)},
                        {"value", value}};
   }
   json["diverged"] = e.diverged;
+  if (!task.termination.empty()) json["ended_early"] = e.ended_early;
   json["saturated"] = json_number(e.saturated);
   return json_text(json, 2) + "\n";
 }
@@ -168,6 +181,10 @@ std::string task_text(const Task& task) {
   for (const CostTerm& term : task.cost)
     text += fmt::format("    {}: {} of {}; weight {}, steps {}\n", term.name, norm_text(term.norm),
                         residual_text(term.residual), weight_text(term.weight), steps_text(term.active));
+  for (const Termination& end : task.termination)
+    text += fmt::format("  ends early   {}: {} outside of [{}, {}]; cost {}, and {} for each step that is missing\n",
+                        end.name, residual_text(end.residual), number_text(end.low[0]), number_text(end.high[0]),
+                        number_text(end.cost), number_text(end.missing_step));
   if (task.success.empty()) {
     text += "  success      none declared\n";
   } else {
@@ -208,7 +225,7 @@ std::string comparison_text(const Comparison& comparison) {
   for (const ComparisonGroup& group : comparison.groups) runs += group.runs.size();
   std::string text = fmt::format(
       "{}: {} run{} in {} group{}; mean return of an iteration's rollouts, over seeds; "
-      "[ ]: 95 % bootstrap interval\n",
+      "[ ]: 95 % interval, of shares Wilson's with the runs as trials, else by bootstrap\n",
       comparison.task, runs, runs == 1 ? "" : "s", comparison.groups.size(), comparison.groups.size() == 1 ? "" : "s");
   for (const ComparisonGroup& group : comparison.groups) {
     std::vector<std::uint64_t> seeds;
@@ -226,8 +243,8 @@ std::string comparison_text(const Comparison& comparison) {
                           number_text(median(returns)), returns.size(), returns.size() == 1 ? "" : "s");
       if (!success.empty()) {
         const auto solved = std::count_if(success.begin(), success.end(), [](double rate) { return rate >= 1.0; });
-        text +=
-            fmt::format("; success {:.1f} %, {} of {} in every rollout", 100 * mean(success), solved, success.size());
+        text += fmt::format("; success {}, {} of {} in every rollout", share_text(mean(success), success.size()),
+                            solved, success.size());
       }
       text += "\n";
     }

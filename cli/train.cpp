@@ -105,7 +105,7 @@ std::function<int()> add_train(CLI::App& app) {
   struct Arguments {
     Common common;
     TrainRequest request;
-    std::string config, out;
+    std::string config, from, out;
   };
   auto a = std::make_shared<Arguments>();
   add_task(app, a->request.task);
@@ -115,6 +115,9 @@ std::function<int()> add_train(CLI::App& app) {
   add_set(app, a->request.set, "set an option of the algorithm, or of the task: --set task.KEY=VALUE");
   app.add_option("--config", a->config, "file of options (TOML); the run.toml of another run repeats its options")
       ->type_name("FILE");
+  app.add_option("--from", a->from,
+                 "start from a policy (its means, with own noise) or a trajectory: a run's directory, or an HDF5 file")
+      ->type_name("RUN|FILE.h5");
   app.add_option("--out", a->out, "directory of the run (default: runs/TASK-ALGORITHM-sSEED)")->type_name("DIR");
   app.add_flag("--force", a->request.force, "replace a run that is already there");
   app.add_flag("--record-updates", a->request.record_updates, "write inputs and outputs of every update to updates.h5");
@@ -125,6 +128,7 @@ std::function<int()> add_train(CLI::App& app) {
     request.iterations = a->common.iterations;
     request.stop = signals.token();
     if (!a->config.empty()) request.config = a->config;
+    if (!a->from.empty()) request.from = a->from;
     if (!a->out.empty()) request.out = a->out;
     request.threads = a->common.threads;
     PlannedRun plan = plan_run(request);

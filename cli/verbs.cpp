@@ -67,6 +67,10 @@ const std::vector<Verb>& verbs() {
        "\nRuns that are there are kept: the same command again continues.\n"
        "\nExamples:\n  kedge sweep experiments/tuning/double_link-moto.toml --jobs 2\n",
        add_sweep},
+      {"tune", "searches the few options of an algorithm that matter, and writes an option file",
+       "\nThe bad ones are stopped early. Runs that are there are kept: the same command again continues.\n"
+       "\nExamples:\n  kedge tune my_robot --budget 20\n  kedge tune my_robot --algorithm gps --trials 16 --jobs 4\n",
+       add_tune},
   };
   return table;
 }

@@ -36,6 +36,7 @@ std::function<int()> add_export(CLI::App& app);
 std::function<int()> add_compare(CLI::App& app);
 std::function<int()> add_reproduce(CLI::App& app);
 std::function<int()> add_sweep(CLI::App& app);
+std::function<int()> add_tune(CLI::App& app);
 std::function<int()> add_view(CLI::App& app);
 
 /// Declares an option that takes a whole number in [low, high]; `value` as it is now is the default that the help

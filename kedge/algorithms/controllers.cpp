@@ -18,7 +18,7 @@ constexpr double kLeastSpread = 1e-3;  ///< less than this is no spread of an ob
 VectorXd observation_spread(const Task& task) {
   VectorXd spread = VectorXd::Ones(task.ds());
   if (!task.demonstration) return spread;
-  const MatrixXd s = task.demonstration->state(task.observation, Eigen::all);
+  const MatrixXd s = observations(task, task.demonstration->state);
   const VectorXd deviation =
       ((s.colwise() - s.rowwise().mean().eval()).cwiseAbs2().rowwise().sum() / static_cast<double>(s.cols()))
           .cwiseSqrt();
@@ -30,7 +30,7 @@ VectorXd observation_spread(const Task& task) {
 ControllerFamily linear_family(const Task& task) {
   const Index ds = task.ds(), da = task.da(), gains = da * ds, P = gains + da;
   const VectorXd range = half_range(task), spread = observation_spread(task);
-  const VectorXd middle = task.start.mean(task.observation);
+  const VectorXd middle = observations(task, task.start.mean);
   ControllerFamily family{linear_controller(task, MatrixXd::Zero(da, ds), task.resting_action()), VectorXd::Zero(P),
                           MatrixXd::Zero(P, P)};
   family.origin.tail(da) = task.resting_action();
@@ -47,7 +47,7 @@ ControllerFamily linear_family(const Task& task) {
 NetworkShape network_shape(const Task& task, int hidden) {
   return {.hidden = {Index{hidden}},
           .output_bias = true,
-          .input_mean = task.start.mean(task.observation),
+          .input_mean = observations(task, task.start.mean),
           .input_scale = observation_spread(task),
           .output_scale = half_range(task)};
 }

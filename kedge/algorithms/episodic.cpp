@@ -129,6 +129,7 @@ Iteration search_report(const SearchProblem& problem, const Batch& batch, const 
                {"search_entropy", entropy(next.search.C)},
                {"search_std", std::exp(0.5 * log_det(next.search.C) / P) / options.initial_std},
                {"diverged", static_cast<double>(diverged_rollouts(batch))}});
+  add_early_ends(problem.task, batch, report);
   warn_of_saturation(batch, "lower initial_std", report.warnings);
   warn_of_divergence(batch, report.warnings);
   return report;

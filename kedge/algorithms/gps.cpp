@@ -6,6 +6,7 @@
 
 #include "kedge/algorithms/gps_report.h"
 #include "kedge/algorithms/report.h"
+#include "kedge/algorithms/requirements.h"
 #include "kedge/algorithms/time_varying.h"
 #include "kedge/core/errors.h"
 #include "kedge/core/parallel.h"
@@ -127,6 +128,7 @@ double step_factor(double predicted, double realised) {
 
 GpsState gps_start(const Task& task, const GpsOptions& options) {
   options.validate();
+  require_whole_episodes(task, "gps");
   GpsState state;
   state.policy = first_policy(task, options.initial_std);
   const Index coefficients = task.ds() + task.da() + 1;
@@ -139,9 +141,16 @@ GpsState gps_start(const Task& task, const GpsOptions& options) {
   return state;
 }
 
+GpsState gps_start_from(const Task& task, const GpsOptions& options, const TvLinearGaussian& from) {
+  GpsState state = gps_start(task, options);
+  take_means(from, state.policy);
+  return state;
+}
+
 GpsResult gps(const Task& task, GpsState state, const GpsOptions& options, const Run& run, const GpsObserver& observe) {
   options.validate();
   require_fit(task, state, state.policy, state.window);
+  require_whole_episodes(task, "gps");
   const int window_size = options.prior == GpsOptions::Prior::gmm ? options.window : 1;
 
   Loop<GpsState> loop(std::move(state), options.iterations, run, observe);

@@ -88,6 +88,9 @@ using GpsObserver = LoopObserver<GpsState>;
 /// Returns the state before the first iteration: see `first_policy`.
 /// @throws InputError
 GpsState gps_start(const Task& task, const GpsOptions& options);
+/// Returns the same with the mean actions of another policy, K and k of every step.
+/// @throws InputError as above, or if `from` has another horizon or other sizes than the task
+GpsState gps_start_from(const Task& task, const GpsOptions& options, const TvLinearGaussian& from);
 
 /// Returns the factor by which the step size changes [LevineAbbeel2014, supplement]. If the predicted improvement is
 /// a eps and the error of the prediction is predicted - realised = b eps^2, the best step is eps times

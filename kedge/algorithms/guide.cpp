@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kedge/algorithms/requirements.h"
 #include "kedge/core/errors.h"
 #include "kedge/core/parallel.h"
 #include "kedge/evaluation/trajectory_cost.h"
@@ -87,6 +88,8 @@ Outcome<GuidePlan> planned(const Task& task, std::optional<IlqrSolution> solutio
 
 void require_guidable(const Task& task, const GuidedOptions& options) {
   validate(task);
+  require_whole_episodes(task, "an algorithm with guides");
+  require_observed_states(task, "an algorithm with guides");
   require_action_costs(task, false);
   require(options.tail < task.horizon, "tail", options.tail, fmt::format("< {}, the horizon", task.horizon).c_str());
 }

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "kedge/algorithms/requirements.h"
 #include "kedge/algorithms/time_varying.h"
 #include "kedge/core/errors.h"
 #include "kedge/evaluation/trajectory_cost.h"
@@ -84,6 +85,7 @@ void require_full_state(const Task& task) {
 IlqrState ilqr_start(const Task& task, const IlqrOptions& options) {
   options.validate();
   validate(task);
+  require_whole_episodes(task, "ilqr");
   require_full_state(task);
   require_action_costs(task, options.box);
   static_cast<void>(action_numbers(task, options.initial_noise, "initial_noise"));
@@ -98,6 +100,7 @@ IlqrResult ilqr(const Task& task, IlqrState state, const IlqrOptions& options, c
                 const IlqrObserver& observe) {
   options.validate();
   require_fit(task, state, state.policy, {});
+  require_whole_episodes(task, "ilqr");
   require_full_state(task);
   MatrixXd a = state.action;
   require(a.rows() == task.da() && a.cols() == task.horizon, "state actions", fmt::format("{}x{}", a.rows(), a.cols()),

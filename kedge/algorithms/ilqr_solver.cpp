@@ -44,6 +44,7 @@ Ilqr::Ilqr(const IlqrProblem& problem, const IlqrSolverOptions& options, int thr
           fmt::format("{} finite numbers", problem.task.nx()).c_str());
   require(problem.scale > 0 && std::isfinite(problem.scale), "scale", problem.scale, "> 0");
   require(threads >= 1, "threads", threads, ">= 1");
+  require(problem.task.termination.empty(), "task.termination", problem.task.termination.size(), "empty");
 }
 
 Trajectory Ilqr::rollout(const ActionLaw& law) {

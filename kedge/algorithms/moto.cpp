@@ -5,6 +5,7 @@
 
 #include "kedge/algorithms/moto_report.h"
 #include "kedge/algorithms/report.h"
+#include "kedge/algorithms/requirements.h"
 #include "kedge/algorithms/time_varying.h"
 #include "kedge/core/errors.h"
 #include "kedge/core/parallel.h"
@@ -69,8 +70,15 @@ void MotoOptions::validate() const {
 
 MotoState moto_start(const Task& task, const MotoOptions& options) {
   options.validate();
+  require_whole_episodes(task, "moto");
   MotoState state;
   state.policy = first_policy(task, options.initial_std);
+  return state;
+}
+
+MotoState moto_start_from(const Task& task, const MotoOptions& options, const TvLinearGaussian& from) {
+  MotoState state = moto_start(task, options);
+  take_means(from, state.policy);
   return state;
 }
 
@@ -78,6 +86,7 @@ MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, c
                 const MotoObserver& observe) {
   options.validate();
   require_fit(task, state, state.policy, state.window);
+  require_whole_episodes(task, "moto");
   const RegressionOptions regression{options.ridge, options.targets == MotoOptions::Targets::monte_carlo};
   std::vector<Regression> workspace;
   SampleReuse reuse(options.reuse, options.window, options.weight_cutoff);

@@ -87,6 +87,9 @@ using MotoObserver = LoopObserver<MotoState>;
 /// Returns the state before the first iteration: see `first_policy`.
 /// @throws InputError
 MotoState moto_start(const Task& task, const MotoOptions& options);
+/// Returns the same with the mean actions of another policy, K and k of every step.
+/// @throws InputError as above, or if `from` has another horizon or other sizes than the task
+MotoState moto_start_from(const Task& task, const MotoOptions& options, const TvLinearGaussian& from);
 
 /// Runs iterations state.iteration ... options.iterations - 1.
 /// @throws InputError if options, task and state do not fit together. Numerical failure is a result, not an exception.

@@ -25,7 +25,12 @@ TvLinearGaussian controller(const Task& task, const RandomSearchState& state, co
 
 /// Adds the observations of the usable rollouts.
 void add_observations(const Batch& batch, RandomSearchState& state) {
-  for (int t = 0; t < batch.horizon; ++t) add_columns(observations_at(batch, t), state.moments);
+  for (int t = 0; t < batch.horizon; ++t) {
+    std::vector<Index> seen;
+    for (int n = 0; n < batch.rollouts; ++n)
+      if (batch.usable(n) && t < batch.steps(n)) seen.push_back(batch.at(n, t));
+    add_columns(batch.observation(Eigen::all, seen), state.moments);
+  }
 }
 
 /// A direction and what it brought.
@@ -134,6 +139,7 @@ RandomSearchResult random_search(const Task& task, RandomSearchState state, cons
                  {"step_norm", step.norm()},
                  {"gain_norm", next.gains.norm()},
                  {"diverged", static_cast<double>(diverged_rollouts(*batch))}});
+    add_early_ends(task, *batch, report);
     warn_of_divergence(*batch, report.warnings);
     loop.commit(std::move(next), std::move(report));
   }

@@ -6,6 +6,7 @@
 
 #include "kedge/algorithms/reckon_report.h"
 #include "kedge/algorithms/report.h"
+#include "kedge/algorithms/requirements.h"
 #include "kedge/algorithms/time_varying.h"
 #include "kedge/core/errors.h"
 #include "kedge/evaluation/cost_expansion.h"
@@ -289,8 +290,16 @@ ReckonState reckon_start(const Task& task, const ReckonOptions& options) {
   options.validate();
   ReckonState state;
   state.policy = first_policy(task, options.initial_std);
+  require_whole_episodes(task, "reckon");
+  require_observed_states(task, "reckon");
   require_expandable(task);
   require_particles(task, options);
+  return state;
+}
+
+ReckonState reckon_start_from(const Task& task, const ReckonOptions& options, const TvLinearGaussian& from) {
+  ReckonState state = reckon_start(task, options);
+  take_means(from, state.policy);
   return state;
 }
 
@@ -299,6 +308,8 @@ ReckonResult reckon(const Task& task, ReckonState state, const ReckonOptions& op
   options.validate();
   require_particles(task, options);
   require_state(task, options, state);
+  require_whole_episodes(task, "reckon");
+  require_observed_states(task, "reckon");
   require_expandable(task);
 
   Loop<ReckonState> loop(std::move(state), options.iterations, run, observe);

@@ -109,6 +109,9 @@ FixSize fix_size(const Task& task, const ReckonOptions& options);
 /// Returns the state before the first iteration: see `first_policy`.
 /// @throws InputError
 ReckonState reckon_start(const Task& task, const ReckonOptions& options);
+/// Returns the same with the mean actions of another policy, K and k of every step.
+/// @throws InputError as above, or if `from` has another horizon or other sizes than the task
+ReckonState reckon_start_from(const Task& task, const ReckonOptions& options, const TvLinearGaussian& from);
 
 /// Runs iterations state.iteration ... options.iterations - 1.
 /// @throws InputError if options, task and state do not fit together, or a cost is not a function of observation and

@@ -12,6 +12,11 @@ void add(Iteration& report, const std::vector<Metric>& columns) {
   report.metrics.insert(report.metrics.end(), columns.begin(), columns.end());
 }
 
+void add_early_ends(const Task& task, const Batch& batch, Iteration& report) {
+  if (task.termination.empty()) return;
+  add(report, {{"ended_early", static_cast<double>(ended_rollouts(batch)) / static_cast<double>(batch.rollouts)}});
+}
+
 void count(const Batch& batch, std::int64_t more, LoopState& next) {
   next.rollouts_total += batch.rollouts;
   next.steps_total += simulated_steps(batch) + more;

@@ -49,6 +49,9 @@ std::vector<StepMetric> update_steps(const std::vector<GaussianStep>& updates);
 /// Returns the mean return minus that of the iteration before, the effect of the previous update; 0 in iteration 0.
 double improvement_realised(const Batch& batch, const LoopState& before);
 
+/// Appends the column ended_early, the share of the rollouts, to the report of a task whose episodes can end early.
+void add_early_ends(const Task& task, const Batch& batch, Iteration& report);
+
 /// Append warnings about the rollouts themselves.
 /// @param remedy in addition to raising the action cost: "lower initial_std"
 void warn_of_saturation(const Batch& batch, const char* remedy, std::vector<std::string>& warnings);

@@ -55,6 +55,19 @@ TvLinearGaussian first_policy(const Task& task, const ActionNumbers& initial_std
                                     action_numbers(task, initial_std, "initial_std"));
 }
 
+void take_means(const TvLinearGaussian& from, TvLinearGaussian& policy) {
+  if (from.horizon() != policy.horizon() || from.observation_dim() != policy.observation_dim() ||
+      from.action_dim() != policy.action_dim())
+    throw InputError(fmt::format(
+        "the policy to start from has {} steps, {} observations and {} actions, but must have {}, {} and {}",
+        from.horizon(), from.observation_dim(), from.action_dim(), policy.horizon(), policy.observation_dim(),
+        policy.action_dim()));
+  for (int t = 0; t < policy.horizon(); ++t) {
+    policy[t].K = from[t].K;
+    policy[t].k = from[t].k;
+  }
+}
+
 void require_fit(const Task& task, const LoopState& state, const TvLinearGaussian& policy, const Window& window) {
   validate(task);
   require(state.iteration >= 0, "state iteration", state.iteration, ">= 0");

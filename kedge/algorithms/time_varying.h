@@ -20,6 +20,10 @@ VectorXd action_numbers(const Task& task, const ActionNumbers& numbers, const ch
 /// @throws InputError if the task is not valid, or as action_numbers
 TvLinearGaussian first_policy(const Task& task, const ActionNumbers& initial_std);
 
+/// Gives a policy the mean actions of another one, K and k of every step. It keeps its covariance.
+/// @throws InputError if horizon, observations or actions differ
+void take_means(const TvLinearGaussian& from, TvLinearGaussian& policy);
+
 /// Checks a state. @throws InputError if task, policy and stored rollouts do not fit together
 void require_fit(const Task& task, const LoopState& state, const TvLinearGaussian& policy, const Window& window);
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "kedge/algorithms/report.h"
+#include "kedge/algorithms/requirements.h"
 #include "kedge/algorithms/time_varying.h"
 #include "kedge/algorithms/trpo_update.h"
 #include "kedge/core/errors.h"
@@ -57,6 +58,7 @@ Task cut_after(Task task, int steps) {
     term.active.back() = 0;
   }
   task.success.clear();
+  for (Termination& end : task.termination) end.cost += end.missing_step * (task.horizon - steps);
   task.horizon = steps;
   return task;
 }
@@ -117,7 +119,8 @@ Outcome<Values> evaluated(const Task& task, const TrpoState& state, const Collec
           options.reward_scale * (*quadratic)(samples.end_step[static_cast<std::size_t>(i)], samples.end.col(i));
   }
   for (Index i = 0; i < segments; ++i)
-    if (samples.end_step[static_cast<std::size_t>(i)] >= task.horizon) v.at_ends[i] = 0.0;
+    if (const auto at = static_cast<std::size_t>(i); samples.ended_early[at] || samples.end_step[at] >= task.horizon)
+      v.at_ends[i] = 0.0;
   if (!v.at_samples.allFinite() || !v.at_ends.allFinite()) return failure("the value function is not finite");
   return v;
 }
@@ -163,6 +166,7 @@ Iteration trpo_report(const Task& task, const Collected& collected, const Policy
                {"policy_std_mean", mean_std(next.policy)},
                {"saturated_share", batch.saturated},
                {"diverged", static_cast<double>(diverged_rollouts(batch))}});
+  add_early_ends(task, batch, report);
   if (step.status != NaturalStepStatus::ok)
     report.warnings.push_back(
         fmt::format("no step: {} ({}); the policy is kept", step.message, to_string(step.status)));
@@ -171,8 +175,14 @@ Iteration trpo_report(const Task& task, const Collected& collected, const Policy
   return report;
 }
 
+/// The quadratic V is fitted to all rollouts at each step, and none of a rollout that has ended is left to fit to.
+void require_value_of_ends(const Task& task, const TrpoOptions& options) {
+  if (options.value == TrpoOptions::Value::quadratic) require_whole_episodes(task, "trpo with value = quadratic");
+}
+
 void require_fit(const Task& task, const TrpoOptions& options, const TrpoState& state) {
   validate(task);
+  require_value_of_ends(task, options);
   if (options.batch == TrpoOptions::BatchBy::steps && options.batch_steps < task.horizon)
     throw InputError(fmt::format("batch_steps = {}, but must be >= {}: an iteration needs one whole rollout",
                                  options.batch_steps, task.horizon));
@@ -205,6 +215,7 @@ void require_fit(const Task& task, const TrpoOptions& options, const TrpoState& 
 TrpoState trpo_start(const Task& task, const TrpoOptions& options) {
   options.validate();
   validate(task);
+  require_value_of_ends(task, options);
   TrpoState state;
   state.moments = RunningMoments(input_count(task, options));
   const VectorXd std = action_numbers(task, options.initial_std, "initial_std");
@@ -221,6 +232,14 @@ TrpoState trpo_start(const Task& task, const TrpoOptions& options) {
     const Index weights = network.weights().size();
     state.value = NetworkValue{std::move(network), Adam(weights)};
   }
+  return state;
+}
+
+TrpoState trpo_start_from(const Task& task, const TrpoOptions& options, const TvLinearGaussian& from) {
+  TrpoState state = trpo_start(task, options);
+  auto* linear = std::get_if<TvLinearGaussian>(&state.policy);
+  if (!linear) throw InputError("a network cannot start from linear gains; set policy=linear");
+  take_means(from, *linear);
   return state;
 }
 

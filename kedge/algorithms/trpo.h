@@ -120,6 +120,9 @@ using TrpoObserver = LoopObserver<TrpoState>;
 /// Returns the state before the first iteration. Its networks have no weights yet: the first iteration draws them.
 /// @throws InputError
 TrpoState trpo_start(const Task& task, const TrpoOptions& options);
+/// Returns the same with the mean actions of another policy, K and k of every step.
+/// @throws InputError as above, or if `from` has another horizon or other sizes than the task; or if the policy is a network
+TrpoState trpo_start_from(const Task& task, const TrpoOptions& options, const TvLinearGaussian& from);
 
 /// Runs iterations state.iteration ... options.iterations - 1.
 /// @throws InputError if options, task and state do not fit together. Numerical failure is a result, not an exception.

@@ -42,6 +42,11 @@ Snapshot first_snapshot(const Task& task, const Options& options) {
   return snapshot_of(start(task, options_as<O>(options)));
 }
 
+template <class O, auto start_from>
+Snapshot snapshot_from(const Task& task, const Options& options, const TvLinearGaussian& from) {
+  return snapshot_of(start_from(task, options_as<O>(options), from));
+}
+
 template <class O>
 Needs needs_by(const Task& task, const Options& options, int threads) {
   return needs(task, options_as<O>(options), threads);
@@ -88,7 +93,10 @@ constexpr Algorithm row(Algorithm words) {
   words.needs = needs_by<O>;
   words.check_state = check_state<O, start, loop>;
   words.train = train<O, start, loop>;
-  if constexpr (std::is_base_of_v<GuidedOptions, O>) words.initial_trajectory = first_path<O>;
+  if constexpr (std::is_base_of_v<GuidedOptions, O>) {
+    words.initial_trajectory = first_path<O>;
+    words.begins_with_demonstration = true;
+  }
   return words;
 }
 
@@ -96,20 +104,24 @@ constexpr std::array kAlgorithms = {
     row<MotoOptions, moto_start, moto>(
         {.name = "moto",
          .summary = "model-free trajectory optimisation with exact KL and entropy bounds [Akrour2018]",
-         .records_updates = true}),
+         .records_updates = true,
+         .start_from = snapshot_from<MotoOptions, moto_start_from>}),
     row<GpsOptions, gps_start, gps>(
         {.name = "gps",
          .summary = "trajectory optimisation of guided policy search: fitted linear dynamics [LevineAbbeel2014]",
-         .records_updates = true}),
+         .records_updates = true,
+         .start_from = snapshot_from<GpsOptions, gps_start_from>}),
     row<IlqrOptions, ilqr_start, ilqr>(
         {.name = "ilqr",
          .summary =
              "iterative linear-quadratic regulator: the model itself, its derivatives [LiTodorov2004; Tassa2014]",
          .full_state = true,
-         .noise_meant = false}),
+         .noise_meant = false,
+         .begins_with_demonstration = true}),
     row<ReckonOptions, reckon_start, reckon>(
         {.name = "reckon",
-         .summary = "exact KL steps on rollouts imagined with a learned model, a few real rollouts an iteration"}),
+         .summary = "exact KL steps on rollouts imagined with a learned model, a few real rollouts an iteration",
+         .start_from = snapshot_from<ReckonOptions, reckon_start_from>}),
     row<VgpsOptions, vgps_start, vgps>(
         {.name = "vgps",
          .summary =
@@ -124,7 +136,8 @@ constexpr std::array kAlgorithms = {
          .summary = "a network fitted to its own rollouts, weighted by the exponential of their cost"}),
     row<TrpoOptions, trpo_start, trpo>(
         {.name = "trpo",
-         .summary = "trust-region policy optimisation of a network or of linear controllers [Schulman2015]"}),
+         .summary = "trust-region policy optimisation of a network or of linear controllers [Schulman2015]",
+         .start_from = snapshot_from<TrpoOptions, trpo_start_from>}),
     row<RepsOptions, reps_start, reps>(
         {.name = "reps",
          .summary = "relative entropy policy search of a controller's parameters, plain or contextual [Peters2010]"}),

@@ -48,6 +48,7 @@ struct Algorithm {
   bool full_state = false;        ///< its policy needs the whole state, which replaces the task's observation
   bool noise_meant = true;        ///< false: the covariance of its policy is a by-product; the policy is its mean
   bool records_updates = false;   ///< it supports run.record_updates
+  bool begins_with_demonstration = false;  ///< it begins with the task's demonstration, if there is one
 
   /// Returns all options with their defaults.
   Options (*options)() = nullptr;
@@ -58,6 +59,11 @@ struct Algorithm {
   /// Returns the state before the first iteration.
   /// @throws InputError if the task lacks something that the algorithm needs
   Snapshot (*start)(const Task&, const Options&) = nullptr;
+
+  /// Returns the state before the first iteration of learning that starts from the mean actions of another policy, with a
+  /// noise of its own. Null where an algorithm cannot.
+  /// @param from of the task's horizon, observations and actions  @throws InputError as `start`, or if `from` does not fit
+  Snapshot (*start_from)(const Task&, const Options&, const TvLinearGaussian& from) = nullptr;
 
   /// Estimates what an iteration takes, and judges the options by the numbers of the task.
   /// @param task one that `start` accepts

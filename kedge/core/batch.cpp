@@ -23,6 +23,7 @@ Batch empty_batch(int rollouts, int horizon, Index nx, Index ds, Index da, Index
   batch.success = VectorXd::Constant(rollouts, std::numeric_limits<double>::quiet_NaN());
   batch.diverged_at.assign(static_cast<std::size_t>(rollouts), -1);
   batch.why_diverged.resize(static_cast<std::size_t>(rollouts));
+  batch.ended_at.assign(static_cast<std::size_t>(rollouts), -1);
   return batch;
 }
 
@@ -33,6 +34,10 @@ int usable_rollouts(const Batch& batch) {
 }
 
 int diverged_rollouts(const Batch& batch) { return batch.rollouts - usable_rollouts(batch); }
+
+int ended_rollouts(const Batch& batch) {
+  return static_cast<int>(std::count_if(batch.ended_at.begin(), batch.ended_at.end(), [](int t) { return t >= 0; }));
+}
 
 std::string divergence_text(const Batch& batch) {
   struct Cause {
@@ -71,8 +76,10 @@ double return_mean(const Batch& batch) {
 
 std::int64_t simulated_steps(const Batch& batch) {
   std::int64_t steps = 0;
-  for (const int diverged_at : batch.diverged_at)
-    steps += diverged_at < 0 ? batch.horizon : std::min(diverged_at + 1, batch.horizon);
+  for (int n = 0; n < batch.rollouts; ++n) {
+    const int diverged_at = batch.diverged_at[static_cast<std::size_t>(n)];
+    steps += diverged_at < 0 ? batch.steps(n) : std::min(diverged_at + 1, batch.horizon);
+  }
   return steps;
 }
 

@@ -13,7 +13,7 @@ namespace kedge {
 
 namespace {
 
-/// Position of state entry i among the observations; -1: not observed.
+/// Position of entry i of [x; y] among the observations; -1: not observed.
 Index observed_at(const Task& task, Index i) {
   const auto found = std::find(task.observation.begin(), task.observation.end(), i);
   return found == task.observation.end() ? -1 : found - task.observation.begin();
@@ -44,7 +44,10 @@ Linearised linearise(const Task& task, const Residual& spec, const VectorXd& z, 
         if (action >= 0) column = task.ds() + action;
         break;
       }
-      case Source::sensor: row = i; break;
+      case Source::sensor:
+        column = observed_at(task, task.nx() + i);
+        if (column < 0) row = i;
+        break;
     }
     if (row >= 0 && unobserved) {
       derivative.row(j) = unobserved->F.row(row);
@@ -60,6 +63,11 @@ Linearised linearise(const Task& task, const Residual& spec, const VectorXd& z, 
   }
   Linearised l;
   const bool plain = spec.matrix.size() == 0;
+  if (spec.quaternion) {
+    const double sign = quaternion_sign(value, spec.target);
+    value *= sign;
+    derivative *= sign;
+  }
   l.r = (plain ? value : VectorXd(spec.matrix * value)) - spec.target;
   l.J = plain ? std::move(derivative) : MatrixXd(spec.matrix * derivative);
   if (spec.angle) wrap(l.r);
@@ -103,9 +111,9 @@ DistanceExpansion expand_distance(const CostTerm& term, const VectorXd& r, doubl
 bool reads_unobserved(const Task& task) {
   return std::any_of(task.cost.begin(), task.cost.end(), [&](const CostTerm& term) {
     const Residual& r = term.residual;
-    if (r.source == Source::sensor) return true;
-    return r.source == Source::state &&
-           std::any_of(r.index.begin(), r.index.end(), [&](Index i) { return observed_at(task, i) < 0; });
+    const Index first = r.source == Source::sensor ? task.nx() : 0;
+    return (r.source == Source::state || r.source == Source::sensor) &&
+           std::any_of(r.index.begin(), r.index.end(), [&](Index i) { return observed_at(task, first + i) < 0; });
   });
 }
 

@@ -6,16 +6,17 @@ StepSamples step_samples(const std::vector<const Batch*>& batches) {
   Index N = 0, rollouts = 0;
   for (const Batch* batch : batches) {
     rollouts += usable_rollouts(*batch);
-    N += Index{usable_rollouts(*batch)} * batch->horizon;
+    for (int n = 0; n < batch->rollouts; ++n)
+      if (batch->usable(n)) N += batch->steps(n);
   }
   const Index ds = batches.front()->observation.rows(), da = batches.front()->action.rows();
-  StepSamples all{MatrixXd(ds, N), {}, MatrixXd(da, N), VectorXd(N), {}, MatrixXd(ds, rollouts), {}};
+  StepSamples all{MatrixXd(ds, N), {}, MatrixXd(da, N), VectorXd(N), {}, MatrixXd(ds, rollouts), {}, {}};
   all.step.reserve(static_cast<std::size_t>(N));
   Index next = 0;
   for (const Batch* batch : batches)
     for (int n = 0; n < batch->rollouts; ++n) {
       if (!batch->usable(n)) continue;
-      const int T = batch->horizon;
+      const int T = batch->steps(n);
       all.s.middleCols(next, T) = batch->observation.middleCols(batch->at(n, 0), T);
       all.a.middleCols(next, T) = batch->action.middleCols(batch->step(n, 0), T);
       all.reward.segment(next, T) = -batch->cost.col(n).head(T);
@@ -23,6 +24,7 @@ StepSamples step_samples(const std::vector<const Batch*>& batches) {
       for (int t = 0; t < T; ++t) all.step.push_back(t);
       all.end.col(static_cast<Index>(all.segments.size())) = batch->observation.col(batch->at(n, T));
       all.end_step.push_back(T);
+      all.ended_early.push_back(batch->end(n) >= 0);
       all.segments.push_back({next, T, 0.0});
       next += T;
     }

@@ -16,7 +16,8 @@ struct StepSamples {
   VectorXd reward;                ///< [N] minus the cost; that of the final state belongs to the last step
   std::vector<Segment> segments;  ///< one a rollout; end_value is not set
   MatrixXd end;                   ///< [ds, segments] observations after the last step
-  std::vector<int> end_step;      ///< [segments] their t; T: the episode ended
+  std::vector<int> end_step;      ///< [segments] their t
+  std::vector<char> ended_early;  ///< [segments] 1: the episode ended there, before its time
 
   [[nodiscard]] Index size() const { return s.cols(); }
 };

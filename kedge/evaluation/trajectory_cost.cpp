@@ -57,6 +57,12 @@ ResidualModel model(const Step& step, const Residual& spec) {
         break;
     }
   }
+  if (spec.quaternion) {
+    const double sign = quaternion_sign(value, spec.target);
+    value *= sign;
+    by_x *= sign;
+    by_u *= sign;
+  }
   const bool plain = spec.matrix.size() == 0;
   VectorXd r = (plain ? value : VectorXd(spec.matrix * value)) - spec.target;
   if (spec.angle) wrap(r);

@@ -27,6 +27,7 @@ void save_trajectories(const FileName& file, const Batch& batch, const std::stri
   root.dataset("action", columns(batch.action), {N, T, batch.action.rows()});
   root.dataset("cost", columns(batch.cost), {N, T + 1});
   root.dataset("diverged_at", batch.diverged_at, {N});
+  if (ended_rollouts(batch) > 0) root.dataset("ended_at", batch.ended_at, {N});
   write_file(file, hdf5::seal(writer.image()), durability);
 }
 
@@ -60,6 +61,8 @@ Demonstration load_demonstration(const FileName& file) {
     if (diverged >= 0) T = std::min<Index>(T, diverged);
     if (T < 1) root.fail("dataset diverged_at: the first trajectory diverged at its first step");
   }
+  if (many && root.has("ended_at"))
+    if (const int ended = root.ints("ended_at", {state[0]}).front(); ended >= 1) T = std::min<Index>(T, ended);
   return {Eigen::Map<const MatrixXd>(x.data(), nx, T + 1), Eigen::Map<const MatrixXd>(a.data(), da, T)};
 }
 

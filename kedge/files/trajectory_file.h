@@ -2,9 +2,9 @@
 //
 //   attributes  kind = "trajectories", kedge_version, task, control_step (s)
 //   datasets    state [N, T+1, nx], observation [N, T, ds], action [N, T, da] as commanded, before limits,
-//               cost [N, T+1], diverged_at [N] (-1: never), C order
+//               cost [N, T+1], diverged_at [N] (-1: never), C order; where rollouts ended early, ended_at [N] (-1: not)
 //
-// A rollout that diverged at step t is zero after state t.
+// A rollout that diverged at step t is zero after state t. One that ended early at state t stays there.
 #pragma once
 
 #include <string>
@@ -22,7 +22,7 @@ void save_trajectories(const FileName& file, const Batch& batch, const std::stri
 
 /// Reads the first trajectory of such a file, or of a recording made with other tools: datasets `state` [N, T+1, nx]
 /// and `action` [N, T, da], or [T+1, nx] and [T, da] of one trajectory; any number type, finite. A rollout that
-/// diverged is cut before that step.
+/// diverged is cut before that step, one that ended early at its end.
 /// @throws InputError naming file, dataset, value and rule
 Demonstration load_demonstration(const FileName& file);
 

@@ -94,4 +94,12 @@ Interval bootstrap_interval(const std::vector<std::vector<double>>& strata, cons
   return {sorted_quantile(found, (1 - level) / 2), sorted_quantile(found, (1 + level) / 2)};
 }
 
+Interval wilson_interval(double share, std::size_t trials) {
+  constexpr double z = 1.959963984540054;
+  const auto n = static_cast<double>(trials);
+  const double scale = 1.0 / (1.0 + z * z / n), centre = scale * (share + z * z / (2 * n));
+  const double half = scale * z * std::sqrt(share * (1 - share) / n + z * z / (4 * n * n));
+  return {share <= 0.0 ? 0.0 : centre - half, share >= 1.0 ? 1.0 : centre + half};
+}
+
 }  // namespace kedge

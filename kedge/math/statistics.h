@@ -52,4 +52,10 @@ using Statistic = std::function<double(std::span<const double>)>;
 Interval bootstrap_interval(const std::vector<std::vector<double>>& strata, const Statistic& statistic,
                             double level = 0.95, int resamples = 2000, std::uint64_t seed = 0);
 
+/// Returns the 95 % Wilson score interval of a share [Wilson1927]: where the true share of a Bernoulli variable is, of whose
+/// trials this share succeeded. Unlike the bootstrap it has a width where all succeeded. Also of the mean of other variables
+/// in [0, 1], whose variance is at most that of a Bernoulli variable of the same mean: it is then rather too wide.
+/// @param share in [0, 1]  @param trials >= 1
+Interval wilson_interval(double share, std::size_t trials);
+
 }  // namespace kedge

@@ -26,7 +26,7 @@ class Film {
     const auto& system = dynamic_cast<const MujocoSystem&>(*task.task.system);
     const Batch& batch = replay.policies.back().evaluation.batch;
     const int diverged = batch.diverged_at.front();
-    last_ = diverged < 0 ? batch.horizon : std::min(diverged, batch.horizon);
+    last_ = diverged < 0 ? batch.steps(0) : std::min(diverged, batch.horizon);
     const Scene shown = scene(system);
     bodies_ = shown.bodies.size() - 1;
     poses_ = body_poses(system, batch.state.leftCols(last_ + 1));

@@ -158,6 +158,7 @@ void add_residual(Json& json, const Residual& r) {
   json["target"] = json_array(r.target);
   json["needsAction"] = r.needs_action;
   json["angle"] = r.angle;
+  json["quaternion"] = r.quaternion;
 }
 
 Json term_json(const CostTerm& t) {
@@ -224,8 +225,8 @@ std::vector<float> band(const MatrixXd& columns, const Batch& batch, int steps) 
 Json rollout_json(const MujocoSystem& system, const Batch& batch, int n, Blob& blob) {
   const int T = batch.horizon;
   const int diverged = batch.diverged_at[static_cast<std::size_t>(n)];
-  const int states = diverged < 0 ? T + 1 : std::min(diverged, T) + 1;  // the others are zero
-  const int steps = diverged < 0 ? T : std::min(diverged, T);
+  const int steps = diverged < 0 ? batch.steps(n) : std::min(diverged, T);
+  const int states = steps + 1;  // the others are zero, or the same
   const Index first = batch.at(n, 0);
   return {{"return", json_number(-batch.cost.col(n).sum())},
           {"success", json_number(batch.success[n])},
@@ -319,13 +320,22 @@ Json limit_json(const JointLimit& l) {
           {"controlHigh", json_number(l.control_high)}};
 }
 
+/// @throws InputError if the page cannot do what the simulation does
+void require_playable(const Task& task) {
+  if (task.observes_sensors())
+    throw InputError(fmt::format(
+        "--play: the policy of task {} sees sensors, sites or bodies, which the page has too late; leave --play out",
+        task.name));
+}
+
 Json play_json(const TaskFile& task, Blob& blob) {
   const MujocoSystem& system = shown_system(task);
   const std::vector<fs::path> relative = relative_files(task);
   Json files = Json::array();
   for (std::size_t i = 0; i < task.model_files->size();
        ++i) {  // without the recording: the simulation does not need it
-    const std::string& bytes = (*task.model_files)[i].bytes;
+    const bool extended = i == 0 && !task.model_with_sensors.empty();
+    const std::string& bytes = extended ? task.model_with_sensors : (*task.model_files)[i].bytes;
     files.push_back({{"path", relative[i].generic_string()},
                      {"bytes", blob.add(std::vector<std::uint8_t>(bytes.begin(), bytes.end()))}});
   }
@@ -338,6 +348,7 @@ Json play_json(const TaskFile& task, Blob& blob) {
 std::string replay_page(const Replay& replay, bool play) {
   const std::string_view html = page("replay.html");
   const TaskFile& task = replay.subject.task;
+  if (play) require_playable(task.task);
   const Versions version = versions();
   Blob blob;
   Json data = {{"kedge", version.kedge},

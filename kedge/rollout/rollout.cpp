@@ -26,7 +26,8 @@ Index run_episode(Episode& episode, const EpisodePlan& plan, Batch& batch, int n
   };
 
   episode.reset(plan.x0);
-  for (int t = 0; t < batch.horizon && !episode.diverged(); ++t) {
+  if (episode.diverged()) record_state(0);
+  for (int t = 0; episode.goes_on(); ++t) {
     record_state(t);
     Eigen::Ref<VectorXd> a = batch.action.col(batch.step(n, t));
     plan.law(t, batch.observation.col(batch.at(n, t)), a);
@@ -34,8 +35,10 @@ Index run_episode(Episode& episode, const EpisodePlan& plan, Batch& batch, int n
     if (episode.diverged()) a.setZero();
   }
   if (!episode.diverged()) {
-    record_state(batch.horizon);
-    record_cost(batch.horizon, episode.finish());
+    record_state(episode.time());
+    record_cost(episode.time(), episode.finish());
+    if (episode.ended()) batch.ended_at[static_cast<std::size_t>(n)] = episode.time();
+    for (int t = episode.time() + 1; t <= batch.horizon; ++t) record_state(t);  // it stays there
   }
   batch.success[n] = episode.success();
   if (episode.diverged()) {
@@ -104,9 +107,9 @@ std::optional<MatrixXd> batch_sensors(const Task& task, const Batch& batch, cons
     if (stopped || !batch.usable(n)) return;
     System& system = clones.of(worker);
     VectorXd u(system.nu());
-    for (int t = 0; t <= batch.horizon; ++t) {
+    for (int t = 0; t <= batch.steps(n); ++t) {
       system.reset(batch.state.col(batch.at(n, t)));
-      if (t < batch.horizon) {
+      if (t < batch.steps(n)) {
         static_cast<void>(task.control(batch.action.col(batch.step(n, t)), u));
         static_cast<void>(system.step(u));  // it did not diverge before
       } else {

@@ -10,7 +10,7 @@ Trajectory simulate(const Task& task, System& system, VectorIn x0, const ActionL
                   .cost = VectorXd::Zero(T + 1)};
   Episode episode(task, system);
   episode.reset(x0);
-  for (int t = 0; t < T && !episode.diverged(); ++t) {
+  for (int t = 0; episode.goes_on(); ++t) {
     path.x.col(t) = episode.state();
     law(t, path.x.col(t), path.a.col(t));
     const EpisodeStep& step = episode.step(path.a.col(t));

@@ -49,9 +49,10 @@ std::optional<Evaluation> evaluate(const Task& task, const Policy& policy, const
   result.rollouts = options.rollouts;
   result.saturated = batch->saturated;
   result.diverged = diverged_rollouts(*batch);
+  result.ended_early = ended_rollouts(*batch);
   result.returns = returns(*batch);
   for (int n = 0; n < options.rollouts && !task.success.empty(); ++n) {
-    if (!batch->usable(n)) continue;
+    if (!batch->usable(n) || batch->end(n) >= 0) continue;
     result.success_values.push_back(batch->success[n]);
     if (batch->success[n] < task.success_limit()) ++result.succeeded;
   }

@@ -21,9 +21,10 @@ struct EvaluationOptions {
 struct Evaluation {
   int rollouts = 0;
   int diverged = 0;
+  int ended_early = 0;                 ///< no successes either; they have returns
   int succeeded = 0;                   ///< 0 where the task has no success measure
   std::vector<double> returns;         ///< returns of the rollouts that did not diverge, in order
-  std::vector<double> success_values;  ///< success measures of the same rollouts; empty if the task has none
+  std::vector<double> success_values;  ///< success measures of those that did not end early; empty if the task has none
   double saturated = 0.0;              ///< fraction of commanded action entries outside their limits, in [0, 1]
   Batch batch;
 

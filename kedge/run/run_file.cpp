@@ -29,21 +29,24 @@ std::string any_text(const Value& value) {
 std::string run_file_text(const RunFile& run) {
   std::string overrides;
   for (const std::string& o : run.task_overrides) overrides += (overrides.empty() ? "" : ", ") + quoted(o);
+  const std::string from =
+      run.from.empty() ? "" : fmt::format("from = {}\nfrom_digest = {}\n", quoted(run.from), quoted(run.from_digest));
   std::string text = fmt::format(
       "# A run of kedge, in full. `kedge resume` on this directory continues it. To repeat it from the start:\n"
-      "#   kedge train task --algorithm {} --seed {} --config run.toml --out NEW\n"
+      "#   kedge train task --algorithm {} --seed {} --config run.toml{} --out NEW\n"
       "format = {}\n"
       "algorithm = {}\n"
       "seed = {}\n"
-      "record_updates = {}\n\n"
+      "record_updates = {}\n{}\n"
       "[task]\n"
       "name = {}\n"
       "source = {}  # the run reads its own copy: task/task.toml\n"
       "overrides = [{}]\n"
       "digest = {}\n\n"
       "[options]\n",
-      run.algorithm, run.seed, kFormat, quoted(run.algorithm), run.seed, run.record_updates, quoted(run.task),
-      quoted(run.task_source.generic_string()), overrides, quoted(run.task_digest));
+      run.algorithm, run.seed, run.from.empty() ? "" : " --from ...", kFormat, quoted(run.algorithm), run.seed,
+      run.record_updates, from, quoted(run.task), quoted(run.task_source.generic_string()), overrides,
+      quoted(run.task_digest));
   for (const Option& option : run.options) text += fmt::format("{} = {}\n", option.name, value_text(option.value));
   const Versions& v = run.versions;
   text += fmt::format("\n[versions]\nkedge = {}\ncommit = {}\nmujoco = {}\neigen = {}\ncompiler = {}\nbuild = {}\n",
@@ -57,7 +60,7 @@ RunFile read_run_file(const std::filesystem::path& directory) {
   const std::string path = file.string();
   const toml::table document = read_toml(file);
   const Value root(document, "", path);
-  root.allow({"format", "algorithm", "seed", "record_updates", "task", "options", "versions"});
+  root.allow({"format", "algorithm", "seed", "record_updates", "from", "from_digest", "task", "options", "versions"});
 
   const Value format = root.require("format");
   if (format.node().value_exact<std::int64_t>() != kFormat)
@@ -73,6 +76,11 @@ RunFile read_run_file(const std::filesystem::path& directory) {
   const auto record_value = record.node().value_exact<bool>();
   if (!record_value) record.fail(fmt::format("must be true or false, but is {}", record.describe()));
   run.record_updates = *record_value;
+
+  if (const auto from = root.find("from")) {
+    run.from = any_text(*from);
+    run.from_digest = text(root, "from_digest");
+  }
 
   const Value task = root.require("task");
   task.allow({"name", "source", "overrides", "digest"});
@@ -103,6 +111,7 @@ RunFile read_run_file(const std::filesystem::path& directory) {
 
 std::string options_digest(const RunFile& run) {
   std::string text = run.algorithm;
+  if (!run.from_digest.empty()) text += fmt::format("\nfrom {}", run.from_digest);
   for (const Option& option : run.options)
     if (option.name != "iterations" && !run.younger.contains(option.name))
       text += fmt::format("\n{} = {}", option.name, value_text(option.value));

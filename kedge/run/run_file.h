@@ -21,6 +21,8 @@ struct RunFile {
   std::filesystem::path task_source;        ///< absolute path of the original
   std::vector<std::string> task_overrides;  ///< "actions.limit=10": in the order in which they were given
   std::string task_digest;                  ///< TaskFile::digest of the task
+  std::string from;         ///< file whose policy or trajectory learning started from, absolute; empty: the own start
+  std::string from_digest;  ///< of the mean actions that it began with; empty: the own start
   Options options;
   std::set<std::string>
       younger;        ///< options that the file does not name, because the run is older: they have their defaults
@@ -35,8 +37,8 @@ std::string run_file_text(const RunFile& run);
 ///         does not exist
 RunFile read_run_file(const std::filesystem::path& directory);
 
-/// Returns the digest of the options that determine an iteration: all except `iterations`, so that a finished run can be
-/// extended, and those that are younger than the run.
+/// Returns the digest of what determines an iteration beside task and seed: the start, and the options except `iterations`,
+/// so that a finished run can be extended, and those that are younger than the run.
 std::string options_digest(const RunFile& run);
 
 }  // namespace kedge

@@ -7,6 +7,7 @@
 #include "kedge/core/errors.h"
 #include "kedge/core/text.h"
 #include "kedge/files/toml_value.h"
+#include "kedge/run/origin.h"
 #include "kedge/run/run_task.h"
 #include "kedge/run/verdict.h"
 
@@ -72,6 +73,27 @@ void require_readable(const RunFile& file, const TaskFile& task) {
   }
 }
 
+/// The state before the first iteration. @throws InputError if what it starts from has changed since the run was planned
+Snapshot first_state(const Algorithm& algorithm, const Task& task, const RunFile& file) {
+  if (file.from.empty()) return algorithm.start(task, file.options);
+  const TvLinearGaussian policy = starting_policy(task, find_origin(file.from));
+  if (means_digest(policy) != file.from_digest)
+    throw InputError(fmt::format("{}: has changed since the run was begun; begin again with kedge train", file.from));
+  return algorithm.start_from(task, file.options, policy);
+}
+
+/// A trajectory to start from becomes the demonstration of the task; anything else is noted in the file.
+void read_from(const TrainRequest& request, const Algorithm& algorithm, RunFile& file,
+               std::vector<Override>& overrides) {
+  if (!request.from) return;
+  const Origin origin = find_origin(*request.from);
+  const std::string path = fs::absolute(origin.file.string()).lexically_normal().string();
+  if (becomes_demonstration(origin, algorithm))
+    overrides.emplace_back("demonstration", fmt::format("{{ file = {} }}", value_text(OptionValue{path})));
+  else
+    file.from = path;
+}
+
 double metric(const Iteration& iteration, std::string_view name) {
   for (const auto& [key, value] : iteration.metrics)
     if (key == name) return value;
@@ -118,13 +140,15 @@ PlannedRun plan_run(const TrainRequest& request) {
   if (request.record_updates && !algorithm.records_updates)
     throw InputError(fmt::format("--record-updates: {} has no updates within trust regions to record", algorithm.name));
 
+  read_from(request, algorithm, file, overrides);
   plan.task = load_task(task_file, overrides, request.stop);
   observe_what_is_needed(algorithm, task_file, plan.task, overrides, request.stop);
   const Needs needs = algorithm.needs(plan.task.task, file.options, request.threads);
   require_memory(algorithm.name, needs);
   plan.seconds = seconds_of(needs, seconds_per_step(plan.task.task), request.threads);
   plan.bytes = needs.bytes;
-  static_cast<void>(algorithm.start(plan.task.task, file.options));  // refuses what the algorithm cannot learn
+  if (!file.from.empty()) file.from_digest = means_digest(starting_policy(plan.task.task, find_origin(file.from)));
+  static_cast<void>(first_state(algorithm, plan.task.task, file));  // refuses what the algorithm cannot learn
   file.task = plan.task.task.name;
   file.task_source = fs::absolute(task_file).lexically_normal();
   file.task_digest = plan.task.digest;
@@ -205,7 +229,9 @@ RunEnd train(OpenRun& run, const HowToRun& how) {
     };
     from = run.directory.resume(identity(run.file), info, check).state;
   } else {
-    run.directory.begin(identity(run.file), info, algorithm.start(task, run.file.options), run.file.record_updates);
+    const Snapshot first = first_state(algorithm, task, run.file);
+    run.directory.begin(identity(run.file), info, first, run.file.record_updates);
+    if (!run.file.from.empty()) from = first.fields;
   }
   if (run.changed) run.directory.replace_run_toml(run_file_text(run.file));
   const auto asked = std::get<std::int64_t>(option_value(run.file.options, "iterations"));

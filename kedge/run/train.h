@@ -22,6 +22,7 @@ struct TrainRequest {
   std::uint64_t seed = 1;
   std::optional<std::filesystem::path> config;  ///< file of options
   std::vector<std::string> set;                 ///< "epsilon=0.1", "task.actions.limit=10"
+  std::optional<std::string> from;              ///< run, policy or trajectory to start from; nullopt: the own start
   std::optional<int> iterations;
   bool record_updates = false;
   std::optional<std::filesystem::path> out;  ///< nullopt: runs/<task>-<algorithm>-s<seed>, the first that is free

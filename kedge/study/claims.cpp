@@ -34,8 +34,9 @@ Verdict verdict(std::size_t seeds, bool yes, bool no) {
 void judge_success(JudgedClaim& judged, const std::vector<double>& rates) {
   const double share = judged.claim.share;
   const auto solved = static_cast<std::size_t>(std::ranges::count_if(rates, [](double rate) { return rate >= 1.0; }));
-  const auto [low, high] = judged.interval = wilson_interval(solved, rates.size());
-  judged.run_value = {static_cast<double>(solved) / static_cast<double>(rates.size()), judged.interval};
+  const double of_all = static_cast<double>(solved) / static_cast<double>(rates.size());
+  const auto [low, high] = judged.interval = wilson_interval(of_all, rates.size());
+  judged.run_value = {of_all, judged.interval};
   const bool many = judged.claim.kind == Claim::Kind::succeeds;
   judged.verdict = verdict(rates.size(), many ? low >= share : high <= share, many ? high < share : low > share);
 }
@@ -154,15 +155,6 @@ Interval newcombe_interval(double p, std::size_t m, std::size_t n) {
     return near;
   };
   return {p == 0.0 ? 0.0 : border(0.0), p == 1.0 ? 1.0 : border(1.0)};
-}
-
-Interval wilson_interval(std::size_t k, std::size_t n) {
-  constexpr double z = kTwoSided95;
-  const auto trials = static_cast<double>(n);
-  const double p = static_cast<double>(k) / trials, scale = 1.0 / (1.0 + z * z / trials);
-  const double centre = scale * (p + z * z / (2 * trials));
-  const double half = scale * z * std::sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials));
-  return {k == 0 ? 0.0 : centre - half, k == n ? 1.0 : centre + half};
 }
 
 }  // namespace kedge

@@ -55,9 +55,6 @@ Estimate probability_of_improvement(const std::vector<double>& a, const std::vec
 /// @param p in [0, 1], as seen in samples of  @param m, n >= 1 values
 Interval newcombe_interval(double p, std::size_t m, std::size_t n);
 
-/// Returns the 95 % Wilson interval of a share, k of n. @param n >= 1
-Interval wilson_interval(std::size_t k, std::size_t n);
-
 /// Returns an estimate with four significant digits: "-602.3 [-610, -590]".
 std::string estimate_text(const Estimate& estimate);
 

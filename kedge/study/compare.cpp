@@ -107,6 +107,11 @@ std::vector<std::string> group_labels(const std::vector<Members>& groups) {
       const auto* word = std::get_if<std::string>(&option.value);
       label += fmt::format(" {}={}", option.name, word ? *word : value_text(option.value));
     }
+    const auto same_start = [&](const Members& others) { return others[0]->file.from_digest == file.from_digest; };
+    if (!std::all_of(groups.begin(), groups.end(), same_start) && !file.from.empty()) {
+      const fs::path from = file.from;
+      label += fmt::format(" from {}", (from.parent_path().filename() / from.filename()).generic_string());
+    }
     labels.push_back(std::move(label));
   }
   return labels;

@@ -26,6 +26,14 @@ Json statistic_json(const std::vector<double>& values, const Statistic& statisti
       {"value", json_number(e.value)}, {"low", json_number(e.interval.low)}, {"high", json_number(e.interval.high)}};
 }
 
+/// The mean success of the runs, each a trial.
+Json success_json(const std::vector<double>& rates) {
+  if (rates.empty()) return nullptr;
+  const double share = mean(rates);
+  const Interval interval = wilson_interval(share, rates.size());
+  return {{"value", json_number(share)}, {"low", json_number(interval.low)}, {"high", json_number(interval.high)}};
+}
+
 Json curve_json(const std::vector<CurvePoint>& curve) {
   Json json;
   json["iteration"] = column_json(curve, &CurvePoint::iteration);
@@ -73,7 +81,7 @@ Json group_json(const ComparisonGroup& group, const std::vector<double>& thresho
   const Json final = {{"runs", returns.size()},
                       {"median", statistic_json(returns, [](auto v) { return median(v); })},
                       {"iqm", statistic_json(returns, interquartile_mean)},
-                      {"success", statistic_json(success, [](auto v) { return mean(v); })},
+                      {"success", success_json(success)},
                       {"solved", std::ranges::count_if(success, [](double rate) { return rate >= 1.0; })}};
   return {{"label", group.label},
           {"algorithm", group.algorithm},

@@ -116,15 +116,20 @@ std::vector<FigureJob> plan_figure(const Figure& figure, const ReproduceOptions&
 }
 
 bool run_jobs(const std::vector<FigureJob>& jobs, const fs::path& program, int at_once, const std::stop_token& stop,
-              const JobObserver& observe) {
+              const JobObserver& observe, std::optional<std::chrono::steady_clock::time_point> deadline) {
+  const auto missing = [](const FigureJob& job) { return !job.arguments.empty(); };
+  if (std::none_of(jobs.begin(), jobs.end(), missing)) return !stop.stop_requested();
+  const auto is_over = [&] {
+    return stop.stop_requested() || (deadline && std::chrono::steady_clock::now() >= *deadline);
+  };
   std::map<std::size_t, Process> running;  // by place in `jobs`
   std::size_t next = 0;
   bool stop_sent = false;
   while (true) {
-    for (; !stop.stop_requested() && running.size() < static_cast<std::size_t>(at_once) && next < jobs.size(); ++next)
+    for (; !is_over() && running.size() < static_cast<std::size_t>(at_once) && next < jobs.size(); ++next)
       if (!jobs[next].arguments.empty()) running.emplace(next, start(program, jobs[next]));
-    if (running.empty()) return !stop.stop_requested();
-    if (stop.stop_requested() && !stop_sent) {
+    if (running.empty()) return next == jobs.size() && !stop_sent;
+    if (is_over() && !stop_sent) {
       stop_sent = true;
       for (auto& [job, process] : running) process.terminate();
     }

@@ -1,6 +1,7 @@
 // The runs of a figure: the list of those to be done, and running them, each as a process of this program.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -41,9 +42,10 @@ using JobObserver = std::function<void(std::size_t job, int exit_code)>;
 /// Runs the jobs that are not done as processes of `program`, at most `at_once` at a time; their output goes to
 /// <directory>.log. When `stop` is requested, the running ones are asked to save and end. If this process dies, they die
 /// with it, and the next call continues them.
-/// @return false if stopped
+/// @param deadline  has the effect of a stop request  @return false if stopped
 /// @throws SystemError if a process cannot be started; the others have then ended
 bool run_jobs(const std::vector<FigureJob>& jobs, const std::filesystem::path& program, int at_once,
-              const std::stop_token& stop, const JobObserver& observe);
+              const std::stop_token& stop, const JobObserver& observe,
+              std::optional<std::chrono::steady_clock::time_point> deadline = std::nullopt);
 
 }  // namespace kedge

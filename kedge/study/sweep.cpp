@@ -7,7 +7,6 @@
 #include <array>
 #include <cmath>
 
-#include "kedge/core/random.h"
 #include "kedge/files/csv.h"
 #include "kedge/files/toml_value.h"
 #include "kedge/study/claims.h"
@@ -18,24 +17,6 @@ namespace {
 
 constexpr int kMostConfigurations = 10000;
 constexpr std::size_t kMostOptions = 100;
-
-/// One searched option: a list of values, or a range.
-struct Dimension {
-  std::string option;
-  std::vector<std::string> values;  ///< as --set takes them; empty: a range
-  double low = 0.0, high = 0.0;
-  bool logarithmic = false, whole = false;
-
-  [[nodiscard]] std::string draw(Stream& random) const {
-    if (!values.empty())
-      return values[std::min(values.size() - 1,
-                             static_cast<std::size_t>(random.uniform() * static_cast<double>(values.size())))];
-    const double u = random.uniform();
-    double x = logarithmic ? low * std::pow(high / low, u) : low + (high - low) * u;
-    if (whole) return fmt::format("{}", std::lround(x));
-    return fmt::format("{:.4g}", x);
-  }
-};
 
 std::string setting(const Value& value) { return value.is_text() ? value.text() : fmt::format("{}", value.number()); }
 
@@ -90,6 +71,16 @@ std::vector<Configuration> draws(const std::vector<Dimension>& dimensions, int s
 }
 
 }  // namespace
+
+std::string Dimension::draw(Stream& random) const {
+  if (!values.empty())
+    return values[std::min(values.size() - 1,
+                           static_cast<std::size_t>(random.uniform() * static_cast<double>(values.size())))];
+  const double u = random.uniform();
+  const double x = logarithmic ? low * std::pow(high / low, u) : low + (high - low) * u;
+  if (whole) return fmt::format("{}{}", std::lround(x), unit);
+  return fmt::format("{:.4g}{}", x, unit);
+}
 
 Sweep read_sweep(const std::filesystem::path& file) {
   const std::string path = file.string();

@@ -6,10 +6,23 @@
 #include <string>
 #include <vector>
 
+#include "kedge/core/random.h"
 #include "kedge/study/compare.h"
 #include "kedge/study/figure_file.h"
 
 namespace kedge {
+
+/// One searched option: a list of values, or a range.
+struct Dimension {
+  std::string option;
+  std::vector<std::string> values;  ///< as --set takes them; empty: a range
+  double low = 0.0, high = 0.0;
+  bool logarithmic = false, whole = false;
+  const char* unit = "";  ///< what follows the number: " %"
+
+  /// Returns a value as --set takes it.
+  [[nodiscard]] std::string draw(Stream& random) const;
+};
 
 struct Sweep {
   Figure figure;  ///< one run for each configuration, its label the options that were searched: "epsilon=0.1 gamma=0.5"

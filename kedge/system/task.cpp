@@ -39,6 +39,11 @@ void validate(const Task& task, const Residual& r, const std::vector<char>& acti
           "horizon + 1");
   if (r.source == Source::action || r.source == Source::control)
     require(r.needs_action, (where + ".needs_action").c_str(), r.needs_action, "true: actions and controls need one");
+  if (r.quaternion) {
+    require(r.matrix.size() == 0 && n == 4, (where + ".quaternion").c_str(), n, "4 entries without a matrix");
+    require(!r.angle && (r.source == Source::state || r.source == Source::sensor), (where + ".quaternion").c_str(),
+            true, "of a state or a sensor, not of angles");
+  }
   if (r.needs_action) require(active.back() == 0, (where + ".active").c_str(), "final", "a step with an action");
 }
 
@@ -66,6 +71,12 @@ const double* source(const Residual& spec, VectorIn x, VectorIn a, VectorIn u, V
 
 /// Rows first ... first + r.size() - 1 of the residual.
 void residual_rows(const Residual& spec, const double* from, Index first, VectorOut r) {
+  if (spec.quaternion) {
+    for (Index j = 0; j < 4; ++j) r[j] = from[spec.index[static_cast<std::size_t>(j)]];
+    r *= quaternion_sign(r, spec.target);
+    r -= spec.target;
+    return;
+  }
   if (spec.matrix.size() == 0) {
     for (Index j = 0; j < r.size(); ++j)
       r[j] = from[spec.index[static_cast<std::size_t>(first + j)]] - spec.target[first + j];
@@ -82,6 +93,8 @@ void residual_rows(const Residual& spec, const double* from, Index first, Vector
 void wrap(VectorOut angles) {
   for (double& angle : angles) angle = std::remainder(angle, 2.0 * std::numbers::pi);
 }
+
+double quaternion_sign(VectorIn q, VectorIn target) { return q.dot(target) < 0.0 ? -1.0 : 1.0; }
 
 Index Task::control(VectorIn a, VectorOut u) const {
   Index beyond = 0;
@@ -111,7 +124,8 @@ void validate(const Task& task) {
   require(task.control_step > 0 && std::isfinite(task.control_step), "task.control_step", task.control_step, "> 0 s");
   require(!task.observation.empty(), "task.observation", "[]", "not empty");
   for (const Index i : task.observation)
-    require(i >= 0 && i < task.nx(), "task.observation", i, fmt::format("in [0, {})", task.nx()).c_str());
+    require(i >= 0 && i < task.nx() + task.system->nsensor(), "task.observation", i,
+            fmt::format("in [0, {})", task.nx() + task.system->nsensor()).c_str());
   require(!task.control_index.empty(), "task.control_index", "[]", "not empty");
   for (const Index i : task.control_index)
     require(i >= 0 && i < task.system->nu(), "task.control_index", i,
@@ -146,6 +160,17 @@ void validate(const Task& task) {
   for (const Success& success : task.success) {
     validate(task, success.residual, success.active, "task.success");
     require(success.below > 0, "task.success.below", success.below, "> 0");
+  }
+  const std::vector<char> always(static_cast<std::size_t>(task.horizon) + 1, 1);
+  for (const Termination& end : task.termination) {
+    const std::string where = "task.termination." + end.name;
+    validate(task, end.residual, always, where);
+    const Index n = end.residual.target.size();
+    require(end.low.size() == n && end.high.size() == n && (end.low.array() < end.high.array()).all(),
+            (where + ".low, high").c_str(), end.low.size(), fmt::format("{} ranges, low < high", n).c_str());
+    require(end.cost >= 0 && std::isfinite(end.cost), (where + ".cost").c_str(), end.cost, ">= 0");
+    require(end.missing_step >= 0 && std::isfinite(end.missing_step), (where + ".missing_step").c_str(),
+            end.missing_step, ">= 0");
   }
   if (task.demonstration) validate(task, *task.demonstration);
 }
@@ -195,7 +220,7 @@ std::string residual_text(const Residual& r) {
     rows.push_back(std::move(row));
   }
   if (r.target.size() > most) rows.push_back(fmt::format("... ({} in all)", r.target.size()));
-  return fmt::format("{}{}", fmt::join(rows, ", "), r.angle ? ", as angles" : "");
+  return fmt::format("{}{}", fmt::join(rows, ", "), r.angle ? ", as angles" : r.quaternion ? ", as one attitude" : "");
 }
 
 std::string success_text(const Success& success, const std::string& steps) {
@@ -206,6 +231,23 @@ std::string success_text(const Success& success, const std::string& steps) {
 
 void residual(const Residual& spec, VectorIn x, VectorIn a, VectorIn u, VectorIn y, VectorOut r) {
   residual_rows(spec, source(spec, x, a, u, y), 0, r);
+}
+
+const Termination* termination_at(const Task& task, VectorIn x, VectorIn y) {
+  constexpr Index rows = 16;  // at once, as in term_value
+  alignas(64) double few[rows];
+  const VectorXd none;
+  for (const Termination& end : task.termination) {
+    const double* from = source(end.residual, x, none, none, y);
+    const Index n = end.residual.target.size();
+    for (Index first = 0; first < n; first += rows) {
+      Eigen::Map<VectorXd> r(few, std::min(rows, n - first));
+      residual_rows(end.residual, from, first, r);
+      const auto low = end.low.segment(first, r.size()).array(), high = end.high.segment(first, r.size()).array();
+      if (!((r.array() >= low) && (r.array() <= high)).all()) return &end;
+    }
+  }
+  return nullptr;
 }
 
 double term_value(const CostTerm& term, VectorIn x, VectorIn a, VectorIn u, VectorIn y) {

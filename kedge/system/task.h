@@ -41,6 +41,10 @@ struct Residual {
 
   bool angle = false;  ///< entries are angles, rad: a whole turn is no difference
 
+  /// The four entries are a quaternion q of norm 1, without a matrix, and r = +q - target or -q - target, whichever is
+  /// smaller: q and -q are one attitude. Between attitudes that are an angle theta apart, |r| = 2 sin(theta / 4).
+  bool quaternion = false;
+
   std::vector<std::string> names = {};  ///< [index.size()] of the entries, for people; may be empty
 };
 
@@ -67,6 +71,16 @@ struct Success {
   std::string text;          ///< for people: "mean |link angle| over the last 20 steps < 0.1 rad"
 };
 
+/// An early end. An episode ends at the first of its states s_t, t = 1 ... T, where an entry of the residual is not within
+/// [low, high]. That state costs `cost` and `missing_step` for each of the T - t steps that are not made, and nothing else.
+struct Termination {
+  std::string name;
+  Residual residual;          ///< needs no action
+  VectorXd low, high;         ///< [n] low < high, may be infinite
+  double cost = 0.0;          ///< >= 0
+  double missing_step = 0.0;  ///< >= 0
+};
+
 /// The distribution of the initial state: x = mean + spread * z, z ~ N(0, 1) or uniform in [-1, 1], entry by entry.
 struct StartDistribution {
   enum class Kind { gaussian, uniform };
@@ -91,7 +105,7 @@ struct Task {
   std::shared_ptr<const System> system;        ///< prototype; workers clone it
   int horizon = 0;                             ///< T >= 1 control steps
   double control_step = 0.0;                   ///< seconds, > 0
-  std::vector<Index> observation;              ///< s = x[observation], not empty
+  std::vector<Index> observation;              ///< s = [x; y][observation], not empty: entry nx + j is sensor j
   std::vector<std::string> observation_names;  ///< [ds]
 
   /// [da] Action entry i drives control control_index[i]; controls that no action drives stay 0.
@@ -106,11 +120,17 @@ struct Task {
 
   std::vector<CostTerm> cost;                          ///< at least one
   std::vector<Success> success;                        ///< empty, or one
+  std::vector<Termination> termination = {};           ///< empty: every episode has T steps
   std::shared_ptr<const Demonstration> demonstration;  ///< null: none
 
   [[nodiscard]] Index nx() const { return system->nx(); }
   [[nodiscard]] Index ds() const { return static_cast<Index>(observation.size()); }
   [[nodiscard]] Index da() const { return static_cast<Index>(control_index.size()); }
+
+  /// True if the policy sees sensors, which must not depend on the control.
+  [[nodiscard]] bool observes_sensors() const {
+    return std::ranges::any_of(observation, [&](Index i) { return i >= nx(); });
+  }
 
   /// Returns entry i of an action, moved within its limits; NaN stays NaN. @param i in [0, da)
   [[nodiscard]] double limited(Index i, double a) const { return std::clamp(a, action_low[i], action_high[i]); }
@@ -134,8 +154,14 @@ Task shortened(Task task, int horizon);
 /// Draws the initial state of a rollout. All randomness comes from `noise`. @return [nx]
 VectorXd sample_start(const StartDistribution& start, Stream& noise);
 
+/// Returns the first early end that a state asks for; null: none. @param x [nx]  @param y [nsensor]
+const Termination* termination_at(const Task& task, VectorIn x, VectorIn y);
+
 /// Moves angles by whole turns into [-pi, pi]. @param angles [n] rad, in and out
 void wrap(VectorOut angles);
+
+/// Returns 1 or -1, the sign with which a quaternion is nearer to a target. @param q, target [4]
+double quaternion_sign(VectorIn q, VectorIn target);
 
 /// Computes the residual of one step. @param x [nx]  @param a [da] commanded  @param u [nu] applied  @param y [nsensor]
 /// @param r [n], out

@@ -16,7 +16,7 @@ DemonstratedTerm describe(const CostTerm& term, int number, const Task& task, co
   const Index n = term.residual.target.size();
   VectorXd sum = VectorXd::Zero(n), squares = VectorXd::Zero(n), r(n), u(task.system->nu());
   int count = 0;
-  const int end = batch.usable(0) ? batch.horizon + 1 : batch.diverged_at[0];
+  const int end = !batch.usable(0) ? batch.diverged_at[0] : batch.end(0) >= 0 ? batch.end(0) : batch.horizon + 1;
   for (int t = 0; t < end; ++t) {
     if (!term.active[static_cast<std::size_t>(t)]) continue;
     ++count;

@@ -9,6 +9,7 @@
 #include "kedge/core/errors.h"
 #include "kedge/core/text.h"
 #include "kedge/files/toml_value.h"
+#include "kedge/mujoco/frame_sensors.h"
 #include "kedge/mujoco/load_model.h"
 #include "kedge/mujoco/mujoco_system.h"
 #include "kedge/tasks/task_values.h"
@@ -88,8 +89,8 @@ std::string costs_text(const mjModel& m, const mjtNum* pose) {
   return fmt::format(
       "# A cost is weight * r^2, summed over entries and steps; r = (what it is of) - target. This one holds the pose "
       "of the\n"
-      "# start: change the targets, or name what shall move: of = \"qpos:JOINT\", \"qvel:JOINT\", \"sensor:NAME\", "
-      "\"action\".\n"
+      "# start: change the targets, or name what shall move: of = \"qpos:JOINT\", \"qvel:JOINT\", \"site:NAME[z]\", "
+      "\"sensor:NAME\", \"action\".\n"
       "[[cost]]\nname = \"pose\"\nof = \"qpos\"\ntarget = {0}\n\n"
       "[[cost]]\nname = \"pose_at_the_end\"\nof = \"qpos\"\ntarget = {0}\nweight = 10\nsteps = \"final\"\n\n"
       "[[cost]]\nname = \"rates\"\nof = \"qvel\"\nweight = 0.01\nsteps = [\"all\", \"final\"]\n\n"
@@ -145,6 +146,9 @@ std::string starter_task(const fs::path& path, const fs::path& folder, const std
   text += "\n";
   if (m.nsensor > 0)
     text += fmt::format("# Sensors for costs and success, \"sensor:NAME\": {}\n\n", quoted_list(sensors(m)));
+  if (const std::vector<std::string> sites = object_names(m, *find_frame_kind("site")); !sites.empty())
+    text += fmt::format("# Sites for costs and success, \"site:NAME\", \"site:NAME - body:OTHER\": {}\n\n",
+                        one_line(list(sites), 400));
   return text + costs_text(m, key.empty() ? m.qpos0 : m.key_qpos);
 }
 

@@ -16,6 +16,7 @@
 #include "kedge/mujoco/load_model.h"
 #include "kedge/rollout/episode.h"
 #include "kedge/tasks/demonstration_table.h"
+#include "kedge/tasks/quantities.h"
 #include "kedge/tasks/task_sections.h"
 #include "kedge/tasks/task_values.h"
 
@@ -37,8 +38,25 @@ struct Model {
   std::string path;
   std::shared_ptr<mjModel> compiled;
   ModelFiles files;
+  std::string with_sensors;  ///< its XML with the sensors that the task needs; empty: none
   std::vector<std::string> warnings;
 };
+
+/// @param key  of the model, for messages
+std::shared_ptr<mjModel> compiled(const Value& key, const ModelFiles& files, std::vector<std::string>& warnings,
+                                  const std::stop_token& stop) {
+  LoadedModel loaded;
+  try {
+    loaded = load_model(files, {}, stop);
+  } catch (const InputError& e) {
+    key.fail(fmt::format("{} {}", key.text(), e.what()));
+  }
+  if (!loaded.model) key.fail(fmt::format("MuJoCo refuses {}: {}", key.text(), one_line(loaded.error)));
+  if (const std::string why = unsupported(*loaded.model); !why.empty())
+    key.fail(fmt::format("kedge cannot use {}: {}", key.text(), why));
+  for (const std::string& warning : loaded.warnings) warnings.push_back(one_line(warning));
+  return std::move(loaded.model);
+}
 
 /// @param folder  of the task file
 Model read_model(const Value& root, const fs::path& folder, const std::stop_token& stop) {
@@ -57,17 +75,18 @@ Model read_model(const Value& root, const fs::path& folder, const std::stop_toke
   } catch (const InputError& e) {
     key.fail(e.what());
   }
-  LoadedModel loaded;
-  try {
-    loaded = load_model(model.files, {}, stop);
-  } catch (const InputError& e) {
-    key.fail(fmt::format("{} {}", key.text(), e.what()));
+  model.compiled = compiled(key, model.files, model.warnings, stop);
+  if (const std::vector<FrameSensor> sensors = required_frame_sensors(root, *model.compiled); !sensors.empty()) {
+    ModelFiles files;
+    try {
+      files = with_sensors(model.files, sensors);
+    } catch (const InputError& e) {
+      key.fail(fmt::format("{} {}; declare sensors in it, and name them as \"sensor:NAME\"", key.text(), e.what()));
+    }
+    std::vector<std::string> same_warnings;
+    model.compiled = compiled(key, files, same_warnings, stop);
+    model.with_sensors = std::move(files.files.front().bytes);
   }
-  if (!loaded.model) key.fail(fmt::format("MuJoCo refuses {}: {}", key.text(), one_line(loaded.error)));
-  if (const std::string why = unsupported(*loaded.model); !why.empty())
-    key.fail(fmt::format("kedge cannot use {}: {}", key.text(), why));
-  model.compiled = std::move(loaded.model);
-  for (const std::string& warning : loaded.warnings) model.warnings.push_back(one_line(warning));
   if (const std::vector<std::string>& outside = model.files.outside; !outside.empty())
     model.warnings.push_back(
         fmt::format("files from outside of the model's folder go into runs and pages: {}", fmt::join(outside, ", ")));
@@ -86,12 +105,13 @@ bool is_model(const fs::path& path) {
 
 constexpr std::string_view kGoal = "goal:";
 
-/// Calls visit(table) for the task's costs and its measure of success, in order.
+/// Calls visit(table) for the task's costs, its early ends and its measure of success, in order.
 template <class Visit>
 void for_each_residual(toml::table& document, const Visit& visit) {
-  if (toml::array* cost = document["cost"].as_array())
-    for (toml::node& element : *cost)
-      if (toml::table* term = element.as_table()) visit(*term);
+  for (const char* key : {"cost", "termination"})
+    if (toml::array* tables = document[key].as_array())
+      for (toml::node& element : *tables)
+        if (toml::table* table = element.as_table()) visit(*table);
   if (toml::table* success = document["success"].as_table()) visit(*success);
 }
 
@@ -137,8 +157,24 @@ std::optional<std::string> first_step_trouble(const Task& task, VectorIn x0) {
   const auto system = task.system->clone();
   Episode episode(task, *system);
   episode.reset(x0);
-  if (!episode.step(VectorXd::Zero(task.da())).diverged) return std::nullopt;
+  if (!episode.diverged() && !episode.step(VectorXd::Zero(task.da())).diverged) return std::nullopt;
   return episode.why();
+}
+
+/// Refuses a range that the mean start is not in: episodes would end after a step.
+void require_start_in_range(const Value& root, const Task& task) {
+  if (task.termination.empty()) return;
+  const auto system = task.system->clone();
+  VectorXd y(system->nsensor());
+  system->reset(task.start.mean);
+  system->settle();
+  system->sensors(y);
+  if (const Termination* end = termination_at(task, task.start.mean, y)) {
+    const auto at = static_cast<std::size_t>(end - task.termination.data());
+    const Value section = root.require("termination").elements()[at];
+    Value(section.require("range").node(), fmt::format("termination.{}.range", end->name), root.file())
+        .fail("the mean start is outside of it already");
+  }
 }
 
 /// Refuses a task whose first step diverges, at the line of the start if the model's own pose does not.
@@ -188,7 +224,8 @@ TaskFile load_task(const fs::path& path, const std::vector<Override>& overrides,
   const std::vector<std::string> goals = insert_goals(document, text);
   const Value root(document, "", text);
   root.allow({"kedge", "name", "summary", "model", "horizon", "control_step", "substeps", "actions", "joint_limit",
-              "observation", "context", "start", "demonstration", "cost", "success", "goal", "model_folder"});
+              "observation", "context", "start", "demonstration", "cost", "success", "goal", "model_folder",
+              "termination"});
   if (const Value format = root.require("kedge"); !format.is_number() || format.number() != kFormat)
     format.fail(fmt::format("this program reads task files of format {}, but this is {}", kFormat, format.describe()));
 
@@ -214,8 +251,10 @@ TaskFile load_task(const fs::path& path, const std::vector<Override>& overrides,
   }
   validate(task);
   require_first_step(root, task, *model.compiled);
+  require_start_in_range(root, task);
 
   file.model_path = std::move(model.path);
+  file.model_with_sensors = std::move(model.with_sensors);
   file.warnings = std::move(model.warnings);
   for (const ModelFile& part : model.files.files) file.files.push_back(part.path);
   if (!file.demonstration_path.empty()) file.files.push_back(file.demonstration_path);

@@ -31,6 +31,10 @@ struct TaskFile {
   /// embedded are those that were checked.
   std::shared_ptr<const std::vector<ModelFile>> model_files;
 
+  /// The model with the sensors of the sites, bodies and centres of mass that the task names, as it was compiled; empty: it
+  /// names none, and the first of `model_files` was compiled.
+  std::string model_with_sensors;
+
   /// Never null; see `resolved_text`.
   std::shared_ptr<const ResolvedTask> resolved;
 

@@ -10,6 +10,7 @@
 #include <tuple>
 
 #include "kedge/core/text.h"
+#include "kedge/tasks/quantities.h"
 #include "kedge/tasks/task_values.h"
 
 namespace kedge {
@@ -66,93 +67,6 @@ void read_limits(const Value& limit, Actions& actions) {
   }
 }
 
-/// A kind of quantity: qpos, ctrl, ...
-struct Quantity {
-  Source source = Source::state;
-  Index offset = 0;         ///< of the kind's vector in the source
-  std::vector<Part> parts;  ///< of the kind's vector
-  std::string what = "joint";
-};
-
-/// @param actions  null: only the state is allowed
-Quantity quantity(const Value& value, const mjModel& m, const std::vector<Part>* actions) {
-  const std::string& text = value.text();
-  const std::size_t colon = text.find(':');
-  const std::string kind = text.substr(0, colon);
-
-  Quantity q;
-  if (kind == "qpos") {
-    q.parts = positions(m);
-  } else if (kind == "qvel") {
-    q.offset = static_cast<Index>(m.nq);
-    q.parts = velocities(m);
-  } else if (kind == "act") {
-    q.offset = static_cast<Index>(m.nq + m.nv);
-    q.parts = activations(m);
-    q.what = "actuator with an activation";
-  } else if (kind == "action" && actions) {
-    q.source = Source::action;
-    q.parts = *actions;
-    q.what = "actuator among the actions";
-  } else if (kind == "ctrl" && actions) {
-    q.source = Source::control;
-    const std::vector<Part> all = actuators(m);
-    for (const Part& action : *actions) q.parts.push_back(*find(all, action.name));
-    q.what = "actuator among the actions";
-  } else if (kind == "sensor" && actions) {
-    q.source = Source::sensor;
-    q.parts = sensors(m);
-    q.what = "sensor";
-    if (colon == std::string::npos) value.fail("name the sensor, \"sensor:NAME\"" + hint("", names(q.parts)));
-    if (m.opt.disableflags & mjDSBL_SENSOR) value.fail("the model disables its sensors");
-  } else {
-    std::vector<std::string> kinds = {"qpos", "qvel", "act"};
-    if (actions) kinds.insert(kinds.end(), {"action", "ctrl", "sensor:NAME"});
-    value.fail(fmt::format("\"{}\" is not known{}", one_line(text, 60), hint(kind, kinds)));
-  }
-  if (q.parts.empty()) value.fail(fmt::format("the model has no {}", q.what));
-  return q;
-}
-
-/// What `of` or a part of the observation names.
-struct Entries {
-  Source source = Source::state;
-  std::vector<Index> index;
-  std::vector<std::string> names;
-  bool needs_action = false;
-};
-
-/// @param actions  null: only the state is allowed
-void add_entries(const Value& value, const mjModel& m, const std::vector<Part>* actions, Entries& entries) {
-  const std::string& text = value.text();
-  const std::size_t colon = text.find(':');
-  const std::string kind = text.substr(0, colon);
-  auto [source, offset, parts, what] = quantity(value, m, actions);
-  if (colon != std::string::npos) {
-    const Part part = require_part(value, what, parts, text.substr(colon + 1));
-    if (source == Source::sensor) {
-      const auto is_it = [&](const Part& sensor) { return sensor.first == part.first; };
-      const auto number = std::find_if(parts.begin(), parts.end(), is_it) - parts.begin();
-      entries.needs_action |= m.sensor_needstage[number] == mjSTAGE_ACC;
-    }
-    parts = {part};
-  }
-  entries.needs_action |= source == Source::action || source == Source::control;
-
-  if (!entries.index.empty() && entries.source != source)
-    value.fail("all of them must be of one kind: the state (qpos, qvel, act), action, ctrl or sensors");
-  entries.source = source;
-  for (const Part& part : parts)
-    for (Index i = 0; i < part.size; ++i) {
-      const Index index = offset + part.first + i;
-      if (std::find(entries.index.begin(), entries.index.end(), index) != entries.index.end())
-        value.fail(fmt::format("\"{}\" is named twice", one_line(text, 60)));
-      entries.index.push_back(index);
-      entries.names.push_back(part.size == 1 ? fmt::format("{}:{}", kind, part.name)
-                                             : fmt::format("{}:{}[{}]", kind, part.name, i));
-    }
-}
-
 VectorXd state_part(const Value* section, const std::string& key, const std::vector<Part>& parts, VectorXd otherwise,
                     double (Value::*read)() const, toml::table& resolved) {
   VectorXd values = std::move(otherwise);
@@ -185,44 +99,62 @@ std::optional<Index> keyframe_of(const std::optional<Value>& from, const mjModel
   return found - all.begin();
 }
 
-Residual read_residual(const Value& section, const mjModel& m, const Actions& actions, toml::table& resolved) {
-  Entries entries;
-  std::vector<std::string> of;
-  for (const Value& element : one_or_more(section.require("of"))) {
-    add_entries(element, m, &actions.parts, entries);
-    of.push_back(element.text());
+/// Reads `angle` and `attitude`.
+void read_turns(const Value& section, const Entries& entries, Residual& r, toml::table& resolved) {
+  const bool of_state = r.source == Source::state || r.source == Source::sensor;
+  if (const auto angle = section.find("angle")) {
+    r.angle = angle->boolean();
+    if (r.angle && !of_state) angle->fail("only states and sensors are angles");
+    resolved.insert("angle", r.angle);
   }
-  resolved.insert("of", to_toml(of));
+  const auto attitude = section.find("attitude");
+  r.quaternion = attitude ? attitude->boolean() : entries.attitude && r.matrix.size() == 0 && !r.angle;
+  if (r.quaternion && attitude && (!of_state || r.index.size() != 4 || r.matrix.size() > 0 || r.angle))
+    attitude->fail("needs the 4 entries of one quaternion, without matrix, difference or angle");
+  if (attitude || r.quaternion) resolved.insert("attitude", r.quaternion);
+}
+
+/// Reads `target`: of an attitude a quaternion, by default that of no turn.
+VectorXd read_target(const Value& section, const Residual& r, Index n) {
+  const auto target = section.find("target");
+  if (!target) return r.quaternion ? VectorXd(VectorXd::Unit(4, 0)) : VectorXd(VectorXd::Zero(n));
+  VectorXd values = read_numbers(*target, n, &Value::number);
+  if (r.quaternion && !is_one(values.norm()))
+    target->fail(
+        fmt::format("of an attitude must be a quaternion [w, x, y, z] of norm 1, but its norm is {}", values.norm()));
+  return values;
+}
+
+Residual read_residual(const Value& section, const mjModel& m, const Actions& actions, toml::table& resolved) {
+  const Value of = section.require("of");
+  const Entries entries = read_quantities(of, m, actions.parts);
+  resolved.insert("of", to_toml(read_texts(of)));
 
   Residual r;
   r.source = entries.source;
   r.index = entries.index;
   r.needs_action = entries.needs_action;
-  Index n = static_cast<Index>(r.index.size());
+  r.names = entries.names;
+  r.matrix = entries.matrix;
+  Index n = r.matrix.size() > 0 ? r.matrix.rows() : static_cast<Index>(r.index.size());
   if (const auto matrix = section.find("matrix")) {
     const std::vector<Value> rows = matrix->elements();
     if (rows.empty()) matrix->fail("must not be empty");
-    r.matrix.resize(static_cast<Index>(rows.size()), n);
+    MatrixXd given(static_cast<Index>(rows.size()), n);
     toml::array out;
     for (std::size_t i = 0; i < rows.size(); ++i) {
       if (!rows[i].is_array())
         rows[i].fail(fmt::format("must be a row of {} numbers, but is {}", n, rows[i].describe()));
       const VectorXd row = read_numbers(rows[i], n, &Value::number);
-      r.matrix.row(static_cast<Index>(i)) = row.transpose();
+      given.row(static_cast<Index>(i)) = row.transpose();
       out.push_back(to_toml(row));
     }
     resolved.insert("matrix", std::move(out));
+    r.matrix = entries.matrix.size() > 0 ? MatrixXd(given * entries.matrix) : given;
     n = r.matrix.rows();
   }
-  r.names = entries.names;
-  if (const auto angle = section.find("angle")) {
-    r.angle = angle->boolean();
-    if (r.angle && r.source != Source::state && r.source != Source::sensor)
-      angle->fail("only states and sensors are angles");
-    resolved.insert("angle", r.angle);
-  }
-  const auto target = section.find("target");
-  r.target = target ? read_numbers(*target, n, &Value::number) : VectorXd::Zero(n);
+  read_turns(section, entries, r, resolved);
+  r.target = read_target(section, r, n);
   resolved.insert("target", to_toml(r.target));
   return r;
 }
@@ -331,36 +263,25 @@ JointLimits read_joint_limits(const Value& root, const mjModel& m, const Actions
 }
 
 Observation read_observation(const Value& root, const mjModel& m, toml::table& resolved) {
-  Entries entries;
   std::vector<std::string> parts = {"qpos", "qvel"};
   if (m.na > 0) parts.emplace_back("act");
+  const toml::array all = to_toml(parts);
   const auto section = root.find("observation");
   if (section) section->allow({"parts"});
-  if (const auto given = section ? section->find("parts") : std::nullopt) {
-    parts.clear();
-    for (const Value& element : one_or_more(*given)) {
-      add_entries(element, m, nullptr, entries);
-      parts.push_back(element.text());
-    }
-  } else {
-    const toml::array all = to_toml(parts);
-    for (const toml::node& part : all) add_entries(Value(part, "observation.parts", root.file()), m, nullptr, entries);
-  }
-  resolved.insert("observation", toml::table{{"parts", to_toml(parts)}});
+  const auto given = section ? section->find("parts") : std::nullopt;
+  const Value words = given ? *given : Value(all, "observation.parts", root.file());
+  Entries entries = read_observed(words, m);
+  resolved.insert("observation", toml::table{{"parts", to_toml(read_texts(words))}});
   return {std::move(entries.index), std::move(entries.names)};
 }
 
 std::vector<Index> read_context(const Value& root, const mjModel& m, toml::table& resolved) {
-  Entries entries;
   const auto section = root.find("context");
   if (!section) return {};  // not in `resolved`: what varies follows from the start
   section->allow({"parts"});
-  std::vector<std::string> parts;
-  for (const Value& element : one_or_more(section->require("parts"))) {
-    add_entries(element, m, nullptr, entries);
-    parts.push_back(element.text());
-  }
-  resolved.insert("context", toml::table{{"parts", to_toml(parts)}});
+  const Value parts = section->require("parts");
+  Entries entries = read_states(parts, m);
+  resolved.insert("context", toml::table{{"parts", to_toml(read_texts(parts))}});
   return std::move(entries.index);
 }
 
@@ -440,7 +361,7 @@ std::vector<CostTerm> read_cost(const Value& root, const mjModel& m, const Actio
     terms.fail(fmt::format("has {} terms, but must have at most {}", all.size(), kMostTerms));
   toml::array out;
   for (const Value& element : all) {
-    element.allow({"name", "of", "matrix", "target", "weight", "norm", "width", "steps", "angle"});
+    element.allow({"name", "of", "matrix", "target", "weight", "norm", "width", "steps", "angle", "attitude"});
     const Value name = element.require("name");
     CostTerm term;
     term.name = read_identifier(name);
@@ -487,7 +408,7 @@ std::vector<Success> read_success(const Value& root, const mjModel& m, const Act
                                   toml::table& resolved) {
   const auto section = root.find("success");
   if (!section) return {};
-  section->allow({"text", "of", "matrix", "target", "statistic", "below", "steps", "angle"});
+  section->allow({"text", "of", "matrix", "target", "statistic", "below", "steps", "angle", "attitude"});
   toml::table out;
   Success success;
   success.residual = read_residual(*section, m, actions, out);
@@ -508,6 +429,44 @@ std::vector<Success> read_success(const Value& root, const mjModel& m, const Act
   return {std::move(success)};
 }
 
+std::vector<Termination> read_termination(const Value& root, const mjModel& m, const Actions& actions,
+                                          toml::table& resolved) {
+  std::vector<Termination> all;
+  const auto sections = root.find("termination");
+  if (!sections) return all;
+  if (!sections->is_array()) sections->fail("must be written [[termination]]");
+  const std::vector<Value> elements = sections->elements();
+  if (elements.size() > kMostTerms)
+    sections->fail(fmt::format("has {} tables, but must have at most {}", elements.size(), kMostTerms));
+  toml::array out;
+  for (const Value& element : elements) {
+    element.allow({"name", "of", "matrix", "target", "angle", "attitude", "range", "cost", "missing_step"});
+    const Value name = element.require("name");
+    Termination end;
+    end.name = read_identifier(name);
+    for (const Termination& other : all)
+      if (other.name == end.name) name.fail(fmt::format("two terminations are called \"{}\"", end.name));
+    const Value section(element.node(), "termination." + end.name, root.file());
+    toml::table end_out{{"name", end.name}};
+    end.residual = read_residual(section, m, actions, end_out);
+    if (end.residual.needs_action)
+      section.require("of").fail("must have a value at every state, but this depends on the action");
+    const Value range = section.require("range");
+    const auto [low, high] = read_bounds(range);
+    end.low = VectorXd::Constant(end.residual.target.size(), low);
+    end.high = VectorXd::Constant(end.residual.target.size(), high);
+    end_out.insert("range", toml::array{low, high});
+    end.cost = section.require("cost").not_negative();
+    end_out.insert("cost", end.cost);
+    if (const auto missing = section.find("missing_step")) end.missing_step = missing->not_negative();
+    end_out.insert("missing_step", end.missing_step);
+    all.push_back(std::move(end));
+    out.push_back(std::move(end_out));
+  }
+  resolved.insert("termination", std::move(out));
+  return all;
+}
+
 Task read_task(const Value& root, const std::shared_ptr<mjModel>& model, std::vector<std::string>& law_texts,
                toml::table& resolved) {
   Task task;
@@ -520,6 +479,7 @@ Task read_task(const Value& root, const std::shared_ptr<mjModel>& model, std::ve
   task.start = read_start(root, *model, resolved);
   task.cost = read_cost(root, *model, actions, task.horizon, resolved);
   task.success = read_success(root, *model, actions, task.horizon, resolved);
+  task.termination = read_termination(root, *model, actions, resolved);
   task.observation = std::move(observation.index);
   task.observation_names = std::move(observation.names);
   task.context = read_context(root, *model, resolved);

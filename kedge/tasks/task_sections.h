@@ -39,7 +39,7 @@ struct JointLimits {
 JointLimits read_joint_limits(const Value& root, const mjModel& model, const Actions& actions, toml::table& resolved);
 
 struct Observation {
-  std::vector<Index> index;  ///< [ds] entry of the state
+  std::vector<Index> index;  ///< [ds] entry of [x; y]
   std::vector<std::string> names;
 };
 Observation read_observation(const Value& root, const mjModel& model, toml::table& resolved);
@@ -61,6 +61,9 @@ std::vector<CostTerm> read_cost(const Value& root, const mjModel& model, const A
 /// @return one measure, or none if the file has no such section
 std::vector<Success> read_success(const Value& root, const mjModel& model, const Actions& actions, int horizon,
                                   toml::table& resolved);
+
+std::vector<Termination> read_termination(const Value& root, const mjModel& model, const Actions& actions,
+                                          toml::table& resolved);
 
 /// All of a task but its name, its texts and its demonstration. Sets the time step of the model.
 /// @param law_texts  out: the joint limits, for people

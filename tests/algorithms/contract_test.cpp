@@ -173,6 +173,40 @@ TEST_P(Contract, ContinuingFromASavedStateEqualsNeverHavingStopped) {
   }
 }
 
+/// The double integrator, of which an episode ends where the position leaves a range that it often leaves.
+Task ending_task() {
+  Task task = DoubleIntegrator().task();
+  task.termination = {{"far",
+                       {Source::state, {0}, {}, VectorXd::Zero(1), false},
+                       VectorXd::Constant(1, 0.45),
+                       VectorXd::Constant(1, 1.25),
+                       3.0,
+                       0.5}};
+  return task;
+}
+
+TEST_P(Contract, EarlyEndsAreLearnedFromOrRefused) {
+  const Task task = ending_task();
+  const Variant& v = GetParam();
+  const std::string name = v.algorithm->name;
+  const bool quadratic = name == "trpo" && option_value(v.options, "value") == OptionValue{std::string("quadratic")};
+  if (quadratic || (name != "trpo" && name != "reps" && name != "more" && name != "random_search")) {
+    EXPECT_THAT([&] { (void)v.algorithm->start(task, v.options); },
+                testing::ThrowsMessage<InputError>(HasSubstr("an episode can end early")));
+    const Fields other = v.algorithm->start(DoubleIntegrator().task(), v.options).fields;
+    EXPECT_THROW((void)watch(v, task, {.seed = 3}, 1, &other), InputError) << "also with a state of another task";
+    return;
+  }
+  const Watched one = watch(v, task, {.seed = 3, .threads = 1});
+  ASSERT_NE(one.end.stop, Stop::numerical_failure) << one.end.message;
+  double ended = 0.0;
+  for (const Iteration& it : one.iterations) ended += test::metric(it, "ended_early");
+  EXPECT_GT(ended, 0.0);
+  expect_same(one, watch(v, task, {.seed = 3, .threads = 2}));
+  const Watched rest = watch(v, task, {.seed = 3}, kIterations, &one.snapshots[1].fields);
+  EXPECT_TRUE(same_bits(rest.end.state.fields, one.end.state.fields));
+}
+
 TEST_P(Contract, ZeroIterationsReturnTheStart) {
   const Task task = DoubleIntegrator().task();
   const Watched w = watch(GetParam(), task, {}, 0);

@@ -63,6 +63,12 @@ class OwnRobot : public testing::Test {
     EXPECT_FALSE(fs::exists(path("out")));
   }
 
+  /// Writes a page, or is built without them.
+  bool draws(const std::vector<std::string>& arguments) const {
+    const Outcome o = kedge(arguments);
+    return o.code == 0 || o.err.find("built without its browser pages") != std::string::npos;
+  }
+
  private:
   Scratch scratch_;
 };
@@ -328,6 +334,166 @@ TEST_F(OwnRobot, OfTheExamplesLearnsByEveryKindOfAlgorithm) {
     EXPECT_EQ(o.code, 0) << folder.path() << ": " << o.err;
     EXPECT_THAT(o.out, HasSubstr("ilqr           ready")) << folder.path();
   }
+}
+
+// ---- words of a task -------------------------------------------------------------------------------------------------
+
+/// A cart whose pole's tip is to come over a mark; its episode ends where it leaves the rail.
+const char* const kTip = R"(kedge = 1
+model = "model.xml"
+horizon = 30
+control_step = 0.05
+[[cost]]
+name = "effort"
+of = "action"
+weight = 0.01
+[[cost]]
+name = "tip"
+of = "site:tip - body:cart[x]"
+)";
+
+TEST_F(OwnRobot, MayNameSitesWithoutSensors) {
+  std::string model = kCartPole, task = kTip;
+  model.erase(model.find("<sensor>"), model.find("</sensor>") + 9 - model.find("<sensor>"));
+  task.replace(task.find(" - body:cart[x]"), 15, "");
+  robot("cart", model, task + "target = [0.4, 0, -0.3]\n");
+  EXPECT_THAT(kedge({"validate", "cart"}).out,
+              HasSubstr("tip: quadratic of site:tip[0] - 0.4, site:tip[1], site:tip[2] + 0.3"));
+  for (const char* algorithm : {"ilqr", "gps", "moto", "vgps"}) {
+    const Outcome o = kedge({"train", "cart", "--algorithm", algorithm, "--iterations", "2", "--out", algorithm});
+    EXPECT_EQ(o.code, 0) << algorithm << ": " << o.err;
+  }
+  EXPECT_EQ(kedge({"resume", "gps", "--iterations", "3"}).code, 0) << "the run's copy of the task has the words, too";
+  const auto returns = column(path("ilqr/metrics.csv"), "return_mean");
+  EXPECT_GT(returns.back(), returns.front()) << "the derivatives are right";
+  EXPECT_TRUE(draws({"replay", "gps", "-o", "page.html", "--play"}));
+  robot("wrong", model, kTip);
+  expect_refused({"validate", "wrong"}, "\"site:tip - body:cart[x]\" is a difference of 3 and 1 numbers");
+}
+
+TEST_F(OwnRobot, MayEndItsEpisodesEarly) {
+  robot("cart", kCartPole,
+        std::string(kPlace) +
+            "[[termination]]\nname = \"off\"\nof = \"body:cart[x]\"\n"
+            "range = 0.2\ncost = 5\nmissing_step = 0.3\n");
+  const Outcome checked = kedge({"validate", "cart"});
+  EXPECT_THAT(checked.out,
+              HasSubstr("off: body:cart[0] outside of [-0.2, 0.2]; cost 5, and 0.3 for each step that is missing"));
+  EXPECT_THAT(checked.out, testing::ContainsRegex("trpo +ready"));
+  EXPECT_THAT(checked.out, HasSubstr("moto learns from episodes of 30 steps"));
+  expect_refused({"train", "cart", "--out", "out"}, "moto learns from episodes of 30 steps");
+  ASSERT_EQ(kedge({"train", "cart", "--algorithm", "trpo", "--iterations", "3", "--out", "run"}).code, 0);
+  EXPECT_GT(column(path("run/metrics.csv"), "ended_early").back(), 0.0);
+  const Outcome evaluated =
+      kedge({"evaluate", "run", "--rollouts", "50", "--seed", "3", "--json", "--trajectories", "paths.h5"});
+  EXPECT_EQ(evaluated.code, 0) << evaluated.err;
+  EXPECT_THAT(evaluated.out, testing::ContainsRegex("\"ended_early\": [1-9]"));
+  EXPECT_THAT(kedge({"evaluate", "run", "--rollouts", "50"}).out, testing::ContainsRegex("ended early +[0-9]+/50 = "));
+  EXPECT_TRUE(draws({"replay", "run", "-o", "page.html", "--play"}));
+}
+
+TEST_F(OwnRobot, LetsThePolicySeeSites) {
+  robot("cart", kCartPole, std::string(kPlace) + "[observation]\nparts = [\"qvel\", \"site:tip\"]\n");
+  for (const char* algorithm : {"gps", "moto", "trpo", "reps", "random_search"}) {
+    const Outcome o = kedge({"train", "cart", "--algorithm", algorithm, "--iterations", "2", "--out", algorithm});
+    EXPECT_EQ(o.code, 0) << algorithm << ": " << o.err;
+  }
+  EXPECT_EQ(kedge({"train", "cart", "--algorithm", "ilqr", "--iterations", "1", "--out", "ilqr"}).code, 0)
+      << "it sees the whole state instead";
+  expect_refused({"train", "cart", "--algorithm", "vgps", "--out", "out"}, "the policy sees site:tip[0], but");
+  EXPECT_TRUE(draws({"replay", "gps", "-o", "page.html"}));
+  if (fs::exists(path("page.html"))) expect_refused({"replay", "gps", "-o", "out", "--play"}, "leave --play out");
+}
+
+// ---- algorithms that help each other ---------------------------------------------------------------------------------
+
+TEST_F(OwnRobot, LearningStartsFromAnotherPolicy) {
+  robot("cart", kCartPole, kPlace);
+  ASSERT_EQ(kedge({"train", "cart", "--algorithm", "ilqr", "--out", "ilqr"}).code, 0);
+  const double best = column(path("ilqr/metrics.csv"), "return_mean").back();
+  for (const char* algorithm : {"moto", "gps"}) {
+    const std::vector<std::string> train = {"train", "cart",  "--algorithm",      algorithm, "--from",
+                                            "ilqr",  "--set", "initial_std=1e-3", "--seed",  "3"};
+    const auto with = [&](std::vector<std::string> more) {
+      more.insert(more.begin(), train.begin(), train.end());
+      return kedge(more);
+    };
+    ASSERT_EQ(with({"--iterations", "3", "--out", "whole"}).code, 0);
+    EXPECT_NEAR(column(path("whole/metrics.csv"), "return_mean").front(), best, 1e-3 * std::abs(best)) << algorithm;
+    ASSERT_EQ(with({"--iterations", "1", "--out", "parts"}).code, 0);
+    fs::rename(path("ilqr"), path("elsewhere"));  // a run that has begun does not need it
+    ASSERT_EQ(kedge({"resume", "parts", "--iterations", "3"}).code, 0);
+    fs::rename(path("elsewhere"), path("ilqr"));
+    EXPECT_EQ(read(path("whole/metrics.csv")), read(path("parts/metrics.csv")));
+    const Outcome compared = kedge({"compare", "whole", "parts"});
+    EXPECT_THAT(compared.out, HasSubstr(algorithm));
+    for (const char* folder : {"whole", "parts"}) fs::remove_all(path(folder));
+  }
+  EXPECT_THAT(kedge({"train", "cart", "--from", "ilqr", "--iterations", "1", "--out", "run"}).err, testing::IsEmpty());
+  EXPECT_THAT(read(path("run/run.toml")), HasSubstr("ilqr/policy.h5\""));
+  expect_refused({"train", "cart", "--algorithm", "vgps", "--from", "ilqr", "--out", "out"},
+                 "vgps starts from a trajectory, not from a policy; `kedge evaluate");
+  expect_refused({"train", "cart", "--algorithm", "more", "--from", "ilqr", "--out", "out"}, "a start of its own");
+  expect_refused({"train", "cart", "--from", "ilqr", "--set", "task.horizon=20", "--out", "out"},
+                 "the policy has 30 steps, but task cart has 20");
+  expect_refused({"train", "cart", "--from", "ilqr", "--set", "task.observation.parts=[\"qpos\"]", "--out", "out"},
+                 "the observation \"qvel:slide\", which task cart has not");
+  expect_refused({"train", "cart", "--from", "nothing.h5", "--out", "out"}, "there is no such run or file");
+}
+
+TEST_F(OwnRobot, GuidesStartFromATrajectory) {
+  robot("cart", kCartPole, kPlace);
+  ASSERT_EQ(kedge({"train", "cart", "--algorithm", "ilqr", "--out", "ilqr"}).code, 0);
+  ASSERT_EQ(kedge({"evaluate", "ilqr", "--deterministic", "--rollouts", "1", "--trajectories", "path.h5"}).code, 0);
+  for (const char* algorithm : {"vgps", "dagger", "ilqr", "gps"}) {
+    const Outcome o = kedge({"train", "cart", "--algorithm", algorithm, "--from", "path.h5", "--iterations", "1",
+                             "--out", std::string("from-") + algorithm});
+    EXPECT_EQ(o.code, 0) << algorithm << ": " << o.err;
+  }
+  const auto returns = column(path("ilqr/metrics.csv"), "return_mean");
+  EXPECT_GT(column(path("from-ilqr/metrics.csv"), "return_mean").front(), returns.front())
+      << "it begins where the other ended";
+  fs::remove(path("path.h5"));
+  EXPECT_EQ(kedge({"resume", "from-vgps", "--iterations", "2"}).code, 0) << "the run has a copy";
+}
+
+// ---- tuning ----------------------------------------------------------------------------------------------------------
+
+TEST_F(OwnRobot, IsTunedTheSameWayHoweverOftenItIsInterrupted) {
+  robot("cart", kCartPole, kPlace);
+  const auto tune = [&](const std::string& out) {
+    return kedge({"tune", "cart", "--algorithm", "gps", "--trials", "4", "--seeds", "1", "--set", "iterations=4",
+                  "--set", "rollouts=10", "--out", out});
+  };
+  const Outcome once = tune("once");
+  ASSERT_EQ(once.code, 0) << once.err << once.out;
+  EXPECT_THAT(once.out, HasSubstr("kedge train cart --algorithm gps --config once/gps.toml"));
+  const std::string scores = read(path("once/tune.csv"));
+  EXPECT_EQ(std::count(scores.begin(), scores.end(), '\n'), 1 + 4 + 3 + 2) << "half of them go on, and number 0:\n"
+                                                                           << scores;
+  ASSERT_EQ(tune("again").code, 0);
+  EXPECT_EQ(read(path("again/tune.csv")), scores);
+  // Interrupted in the second round, of which one run is gone.
+  std::size_t end = 0;
+  for (int i = 0; i < 5; ++i) end = scores.find('\n', end) + 1;
+  write(path("again/tune.csv"), scores.substr(0, end));
+  const std::size_t second = scores.find(",2,", end);  // iterations: unique to the rounds after the first
+  ASSERT_NE(second, std::string::npos);
+  for (const auto& run : fs::directory_iterator(path("again")))
+    if (run.is_directory()) fs::remove_all(run.path());
+  ASSERT_EQ(tune("again").code, 0);
+  EXPECT_EQ(read(path("again/tune.csv")), scores);
+  EXPECT_EQ(read(path("again/gps.toml")).substr(read(path("again/gps.toml")).find('\n')),
+            read(path("once/gps.toml")).substr(read(path("once/gps.toml")).find('\n')));
+  const Outcome trained = kedge({"train", "cart", "--algorithm", "gps", "--config", "once/gps.toml", "--out", "run"});
+  EXPECT_EQ(trained.code, 0) << trained.err;
+  expect_refused(
+      {"tune", "cart", "--algorithm", "gps", "--trials", "4", "--seed", "2", "--set", "iterations=4", "--out", "once"},
+      "once/tune.csv: is of another search");
+  expect_refused({"tune", "cart", "--trials", "4", "--algorithm", "vgps", "--out", "out"},
+                 "vgps has no declared search; gps, ilqr,");
+  expect_refused({"tune", "cart", "--out", "out"}, "say how long");
+  expect_refused({"tune", "cart", "--trials", "2", "--set", "epsilon=-1", "--out", "out"}, "epsilon: must be");
 }
 
 // ---- size ----------------------------------------------------------------------------------------------------------

@@ -103,6 +103,22 @@ TEST(StepSamples, AreTheUsableRolloutsStepByStep) {
   EXPECT_NEAR(samples.reward.sum(), total, 1e-12);
 }
 
+TEST(StepSamples, OfARolloutThatEndedEarlyAreTheStepsBefore) {
+  Batch batch = test::random_epoch({.horizon = 4, .rollouts = 3}, 0, 5).batch;
+  batch.ended_at = {-1, 3, 4};
+  batch.observation.col(batch.at(1, 4)).setConstant(std::nan(""));  // nobody looks at what follows
+  batch.action.col(batch.step(1, 3)).setConstant(std::nan(""));
+  batch.cost(4, 1) = 0.0;
+  const StepSamples samples = step_samples({&batch});
+  ASSERT_EQ(samples.size(), 4 + 3 + 4);
+  EXPECT_TRUE(samples.s.allFinite() && samples.a.allFinite() && samples.end.allFinite());
+  EXPECT_EQ(samples.end_step, (std::vector<int>{4, 3, 4}));
+  EXPECT_EQ(samples.ended_early, (std::vector<char>{0, 1, 1}));
+  EXPECT_EQ(samples.step[4 + 2], 2);
+  EXPECT_EQ(samples.step[4 + 3], 0) << "the next rollout";
+  EXPECT_NEAR(samples.reward.segment(4, 3).sum(), rollout_return(batch, 1), 1e-12) << "with the cost of the end";
+}
+
 TEST(StepSamples, TimeIsTheLastInput) {
   const MatrixXd s{{1, 2}, {3, 4}};
   EXPECT_EQ(with_time(s, {0, 3}, 4), (MatrixXd{{1, 2}, {3, 4}, {0, 0.75}}));

@@ -182,6 +182,65 @@ TEST(CostExpansion, RejectsCostsOfUnobservedStatesAndSensorsWithoutAModel) {
               HasSubstr("cost tip reads sensors"));
 }
 
+/// A system that shows its states.
+class Shown final : public System {
+ public:
+  [[nodiscard]] Index nx() const override { return 3; }
+  [[nodiscard]] Index nu() const override { return 3; }
+  [[nodiscard]] Index nsensor() const override { return 3; }
+  [[nodiscard]] std::unique_ptr<System> clone() const override { return std::make_unique<Shown>(*this); }
+  void reset(VectorIn x) override { x_ = x; }
+  [[nodiscard]] bool step(VectorIn) override { return true; }
+  void settle() override {}
+  void state(VectorOut x) const override { x = x_; }
+  void sensors(VectorOut y) const override { y = x_; }
+
+ private:
+  VectorXd x_ = VectorXd::Zero(3);
+};
+
+TEST(CostExpansion, OfAnObservedSensorIsThatOfTheStateItShows) {
+  const std::vector<CostTerm> by_state = {
+      {"state", {Source::state, {0, 2}, mix(), vec({0.2, -1}), false}, vec({1, 3}), Norm::smooth, 0.3, everywhere}};
+  std::vector<CostTerm> by_sensor = by_state;
+  by_sensor[0].residual.source = Source::sensor;
+  const Task of_state = task_with(by_state);
+  Task of_sensor = of_state;
+  of_sensor.system = std::make_shared<Shown>();
+  of_sensor.cost = by_sensor;
+  of_sensor.observation = {3 + 2, 3 + 0};
+  validate(of_sensor);
+  EXPECT_FALSE(reads_unobserved(of_sensor));
+  Stream random(64, 0, 0, 0);
+  const Moments z = random_moments(4, random);
+  const Quadratic a = cost_expansion(of_state, 0, z), b = cost_expansion(of_sensor, 0, z);
+  EXPECT_EQ(a.c, b.c);
+  EXPECT_EQ(a.g, b.g);
+  EXPECT_EQ(a.H, b.H);
+  of_sensor.observation = {3 + 2, 0};
+  EXPECT_TRUE(reads_unobserved(of_sensor)) << "sensor 0 is not seen";
+}
+
+TEST(CostExpansion, OfAnAttitudeFollowsTheNearerSign) {
+  Task task = task_with({{"q",
+                          {Source::state, {0, 2, 2, 0}, {}, vec({0.5, -0.5, 0.5, -0.5}), false},
+                          vec({1, 2, 3, 4}),
+                          {},
+                          0,
+                          everywhere}});
+  task.cost[0].residual.quaternion = true;
+  Stream random(65, 0, 0, 0);
+  for (int i = 0; i < 20; ++i) {
+    const Moments z = random_moments(4, random);
+    const Quadratic q = cost_expansion(task, 0, z);
+    expect_same_at(q, z.mean, differences([&](const VectorXd& y) { return true_cost(task, 0, y); }, z.mean, 1e-4),
+                   2e-5);
+  }
+  task.cost[0].residual.target = vec({0.9, 0.1, 0.1, 0.9});  // -q = [1, 0.2, 0.2, 1] is near
+  const Moments behind{vec({-0.2, -1, 0, 0}), MatrixXd::Zero(4, 4)};
+  EXPECT_NEAR(cost_expansion(task, 0, behind)(behind.mean), 0.01 + 2 * 0.01 + 3 * 0.01 + 4 * 0.01, 1e-12);
+}
+
 TEST(CostExpansion, TakesWhatIsNotObservedFromItsModel) {
   const Task task =
       task_with({{"hidden", {Source::state, {1}, {}, vec({0.5}), false}, vec({3}), Norm::quadratic, 0, everywhere}});

@@ -123,6 +123,27 @@ TEST(TrajectoryCost, ValueAndGradientAreThoseOfTheDeclaredCost) {
   }
 }
 
+TEST(TrajectoryCost, OfAnAttitudeFollowsTheNearerSign) {
+  CostTerm attitude =
+      term("attitude", Source::state, {1, 0, 0, 1}, kSteps);  // the algorithm does not ask for a norm of 1
+  attitude.residual.quaternion = true;
+  for (const double sign : {1.0, -1.0}) {
+    attitude.residual.target = sign * vec({-0.3, 0.5, 0.7, -0.1});
+    for (const Norm norm : {Norm::quadratic, Norm::distance}) {
+      attitude.norm = norm;
+      const Task task = with_terms({attitude});
+      const Path path(task);
+      const std::vector<StageCost> q = expand(task, path);
+      for (int t = 0; t <= kSteps; ++t) {
+        const auto i = static_cast<std::size_t>(t);
+        EXPECT_NEAR(q[i].c, cost_at(task, path, t, VectorXd::Zero(2), VectorXd::Zero(2)), 1e-12);
+        EXPECT_LT((gradient(q[i]) - differences(task, path, t, 1e-5).g).norm(), 1e-7) << t;
+        EXPECT_LT((hessian(q[i]) - differences(task, path, t, 3e-4).H).norm(), 1e-4) << t;
+      }
+    }
+  }
+}
+
 TEST(TrajectoryCost, HessianIsExactForStatesAndActions) {
   for (const Norm norm : {Norm::quadratic, Norm::smooth, Norm::distance}) {
     const Task task = with_terms(terms(norm, {Source::state, Source::action, Source::control}));

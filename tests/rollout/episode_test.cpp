@@ -289,6 +289,117 @@ TEST(Episode, AllocatesNothingAfterConstruction) {
 }
 #endif
 
+// ---- early ends, and sensors that the policy sees -------------------------------------------------------------------
+
+/// The toy, which ends where its first state leaves [-1, 1]. @param by_sensor  the same, as the sensor shows it
+Task ending_toy(bool by_sensor) {
+  Task task = toy_task();
+  const Source source = by_sensor ? Source::sensor : Source::state;
+  task.termination = {{"far", {source, {0}, {}, vec({0.1}), false}, vec({-1}), vec({1}), 5.0, 0.25}};
+  validate(task);
+  return task;
+}
+
+TEST(EarlyEnd, CostsWhatIsDeclaredAndNothingElse) {
+  const Task task = ending_toy(false);
+  Toy system;
+  Episode episode(task, system);
+  episode.reset(vec({0.7, 0, 0}));
+  int steps = 0;
+  while (episode.goes_on()) {
+    EXPECT_EQ(episode.ended(), nullptr);
+    (void)episode.step(vec({0.1, 0.4}));
+    ++steps;
+  }
+  ASSERT_EQ(episode.ended(), &task.termination[0]);
+  EXPECT_LT(steps, T);
+  EXPECT_EQ(episode.time(), steps);
+  EXPECT_GT(episode.state()[0], 1.1);
+  EXPECT_THROW((void)episode.step(vec({0, 0})), InputError) << "it has ended";
+  const EpisodeStep& last = episode.finish();
+  EXPECT_EQ(last.cost, 5.0 + 0.25 * (T - steps));
+  EXPECT_TRUE(last.terms.isZero(0.0));
+  EXPECT_FALSE(episode.diverged());
+  EXPECT_TRUE(std::isnan(episode.success())) << "an early end is no success";
+  EXPECT_THROW((void)episode.finish(), InputError) << "once";
+  episode.reset(vec({0.1, 0, 0}));
+  EXPECT_TRUE(episode.goes_on()) << "as if nothing had come before";
+}
+
+TEST(EarlyEnd, OfABatchStaysWhereItEnded) {
+  const Task task = ending_toy(false), whole = toy_task();
+  const TvLinearGaussian policy = toy_policy(0.8);
+  const Batch batch = *rollout(task, policy, {40, 3, true}, kedge::Run{5, 1, {}});
+  const Batch all = *rollout(whole, policy, {40, 3, true}, kedge::Run{5, 1, {}});
+  EXPECT_GT(ended_rollouts(batch), 10);
+  EXPECT_LT(ended_rollouts(batch), 40);
+  std::int64_t steps = 0;
+  for (int n = 0; n < 40; ++n) {
+    if (!batch.usable(n)) {
+      steps += batch.diverged_at[static_cast<std::size_t>(n)] + 1;
+      continue;
+    }
+    int end = 1;  // by the rollout that goes on
+    while (end <= T && std::abs(all.state(0, all.at(n, end)) - 0.1) <= 1.0) ++end;
+    EXPECT_EQ(batch.end(n), end > T ? -1 : end);
+    EXPECT_EQ(batch.steps(n), std::min(end, T));
+    steps += batch.steps(n);
+    for (int t = 0; t <= T; ++t) {
+      EXPECT_TRUE(same_bits(batch.state.col(batch.at(n, t)), all.state.col(all.at(n, std::min(t, end)))));
+      if (t < std::min(end, T + 1)) {
+        EXPECT_EQ(batch.cost(t, n), all.cost(t, n));
+      } else {
+        EXPECT_EQ(batch.cost(t, n), t == end ? 5.0 + 0.25 * (T - end) : 0.0);
+        EXPECT_TRUE(batch.terms.col(batch.at(n, t)).isZero(0.0));
+      }
+      if (t >= end && t < T) {
+        EXPECT_TRUE(batch.action.col(batch.step(n, t)).isZero(0.0));
+      }
+    }
+  }
+  EXPECT_EQ(simulated_steps(batch), steps);
+}
+
+TEST(EarlyEnd, BySensorIsThatByTheStateItShows) {
+  const TvLinearGaussian policy = toy_policy(0.8);
+  const Batch by_state = *rollout(ending_toy(false), policy, {30, 3, true}, kedge::Run{5, 1, {}});
+  const Batch by_sensor = *rollout(ending_toy(true), policy, {30, 3, true}, kedge::Run{5, 3, {}});
+  EXPECT_TRUE(same_bits(by_state.state, by_sensor.state));
+  EXPECT_TRUE(same_bits(by_state.cost, by_sensor.cost));
+  EXPECT_EQ(by_state.ended_at, by_sensor.ended_at);
+}
+
+TEST(ObservedSensor, IsThatOfTheStateBeforeTheAction) {
+  Task by_sensor = toy_task();
+  by_sensor.observation = {1, 3};  // sensor 0 is the first state
+  validate(by_sensor);
+  EXPECT_TRUE(by_sensor.observes_sensors());
+  const TvLinearGaussian policy = toy_policy(0.8);
+  const Batch of_state = *rollout(toy_task(), policy, {20, 3, true}, kedge::Run{5, 1, {}});
+  const Batch of_sensor = *rollout(by_sensor, policy, {20, 3, true}, kedge::Run{5, 2, {}});
+  EXPECT_TRUE(same_bits(of_state.action, of_sensor.action)) << "the policy acts on the same numbers";
+  EXPECT_TRUE(same_bits(of_state.cost, of_sensor.cost)) << "looking changes no cost and no sensor of the step";
+  const MatrixXd x = of_state.state.leftCols(5);
+  EXPECT_TRUE(same_bits(observations(by_sensor, x), of_sensor.observation.leftCols(5).eval()));
+  EXPECT_TRUE(same_bits(observations(toy_task(), x), observations(by_sensor, x)));
+}
+
+TEST(ObservedSensor, ThatIsNotFiniteDiverges) {
+  Task task = toy_task();
+  task.observation = {1, 3};
+  task.system = std::make_shared<BlindToy>();
+  BlindToy system;
+  Episode episode(task, system);
+  episode.reset(vec({0.1, 0, 0}));
+  EXPECT_TRUE(episode.diverged());
+  EXPECT_EQ(episode.why(), "a sensor is not finite");
+  EXPECT_FALSE(episode.goes_on());
+  EXPECT_THROW((void)observations(task, vec({0.1, 0, 0})), InputError);
+  const Batch batch = *rollout(task, toy_policy(0.8), {3, 3, true}, kedge::Run{5, 1, {}});
+  EXPECT_EQ(diverged_rollouts(batch), 3);
+  EXPECT_TRUE(batch.observation.allFinite());
+}
+
 // ---- episodes of one's own -----------------------------------------------------------------------------------------
 
 TEST(RunEpisodes, GivesEachEpisodeItsStateAndItsLaw) {

@@ -16,7 +16,7 @@ namespace kedge::test {
 
 /// Three states, of which the third counts the steps. Actions drive controls 0 and 2, none drives control 1. Two sensors: the
 /// first state and control 0, at the beginning of the step. It diverges where |x0| exceeds 3.
-class Toy final : public System {
+class Toy : public System {
  public:
   [[nodiscard]] Index nx() const override { return 3; }
   [[nodiscard]] Index nu() const override { return 3; }
@@ -38,6 +38,20 @@ class Toy final : public System {
 
  private:
   VectorXd x_ = VectorXd::Zero(3), y_ = VectorXd::Zero(2);
+};
+
+/// Its sensors are no numbers while nothing acts.
+class BlindToy final : public Toy {
+ public:
+  [[nodiscard]] std::unique_ptr<System> clone() const override { return std::make_unique<BlindToy>(*this); }
+  void settle() override { blind_ = true; }
+  void sensors(VectorOut y) const override {
+    Toy::sensors(y);
+    if (blind_) y.setConstant(std::numeric_limits<double>::quiet_NaN());
+  }
+
+ private:
+  bool blind_ = false;
 };
 
 inline constexpr int T = 7;

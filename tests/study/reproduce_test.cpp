@@ -28,13 +28,13 @@ TEST(WilsonInterval, EndsWhereTheShareIsSeenIsTwoStandardErrorsAway) {
   for (const std::size_t n : {1U, 5U, 15U, 100U})
     for (std::size_t k = 0; k <= n; ++k) {
       const double seen = static_cast<double>(k) / static_cast<double>(n);
-      const Interval interval = wilson_interval(k, n);
+      const Interval interval = wilson_interval(seen, n);
       EXPECT_LE(interval.low, seen);
       EXPECT_GE(interval.high, seen);
       for (const double p : {interval.low, interval.high})
         EXPECT_NEAR(std::abs(seen - p), z * std::sqrt(p * (1 - p) / static_cast<double>(n)), 1e-9) << k << " of " << n;
     }
-  EXPECT_NEAR(wilson_interval(15, 15).low, 15 / (15 + z * z), 1e-12);
+  EXPECT_NEAR(wilson_interval(1.0, 15).low, 15 / (15 + z * z), 1e-12);
 }
 
 TEST(NewcombeInterval, EndsWhereTheProbabilityIsTwoStandardErrorsAway) {

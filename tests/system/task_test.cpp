@@ -141,6 +141,52 @@ Task small_task() {
 
 // ---- actions and success -------------------------------------------------------------------------------------------
 
+Eigen::Quaterniond turn(Stream& random) {
+  const VectorXd q = random_vector(4, random).normalized();
+  return {q[0], q[1], q[2], q[3]};
+}
+VectorXd numbers(const Eigen::Quaterniond& q) { return vec({q.w(), q.x(), q.y(), q.z()}); }
+
+TEST(ResidualFunction, OfAnAttitudeIsTheChordOfTheAngleWhateverTheSign) {
+  for (std::uint32_t i = 0; i < 100; ++i) {
+    Stream random(3, 0, i, 0);
+    const Eigen::Quaterniond p = turn(random), q = turn(random);
+    Residual spec{Source::sensor, {0, 1, 2, 3}, {}, numbers(p), false};
+    spec.quaternion = true;
+    VectorXd plus(4), minus(4);
+    residual(spec, VectorXd(), VectorXd(), VectorXd(), numbers(q), plus);
+    residual(spec, VectorXd(), VectorXd(), VectorXd(), -numbers(q), minus);
+    EXPECT_EQ(plus, minus) << "one attitude";
+    EXPECT_NEAR(plus.norm(), 2.0 * std::sin(p.angularDistance(q) / 4.0), 1e-7);
+    const CostTerm term{"", spec, VectorXd::Ones(4), Norm::quadratic, 0, {}};
+    EXPECT_NEAR(term_value(term, VectorXd(), VectorXd(), VectorXd(), numbers(q)), plus.squaredNorm(), 1e-14);
+  }
+}
+
+TEST(TerminationAt, IsTheFirstOfWhichAnEntryIsOutside) {
+  Task task = small_task();
+  EXPECT_EQ(termination_at(task, vec({0, 0}), VectorXd()), nullptr) << "there is none";
+  Termination wide{"wide", {Source::state, std::vector<Index>(20, 0), {}, VectorXd::Zero(20), false}, {}, {}, 1.0, 0.0};
+  wide.low = VectorXd::Constant(20, -inf);
+  wide.high = VectorXd::Constant(20, 2.0);
+  wide.low[19] = -1.0;
+  Termination narrow{"narrow", {Source::state, {1}, {}, vec({0.5}), false}, vec({-1}), vec({1}), 1.0, 0.0};
+  task.termination = {wide, narrow};
+  validate(task);
+  const auto at = [&](double x0, double x1) {
+    const Termination* end = termination_at(task, vec({x0, x1}), VectorXd());
+    return end ? end->name : "none";
+  };
+  EXPECT_EQ(at(0, 0), "none");
+  EXPECT_EQ(at(2.0, 1.5), "none") << "a bound is within";
+  EXPECT_EQ(at(2.1, 0), "wide");
+  EXPECT_EQ(at(-1.1, 0), "wide") << "by its last entry";
+  EXPECT_EQ(at(0, 1.6), "narrow");
+  EXPECT_EQ(at(0, -0.6), "narrow");
+  EXPECT_EQ(at(3, 3), "wide") << "the first";
+  EXPECT_EQ(at(nan, 0), "wide") << "what is no number is in no range";
+}
+
 TEST(TaskControl, KeepsActionsWithinTheirLimitsAndOtherControlsAtZero) {
   Task task = small_task();
   task.system = std::make_shared<LinearSystem>(MatrixXd::Identity(2, 2), MatrixXd::Ones(2, 4));
@@ -223,6 +269,34 @@ TEST(Shortened, KeepsTheFinalStateLast) {
 TEST(ValidateTask, RefusesEveryMistakeAndNamesIt) {
   const std::vector<Mistake> mistakes = {
       {"no system", [](Task& t) { t.system = nullptr; }, "task.system is missing"},
+      {"attitude of two numbers", [](Task& t) { t.cost[0].residual.quaternion = true; },
+       "task.cost.place.quaternion = 1, but must be 4 entries without a matrix"},
+      {"attitude of actions",
+       [](Task& t) {
+         t.cost[1].residual = {Source::action, {0, 0, 0, 0}, {}, vec({1, 0, 0, 0}), true};
+         t.cost[1].residual.quaternion = true;
+       },
+       "task.cost.effort.quaternion = true, but must be of a state"},
+      {"end that needs an action",
+       [](Task& t) {
+         t.termination = {{"fell", {Source::action, {0}, {}, vec({0}), true}, vec({-1}), vec({1}), 0, 0}};
+       },
+       "task.termination.fell.active = final"},
+      {"end of no range",
+       [](Task& t) {
+         t.termination = {{"fell", {Source::state, {0}, {}, vec({0}), false}, vec({1}), vec({1}), 0, 0}};
+       },
+       "task.termination.fell.low, high = 1, but must be 1 ranges, low < high"},
+      {"end that pays",
+       [](Task& t) {
+         t.termination = {{"fell", {Source::state, {0}, {}, vec({0}), false}, vec({-1}), vec({1}), -2, 0}};
+       },
+       "task.termination.fell.cost = -2, but must be >= 0"},
+      {"end that pays for each step",
+       [](Task& t) {
+         t.termination = {{"fell", {Source::state, {0}, {}, vec({0}), false}, vec({-1}), vec({1}), 0, nan}};
+       },
+       "task.termination.fell.missing_step = nan, but must be >= 0"},
       {"no horizon", [](Task& t) { t.horizon = 0; }, "task.horizon = 0, but must be >= 1"},
       {"control step 0", [](Task& t) { t.control_step = 0; }, "task.control_step = 0, but must be > 0"},
       {"control step infinite", [](Task& t) { t.control_step = inf; }, "task.control_step = inf"},

@@ -1,13 +1,16 @@
 #include "kedge/tasks/task_file.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <fstream>
 #include <limits>
 
 #include "kedge/core/errors.h"
 #include "kedge/mujoco/mujoco_system.h"
+#include "kedge/rollout/episode.h"
 #include "task_texts.h"
 #include "tests/support/source_dir.h"
 #include "tests/support/temporary_folder.h"
@@ -212,6 +215,130 @@ TEST_F(TaskFileTest, FreeJointsStartAtTheirPoseAndSpreadTheirVelocity) {
               testing::ThrowsMessage<InputError>(HasSubstr("quaternion")));
   EXPECT_THAT([&] { load(text + "qpos = { f = [0, 0, 0, 1, 1, 0, 0] }\n"); },
               testing::ThrowsMessage<InputError>(HasSubstr("norm 1, but has 1.41")));
+}
+
+// ---- places of the model that no sensor shows ------------------------------------------------------------------------
+
+/// A ball that floats, with a site beside its middle, and the arm's cart.
+const char* const kFloating = R"(<mujoco><worldbody>
+  <body name="ball" pos="1 2 3"><freejoint name="f"/><geom size="0.1" mass="2"/><site name="ear" pos="0.5 0 0"/></body>
+  <body name="cart" pos="0 0 1"><joint name="rail" type="slide" axis="1 0 0"/><geom size="0.1" mass="1"/></body>
+  </worldbody><actuator><motor joint="rail" name="push"/></actuator></mujoco>)";
+
+const std::string kFloatingTask =
+    "kedge = 1\nmodel = \"arm.xml\"\nhorizon = 5\ncontrol_step = 0.02\n"
+    "[start]\nqvel = { f = [0.1, 0.2, 0.3, 1, -2, 0.5] }\n";
+
+/// The values of a cost's residual along a rollout without action. @return [n, T + 1]
+MatrixXd residuals(const Task& task, std::size_t cost) {
+  const Residual& spec = task.cost[cost].residual;
+  const auto system = task.system->clone();
+  const VectorXd u = VectorXd::Zero(system->nu()), a = VectorXd::Zero(task.da());
+  VectorXd x(task.nx()), y(system->nsensor()), r(spec.target.size());
+  MatrixXd all(spec.target.size(), task.horizon + 1);
+  system->reset(task.start.mean);
+  for (int t = 0; t <= task.horizon; ++t) {
+    system->state(x);
+    if (t < task.horizon)
+      EXPECT_TRUE(system->step(u));
+    else
+      system->settle();
+    system->sensors(y);
+    residual(spec, x, a, u, y, r);
+    all.col(t) = r;
+  }
+  return all;
+}
+
+TEST_F(TaskFileTest, SitesAreWhatASensorWouldShow) {
+  const Task by_sensor = load(kTask).task;
+  const TaskFile file = load(replaced(kTask, "of = \"sensor:tip\"", "of = \"site:tip\""));
+  EXPECT_EQ(residuals(by_sensor, 1), residuals(file.task, 1)) << "bit for bit, with RK4 and substeps";
+  EXPECT_EQ(file.task.system->nsensor(), by_sensor.system->nsensor() + 3);
+  EXPECT_THAT(file.model_with_sensors, HasSubstr("kedge:site:tip"));
+  EXPECT_TRUE(load(kTask).model_with_sensors.empty());
+  EXPECT_EQ(file.model_files->front().bytes, load(kTask).model_files->front().bytes) << "a run keeps the user's model";
+  EXPECT_EQ(load(resolved_text(file)).digest, file.digest);
+  EXPECT_NE(file.digest, load(kTask).digest);
+  EXPECT_EQ(residual_text(file.task.cost[1].residual), "site:tip[2] - 1");
+}
+
+TEST_F(TaskFileTest, PlacesVelocitiesAndAttitudesAreThoseOfTheBody) {
+  folder.write("arm.xml", kFloating);
+  std::string text = kFloatingTask;
+  const char* const words[] = {"\"body:ball\"", "\"qpos:f[0..2]\"",    "\"body_quat:ball\"",       "\"qpos:f[3..6]\"",
+                               "\"com\"",       "\"site:ear\"",        "\"body_vel:ball\"",        "\"qvel:f[0..2]\"",
+                               "\"com:ball\"",  "\"com_vel:cart[x]\"", "\"site:ear - body:cart\"", "\"qpos:f[z]\""};
+  int number = 0;
+  for (const char* word : words) text += fmt::format("[[cost]]\nname = \"c{}\"\nof = {}\n", number++, word);
+  text = replaced(text, "of = \"qpos:f[3..6]\"\n", "of = \"qpos:f[3..6]\"\nattitude = true\ntarget = [1, 0, 0, 0]\n");
+  const Task task = load(text).task;
+  const auto r = [&](std::size_t i) { return residuals(task, i); };
+  const auto near = [](const MatrixXd& a, const MatrixXd& b) { return a.rows() == b.rows() && (a - b).norm() < 1e-12; };
+  EXPECT_TRUE(near(r(0), r(1))) << "the frame of the body is that of its free joint";
+  EXPECT_TRUE(task.cost[2].residual.quaternion) << "of one attitude by itself";
+  EXPECT_TRUE(near(r(2), r(3)));
+  EXPECT_GT(r(2).col(5).norm(), 0.01) << "it turns";
+  EXPECT_TRUE(near(r(4), (2.0 * r(0) + residuals(load(replaced(text, "\"com\"", "\"body:cart\"")).task, 4)) / 3.0))
+      << "masses 2 and 1";
+  EXPECT_NEAR((r(5) - r(0)).col(3).norm(), 0.5, 1e-12) << "the site is half a metre off";
+  EXPECT_TRUE(near(r(6), r(7)));
+  EXPECT_TRUE(near(r(8), r(0)));
+  EXPECT_TRUE(near(r(9), MatrixXd::Zero(1, 6)));
+  MatrixXd apart = r(5);
+  apart.row(2).array() -= 1.0;  // the cart stands at z = 1
+  EXPECT_TRUE(near(r(10), apart));
+  EXPECT_TRUE(near(r(11), r(0).row(2)));
+  EXPECT_EQ(residual_text(task.cost[10].residual),
+            "site:ear[0] - body:cart[0], site:ear[1] - body:cart[1], site:ear[2] - body:cart[2]");
+}
+
+TEST_F(TaskFileTest, DifferencesCombineWithAMatrix) {
+  folder.write("arm.xml", kFloating);
+  const Task task = load(kFloatingTask +
+                         "[[cost]]\nname = \"c\"\nof = [\"body:ball - body:cart\", \"body:cart[x]\"]\n"
+                         "matrix = [[1, 0, 0, 10]]\ntarget = 0.25\n")
+                        .task;
+  EXPECT_THAT(task.cost[0].residual.matrix.reshaped(), numbers({1, 0, 0, 9, 0, 0}));
+  EXPECT_NEAR(residuals(task, 0)(0, 0), 1.0 - 0.25, 1e-12);
+}
+
+TEST_F(TaskFileTest, ThePolicySeesSensorsAndPlaces) {
+  const TaskFile file = load(replaced(kTask, "\"act\"]", "\"act\", \"site_vel:tip[x]\", \"sensor:spin\"]"));
+  const Task& task = file.task;
+  EXPECT_THAT(task.observation, ElementsAre(2, 3, 1, 4, 5 + 5, 5 + 3));
+  EXPECT_EQ(task.observation_names[4], "site_vel:tip[0]");
+  const MatrixXd s = observations(task, task.start.mean);
+  EXPECT_EQ(s(5, 0), 0.25) << "the joint's velocity";
+  EXPECT_NEAR(s(4, 0), 0.25 + 0.25 * std::cos(3.0), 1e-12) << "rail and pole of 1 m";
+  EXPECT_EQ(load(resolved_text(file)).task.observation, task.observation);
+}
+
+TEST_F(TaskFileTest, EpisodesCanEndEarly) {
+  const std::string text =
+      replaced(kTask, "[success]",
+               "[goal]\nhigh = 1.0\n[[termination]]\nname = \"fell\"\nof = \"site:tip[z]\"\n"
+               "target = \"goal:high\"\nrange = [-2.5, inf]\ncost = 3\nmissing_step = 0.5\n[success]");
+  const TaskFile file = load(text);
+  ASSERT_EQ(file.task.termination.size(), 1u);
+  const Termination& end = file.task.termination[0];
+  EXPECT_EQ(end.name, "fell");
+  EXPECT_THAT(end.low, numbers({-2.5}));
+  EXPECT_THAT(end.high, numbers({std::numeric_limits<double>::infinity()}));
+  EXPECT_THAT(end.residual.target, numbers({1}));
+  EXPECT_EQ(end.cost, 3.0);
+  EXPECT_EQ(end.missing_step, 0.5);
+  const TaskFile again = load(resolved_text(file));
+  EXPECT_EQ(again.digest, file.digest);
+  EXPECT_THAT(load(resolved_text(file), {{"goal.high", "0.5"}}).task.termination[0].residual.target, numbers({0.5}));
+  EXPECT_EQ(load(text, {{"termination.fell.cost", "7"}}).task.termination[0].cost, 7.0);
+}
+
+TEST_F(TaskFileTest, PlacesNeedAModelToWhichSensorsCanBeAdded) {
+  folder.write("arm.xml",
+               replaced(kModel, "integrator=\"RK4\"/>", "integrator=\"RK4\"><flag sensor=\"disable\"/></option>"));
+  EXPECT_THAT([&] { load(replaced(kTask, "\"sensor:tip\"", "\"site:tip\"")); },
+              testing::ThrowsMessage<InputError>(HasSubstr("the model disables its sensors")));
 }
 
 // ---- overrides -------------------------------------------------------------------------------------------------------

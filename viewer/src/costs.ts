@@ -17,6 +17,7 @@ function wrapped(angle: number): number {
 
 export function residual(r: Residual, now: Moment): number[] {
   const q = r.index.map((i) => now[r.source][i]!);
+  if (r.quaternion && q.reduce((sum, value, j) => sum + value * r.target[j]!, 0) < 0) q.forEach((value, j) => (q[j] = -value));
   const rows =
     r.matrix.length === 0
       ? q.map((value, j) => value - r.target[j]!)

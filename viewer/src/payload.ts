@@ -63,6 +63,7 @@ export interface Residual {
   target: number[];
   needsAction: boolean;
   angle: boolean; // whole turns are no difference
+  quaternion: boolean; // q and -q are no difference
 }
 
 export interface CostTerm extends Residual {

@@ -1,0 +1,105 @@
+#include "kedge/study/tune.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <memory>
+
+#include "kedge/core/errors.h"
+#include "kedge/files/atomic_file.h"
+#include "print.h"
+#include "signals.h"
+#include "verbs.h"
+
+namespace kedge::cli {
+
+namespace {
+
+struct Arguments {
+  TuneOptions options;
+  std::string out;
+  std::optional<int> minutes;
+};
+
+/// The command that was given, to be repeated.
+std::string command(const Arguments& a) {
+  const TuneOptions& o = a.options;
+  std::string text = fmt::format("kedge tune {} --algorithm {}", shell_word(o.task), o.algorithm);
+  if (o.trials) text += fmt::format(" --trials {}", *o.trials);
+  if (a.minutes) text += fmt::format(" --budget {}", *a.minutes);
+  text += fmt::format(" --seeds {} --seed {} --jobs {}", o.seeds, o.seed, o.at_once);
+  for (const std::string& set : o.set) text += fmt::format(" --set {}", shell_word(set));
+  return text + fmt::format(" --out {}", shell_word(o.folder.string()));
+}
+
+std::string score_text(const TrialScore& s) {
+  return fmt::format("success {:.0f} %, return {:.4g}", 100 * s.success, s.value);
+}
+
+void print_round(const std::vector<TrialScore>& scores) {
+  fmt::print("{} iterations of {} configurations:\n", scores.front().iterations, scores.size());
+  for (const TrialScore& s : scores)
+    fmt::print("  {:>3}  {:<36} {}\n", s.trial, score_text(s), s.options.empty() ? "as it is" : s.options);
+  std::fflush(stdout);
+}
+
+void write_result(const Arguments& a, const Tuning& found) {
+  const TuneOptions& o = a.options;
+  const TrialScore& best = *found.best;
+  std::string comment =
+      fmt::format("{}\nnumber {} after {} iterations: {}", command(a), best.trial, best.iterations, score_text(best));
+  if (found.unchanged) comment += fmt::format("; the options of before: {}", score_text(*found.unchanged));
+  const std::filesystem::path file = o.folder / (o.algorithm + ".toml");
+  write_file(file, tuned_options(o, best, comment), Durability::process);
+  if (best.trial == 0)
+    fmt::print("\nnothing is better than the options as they are: {}\n", score_text(best));
+  else
+    fmt::print("\nbest: {}\n  {}{}\n", best.options, score_text(best),
+               found.unchanged ? fmt::format("; with the options as they are {}", score_text(*found.unchanged)) : "");
+  fmt::print("written to {0}\nnext:\n  kedge train {1} --algorithm {2} --config {0}\n", shell_word(file.string()),
+             shell_word(o.task), o.algorithm);
+}
+
+int tune_and_print(Arguments& a) {
+  TuneOptions& o = a.options;
+  if (!o.trials && !a.minutes)
+    throw InputError("say how long: --budget MINUTES, or --trials N configurations; try 'kedge tune --help'");
+  const SignalStop signals;
+  o.stop = signals.token();
+  o.program = "/proc/self/exe";
+  if (a.minutes) o.deadline = std::chrono::steady_clock::now() + std::chrono::minutes(*a.minutes);
+  const std::string name = std::filesystem::path(o.task).lexically_normal().filename().string();
+  o.folder = a.out.empty() ? fmt::format("runs/{}-{}-tune", name.empty() ? "task" : name, o.algorithm) : a.out;
+  const Tuning found = tune(o, print_round);
+  if (found.end == Tuning::End::interrupted) {
+    fmt::print("interrupted; what was done is saved. To go on:\n  {}\n", command(a));
+    return kInterrupted;
+  }
+  if (!found.best) {
+    fmt::print("the budget ended within the first round; what was done is saved. To go on:\n  {}\n", command(a));
+    return kDone;
+  }
+  if (found.end == Tuning::End::deadline) fmt::print("the budget ended within a round, which does not count\n");
+  write_result(a, found);
+  return kDone;
+}
+
+}  // namespace
+
+std::function<int()> add_tune(CLI::App& app) {
+  auto a = std::make_shared<Arguments>();
+  a->options.algorithm = "moto";
+  add_task(app, a->options.task);
+  app.add_option("--algorithm", a->options.algorithm, "see `kedge list`")->type_name("NAME")->capture_default_str();
+  add_whole_number(app, "--budget", a->minutes, 1, 100000, "minutes to search");
+  add_whole_number(app, "--trials", a->options.trials, 1, 1000, "configurations to try: the same ones always");
+  add_whole_number(app, "--seeds", a->options.seeds, 1, 100, "runs of each configuration");
+  add_seed(app, a->options.seed);
+  add_whole_number(app, "--jobs", a->options.at_once, 1, 1024, "runs at a time, one thread each");
+  add_set(app, a->options.set, "set an option of the algorithm, or of the task, in every configuration");
+  app.add_option("--out", a->out, "folder of runs, scores and the option file (default: runs/TASK-ALGORITHM-tune)")
+      ->type_name("DIR");
+  return [a] { return tune_and_print(*a); };
+}
+
+}  // namespace kedge::cli

@@ -1,0 +1,284 @@
+#include "kedge/study/tune.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <string_view>
+
+#include "kedge/catalogue/catalogue.h"
+#include "kedge/core/errors.h"
+#include "kedge/core/text.h"
+#include "kedge/files/atomic_file.h"
+#include "kedge/files/csv.h"
+#include "kedge/math/statistics.h"
+#include "kedge/run/train.h"
+#include "kedge/study/jobs.h"
+
+namespace kedge {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr int kBracket = 8;  ///< configurations that begin together
+constexpr int kMostTrials = 1000;
+constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr std::uint64_t kLargestJournal = std::uint64_t{1} << 24;
+const char* const kJournal = "tune.csv";
+const char* const kColumns = "bracket,round,trial,iterations,success,return,options\n";
+
+Dimension logarithmic(const char* option, double low, double high, const char* unit = "") {
+  return {option, {}, low, high, true, false, unit};
+}
+
+std::string joined(const std::vector<std::string>& set) { return fmt::format("{}", fmt::join(set, " ")); }
+
+/// The settings of a configuration; none for number 0.
+std::vector<std::string> draw(const TuneOptions& options, int trial) {
+  std::vector<std::string> set;
+  if (trial == 0) return set;
+  Stream random(options.seed, static_cast<std::uint32_t>(trial), 0, 0);
+  for (const Dimension& d : search_space(options.algorithm)) set.push_back(d.option + "=" + d.draw(random));
+  return set;
+}
+
+TrainRequest request_of(const TuneOptions& options, const std::vector<std::string>& set) {
+  TrainRequest request;
+  request.task = options.task;
+  request.algorithm = options.algorithm;
+  request.set = options.set;
+  request.set.insert(request.set.end(), set.begin(), set.end());
+  request.stop = options.stop;
+  return request;
+}
+
+/// A search: what is known before it begins.
+struct Search {
+  TuneOptions options;
+  int iterations = 0;  ///< of a whole training
+  std::vector<TrialScore> journal;
+};
+
+double number(std::string_view text, const fs::path& file) {
+  double value = 0.0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size())
+    throw InputError(fmt::format("{}: \"{}\" is no number; remove the file to search again", file.string(),
+                                 one_line(std::string(text), 40)));
+  return value;
+}
+
+/// The scores of an earlier search in the folder. @throws InputError if they are not of this search
+std::vector<TrialScore> read_journal(const TuneOptions& options) {
+  const fs::path file = options.folder / kJournal;
+  if (!fs::exists(file)) return {};
+  const std::string text = read_file(file, kLargestJournal);
+  if (!text.starts_with(kColumns)) throw InputError(fmt::format("{}: is no table of kedge tune", file.string()));
+  std::vector<TrialScore> scores;
+  std::string_view rest = std::string_view(text).substr(std::string_view(kColumns).size());
+  while (!rest.empty()) {
+    std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(rest.size(), line.size() + 1));
+    std::vector<std::string_view> cells;
+    for (int i = 0; i < 6; ++i) {
+      const std::size_t comma = std::min(line.find(','), line.size());
+      cells.push_back(line.substr(0, comma));
+      line.remove_prefix(std::min(line.size(), comma + 1));
+    }
+    const auto whole = [&](std::size_t i) { return static_cast<int>(number(cells[i], file)); };
+    scores.push_back(
+        {whole(0), whole(1), whole(2), whole(3), number(cells[4], file), number(cells[5], file), std::string(line)});
+    const TrialScore& s = scores.back();
+    if (s.trial < 0 || s.trial >= kMostTrials || s.options != joined(draw(options, s.trial)))
+      throw InputError(
+          fmt::format("{}: is of another search; remove the folder, or choose another --out", file.string()));
+  }
+  return scores;
+}
+
+void write_journal(const Search& search) {
+  std::string text = kColumns;
+  for (const TrialScore& s : search.journal)
+    text += csv_line({s.bracket, s.round, s.trial, s.iterations, s.success, s.value, s.options});
+  write_file(search.options.folder / kJournal, text, Durability::process);
+}
+
+/// What the runs of a configuration reached.
+void score(const std::vector<fs::path>& directories, int threads, TrialScore& result) {
+  result.value = -infinity;
+  Comparison comparison;
+  try {
+    comparison = compare(directories, {.threads = threads, .partial = true});
+  } catch (const InputError&) {
+    return;  // no run has completed an iteration
+  }
+  std::vector<double> values, success;
+  for (const ComparisonGroup& group : comparison.groups)
+    for (const ComparedRun& run : group.runs) {
+      values.push_back(run.final_return.value_or(-infinity));
+      success.push_back(run.final_success.value_or(0.0));
+    }
+  if (values.size() < directories.size()) return;
+  result.value = mean(values);
+  result.success = mean(success);
+}
+
+enum class RoundEnd { complete, stopped };
+
+/// Trains the configurations up to a number of iterations, and scores them. @param scores bracket, round, trial, iterations
+/// and options are given
+RoundEnd run_round(const Search& search, std::vector<TrialScore>& scores) {
+  const TuneOptions& options = search.options;
+  Figure figure;
+  figure.file = options.folder;
+  figure.seeds = options.seeds;
+  std::map<int, std::vector<fs::path>> directories;  // by number
+  for (const TrialScore& s : scores) {
+    const std::vector<std::string> set = draw(options, s.trial);
+    FigureRun run{fmt::format("trial-{:03}", s.trial), options.task, options.algorithm, options.set};
+    run.set.insert(run.set.end(), set.begin(), set.end());
+    run.set.push_back(fmt::format("iterations={}", s.iterations));
+    try {
+      (void)plan_run(request_of(options, set));
+    } catch (const InputError&) {
+      if (s.trial == 0) throw;
+      continue;  // the task or the algorithm refuses it
+    }
+    figure.runs.push_back(std::move(run));
+    directories[s.trial] = {};
+  }
+  const std::vector<FigureJob> jobs =
+      plan_figure(figure, {.seeds = {}, .folder = options.folder, .stop = options.stop});
+  if (!run_jobs(
+          jobs, options.program, options.at_once, options.stop, [](std::size_t, int) {}, options.deadline))
+    return RoundEnd::stopped;
+  for (const FigureJob& job : jobs) directories[std::stoi(job.label.substr(6))].push_back(job.directory);
+  for (TrialScore& s : scores) {
+    s.value = -infinity;
+    if (const auto found = directories.find(s.trial); found != directories.end())
+      score(found->second, options.at_once, s);
+  }
+  return RoundEnd::complete;
+}
+
+/// The scores of a round that was completed before; empty: it was not.
+std::vector<TrialScore> completed(const Search& search, int bracket, int round) {
+  std::vector<TrialScore> scores;
+  for (const TrialScore& s : search.journal)
+    if (s.bracket == bracket && s.round == round) scores.push_back(s);
+  return scores;
+}
+
+/// The numbers that go on: the better half, and number 0.
+std::vector<int> survivors(std::vector<TrialScore> scores) {
+  std::stable_sort(scores.begin(), scores.end(), better);
+  const std::size_t half = (scores.size() + 1) / 2;
+  std::vector<int> trials;
+  for (std::size_t i = 0; i < scores.size(); ++i)
+    if (i < half || scores[i].trial == 0) trials.push_back(scores[i].trial);
+  std::sort(trials.begin(), trials.end());
+  return trials;
+}
+
+/// One bracket of successive halving. @param trials  their numbers
+RoundEnd run_bracket(Search& search, int bracket, std::vector<int> trials,
+                     const std::function<void(const std::vector<TrialScore>&)>& observe) {
+  int rounds = 1;
+  while ((std::size_t{1} << (rounds - 1)) < trials.size()) ++rounds;
+  for (int round = 0; round < rounds; ++round) {
+    std::vector<TrialScore> scores = completed(search, bracket, round);
+    if (scores.empty()) {
+      const int iterations = std::max(1, search.iterations >> (rounds - 1 - round));
+      for (const int trial : trials)
+        scores.push_back({bracket, round, trial, iterations, 0.0, 0.0, joined(draw(search.options, trial))});
+      if (run_round(search, scores) == RoundEnd::stopped) return RoundEnd::stopped;
+      search.journal.insert(search.journal.end(), scores.begin(), scores.end());
+      write_journal(search);
+      observe(scores);
+    }
+    trials = survivors(std::move(scores));
+  }
+  return RoundEnd::complete;
+}
+
+}  // namespace
+
+std::vector<Dimension> search_space(const std::string& algorithm) {
+  const Dimension exploration = logarithmic("initial_std", 5, 60, " %");
+  const std::map<std::string, std::vector<Dimension>> spaces = {
+      {"moto",
+       {logarithmic("epsilon", 0.02, 0.3), logarithmic("beta0", 0.02, 0.3), exploration, {"gamma", {}, 0.2, 0.9}}},
+      {"gps",
+       {logarithmic("epsilon", 0.05, 2), logarithmic("beta0", 0.02, 0.3), exploration, {"prior", {"none", "gmm"}}}},
+      {"ilqr", {{"initial_noise", {"0", "5 %", "10 %", "20 %", "40 %"}}, logarithmic("cost_scale", 1e-3, 1e2)}},
+      {"trpo",
+       {logarithmic("epsilon", 0.003, 0.1), exploration, logarithmic("reward_scale", 1e-4, 1), {"lambda", {}, 0.9, 1}}},
+      {"reps",
+       {logarithmic("epsilon", 0.1, 2), logarithmic("search_epsilon", 0.1, 5), logarithmic("initial_std", 0.03, 1)}},
+      {"more", {logarithmic("epsilon", 0.1, 2), logarithmic("beta0", 0.05, 1), logarithmic("initial_std", 0.03, 1)}},
+      {"random_search", {logarithmic("step", 0.003, 0.3), logarithmic("spread", 0.003, 0.3)}},
+  };
+  static_cast<void>(find_algorithm(algorithm));
+  const auto found = spaces.find(algorithm);
+  if (found != spaces.end()) return found->second;
+  std::vector<std::string> known;
+  for (const auto& [name, space] : spaces) known.push_back(name);
+  throw InputError(fmt::format("{} has no declared search; {} have one; kedge sweep searches what a file declares",
+                               algorithm, list(known)));
+}
+
+bool better(const TrialScore& a, const TrialScore& b) {
+  if (a.success != b.success) return a.success > b.success;
+  if (a.value != b.value) return a.value > b.value;
+  return a.trial < b.trial;
+}
+
+Tuning tune(const TuneOptions& options, const std::function<void(const std::vector<TrialScore>&)>& observe) {
+  static_cast<void>(search_space(options.algorithm));
+  Search search{options, 0, {}};
+  search.iterations = static_cast<int>(
+      std::get<std::int64_t>(option_value(plan_run(request_of(options, {})).file.options, "iterations")));
+  if (search.iterations < 1) throw InputError("iterations = 0, so that there is nothing to compare");
+  search.journal = read_journal(options);
+  fs::create_directories(options.folder);
+  Tuning result;
+  const int most = std::min(options.trials.value_or(kMostTrials), kMostTrials);
+  for (int first = 0, bracket = 0; first < most; first += kBracket, ++bracket) {
+    std::vector<int> trials;
+    for (int i = first; i < std::min(first + kBracket, most); ++i) trials.push_back(i);
+    if (run_bracket(search, bracket, std::move(trials), observe) == RoundEnd::complete) continue;
+    result.end = options.stop.stop_requested() ? Tuning::End::interrupted : Tuning::End::deadline;
+    break;
+  }
+  result.scores = search.journal;
+  int longest = 0;
+  for (const TrialScore& s : result.scores) longest = std::max(longest, s.iterations);
+  for (const TrialScore& s : result.scores) {
+    if (s.iterations < longest) continue;
+    if (!result.best || better(s, *result.best)) result.best = s;
+    if (s.trial == 0) result.unchanged = s;
+  }
+  return result;
+}
+
+std::string tuned_options(const TuneOptions& options, const TrialScore& chosen, const std::string& comment) {
+  const RunFile file = plan_run(request_of(options, draw(options, chosen.trial))).file;
+  const Options defaults = find_algorithm(options.algorithm).options();
+  std::string text;
+  std::string_view rest = comment;
+  while (!rest.empty()) {
+    const std::string_view line = rest.substr(0, rest.find('\n'));
+    text += fmt::format("# {}\n", line);
+    rest.remove_prefix(std::min(rest.size(), line.size() + 1));
+  }
+  for (std::size_t i = 0; i < defaults.size(); ++i)
+    if (file.options[i].value != defaults[i].value)
+      text += fmt::format("{} = {}\n", file.options[i].name, value_text(file.options[i].value));
+  return text;
+}
+
+}  // namespace kedge

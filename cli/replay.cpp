@@ -49,7 +49,9 @@ int replay(const Arguments& a) {
   if (a.page.empty() && a.strip.empty() && a.video.empty())
     throw InputError("nothing to write: give -o FILE.html, --png FILE.png or --mp4 FILE.mp4");
   if (!a.page.empty()) page("replay.html");  // before work starts: are there pages?
-  const Replay made = make_replay(find_subject(a.source, a.task, a.set), options);
+  const Subject subject = find_subject(a.source, a.task, a.set);
+  if (a.play) require_playable(subject.task);
+  const Replay made = make_replay(subject, options);
   if (!a.page.empty()) write_page(a, made);
   if (!a.strip.empty()) {
     write_file(a.strip, png_bytes(film_strip(made, a.frames)), Durability::process);

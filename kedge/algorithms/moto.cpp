@@ -17,10 +17,12 @@ namespace kedge {
 
 namespace {
 
-std::optional<std::vector<Gaussian>> state_distribution(const Window& window, const MotoOptions& options, int threads) {
+/// @param floor [ds]
+std::optional<std::vector<Gaussian>> state_distribution(const Window& window, const VectorXd& floor,
+                                                        const MotoOptions& options, int threads) {
   return options.state_distribution == MotoOptions::StateDistribution::mixture
-             ? mixture_state_distribution(window, options.gamma, threads)
-             : forward_state_distribution(window);
+             ? mixture_state_distribution(window, options.gamma, threads, floor)
+             : forward_state_distribution(window, floor);
 }
 
 /// Q~_t of Eq. 5 as the update reads it: the parts that depend on the action.
@@ -71,6 +73,8 @@ MotoState moto_start(const Task& task, const MotoOptions& options) {
   options.validate();
   MotoState state;
   state.policy = first_policy(task, options.initial_std);
+  if (options.initial_mean == MotoOptions::FirstMean::demonstration) follow_demonstration(task, state.policy);
+  static_cast<void>(observation_numbers(task, options.state_floor, "state_floor"));
   return state;
 }
 
@@ -78,6 +82,7 @@ MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, c
                 const MotoObserver& observe) {
   options.validate();
   require_fit(task, state, state.policy, state.window);
+  const VectorXd floor = observation_numbers(task, options.state_floor, "state_floor");
   const RegressionOptions regression{options.ridge, options.targets == MotoOptions::Targets::monte_carlo};
   std::vector<Regression> workspace;
   SampleReuse reuse(options.reuse, options.window, options.weight_cutoff);
@@ -96,7 +101,7 @@ MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, c
     const Epoch& epoch = next.window.back();
 
     // Estimate the state distributions rho~_t^i (Sec. 4.3)
-    auto rho = state_distribution(next.window, options, run.threads);
+    auto rho = state_distribution(next.window, floor, options, run.threads);
     if (!rho) return loop.end(without_distribution(epoch.batch));
     next.window.change(next.window.size() - 1).rho = std::move(*rho);
     loop.lap("state_distribution");

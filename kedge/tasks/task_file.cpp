@@ -186,7 +186,7 @@ TaskFile load_task(const fs::path& path, const std::vector<Override>& overrides,
   const std::vector<std::string> goals = insert_goals(document, text);
   const Value root(document, "", text);
   root.allow({"kedge", "name", "summary", "model", "horizon", "control_step", "substeps", "actions", "joint_limit",
-              "observation", "context", "start", "demonstration", "cost", "success", "goal", "model_folder"});
+              "observation", "context", "start", "demonstration", "cost", "success", "goal", "model_folder", "world"});
   if (const Value format = root.require("kedge"); !format.is_number() || format.number() != kFormat)
     format.fail(fmt::format("this program reads task files of format {}, but this is {}", kFormat, format.describe()));
 

@@ -11,6 +11,7 @@
 
 #include "kedge/core/text.h"
 #include "kedge/tasks/task_values.h"
+#include "kedge/tasks/world_table.h"
 
 namespace kedge {
 
@@ -66,6 +67,19 @@ void read_limits(const Value& limit, Actions& actions) {
   }
 }
 
+/// The size of the model's part of the state.
+Index model_state(const mjModel& m) { return static_cast<Index>(m.nq + m.nv + m.na); }
+
+/// The sensors of the model, then those of its world.
+std::vector<Part> sensors_of(const Plant& plant) {
+  std::vector<Part> all = sensors(plant.model);
+  for (Part part : plant.world.sensors) {
+    part.first += static_cast<Index>(plant.model.nsensordata);
+    all.push_back(std::move(part));
+  }
+  return all;
+}
+
 /// A kind of quantity: qpos, ctrl, ...
 struct Quantity {
   Source source = Source::state;
@@ -75,7 +89,8 @@ struct Quantity {
 };
 
 /// @param actions  null: only the state is allowed
-Quantity quantity(const Value& value, const mjModel& m, const std::vector<Part>* actions) {
+Quantity quantity(const Value& value, const Plant& plant, const std::vector<Part>* actions) {
+  const mjModel& m = plant.model;
   const std::string& text = value.text();
   const std::size_t colon = text.find(':');
   const std::string kind = text.substr(0, colon);
@@ -90,6 +105,10 @@ Quantity quantity(const Value& value, const mjModel& m, const std::vector<Part>*
     q.offset = static_cast<Index>(m.nq + m.nv);
     q.parts = activations(m);
     q.what = "actuator with an activation";
+  } else if (kind == "world" && !plant.world.state.empty()) {
+    q.offset = model_state(m);
+    q.parts = plant.world.state;
+    q.what = "piece of the world";
   } else if (kind == "action" && actions) {
     q.source = Source::action;
     q.parts = *actions;
@@ -101,12 +120,13 @@ Quantity quantity(const Value& value, const mjModel& m, const std::vector<Part>*
     q.what = "actuator among the actions";
   } else if (kind == "sensor" && actions) {
     q.source = Source::sensor;
-    q.parts = sensors(m);
+    q.parts = sensors_of(plant);
     q.what = "sensor";
     if (colon == std::string::npos) value.fail("name the sensor, \"sensor:NAME\"" + hint("", names(q.parts)));
     if (m.opt.disableflags & mjDSBL_SENSOR) value.fail("the model disables its sensors");
   } else {
     std::vector<std::string> kinds = {"qpos", "qvel", "act"};
+    if (!plant.world.state.empty()) kinds.emplace_back("world");
     if (actions) kinds.insert(kinds.end(), {"action", "ctrl", "sensor:NAME"});
     value.fail(fmt::format("\"{}\" is not known{}", one_line(text, 60), hint(kind, kinds)));
   }
@@ -123,17 +143,17 @@ struct Entries {
 };
 
 /// @param actions  null: only the state is allowed
-void add_entries(const Value& value, const mjModel& m, const std::vector<Part>* actions, Entries& entries) {
+void add_entries(const Value& value, const Plant& plant, const std::vector<Part>* actions, Entries& entries) {
   const std::string& text = value.text();
   const std::size_t colon = text.find(':');
   const std::string kind = text.substr(0, colon);
-  auto [source, offset, parts, what] = quantity(value, m, actions);
+  auto [source, offset, parts, what] = quantity(value, plant, actions);
   if (colon != std::string::npos) {
     const Part part = require_part(value, what, parts, text.substr(colon + 1));
     if (source == Source::sensor) {
       const auto is_it = [&](const Part& sensor) { return sensor.first == part.first; };
       const auto number = std::find_if(parts.begin(), parts.end(), is_it) - parts.begin();
-      entries.needs_action |= m.sensor_needstage[number] == mjSTAGE_ACC;
+      entries.needs_action |= number < plant.model.nsensor && plant.model.sensor_needstage[number] == mjSTAGE_ACC;
     }
     parts = {part};
   }
@@ -185,11 +205,11 @@ std::optional<Index> keyframe_of(const std::optional<Value>& from, const mjModel
   return found - all.begin();
 }
 
-Residual read_residual(const Value& section, const mjModel& m, const Actions& actions, toml::table& resolved) {
+Residual read_residual(const Value& section, const Plant& plant, const Actions& actions, toml::table& resolved) {
   Entries entries;
   std::vector<std::string> of;
   for (const Value& element : one_or_more(section.require("of"))) {
-    add_entries(element, m, &actions.parts, entries);
+    add_entries(element, plant, &actions.parts, entries);
     of.push_back(element.text());
   }
   resolved.insert("of", to_toml(of));
@@ -330,52 +350,56 @@ JointLimits read_joint_limits(const Value& root, const mjModel& m, const Actions
   return limits;
 }
 
-Observation read_observation(const Value& root, const mjModel& m, toml::table& resolved) {
+Observation read_observation(const Value& root, const Plant& plant, toml::table& resolved) {
   Entries entries;
   std::vector<std::string> parts = {"qpos", "qvel"};
-  if (m.na > 0) parts.emplace_back("act");
+  if (plant.model.na > 0) parts.emplace_back("act");
   const auto section = root.find("observation");
   if (section) section->allow({"parts"});
   if (const auto given = section ? section->find("parts") : std::nullopt) {
     parts.clear();
     for (const Value& element : one_or_more(*given)) {
-      add_entries(element, m, nullptr, entries);
+      add_entries(element, plant, nullptr, entries);
       parts.push_back(element.text());
     }
   } else {
     const toml::array all = to_toml(parts);
-    for (const toml::node& part : all) add_entries(Value(part, "observation.parts", root.file()), m, nullptr, entries);
+    for (const toml::node& part : all)
+      add_entries(Value(part, "observation.parts", root.file()), plant, nullptr, entries);
   }
   resolved.insert("observation", toml::table{{"parts", to_toml(parts)}});
   return {std::move(entries.index), std::move(entries.names)};
 }
 
-std::vector<Index> read_context(const Value& root, const mjModel& m, toml::table& resolved) {
+std::vector<Index> read_context(const Value& root, const Plant& plant, toml::table& resolved) {
   Entries entries;
   const auto section = root.find("context");
   if (!section) return {};  // not in `resolved`: what varies follows from the start
   section->allow({"parts"});
   std::vector<std::string> parts;
   for (const Value& element : one_or_more(section->require("parts"))) {
-    add_entries(element, m, nullptr, entries);
+    add_entries(element, plant, nullptr, entries);
     parts.push_back(element.text());
   }
   resolved.insert("context", toml::table{{"parts", to_toml(parts)}});
   return std::move(entries.index);
 }
 
-StartDistribution read_start(const Value& root, const mjModel& m, toml::table& resolved) {
+StartDistribution read_start(const Value& root, const Plant& plant, toml::table& resolved) {
+  const mjModel& m = plant.model;
   const Index nq = static_cast<Index>(m.nq), nv = static_cast<Index>(m.nv), na = static_cast<Index>(m.na);
+  const Index own = plant.world.start.size();
   const auto given = root.find("start");
   const Value* section = given ? &*given : nullptr;
   const auto from = section ? section->find("from") : std::nullopt;
   const std::optional<Index> key = keyframe_of(from, m);
   const bool shown = from && !key && from->choice({"model", "demonstration"}) == 1;
   if (shown && !root.find("demonstration")) from->fail("this task has no [demonstration]");
-  if (shown)
-    section->allow({"distribution", "qpos_spread", "qvel_spread", "act_spread", "from"});
-  else if (section)
-    section->allow({"distribution", "qpos", "qvel", "act", "qpos_spread", "qvel_spread", "act_spread", "from"});
+  std::vector<std::string> keys = {"distribution", "qpos_spread", "qvel_spread", "act_spread", "from"};
+  if (!shown) keys.insert(keys.end(), {"qpos", "qvel", "act"});
+  if (own > 0) keys.emplace_back("world_spread");
+  if (own > 0 && !shown) keys.emplace_back("world");
+  if (section) section->allow(keys);
 
   toml::table out;
   if (shown || key) out.insert("from", from->text());
@@ -388,8 +412,8 @@ StartDistribution read_start(const Value& root, const mjModel& m, toml::table& r
 
   const VectorXd qpos0 = Eigen::Map<const VectorXd>(m.qpos0, nq);
   const std::vector<Part> q = positions(m), v = velocities(m), a = activations(m);
-  VectorXd mean(nq + nv + na), spread(nq + nv + na);
-  mean << qpos0, VectorXd::Zero(nv + na);
+  VectorXd mean(nq + nv + na + own), spread(nq + nv + na + own);
+  mean << qpos0, VectorXd::Zero(nv + na), plant.world.start;
   if (key)
     for (const auto& [first, size, from_key] :
          {std::tuple{Index{0}, nq, m.key_qpos}, {nq, nv, m.key_qvel}, {nq + nv, na, m.key_act}})
@@ -397,11 +421,15 @@ StartDistribution read_start(const Value& root, const mjModel& m, toml::table& r
   if (!shown) {
     mean.head(nq) = state_part(section, "qpos", q, mean.head(nq), &Value::number, out);
     mean.segment(nq, nv) = state_part(section, "qvel", v, mean.segment(nq, nv), &Value::number, out);
-    mean.tail(na) = state_part(section, "act", a, mean.tail(na), &Value::number, out);
+    mean.segment(nq + nv, na) = state_part(section, "act", a, mean.segment(nq + nv, na), &Value::number, out);
+    if (own > 0) mean.tail(own) = state_part(section, "world", plant.world.state, mean.tail(own), &Value::number, out);
   }
   spread.head(nq) = state_part(section, "qpos_spread", q, VectorXd::Zero(nq), &Value::not_negative, out);
   spread.segment(nq, nv) = state_part(section, "qvel_spread", v, VectorXd::Zero(nv), &Value::not_negative, out);
-  spread.tail(na) = state_part(section, "act_spread", a, VectorXd::Zero(na), &Value::not_negative, out);
+  spread.segment(nq + nv, na) = state_part(section, "act_spread", a, VectorXd::Zero(na), &Value::not_negative, out);
+  if (own > 0)
+    spread.tail(own) =
+        state_part(section, "world_spread", plant.world.state, VectorXd::Zero(own), &Value::not_negative, out);
 
   for (const Part& joint : quaternions(m)) {
     if (const double norm = mean.segment(joint.first, 4).norm(); !is_one(norm))
@@ -429,7 +457,7 @@ VectorXd start_of_demonstration(const Value& root, const mjModel& m, const Demon
   return mean;
 }
 
-std::vector<CostTerm> read_cost(const Value& root, const mjModel& m, const Actions& actions, int horizon,
+std::vector<CostTerm> read_cost(const Value& root, const Plant& plant, const Actions& actions, int horizon,
                                 toml::table& resolved) {
   std::vector<CostTerm> cost;
   const Value terms = root.require("cost");
@@ -449,7 +477,7 @@ std::vector<CostTerm> read_cost(const Value& root, const mjModel& m, const Actio
 
     const Value section(element.node(), "cost." + term.name, root.file());
     toml::table term_out{{"name", term.name}};
-    term.residual = read_residual(section, m, actions, term_out);
+    term.residual = read_residual(section, plant, actions, term_out);
 
     const auto weight = section.find("weight");
     const Index n = term.residual.target.size();
@@ -483,14 +511,14 @@ std::vector<CostTerm> read_cost(const Value& root, const mjModel& m, const Actio
   return cost;
 }
 
-std::vector<Success> read_success(const Value& root, const mjModel& m, const Actions& actions, int horizon,
+std::vector<Success> read_success(const Value& root, const Plant& plant, const Actions& actions, int horizon,
                                   toml::table& resolved) {
   const auto section = root.find("success");
   if (!section) return {};
   section->allow({"text", "of", "matrix", "target", "statistic", "below", "steps", "angle"});
   toml::table out;
   Success success;
-  success.residual = read_residual(*section, m, actions, out);
+  success.residual = read_residual(*section, plant, actions, out);
   const std::vector<std::string> statistics = {"mean_abs", "max_abs", "max_distance"};
   const auto statistic = section->find("statistic");
   const std::size_t which = statistic ? statistic->choice(statistics) : 0;
@@ -514,22 +542,23 @@ Task read_task(const Value& root, const std::shared_ptr<mjModel>& model, std::ve
   const Clock clock = read_clock(root, *model, resolved);
   task.horizon = clock.horizon;
   task.control_step = clock.control_step;
+  model->opt.timestep = task.control_step / clock.substeps;
   Actions actions = read_actions(root, *model, resolved);
   JointLimits limits = read_joint_limits(root, *model, actions, resolved);
-  Observation observation = read_observation(root, *model, resolved);
-  task.start = read_start(root, *model, resolved);
-  task.cost = read_cost(root, *model, actions, task.horizon, resolved);
-  task.success = read_success(root, *model, actions, task.horizon, resolved);
+  law_texts = std::move(limits.texts);
+  const Plant plant{*model, read_world(root, model, clock.substeps, std::move(limits.laws), resolved)};
+  task.system = plant.world.system;
+  Observation observation = read_observation(root, plant, resolved);
+  task.start = read_start(root, plant, resolved);
+  task.cost = read_cost(root, plant, actions, task.horizon, resolved);
+  task.success = read_success(root, plant, actions, task.horizon, resolved);
   task.observation = std::move(observation.index);
   task.observation_names = std::move(observation.names);
-  task.context = read_context(root, *model, resolved);
+  task.context = read_context(root, plant, resolved);
   task.control_index = std::move(actions.control_index);
   task.action_names = std::move(actions.names);
   task.action_low = std::move(actions.low);
   task.action_high = std::move(actions.high);
-  law_texts = std::move(limits.texts);
-  model->opt.timestep = task.control_step / clock.substeps;
-  task.system = std::make_shared<MujocoSystem>(model, clock.substeps, std::move(limits.laws));
   return task;
 }
 

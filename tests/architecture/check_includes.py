@@ -14,7 +14,7 @@ import re
 import sys
 
 # What a run is made of: everything that knows no run directory.
-BELOW_RUN = {"core", "math", "policy", "system", "files", "mujoco", "rollout", "tasks", "evaluation", "update", "algorithms"}
+BELOW_RUN = {"core", "math", "policy", "system", "files", "mujoco", "worlds", "rollout", "tasks", "evaluation", "update", "algorithms"}
 
 # Folder -> the folders it may include besides itself.
 ALLOWED = {
@@ -24,8 +24,9 @@ ALLOWED = {
     "system": {"core", "math"},
     "files": {"core", "math", "policy", "system"},
     "mujoco": {"core", "math", "policy", "system"},
+    "worlds": {"core", "math", "policy", "system", "mujoco"},
     "rollout": {"core", "math", "policy", "system"},
-    "tasks": {"core", "math", "policy", "system", "files", "mujoco", "rollout"},
+    "tasks": {"core", "math", "policy", "system", "files", "mujoco", "worlds", "rollout"},
     "evaluation": {"core", "math", "policy", "system"},
     "update": {"core", "math", "policy"},
     "algorithms": {"core", "math", "policy", "system", "rollout", "evaluation", "update"},
@@ -37,7 +38,7 @@ ALLOWED = {
 
 # Libraries that belong to one place: prefix of the header -> the folders that may include it.
 CONFINED = {
-    "mujoco/": {"mujoco", "tasks", "run"},  # tasks: demonstrations; run: the version, for run.toml
+    "mujoco/": {"mujoco", "worlds", "tasks", "run"},  # tasks: demonstrations; run: the version, for run.toml
     "hwy/": {"math", "policy", "evaluation"},  # vector kernels
     "tbb/": {"core"},
     "oneapi/": {"core"},

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "kedge/core/errors.h"
+#include "kedge/files/atomic_file.h"
 #include "kedge/files/trajectory_file.h"
 #include "kedge/run/option_text.h"
 #include "kedge/tasks/bundled.h"
@@ -27,6 +28,7 @@ struct Arguments {
 
 int demonstrate_and_print(const Arguments& a) {
   if (fs::exists(a.out) && !a.force) throw InputError(fmt::format("{}: is there already; --force replaces it", a.out));
+  require_writable(a.out);
   std::vector<Override> overrides;
   // The controller with its own defaults, instead of what the task file says.
   if (a.controller.find_first_of("\"\\") != std::string::npos)

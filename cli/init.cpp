@@ -31,14 +31,14 @@ std::function<int()> add_init(CLI::App& app) {
     if (fs::exists(fs::symlink_status(file, error)))
       throw InputError(fmt::format("{}: is there already; choose another folder with --out", file.string()));
     const std::string text = starter_task(model, folder);
-    fs::create_directories(folder, error);
+    const bool made = fs::create_directories(folder, error);
     if (error) throw SystemError(fmt::format("{}: cannot be created: {}", folder.string(), error.message()));
     write_file(FileName(file), text, Durability::process);
     try {
       static_cast<void>(load_task(file));
     } catch (const InputError&) {
       fs::remove(file, error);
-      fs::remove(folder, error);  // not if something else is in it
+      if (made) fs::remove(folder, error);  // not if something else is in it
       throw;
     }
     const std::string word = shell_word(folder.string());

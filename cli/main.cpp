@@ -165,7 +165,9 @@ int fail_by(const std::exception_ptr& exception) {
 int main(int argc, char** argv) {
   using namespace kedge::cli;
   open_standard_streams();
-  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of the write, as a full disk is
+  // A file that may not grow, and a pipe that nobody reads any more, are errors of the write, as a full disk is.
+  std::signal(SIGXFSZ, SIG_IGN);
+  std::signal(SIGPIPE, SIG_IGN);
   // Where nobody can catch an exception, for instance in a thread of a library, it is the end, but not without a word.
   std::set_terminate([] {
     static std::atomic_flag said;
@@ -175,8 +177,8 @@ int main(int argc, char** argv) {
   std::signal(SIGCHLD, SIG_DFL);  // whoever ignores it is not told how the programs ended that it started
   try {
     const int code = run(argc, argv);
-    if (std::fflush(stdout) != 0) return fail(kFailure, "the output cannot be written");
-    return code;
+    const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+    return written ? code : fail(kFailure, "standard output cannot be written");
   } catch (...) {
     return fail_by(std::current_exception());
   }

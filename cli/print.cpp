@@ -85,6 +85,11 @@ std::string curve_table(const ComparisonGroup& group) {
 
 }  // namespace
 
+void say(const std::string& text) {
+  std::fputs(text.c_str(), stdout);
+  std::fflush(stdout);
+}
+
 void print_warning(const std::string& text) { print_line("warning", text); }
 
 void print_error(const std::string& text) { print_line("error", text); }

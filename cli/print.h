@@ -10,6 +10,10 @@
 
 namespace kedge::cli {
 
+/// Prints to stdout at once. Work under way does not end where that fails (a full disk, a pipe that nobody reads any more):
+/// the end of the program says it.
+void say(const std::string& text);
+
 /// Prints a line to stderr, "kedge: warning: " and the text, which moves no cursor. Where that fails nobody listens.
 void print_warning(const std::string& text);
 

@@ -62,22 +62,20 @@ void ProgressLine::show(const Progress& p) {
         fmt::format("{}  [{}{}] {}  {} left  {}", label_, std::string(static_cast<std::size_t>(filled), '#'),
                     std::string(static_cast<std::size_t>(kBar - filled), '.'), done, duration_text(left), returns);
     line = line.substr(0, terminal_width() - 1);
-    fmt::print("\r\033[K{}", line);
+    say("\r\033[K" + line);
     line_open_ = true;
   } else {
     if (p.iterations_done < next_plain_ && !last) return;
     const int tenth = std::max(1, p.iterations / 10);
     next_plain_ = (p.iterations_done / tenth + 1) * tenth;
-    fmt::print("{}  iteration {}  {}  rollouts {}  {} s, {} left\n", label_, done, returns, p.rollouts_total,
-               fmt::format("{:.1f}", elapsed), duration_text(left));
+    say(fmt::format("{}  iteration {}  {}  rollouts {}  {:.1f} s, {} left\n", label_, done, returns, p.rollouts_total,
+                    elapsed, duration_text(left)));
   }
-  std::fflush(stdout);
 }
 
 void ProgressLine::clear_line() {
   if (!line_open_) return;
-  fmt::print("\r\033[K");
-  std::fflush(stdout);
+  say("\r\033[K");
   line_open_ = false;
 }
 
@@ -91,8 +89,7 @@ void ProgressLine::warn(const std::string& warning, int iteration) {
 
 void ProgressLine::finish() {
   if (line_open_) {
-    fmt::print("\n");
-    std::fflush(stdout);
+    say("\n");
     line_open_ = false;
   }
   for (const auto& [key, kind] : warnings_)

@@ -48,16 +48,14 @@ std::optional<std::size_t> run_all(const Figure& figure, const std::vector<Figur
                                    const std::filesystem::path& folder, const SignalStop& signals) {
   std::size_t missing = 0, done = 0, failed = 0;
   for (const FigureJob& job : jobs) missing += !job.arguments.empty();
-  fmt::print("{}: {}\n{} runs in {}, {} of them to do\n", figure.name, figure.title, jobs.size(), folder.string(),
-             missing);
-  std::fflush(stdout);
+  say(fmt::format("{}: {}\n{} runs in {}, {} of them to do\n", figure.name, figure.title, jobs.size(), folder.string(),
+                  missing));
   const bool all = run_jobs(jobs, "/proc/self/exe", at_once, signals.token(), [&](std::size_t job, int code) {
     if (code == kInterrupted) return;
     ++done;
     failed += code != 0;
-    fmt::print("[{}/{}] {} seed {}{}\n", done, missing, jobs[job].label, jobs[job].seed,
-               code == 0 ? "" : fmt::format(": exit code {}, see {}.log", code, jobs[job].directory.string()));
-    std::fflush(stdout);
+    say(fmt::format("[{}/{}] {} seed {}{}\n", done, missing, jobs[job].label, jobs[job].seed,
+                    code == 0 ? "" : fmt::format(": exit code {}, see {}.log", code, jobs[job].directory.string())));
   });
   if (!all) return std::nullopt;
   return failed;

@@ -7,7 +7,9 @@
 #include <cerrno>
 #include <cstdio>
 #include <ctime>
+#include <system_error>
 
+#include "kedge/core/errors.h"
 #include "verbs.h"
 
 namespace kedge::cli {
@@ -29,7 +31,11 @@ sigset_t watched() {
 SignalStop::SignalStop() {
   const sigset_t set = watched();
   pthread_sigmask(SIG_BLOCK, &set, &before_);  // inherited by every thread that is created from now on
-  waiter_ = std::thread([this, set] { wait(set); });
+  try {
+    waiter_ = std::thread([this, set] { wait(set); });
+  } catch (const std::system_error& e) {
+    throw SystemError(fmt::format("no thread can be started: {}", e.code().message()));
+  }
 }
 
 void SignalStop::wait(const sigset_t& set) {

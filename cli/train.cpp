@@ -128,11 +128,9 @@ std::function<int()> add_train(CLI::App& app) {
     if (!a->out.empty()) request.out = a->out;
     request.threads = a->common.threads;
     PlannedRun plan = plan_run(request);
-    if (!a->common.quiet && plan.seconds > kWorthSaying) {
-      fmt::print("an iteration takes about {} and {} of memory\n", duration_text(plan.seconds),
-                 memory_text(plan.bytes));
-      std::fflush(stdout);
-    }
+    if (!a->common.quiet && plan.seconds > kWorthSaying)
+      say(fmt::format("an iteration takes about {} and {} of memory\n", duration_text(plan.seconds),
+                      memory_text(plan.bytes)));
     OpenRun run = create_run(std::move(plan));
     return train_and_report(run, a->common, signals);
   };

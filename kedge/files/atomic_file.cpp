@@ -82,6 +82,39 @@ FileDescriptor open_parent(const fs::path& path, Durability durability) {
   return FileDescriptor(::open(parent.c_str(), access | O_DIRECTORY | O_CLOEXEC));
 }
 
+/// A place where a file may be written.
+struct Target {
+  FileDescriptor parent;  ///< of a user's path
+  int run_folder = -1;    ///< of a file in a Directory
+  std::string name;       ///< in the folder
+  mode_t rights = 0666;   ///< of the file that is replaced
+
+  [[nodiscard]] int folder() const { return run_folder >= 0 ? run_folder : parent.number(); }
+};
+
+/// @throws SystemError "<path>: cannot be written: ...", for all but a regular file that may be replaced, or nothing
+Target open_target(const FileName& file, Durability durability) {
+  const auto& folder = file.folder();
+  const fs::path path = folder ? file.path() : without_link(file.path());
+  Target target;
+  if (folder)
+    target.run_folder = folder->descriptor();
+  else
+    target.parent = open_parent(path, durability);
+  if (target.folder() < 0) fail_write(file.string(), errno);
+  target.name = path.filename().string();
+
+  struct stat there = {};
+  const bool exists = ::fstatat(target.folder(), target.name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0;
+  if (target.name.empty() || (exists && !S_ISREG(there.st_mode)))
+    fail_write(file.string(), fmt::format("it is {}, not a regular file",
+                                          target.name.empty() ? "a directory" : kind_of_file(there.st_mode)));
+  if (exists && folder && there.st_nlink > 1) fail_write(file.string(), "it is a hard link to another file");
+  if (exists && (there.st_mode & may_write) == 0) fail_write(file.string(), "it is write-protected");
+  if (exists) target.rights = there.st_mode & access_rights;
+  return target;
+}
+
 }  // namespace
 
 std::string read_file(const FileName& file, std::uint64_t max_bytes) {
@@ -110,25 +143,20 @@ void remove_temporaries(const Directory& folder, std::string_view start) {
   }
 }
 
-void write_file(const FileName& file, std::string_view bytes, Durability durability) {
-  const auto& folder = file.folder();
-  const fs::path target = folder ? file.path() : without_link(file.path());
-  const FileDescriptor parent = folder ? FileDescriptor() : open_parent(target, durability);
-  if (!folder && parent.number() < 0) fail_write(file.string(), errno);
-  const int descriptor = folder ? folder->descriptor() : parent.number();
-  const std::string name = target.filename().string();
+void require_writable(const fs::path& file) {
+  try {
+    const Target target = open_target(file, Durability::process);
+    if (::faccessat(target.folder(), ".", W_OK | X_OK, AT_EACCESS) != 0) fail_write(file.string(), errno);
+  } catch (const SystemError& e) {
+    throw InputError(e.what());
+  }
+}
 
-  struct stat there = {};
-  const bool exists = ::fstatat(descriptor, name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0;
-  if (name.empty() || (exists && !S_ISREG(there.st_mode)))
-    fail_write(file.string(),
-               fmt::format("it is {}, not a regular file", name.empty() ? "a directory" : kind_of_file(there.st_mode)));
-  if (exists && folder && there.st_nlink > 1) fail_write(file.string(), "it is a hard link to another file");
-  if (exists && (there.st_mode & may_write) == 0) fail_write(file.string(), "it is write-protected");
-  const mode_t rights = exists ? there.st_mode & access_rights : 0666;
-  if (const int error = replace(descriptor, name, bytes, durability, rights)) {
-    if (folder && folder->deleted())
-      throw SystemError(fmt::format("{}: was deleted meanwhile", folder->path().string()));
+void write_file(const FileName& file, std::string_view bytes, Durability durability) {
+  const Target target = open_target(file, durability);
+  if (const int error = replace(target.folder(), target.name, bytes, durability, target.rights)) {
+    if (file.folder() && file.folder()->deleted())
+      throw SystemError(fmt::format("{}: was deleted meanwhile", file.folder()->path().string()));
     fail_write(file.string(), error);
   }
 }

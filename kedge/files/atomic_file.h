@@ -27,6 +27,10 @@ enum class Durability {
 /// @throws SystemError if reading fails
 std::string read_file(const FileName& file, std::uint64_t max_bytes);
 
+/// Checks, before work starts, that a file that a user names as output could be written now.
+/// @throws InputError "<path>: cannot be written: <reason>"
+void require_writable(const std::filesystem::path& file);
+
 /// Replaces or creates a file: a temporary file in the same directory, then rename. The file keeps the access rights of
 /// the one that it replaces.
 /// @throws SystemError "<path>: cannot be written: <reason>"; then the file is as it was and the temporary one is gone

@@ -15,6 +15,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <exception>
 #include <mutex>
 #include <new>
@@ -225,7 +226,7 @@ void write_field(int to, const std::string& field) {
 }
 
 [[noreturn]] void be_the_child(int to, pid_t parent, const ModelFiles& files, const LoadLimits& limits) {
-  const int out = ::fcntl(to, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  const int out = to > STDERR_FILENO ? to : ::fcntl(to, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
   Report report;
   compile_and_report(files, confine(parent, out, limits), report);
   for (const std::string* field : {&report.refusal, &report.error, &report.model}) write_field(out, *field);
@@ -247,6 +248,14 @@ class Child {
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
 
+  /// Returns the processor time that it has taken, s; 0 if the system does not say.
+  [[nodiscard]] double processor_time() const {
+    clockid_t clock = {};
+    timespec taken = {};
+    if (::clock_getcpuclockid(id_, &clock) != 0 || ::clock_gettime(clock, &taken) != 0) return 0;
+    return static_cast<double>(taken.tv_sec) + 1e-9 * static_cast<double>(taken.tv_nsec);
+  }
+
   /// Waits for its end. @return as of waitpid
   int wait() {
     int status = 0;
@@ -259,17 +268,20 @@ class Child {
   pid_t id_;
 };
 
-/// Reads what the child writes, until it ends.
+/// Reads what the child writes, until it ends. Its processor time is limited, not the time on the clock, so that a busy
+/// machine refuses no model; a child that only waits is given up too.
 /// @throws InputError if that takes too long, Cancelled
-std::string receive(int from, double seconds, const std::stop_token& stop) {
+std::string receive(int from, const Child& child, double seconds, const std::stop_token& stop) {
   using Clock = std::chrono::steady_clock;
   constexpr auto tick = std::chrono::milliseconds(50);  // how often the stop token is looked at
-  const auto end = Clock::now() + std::chrono::duration<double>(seconds);
+  constexpr double patience = 20;                       // how much slower a busy machine may be
+  const auto end = Clock::now() + std::chrono::duration<double>(patience * seconds);
   std::string bytes;
   std::vector<char> chunk(std::size_t{1} << 16);
   for (;;) {
     if (stop.stop_requested()) throw Cancelled("interrupted while a model was compiled");
-    if (Clock::now() >= end) throw InputError(fmt::format("takes more than {} s to compile, the limit", seconds));
+    if (child.processor_time() >= seconds || Clock::now() >= end)
+      throw InputError(fmt::format("takes more than {} s to compile, the limit", seconds));
     pollfd readable = {from, POLLIN, 0};
     if (::poll(&readable, 1, static_cast<int>(tick.count())) <= 0) continue;
     const ssize_t n = ::read(from, chunk.data(), chunk.size());
@@ -317,7 +329,7 @@ std::pair<std::unique_ptr<Child>, FileDescriptor> start_child(const ModelFiles& 
 /// Lets a child compile the model. @return its report, complete
 std::string compile_in_child(const ModelFiles& files, const LoadLimits& limits, const std::stop_token& stop) {
   const auto [child, from] = start_child(files, limits);
-  std::string report = receive(from.number(), limits.seconds, stop);
+  std::string report = receive(from.number(), *child, limits.seconds, stop);
   const int status = child->wait();
   if (WIFSIGNALED(status)) throw InputError(fmt::format("makes MuJoCo crash (signal {})", WTERMSIG(status)));
   if (fields_of(report).size() < kFields) throw InputError("makes MuJoCo end its process");

@@ -16,7 +16,7 @@ struct mjModel_;  // mjModel of mujoco.h, 2.2.2 and 3.x
 namespace kedge {
 
 struct LoadLimits {
-  double seconds = 30.0;                          ///< > 0
+  double seconds = 30.0;                          ///< of processor time, > 0
   std::uint64_t memory = std::uint64_t{4} << 30;  ///< bytes, in addition to those that this program holds
 };
 

@@ -10,6 +10,7 @@
 #include "kedge/core/errors.h"
 #include "kedge/core/process.h"
 #include "kedge/core/text.h"
+#include "kedge/files/atomic_file.h"
 
 namespace kedge {
 
@@ -118,11 +119,12 @@ Image film_strip(const Replay& replay, int frames, int side) {
 void write_video(const std::filesystem::path& file, const Replay& replay, int width, int height) {
   const Film film(replay);
   const std::string size = fmt::format("{}x{}", width, height), rate = fmt::format("{}", kFramesPerSecond);
+  // Its output is a file in memory, which it can go back in, as this format wants.
   // clang-format off
   Process ffmpeg({.arguments = {"ffmpeg", "-loglevel", "error", "-nostdin", "-y",
                                 "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", rate, "-i", "pipe:0",
                                 "-an", "-c:v", "libx264", "-pix_fmt", "yuv420p", "-movflags", "+faststart",
-                                "-f", "mp4", file.string()},
+                                "-f", "mp4", "/proc/self/fd/1"},
                   .input = true,
                   .purpose = "which makes videos",
                   .remedy = "install it (Debian: ffmpeg)"});
@@ -137,6 +139,7 @@ void write_video(const std::filesystem::path& file, const Replay& replay, int wi
   if (const int code = ffmpeg.wait(); code != 0 || !taken)
     throw SystemError(
         fmt::format("{}: ffmpeg failed to make the video (exit code {}) {}", file.string(), code, ffmpeg.error_tail()));
+  write_file(file, ffmpeg.output(), Durability::process);
 }
 
 }  // namespace kedge

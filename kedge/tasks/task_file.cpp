@@ -2,9 +2,10 @@
 
 #include <fmt/ranges.h>
 #include <mujoco/mujoco.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
+#include <array>
 #include <optional>
 #include <string_view>
 #include <tuple>
@@ -75,11 +76,12 @@ Model read_model(const Value& root, const fs::path& folder, const std::stop_toke
 
 /// True of a file that begins as XML does, after white space and a byte-order mark: a model, where a task is wanted.
 bool is_model(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  char c = 0;
-  while (in.get(c))
-    if (std::string_view(" \t\r\n\xEF\xBB\xBF").find(c) == std::string_view::npos) return c == '<';
-  return false;
+  const FileDescriptor file = open_regular_file(path);
+  std::array<char, 256> head{};
+  const ssize_t n = ::read(file.number(), head.data(), head.size());
+  const std::string_view text(head.data(), static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
+  const std::size_t first = text.find_first_not_of(" \t\r\n\xEF\xBB\xBF");
+  return first != std::string_view::npos && text[first] == '<';
 }
 
 constexpr std::string_view kGoal = "goal:";

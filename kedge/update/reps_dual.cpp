@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <utility>
 
 #include "kedge/core/errors.h"
 
@@ -11,8 +13,9 @@ namespace {
 
 constexpr double kTolerance = 1e-9;  ///< of KL and balance, as promised
 constexpr double kAim = 1e-12;       ///< as aimed at
-constexpr double kLeastEta = 1e-8;   ///< in standard deviations of the returns
-constexpr int kIterations = 200;
+constexpr double kLeastEta =
+    1e-5;  ///< in standard deviations of the returns; below, rounding of delta / eta costs the balance
+constexpr int kIterations = 100;
 
 /// The problem in standard units: returns and features with mean 0 and variance 1 under w.
 struct Standard {
@@ -39,43 +42,61 @@ Standard standardise(VectorIn returns, VectorIn base, MatrixIn phi) {
   return s;
 }
 
-/// The Newton step; along directions in which the dual is flat (features that depend on each other) none. Where all weight is
-/// on the best samples, the dual is a line in eta: there, as far down as the line search goes.
-VectorXd newton_step(const RepsDual& dual, double eta, bool eta_fixed) {
-  VectorXd step = VectorXd::Zero(dual.gradient.size());
-  const Index first = eta_fixed ? 1 : 0, n = step.size() - first;
-  if (n == 0) return step;
-  const VectorXd diagonal = dual.hessian.diagonal().tail(n);
-  const VectorXd unit = diagonal.unaryExpr([](double h) { return h > 0.0 ? 1.0 / std::sqrt(h) : 0.0; });
-  const MatrixXd H = unit.asDiagonal() * dual.hessian.bottomRightCorner(n, n) * unit.asDiagonal();
-  step.tail(n) =
-      -unit.cwiseProduct(H.completeOrthogonalDecomposition().solve(VectorXd(unit.cwiseProduct(dual.gradient.tail(n)))));
-  if (!eta_fixed && !(diagonal[0] > 0.0)) step[0] = dual.gradient[0] > 0.0 ? -eta : eta;
-  return step;
-}
-
-bool solved(const RepsDual& dual, bool eta_fixed, double tolerance) {
-  const Index first = eta_fixed ? 1 : 0;
-  return dual.gradient.tail(dual.gradient.size() - first).cwiseAbs().maxCoeff() <= tolerance;
-}
-
 struct Point {
   double eta;
   VectorXd v;
   RepsDual dual;
 };
 
-/// The largest part of the step that lowers the dual enough; the point itself if rounding allows none.
-Point line_search(const Standard& s, double epsilon, const Point& at, const VectorXd& step) {
-  const double slope = at.dual.gradient.dot(step);
-  double length = 1.0;
-  if (at.eta + step[0] < 0.1 * at.eta) length = std::max(0.0, (std::max(0.1 * at.eta, kLeastEta) - at.eta) / step[0]);
-  for (int i = 0; i < 40; ++i, length *= 0.5) {
-    Point next{std::max(kLeastEta, at.eta + length * step[0]), at.v + length * step.tail(at.v.size()), {}};
-    next.dual = reps_dual(s.returns, s.base, s.P, epsilon, next.eta, next.v);
-    if (next.dual.value <= at.dual.value + 1e-4 * length * slope + 1e-15 * std::abs(at.dual.value)) return next;
+Point point(const Standard& s, double epsilon, double eta, VectorXd v) {
+  RepsDual dual = reps_dual(s.returns, s.base, s.P, epsilon, eta, v);
+  return {eta, std::move(v), std::move(dual)};
+}
+
+double largest(const VectorXd& x) { return x.size() > 0 ? x.cwiseAbs().maxCoeff() : 0.0; }
+
+/// (g_vv + damping I)^-1 x by a decomposition of the square root of g_vv: where the weights are on few samples, g_vv itself has
+/// lost what this keeps. Along directions in which the dual is flat (features that depend on each other) it is zero.
+VectorXd solve_curvature(const Standard& s, const Point& at, double damping, const VectorXd& x) {
+  const Index F = at.v.size(), N = s.base.size();
+  if (F == 0) return x;
+  const VectorXd mean = -at.dual.gradient.tail(F);
+  MatrixXd root(N + F, F);
+  root.topRows(N) = (at.dual.weight / at.eta).cwiseSqrt().asDiagonal() * (s.P.colwise() - mean).transpose();
+  root.bottomRows(F) = std::sqrt(damping) * MatrixXd::Identity(F, F);
+  const auto decomposed = root.completeOrthogonalDecomposition();
+  return decomposed.solve(VectorXd(decomposed.transpose().solve(x)));
+}
+
+/// The minimum of the dual over v at one eta, by damped Newton steps from `at`.
+Point balanced(const Standard& s, double epsilon, Point at, int& iterations) {
+  const Index F = at.v.size();
+  for (int i = 0; i < kIterations && largest(at.dual.gradient.tail(F)) > kAim; ++i, ++iterations) {
+    const VectorXd slope = at.dual.gradient.tail(F);
+    const Point start = at;
+    double damping = 0.0;
+    bool lower = false;
+    for (int tries = 0; tries < 40 && !lower; ++tries) {
+      const VectorXd step = solve_curvature(s, start, damping, -slope);
+      at = point(s, epsilon, start.eta, start.v + step);
+      // Where the dual is level but for rounding, the balance says which of two points is better.
+      lower = at.dual.value <= start.dual.value + 1e-4 * slope.dot(step) ||
+              (at.dual.value <= start.dual.value + 1e-13 * std::abs(start.dual.value) &&
+               largest(at.dual.gradient.tail(F)) < 0.5 * largest(slope));
+      damping = std::max(4.0 * damping, 1e-3 * largest(slope) / start.eta);
+    }
+    if (!lower) return start;
   }
   return at;
+}
+
+/// Newton's step of log(eta) for log(KL) = log(epsilon) along the path v(eta); at most a factor of e.
+/// @param bend  [F] dv/deta on the path
+double next_eta(const Point& at, double epsilon, const VectorXd& bend) {
+  const MatrixXd& H = at.dual.hessian;
+  const double curvature = H(0, 0) + H.col(0).tail(bend.size()).dot(bend);
+  const double wanted = std::log(at.dual.kl / epsilon) * at.dual.kl / (curvature * at.eta);
+  return at.eta * std::exp(std::isfinite(wanted) ? std::clamp(wanted, -1.0, 1.0) : -1.0);
 }
 
 }  // namespace
@@ -134,24 +155,26 @@ RepsWeights reps_weights(VectorIn returns, VectorIn base, MatrixIn phi, double e
     result.bounded = false;
     return result;
   }
-  Point at{1.0 / std::sqrt(2.0 * epsilon), result.v, {}};
-  at.dual = reps_dual(s.returns, s.base, s.P, epsilon, at.eta, at.v);
-  bool eta_fixed = false;
-  for (; result.iterations < kIterations; ++result.iterations) {
-    eta_fixed = at.eta <= kLeastEta && at.dual.gradient[0] > 0.0;
-    if (solved(at.dual, eta_fixed, kAim)) break;
-    Point next = line_search(s, epsilon, at, newton_step(at.dual, at.eta, eta_fixed));
-    const bool stuck = next.eta == at.eta && next.v == at.v;
-    at = std::move(next);
-    if (stuck) break;
+  // KL(eta), with v at its minimum, falls with eta: a root between two bounds, each begun where the path v(eta) leads from the last.
+  Point at = point(s, epsilon, 1.0 / std::sqrt(2.0 * epsilon), result.v);
+  double low = 0.0, high = std::numeric_limits<double>::infinity();
+  for (int i = 0; i < kIterations; ++i) {
+    at = balanced(s, epsilon, std::move(at), result.iterations);
+    result.bounded = at.eta > kLeastEta || at.dual.kl >= epsilon;
+    if (!result.bounded || std::abs(at.dual.kl - epsilon) <= kAim) break;
+    (at.dual.kl > epsilon ? low : high) = at.eta;
+    const VectorXd bend = -solve_curvature(s, at, 0.0, at.dual.hessian.col(0).tail(result.v.size()));
+    double eta = std::max(kLeastEta, next_eta(at, epsilon, bend));
+    if (!(low < eta && eta < high)) eta = std::isinf(high) ? 4.0 * low : std::sqrt(std::max(low, kLeastEta) * high);
+    if (eta == at.eta || eta == low || eta == high) break;
+    at = point(s, epsilon, eta, at.v + (eta - at.eta) * bend);
   }
   result.weight = at.dual.weight;
   result.eta = s.unit * at.eta;
   for (Index i = 0; i < at.v.size(); ++i) result.v[i] = s.scale[i] > 0.0 ? s.unit * at.v[i] / s.scale[i] : 0.0;
   result.kl = at.dual.kl;
   result.balance = phi.rows() > 0 ? (s.P * result.weight).cwiseAbs().maxCoeff() : 0.0;
-  result.bounded = !eta_fixed;
-  if (!solved(at.dual, eta_fixed, kTolerance)) {
+  if (result.balance > kTolerance || (result.bounded && std::abs(result.kl - epsilon) > kTolerance)) {
     result.status = RepsStatus::imprecise;
     result.message =
         fmt::format("KL {:.17g} for epsilon = {:.17g}, features off by {:.3g}, eta = {:.6g}, after {} iterations",

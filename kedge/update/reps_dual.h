@@ -6,7 +6,8 @@
 //   dual     g(eta, v) = eta epsilon + eta log sum_n w_n exp(delta_n / eta),   delta = R - P v,   P = phi - sum_n w_n phi_n
 //   weights  p_n ~ w_n exp(delta_n / eta)
 //
-// The dual is convex and smooth; it is minimised by Newton's method with
+// The dual is convex and smooth. For each eta it is minimised over v by Newton's method, and eta is the root of
+// KL(p || w) = epsilon, with
 //   dg/deta = epsilon - KL(p || w),              dg/dv = -E_p P,
 //   g_ee = Var_p(delta) / eta^3,   g_ev = Cov_p(P, delta) / eta^2,   g_vv = Cov_p(P) / eta.
 #pragma once
@@ -47,9 +48,9 @@ struct RepsWeights {
   double balance = 0.0;  ///< largest |E_p phi - E_w phi| in standard deviations of the feature
 
   /// False where no weights with these means of the features are so far from w that the bound could bind: p is then on the
-  /// best samples alone, within 1e-8 of a standard deviation of the returns.
+  /// best samples alone, within 1e-4 of a standard deviation of the returns.
   bool bounded = true;
-  int iterations = 0;  ///< of Newton's method
+  int iterations = 0;  ///< of Newton's method, over all eta
 };
 
 /// Solves the dual. @param returns [N]  @param base [N] >= 0, sum 1  @param phi [F, N], without a constant; F may be 0

@@ -206,12 +206,22 @@ TEST_F(OwnFiles, AsOutputsAreReplacedWholeOrNotAtAll) {
   write(path() / "protected.h5", "old");
   fs::permissions(path() / "protected.h5", fs::perms::owner_read);
   const auto before = contents(path());
-  for (const std::string file : {"nowhere.h5", "folder.h5", "pipe.h5", "protected.h5", "/dev/null", "absent/x.h5"}) {
-    const Outcome o = trajectories(file);
-    EXPECT_EQ(o.code, 3) << file;
-    EXPECT_EQ(o.error_lines().size(), 1U) << o.err;
-    EXPECT_THAT(o.err, StartsWith(fmt::format("kedge: error: {}: cannot be written: ", file)));
-  }
+  for (const std::string file : {"nowhere.h5", "folder.h5", "pipe.h5", "protected.h5", "/dev/null", "absent/x.h5"})
+    for (const Words& words :
+         std::vector<Words>{{"evaluate", "run", "--rollouts", "1000000000", "--trajectories", file},
+                            {"replay", "run", "-o", file},
+                            {"replay", "run", "--png", file},
+                            {"replay", "run", "--mp4", file},
+                            {"compare", "run", "--csv", file},
+                            {"compare", "run", "--svg", file},
+                            {"compare", "run", "--html", file},
+                            {"demonstrate", "walker", "--force", "-o", file}}) {
+      const Outcome o = run_soon(words, path());
+      EXPECT_EQ(o.code, 2) << fmt::format("{}\n{}", fmt::join(words, " "), o.err);
+      EXPECT_EQ(o.error_lines().size(), 1U) << o.err;
+      EXPECT_THAT(o.err, StartsWith(fmt::format("kedge: error: {}: cannot be written: ", file)));
+      EXPECT_EQ(o.out, "") << "before work starts";
+    }
   EXPECT_TRUE(contents(path()) == before);
 }
 
@@ -220,6 +230,7 @@ TEST_F(OwnFiles, ThatAreNoFilesAreReadByNoVerb) {
   ASSERT_EQ(::mkfifo((path() / "pipe").c_str(), 0600), 0);
   for (const std::string file : {"pipe", "/dev/zero", "."})
     for (const Words& words : std::vector<Words>{
+             {"init", file, "--out", "starter"},
              {"train", file},
              {"validate", file},
              {"train", "double_link", "--config", file},

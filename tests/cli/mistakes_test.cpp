@@ -90,7 +90,7 @@ TEST_F(Mistakes, InTheInvocationAreRefusedInOneLine) {
       {{"train", "no/such/task.toml"}, "no/such/task.toml: there is no such task file"},
       {{"train", "."}, "is a folder without a task.toml"},
       {{"train", "double_link", "--algorithm", "mota"}, "unknown algorithm 'mota'; did you mean \"moto\"?"},
-      {{"train", "double_link", "--algorithm", "gps", "--set", "task.observation.parts=[\"qpos\"]"},
+      {{"train", "double_link", "--algorithm", "reckon", "--set", "task.observation.parts=[\"qpos\"]"},
        "task double_link: cost speed reads state entry 2, which is not observed, but a quadratic model of it needs"},
       {{"train", "double_link", "--algorithm", "gps", "--set", "window=0"}, "window: must be a whole number >= 1"},
       {{"train", "double_link", "--config", "none.toml"}, "none.toml: there is no such file"},

@@ -67,6 +67,11 @@ Process::Process(const std::vector<std::string>& arguments, const Environment& e
   onto("/dev/null", STDIN_FILENO, O_RDONLY);
   onto(out, STDOUT_FILENO, O_WRONLY | O_CREAT | O_TRUNC);
   if (screen >= 0 && dup2(screen, STDOUT_FILENO) < 0) _exit(125);
+  if (environment.unread) {
+    int ends[2];
+    if (pipe(ends) != 0 || close(ends[0]) != 0 || dup2(ends[1], STDOUT_FILENO) < 0) _exit(125);
+    close(ends[1]);
+  }
   onto(environment.unheard ? "/dev/full" : err, STDERR_FILENO, O_WRONLY | O_CREAT | O_TRUNC);
   for (const int stream : environment.closed) close(stream);
   if (!environment.directory.empty() && chdir(environment.directory.c_str()) != 0) _exit(125);

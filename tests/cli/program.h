@@ -37,6 +37,7 @@ struct Environment {
   bool terminal = false;                                            ///< stdout is a terminal of 100 columns
   std::uint64_t address_space = 0;                                  ///< bytes (RLIMIT_AS); 0: no limit
   std::vector<int> closed = {};                                     ///< of the standard streams
+  bool unread = false;                                              ///< stdout is a pipe that nobody reads
   bool unheard = false;                                             ///< stderr is a device that is full
 };
 

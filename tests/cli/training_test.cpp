@@ -263,6 +263,15 @@ TEST(Train, PrintsIntoNoFileOfItsRunWhereTheStandardStreamsAreClosed) {
   EXPECT_EQ(run(small_training("warned"), {.directory = scratch.path(), .unheard = true}).code, 0);
 }
 
+TEST(Train, GoesOnWhereNobodyReadsWhatItPrints) {
+  const Scratch scratch;
+  ASSERT_EQ(run(small_training("whole", 20), {.directory = scratch.path()}).code, 0);
+  const Outcome o = run(small_training("run", 20), {.directory = scratch.path(), .unread = true});
+  EXPECT_EQ(o.code, 3) << "no signal";
+  EXPECT_THAT(o.err, testing::EndsWith("kedge: error: standard output cannot be written\n"));
+  expect_same_run(scratch.path() / "whole", scratch.path() / "run");
+}
+
 TEST(Resume, ExtendsAFinishedRun) {
   const Scratch scratch;
   ASSERT_EQ(run(small_training("long", 8), {.directory = scratch.path()}).code, 0);

@@ -86,8 +86,12 @@ TEST(WriteFile, NamesTheReason) {
   std::filesystem::create_directory(folder / "directory");
   ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
   const auto message = [&](const std::filesystem::path& path) {
-    return message_of<SystemError>([&] { write_file(path, "x", Durability::process); });
+    const std::string early = message_of<InputError>([&] { require_writable(path); });
+    EXPECT_EQ(early, message_of<SystemError>([&] { write_file(path, "x", Durability::process); }));
+    return early;
   };
+  require_writable(folder / "new");
+  EXPECT_FALSE(std::filesystem::exists(folder / "new"));
   EXPECT_THAT(message(folder / "absent" / "file"),
               EndsWith("absent/file: cannot be written: No such file or directory"));
   EXPECT_THAT(message(folder / "directory"),
@@ -95,7 +99,8 @@ TEST(WriteFile, NamesTheReason) {
   EXPECT_THAT(message(folder / "directory" / ""), EndsWith("it is a directory, not a regular file"));
   EXPECT_THAT(message(folder / "pipe"), EndsWith("it is a FIFO, not a regular file"));
   EXPECT_THAT(message("/dev/null"), EndsWith("it is a device, not a regular file"));  // root's /dev/null is still there
-  EXPECT_THAT(message("/proc/kedge"), HasSubstr("/proc/kedge: cannot be written: "));
+  EXPECT_THAT(message_of<SystemError>([] { write_file("/proc/kedge", "x", Durability::process); }),
+              HasSubstr("/proc/kedge: cannot be written: "));
 }
 
 TEST(WriteFile, FollowsASymbolicLink) {

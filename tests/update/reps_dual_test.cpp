@@ -75,7 +75,23 @@ TEST(RepsDual, MeetsTheBoundAndKeepsTheFeatures) {
       EXPECT_LT((p.phi * (w.weight - p.base)).cwiseAbs().maxCoeff(), 1e-8);
     }
     EXPECT_GE(p.returns.dot(w.weight), p.returns.dot(p.base));
-    EXPECT_LT(w.iterations, 60);
+    EXPECT_LT(w.iterations, 200);
+  }
+}
+
+TEST(RepsDual, FindsWeightsWhereTheFeaturesLeaveThemLittleRoom) {
+  for (std::uint32_t number = 0; number < 60; ++number) {
+    const Index F = 2 + number % 7, N = F + 2 + number % 3;
+    const Problem p = random_problem(number, N, F);
+    const RepsWeights w = reps_weights(p.returns, p.base, p.phi, 0.7);
+    ASSERT_EQ(w.status, RepsStatus::ok) << number << " " << w.message;
+    EXPECT_LT((p.phi * (w.weight - p.base)).cwiseAbs().maxCoeff(), 1e-8);
+    if (w.bounded) {
+      EXPECT_NEAR(w.kl, 0.7, 1e-9) << number;
+    } else {
+      EXPECT_LT(w.kl, 0.7) << number;
+    }
+    EXPECT_GE(p.returns.dot(w.weight), p.returns.dot(p.base) - 1e-4);
   }
 }
 

@@ -51,7 +51,9 @@ int replay(const Arguments& a) {
   if (!a.page.empty()) page("replay.html");  // before work starts: are there pages?
   for (const std::string& file : {a.page == "-" ? "" : a.page, a.strip, a.video})
     if (!file.empty()) require_writable(file);
-  const Replay made = make_replay(find_subject(a.source, a.task, a.set), options);
+  const Subject subject = find_subject(a.source, a.task, a.set);
+  if (a.play) require_playable(subject.task);
+  const Replay made = make_replay(subject, options);
   if (!a.page.empty()) write_page(a, made);
   if (!a.strip.empty()) {
     write_file(a.strip, png_bytes(film_strip(made, a.frames)), Durability::process);

@@ -18,10 +18,12 @@ namespace kedge {
 
 namespace {
 
-std::optional<std::vector<Gaussian>> state_distribution(const Window& window, const MotoOptions& options, int threads) {
+/// @param floor [ds]
+std::optional<std::vector<Gaussian>> state_distribution(const Window& window, const VectorXd& floor,
+                                                        const MotoOptions& options, int threads) {
   return options.state_distribution == MotoOptions::StateDistribution::mixture
-             ? mixture_state_distribution(window, options.gamma, threads)
-             : forward_state_distribution(window);
+             ? mixture_state_distribution(window, options.gamma, threads, floor)
+             : forward_state_distribution(window, floor);
 }
 
 /// Q~_t of Eq. 5 as the update reads it: the parts that depend on the action.
@@ -73,6 +75,8 @@ MotoState moto_start(const Task& task, const MotoOptions& options) {
   require_whole_episodes(task, "moto");
   MotoState state;
   state.policy = first_policy(task, options.initial_std);
+  if (options.initial_mean == MotoOptions::FirstMean::demonstration) follow_demonstration(task, state.policy);
+  static_cast<void>(observation_numbers(task, options.state_floor, "state_floor"));
   return state;
 }
 
@@ -87,6 +91,7 @@ MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, c
   options.validate();
   require_fit(task, state, state.policy, state.window);
   require_whole_episodes(task, "moto");
+  const VectorXd floor = observation_numbers(task, options.state_floor, "state_floor");
   const RegressionOptions regression{options.ridge, options.targets == MotoOptions::Targets::monte_carlo};
   std::vector<Regression> workspace;
   SampleReuse reuse(options.reuse, options.window, options.weight_cutoff);
@@ -105,7 +110,7 @@ MotoResult moto(const Task& task, MotoState state, const MotoOptions& options, c
     Epoch& epoch = next.window.change(next.window.size() - 1);
 
     // Estimate the state distributions rho~_t^i (Sec. 4.3)
-    auto rho = state_distribution(next.window, options, run.threads);
+    auto rho = state_distribution(next.window, floor, options, run.threads);
     if (!rho) return loop.end(without_distribution(epoch.batch));
     epoch.rho = std::move(*rho);
     loop.lap("state_distribution");

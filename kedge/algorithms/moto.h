@@ -17,12 +17,14 @@ namespace kedge {
 struct MotoOptions {
   enum class Targets { dynamic_programming, monte_carlo };
   enum class StateDistribution { mixture, forward };
+  enum class FirstMean { middle, demonstration };
 
   int iterations = 120;
   int rollouts = 20;
   double epsilon = 0.05;
   double beta0 = 0.05;
   bool entropy_constraint = true;
+  FirstMean initial_mean = FirstMean::middle;
   ActionNumbers initial_std = default_exploration();
   double ridge = 1e-3;
   Targets targets = Targets::dynamic_programming;
@@ -31,6 +33,7 @@ struct MotoOptions {
   double weight_cutoff = 1e-3;
   StateDistribution state_distribution = StateDistribution::mixture;
   double gamma = 0.7;
+  ActionNumbers state_floor = 0.0;
 
   /// @throws InputError naming option, value and rule
   void validate() const;
@@ -47,6 +50,10 @@ void describe(O& o, Visit&& visit) {
         {"the entropy of a time step falls by at most this per iteration", "nats", "Eq. 3"});
   visit("entropy_constraint", o.entropy_constraint, TrueOrFalse{},
         {"keep Eq. 3; false is the ablation of Fig. 1c: exploration may collapse"});
+  visit("initial_mean", o.initial_mean, Choices{"middle", "demonstration"},
+        {"actions of the first policy, without feedback: the middle of their limits, or those of the task's "
+         "demonstration as long as it lasts",
+         "", "Sec. 7.2"});
   visit("initial_std", o.initial_std, above(0), kInitialStdText);
   visit("ridge", o.ridge, above(0),
         {"ridge of the regressions, on whitened features and standardised targets", "", "lambda, Eq. 6"});
@@ -66,6 +73,10 @@ void describe(O& o, Visit&& visit) {
        "importance weights (Sec. 4.3.1)"});
   visit("gamma", o.gamma, between(0, 1),
         {"weight that an iteration keeps in the mixture with each newer one", "", "Sec. 4.3.2"});
+  visit("state_floor", o.state_floor, at_least(0),
+        {"standard deviation of an observation that is added to that of the estimated state distribution: what is less "
+         "means nothing. For observations that do not vary at some steps; one number, or one for each, or by name",
+         "units of the observation"});
 }
 
 struct MotoState : LoopState {
@@ -84,7 +95,7 @@ void describe(S& s, Visit&& visit) {
 using MotoResult = LoopResult<MotoState>;
 using MotoObserver = LoopObserver<MotoState>;
 
-/// Returns the state before the first iteration: see `first_policy`.
+/// Returns the state before the first iteration: see `first_policy` and `follow_demonstration`.
 /// @throws InputError
 MotoState moto_start(const Task& task, const MotoOptions& options);
 /// Returns the same with the mean actions of another policy, K and k of every step.

@@ -18,35 +18,60 @@ double number_of(const Task& task, const ActionNumbers::Number& number, Index i)
   return number.value * (std::isfinite(half) ? half : kHalfRangeIfInfinite);
 }
 
+/// Entries that numbers are for.
+struct Entries {
+  const char* what;  ///< "action"
+  const std::vector<std::string>& names;
+  Index n;
+};
+
+/// @param value  (number, entry) -> the number of that entry  @return [entries]
+template <class F>
+VectorXd numbers_of(const Task& task, const Entries& entries, const ActionNumbers& numbers, const char* option,
+                    const F& value) {
+  const auto& [what, names, n] = entries;
+  VectorXd all(n);
+  const auto size = static_cast<Index>(numbers.number.size());
+  if (numbers.name.empty()) {
+    if (size != 1 && size != n)
+      throw InputError(
+          fmt::format("{} = {} has {} numbers, but must have one, or one for each of the {} {}s of task {}: {}", option,
+                      to_string(numbers), size, n, what, task.name, list(names)));
+    for (Index i = 0; i < n; ++i) all[i] = value(numbers.number[size == 1 ? 0 : static_cast<std::size_t>(i)], i);
+    return all;
+  }
+  std::vector<char> given(static_cast<std::size_t>(n), 0);
+  for (std::size_t k = 0; k < numbers.name.size(); ++k) {
+    const auto found = std::find(names.begin(), names.end(), numbers.name[k]);
+    if (found == names.end())
+      throw InputError(fmt::format("{} = {}: task {} has no {} \"{}\"{}", option, to_string(numbers), task.name, what,
+                                   one_line(numbers.name[k], 60), hint(numbers.name[k], names)));
+    const auto i = found - names.begin();
+    all[i] = value(numbers.number[k], i);
+    given[static_cast<std::size_t>(i)] = 1;
+  }
+  for (Index i = 0; i < n; ++i)
+    if (!given[static_cast<std::size_t>(i)])
+      throw InputError(fmt::format("{} = {} has no number for the {} \"{}\" of task {}", option, to_string(numbers),
+                                   what, names[static_cast<std::size_t>(i)], task.name));
+  return all;
+}
+
 }  // namespace
 
 VectorXd action_numbers(const Task& task, const ActionNumbers& numbers, const char* option) {
-  VectorXd all(task.da());
-  const auto size = static_cast<Index>(numbers.number.size());
-  if (numbers.name.empty()) {
-    if (size != 1 && size != task.da())
-      throw InputError(
-          fmt::format("{} = {} has {} numbers, but must have one, or one for each of the {} actions of task {}: {}",
-                      option, to_string(numbers), size, task.da(), task.name, list(task.action_names)));
-    for (Index i = 0; i < task.da(); ++i)
-      all[i] = number_of(task, numbers.number[size == 1 ? 0 : static_cast<std::size_t>(i)], i);
-    return all;
-  }
-  std::vector<char> given(static_cast<std::size_t>(task.da()), 0);
-  for (std::size_t n = 0; n < numbers.name.size(); ++n) {
-    const auto found = std::find(task.action_names.begin(), task.action_names.end(), numbers.name[n]);
-    if (found == task.action_names.end())
-      throw InputError(fmt::format("{} = {}: task {} has no action \"{}\"{}", option, to_string(numbers), task.name,
-                                   one_line(numbers.name[n], 60), hint(numbers.name[n], task.action_names)));
-    const auto i = found - task.action_names.begin();
-    all[i] = number_of(task, numbers.number[n], i);
-    given[static_cast<std::size_t>(i)] = 1;
-  }
-  for (Index i = 0; i < task.da(); ++i)
-    if (!given[static_cast<std::size_t>(i)])
-      throw InputError(fmt::format("{} = {} has no number for the action \"{}\" of task {}", option, to_string(numbers),
-                                   task.action_names[static_cast<std::size_t>(i)], task.name));
-  return all;
+  return numbers_of(task, {"action", task.action_names, task.da()}, numbers, option,
+                    [&](const ActionNumbers::Number& number, Index i) { return number_of(task, number, i); });
+}
+
+VectorXd observation_numbers(const Task& task, const ActionNumbers& numbers, const char* option) {
+  return numbers_of(task, {"observation", task.observation_names, task.ds()}, numbers, option,
+                    [&](const ActionNumbers::Number& number, Index) {
+                      if (number.share)
+                        throw InputError(fmt::format("{} = {}: a share has no meaning, observations have no range",
+                                                     option, to_string(numbers)));
+                      return number.value;
+                    });
 }
 
 TvLinearGaussian first_policy(const Task& task, const ActionNumbers& initial_std) {
@@ -66,6 +91,12 @@ void take_means(const TvLinearGaussian& from, TvLinearGaussian& policy) {
     policy[t].K = from[t].K;
     policy[t].k = from[t].k;
   }
+}
+
+void follow_demonstration(const Task& task, TvLinearGaussian& policy) {
+  if (!task.demonstration)
+    throw InputError(fmt::format("initial_mean = demonstration, but the task {} has no [demonstration]", task.name));
+  for (int t = 0; t < task.demonstration->steps(); ++t) policy[t].k = task.demonstration->action.col(t);
 }
 
 void require_fit(const Task& task, const LoopState& state, const TvLinearGaussian& policy, const Window& window) {

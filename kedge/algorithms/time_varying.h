@@ -16,6 +16,11 @@ namespace kedge {
 /// @throws InputError if there is not one for each action, or a name is not that of an action
 VectorXd action_numbers(const Task& task, const ActionNumbers& numbers, const char* option);
 
+/// Returns the numbers of a task's observations.
+/// @param option its name, for messages  @return [ds]
+/// @throws InputError as action_numbers, and if a number is a share
+VectorXd observation_numbers(const Task& task, const ActionNumbers& numbers, const char* option);
+
 /// Returns K = 0, k = middle of the action limits (0 where they are infinite), Sigma = diag(initial_std^2).
 /// @throws InputError if the task is not valid, or as action_numbers
 TvLinearGaussian first_policy(const Task& task, const ActionNumbers& initial_std);
@@ -23,6 +28,10 @@ TvLinearGaussian first_policy(const Task& task, const ActionNumbers& initial_std
 /// Gives a policy the mean actions of another one, K and k of every step. It keeps its covariance.
 /// @throws InputError if horizon, observations or actions differ
 void take_means(const TvLinearGaussian& from, TvLinearGaussian& policy);
+
+/// Puts the actions of the task's demonstration in place of k, step by step; after its end k stays.
+/// @throws InputError if the task has none
+void follow_demonstration(const Task& task, TvLinearGaussian& policy);
 
 /// Checks a state. @throws InputError if task, policy and stored rollouts do not fit together
 void require_fit(const Task& task, const LoopState& state, const TvLinearGaussian& policy, const Window& window);

@@ -14,6 +14,15 @@ namespace {
 constexpr double kRelativeRidge = 1e-6;
 constexpr double kAbsoluteRidge = 1e-8;
 
+/// The Gaussian of the columns of s, its variances raised by the squares of the floor.
+std::optional<Gaussian> fit_states(MatrixIn s, VectorIn weight, const VectorXd& floor) {
+  auto fit = fit_gaussian(s, weight, kRelativeRidge, kAbsoluteRidge);
+  if (!fit || floor.size() == 0 || floor.isZero(0.0)) return fit;
+  MatrixXd cov = fit->cov;
+  cov.diagonal() += floor.cwiseAbs2();
+  return make_gaussian(std::move(fit->mean), cov);
+}
+
 /// States of step t of the whole window, side by side. @return [ds, sum of usable]
 MatrixXd stacked_observations(const Window& window, int t) {
   Index n = 0;
@@ -43,7 +52,8 @@ VectorXd log_density_at(const Batch& batch, int t, const Gaussian& rho, const Li
 
 }  // namespace
 
-std::optional<std::vector<Gaussian>> mixture_state_distribution(const Window& window, double gamma, int threads) {
+std::optional<std::vector<Gaussian>> mixture_state_distribution(const Window& window, double gamma, int threads,
+                                                                const VectorXd& floor) {
   const int T = window.back().batch.horizon;
   Index n = 0;
   for (const Epoch& epoch : window) n += usable_rollouts(epoch.batch);
@@ -59,8 +69,7 @@ std::optional<std::vector<Gaussian>> mixture_state_distribution(const Window& wi
   }
   std::vector<std::optional<Gaussian>> fits(static_cast<std::size_t>(T));
   parallel_for(T, threads, [&](Index t) {
-    fits[static_cast<std::size_t>(t)] =
-        fit_gaussian(stacked_observations(window, static_cast<int>(t)), weight, kRelativeRidge, kAbsoluteRidge);
+    fits[static_cast<std::size_t>(t)] = fit_states(stacked_observations(window, static_cast<int>(t)), weight, floor);
   });
   std::vector<Gaussian> rho;
   for (auto& fit : fits) {
@@ -70,7 +79,7 @@ std::optional<std::vector<Gaussian>> mixture_state_distribution(const Window& wi
   return rho;
 }
 
-std::optional<std::vector<Gaussian>> forward_state_distribution(const Window& window) {
+std::optional<std::vector<Gaussian>> forward_state_distribution(const Window& window, const VectorXd& floor) {
   const Epoch& present = window.back();
   const int T = present.batch.horizon;
   if (usable_rollouts(present.batch) < 2) return std::nullopt;
@@ -80,7 +89,7 @@ std::optional<std::vector<Gaussian>> forward_state_distribution(const Window& wi
   for (int t = 0; t < T; ++t) {
     const MatrixXd s = stacked_observations(window, t);
     if (t == 0) weight = VectorXd::Ones(s.cols());
-    auto fit = fit_gaussian(s, weight, kRelativeRidge, kAbsoluteRidge);
+    auto fit = fit_states(s, weight, floor);
     if (!fit) return std::nullopt;
     rho.push_back(std::move(*fit));
 

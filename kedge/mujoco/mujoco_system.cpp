@@ -125,6 +125,12 @@ std::string unsupported(const mjModel_& m) {
   return "";
 }
 
+const MujocoSystem* mujoco_of(const System& system) {
+  if (const auto* own = dynamic_cast<const MujocoSystem*>(&system)) return own;
+  const auto* around = dynamic_cast<const AroundMujoco*>(&system);
+  return around ? &around->mujoco() : nullptr;
+}
+
 void MujocoSystem::DeleteData::operator()(mjData_* data) const { mj_deleteData(data); }
 
 MujocoSystem::MujocoSystem(std::shared_ptr<const mjModel_> model, int substeps, std::vector<JointLimit> joint_limits)
@@ -348,6 +354,28 @@ VectorXd MujocoSystem::acceleration(VectorIn x, VectorIn u) {
            healthy();
   if (!clean_) return VectorXd::Constant(static_cast<Index>(model_->nv), std::numeric_limits<double>::quiet_NaN());
   return Eigen::Map<const VectorXd>(d.qacc, static_cast<Index>(model_->nv));
+}
+
+bool MujocoSystem::site_motion(Index site, SiteMotion& motion) {
+  const mjModel& m = *model_;
+  mjData& d = *data_;
+  const auto nv = static_cast<Index>(m.nv);
+  motion.Jp.resize(3, nv);
+  motion.Jr.resize(3, nv);
+  std::copy_n(d.qpos, m.nq, scratch_.data());  // mj_kinematics normalises quaternions: put them back
+  note(call_mujoco([&] {
+    mj_kinematics(&m, &d);
+    mj_comPos(&m, &d);
+    mj_jacSite(&m, &d, motion.Jp.data(), motion.Jr.data(), static_cast<int>(site));
+  }));
+  std::copy_n(scratch_.data(), m.nq, d.qpos);
+  if (!clean_) return false;
+  const Eigen::Map<const VectorXd> qvel(d.qvel, nv);
+  motion.position = Eigen::Map<const Eigen::Vector3d>(d.site_xpos + 3 * site);
+  motion.rotation = Eigen::Map<const Eigen::Matrix<double, 3, 3, Eigen::RowMajor>>(d.site_xmat + 9 * site);
+  motion.velocity = motion.Jp * qvel;
+  motion.angular_velocity = motion.Jr * qvel;
+  return true;
 }
 
 bool MujocoSystem::inverse_dynamics(VectorIn x, VectorIn acceleration, VectorOut u, MatrixOut inertia) {

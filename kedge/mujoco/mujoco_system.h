@@ -32,6 +32,28 @@ struct JointLimit {
   double control_low = 0.0, control_high = 0.0;
 };
 
+/// Where a site is, and how it moves with the velocities of the model: v = Jp qvel, w = Jr qvel, in the world's frame.
+struct SiteMotion {
+  using Jacobian = Eigen::Matrix<double, 3, Eigen::Dynamic, Eigen::RowMajor>;
+  Eigen::Vector3d position = Eigen::Vector3d::Zero();          ///< m
+  Eigen::Matrix3d rotation = Eigen::Matrix3d::Identity();      ///< its columns are the site's axes
+  Eigen::Vector3d velocity = Eigen::Vector3d::Zero();          ///< m/s
+  Eigen::Vector3d angular_velocity = Eigen::Vector3d::Zero();  ///< rad/s
+  Jacobian Jp, Jr;                                             ///< [3, nv]
+};
+
+class MujocoSystem;
+
+/// A system that is built around a MuJoCo model: its state begins with the model's [qpos, qvel, act], its sensors with the
+/// model's.
+struct AroundMujoco {
+  virtual ~AroundMujoco() = default;
+  [[nodiscard]] virtual const MujocoSystem& mujoco() const = 0;
+};
+
+/// Returns the MuJoCo model that a system is, or is built around; null if there is none.
+const MujocoSystem* mujoco_of(const System& system);
+
 class MujocoSystem final : public System, public Differentiable {
  public:
   /// @param model     shared by all clones and never changed; its time step is that of one sub-step
@@ -70,6 +92,10 @@ class MujocoSystem final : public System, public Differentiable {
   /// @param x [nx]  @param u [nu]  @return [nv]
   VectorXd acceleration(VectorIn x, VectorIn u);
 
+  /// Computes where a site is at the present state and how it moves. Does not disturb a simulation that is continued.
+  /// @param site its number in the model  @return false if MuJoCo failed; only `reset` is allowed then
+  [[nodiscard]] bool site_motion(Index site, SiteMotion& motion);
+
   [[nodiscard]] const mjModel_& model() const { return *model_; }
   [[nodiscard]] int substeps() const { return substeps_; }
   [[nodiscard]] const std::vector<JointLimit>& joint_limits() const { return joint_limits_; }
@@ -92,7 +118,7 @@ class MujocoSystem final : public System, public Differentiable {
   std::vector<Drive> drives_;
   std::vector<double> gear_;  ///< [drives]
   VectorXd sensors_;          ///< [nsensor] as `sensors` reports them
-  VectorXd scratch_;          ///< [nq] used by `settle`
+  VectorXd scratch_;          ///< [nq] used by `settle` and `site_motion`
   std::string trouble_;       ///< why the simulation is not clean
   bool clean_ = true;  ///< no failure since MuJoCo's own reset: data that `reset` leaves alone is as that reset left it
 };

@@ -23,7 +23,7 @@ class Film {
  public:
   explicit Film(const Replay& replay) {
     const TaskFile& task = replay.subject.task;
-    const auto& system = dynamic_cast<const MujocoSystem&>(*task.task.system);
+    const MujocoSystem& system = shown_system(task);
     const Batch& batch = replay.policies.back().evaluation.batch;
     const int diverged = batch.diverged_at.front();
     last_ = diverged < 0 ? batch.steps(0) : std::min(diverged, batch.horizon);

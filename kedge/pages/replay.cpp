@@ -111,10 +111,18 @@ ReplayedPolicy run_policy(const Task& task, PolicyFile file, const ReplayOptions
 }  // namespace
 
 const MujocoSystem& shown_system(const TaskFile& task) {
-  const auto* system = dynamic_cast<const MujocoSystem*>(task.task.system.get());
+  const MujocoSystem* system = mujoco_of(*task.task.system);
   if (!system)
     throw InputError(fmt::format("task {}: has no MuJoCo model, so there is nothing to show", task.task.name));
   return *system;
+}
+
+void require_playable(const TaskFile& task) {
+  if (!dynamic_cast<const MujocoSystem*>(task.task.system.get()))
+    throw InputError(
+        fmt::format("task {}: cannot be played in the browser, which knows MuJoCo but not the task's [world]; without "
+                    "--play its rollouts are shown",
+                    task.task.name));
 }
 
 Replay make_replay(const Subject& subject, const ReplayOptions& options) {

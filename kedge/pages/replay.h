@@ -43,6 +43,9 @@ struct ReplayOptions {
 /// Returns the model that a replay shows. @throws InputError if the task has none
 const MujocoSystem& shown_system(const TaskFile& task);
 
+/// @throws InputError if the browser cannot simulate the task: it knows MuJoCo, not what a world adds
+void require_playable(const TaskFile& task);
+
 /// Chooses the policies and runs them.
 /// @throws InputError if the run does not keep a requested iteration, or the task is not a MuJoCo model
 Replay make_replay(const Subject& subject, const ReplayOptions& options);

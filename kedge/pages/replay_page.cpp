@@ -346,6 +346,7 @@ Json play_json(const TaskFile& task, Blob& blob) {
 }  // namespace
 
 std::string replay_page(const Replay& replay, bool play) {
+  if (play) require_playable(replay.subject.task);
   const std::string_view html = page("replay.html");
   const TaskFile& task = replay.subject.task;
   if (play) require_playable(task.task);

@@ -37,7 +37,7 @@ void draw_paths(const Comparison& comparison, const fs::path& folder) {
     TaskFile task = load_run_task(directory, file);
     MatrixXd learned = learned_path(directory, task, file);
     if (panels.empty() || panels.back().title != group.panel) {
-      const auto* system = dynamic_cast<const MujocoSystem*>(task.task.system.get());
+      const MujocoSystem* system = mujoco_of(*task.task.system);
       if (!system) return;  // nothing to draw
       panels.push_back({group.panel, system, {}});
       Run run;

@@ -1,13 +1,16 @@
 #include "kedge/tasks/demonstration_table.h"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <vector>
 
 #include "kedge/core/errors.h"
 #include "kedge/files/trajectory_file.h"
 #include "kedge/tasks/simbicon.h"
+#include "kedge/tasks/task_values.h"
 #include "kedge/tasks/wave.h"
+#include "kedge/worlds/player.h"
 
 namespace kedge {
 
@@ -92,6 +95,52 @@ Demonstration swim(const Value& section, const Task& task, const mjModel& model,
   return record(task, until_stopped, task.start.mean, steps);
 }
 
+/// A stroke of the analytic table-tennis player: its torques, averaged over each control step, in the task's own simulation.
+Demonstration table_tennis_stroke(const Value& section, const Task& task, int steps, toml::table& resolved) {
+  const Value controller = section.require("controller");
+  const auto* system = dynamic_cast<const TableTennisSystem*>(task.system.get());
+  if (!system) controller.fail("the controller \"player\" needs a [world] of the kind \"table_tennis\"");
+  const Court& court = system->court();
+  PlayerOptions options;
+  read_parameters(section, {"controller", "steps", "posture", "hitting_plane", "aim", "ball_velocity"},
+                  {{"flight", &options.flight, &Value::positive},
+                   {"preparation", &options.preparation, &Value::positive},
+                   {"finish", &options.finish, &Value::positive},
+                   {"stiffness", &options.stiffness, &Value::not_negative},
+                   {"damping", &options.damping, &Value::not_negative}},
+                  resolved);
+  const auto numbers = [&](const char* key, VectorXd otherwise) {
+    if (const auto given = section.find(key)) otherwise = read_numbers(*given, otherwise.size(), &Value::number);
+    resolved.insert(key, to_toml(otherwise));
+    return otherwise;
+  };
+  const double far = court.side < 0.0 ? court.low[1] : court.high[1];
+  const Index n = static_cast<Index>(system->drives().size());
+  options.aim = numbers("aim", Eigen::Vector2d(0.5 * (court.low[0] + court.high[0]), 0.5 * (court.net + far)));
+  options.posture = read_numbers(section.require("posture"), n, &Value::number);
+  resolved.insert("posture", to_toml(options.posture));
+  options.hitting_plane = section.require("hitting_plane").number();
+  resolved.insert("hitting_plane", options.hitting_plane);
+  VectorXd seen = task.start.mean;  // with the ball that the player sees
+  seen.segment<3>(system->ball_velocity()) = numbers("ball_velocity", seen.segment<3>(system->ball_velocity()));
+  try {
+    const auto sub_steps = static_cast<Index>(std::lround(task.control_step / system->sub_step()));
+    const StrokePlan plan = plan_stroke(*system, seen, options);
+    VectorXd low = VectorXd::Zero(system->nu()), high = low;
+    low(task.control_index) = task.action_low;
+    high(task.control_index) = task.action_high;
+    const Stroke stroke = play_stroke(*system, plan, seen, options, low, high, steps * static_cast<int>(sub_steps));
+    const MatrixXd control = stroke.control(task.control_index, Eigen::all);
+    const auto averaged = [&](int t, VectorIn, VectorOut a) {
+      a = control.middleCols(t * sub_steps, sub_steps).rowwise().mean();
+      return true;
+    };
+    return record(task, averaged, task.start.mean, steps);
+  } catch (const InputError& e) {
+    controller.fail(fmt::format("\"player\": {}", e.what()));
+  }
+}
+
 Demonstration recording(const Value& file, const std::string& path, const Task& task) {
   Demonstration shown;
   try {
@@ -129,10 +178,11 @@ DemonstrationTable read_demonstration(const Value& section, const Task& task,
     shown = {MatrixXd(shown.state.leftCols(kept + 1)), MatrixXd(shown.action.leftCols(kept))};
   } else {
     const Value name = section.require("controller");
-    const bool walks = name.choice({"simbicon", "wave"}) == 0;
+    const std::size_t which = name.choice({"simbicon", "wave", "player"});
     table.resolved.insert("controller", name.text());
-    shown = walks ? simbicon(section, task, model, steps, stop, table.resolved)
-                  : swim(section, task, *model, steps, stop, table.resolved);
+    shown = which == 0   ? simbicon(section, task, model, steps, stop, table.resolved)
+            : which == 1 ? swim(section, task, *model, steps, stop, table.resolved)
+                         : table_tennis_stroke(section, task, steps, table.resolved);
     table.text = fmt::format("the controller {}", name.text());
     if (const auto gait = table.resolved["gait"].value<std::string>()) table.text += fmt::format(", gait {}", *gait);
     if (shown.steps() < steps)

@@ -28,8 +28,9 @@ struct Quantity {
 
 enum class Allowed { states, before_actions, all };
 
-std::vector<std::string> known_kinds(Allowed allowed) {
+std::vector<std::string> known_kinds(const Plant& plant, Allowed allowed) {
   std::vector<std::string> kinds = {"qpos", "qvel", "act"};
+  if (!plant.world.state.empty()) kinds.emplace_back("world");
   if (allowed == Allowed::all) kinds.insert(kinds.end(), {"action", "ctrl"});
   if (allowed != Allowed::states) {
     kinds.emplace_back("sensor:NAME");
@@ -38,10 +39,17 @@ std::vector<std::string> known_kinds(Allowed allowed) {
   return kinds;
 }
 
-/// The model's own sensors.
-std::vector<Part> declared_sensors(const mjModel& m) {
-  std::vector<Part> all = sensors(m);
+/// The size of the model's part of the state.
+Index model_state(const mjModel& m) { return static_cast<Index>(m.nq + m.nv + m.na); }
+
+/// The model's own sensors, then those of its world.
+std::vector<Part> declared_sensors(const Plant& plant) {
+  std::vector<Part> all = sensors(plant.model);
   std::erase_if(all, [](const Part& sensor) { return is_frame_sensor(sensor.name); });
+  for (Part part : plant.world.sensors) {
+    part.first += static_cast<Index>(plant.model.nsensordata);
+    all.push_back(std::move(part));
+  }
   return all;
 }
 
@@ -80,8 +88,9 @@ std::string object_of(const FrameKind& kind, const std::string& name) {
 }
 
 /// @param actions  null: none
-Quantity quantity(const Value& value, const Word& word, const mjModel& m, const std::vector<Part>* actions,
+Quantity quantity(const Value& value, const Word& word, const Plant& plant, const std::vector<Part>* actions,
                   Allowed allowed) {
+  const mjModel& m = plant.model;
   Quantity q;
   if (word.kind == "qpos") {
     q.parts = positions(m);
@@ -92,6 +101,10 @@ Quantity quantity(const Value& value, const Word& word, const mjModel& m, const 
     q.offset = static_cast<Index>(m.nq + m.nv);
     q.parts = activations(m);
     q.what = "actuator with an activation";
+  } else if (word.kind == "world" && !plant.world.state.empty()) {
+    q.offset = model_state(m);
+    q.parts = plant.world.state;
+    q.what = "piece of the world";
   } else if (word.kind == "action" && actions) {
     q.source = Source::action;
     q.parts = *actions;
@@ -103,7 +116,7 @@ Quantity quantity(const Value& value, const Word& word, const mjModel& m, const 
     q.what = "actuator among the actions";
   } else if (word.kind == "sensor" && allowed != Allowed::states) {
     q.source = Source::sensor;
-    q.parts = declared_sensors(m);
+    q.parts = declared_sensors(plant);
     q.what = "sensor";
     if (!word.name) value.fail("name the sensor, \"sensor:NAME\"" + hint("", names(q.parts)));
   } else if (const FrameKind* kind = find_frame_kind(word.kind); kind && allowed != Allowed::states) {
@@ -115,7 +128,8 @@ Quantity quantity(const Value& value, const Word& word, const mjModel& m, const 
     q.what = kind->word;
     q.places = !kind->quaternion;
   } else {
-    value.fail(fmt::format("\"{}\" is not known{}", one_line(word.text, 60), hint(word.kind, known_kinds(allowed))));
+    value.fail(
+        fmt::format("\"{}\" is not known{}", one_line(word.text, 60), hint(word.kind, known_kinds(plant, allowed))));
   }
   if (q.source == Source::sensor && (m.opt.disableflags & mjDSBL_SENSOR)) value.fail("the model disables its sensors");
   if (q.parts.empty()) value.fail(fmt::format("the model has no {}", q.what));
@@ -165,10 +179,10 @@ bool needs_forces(const mjModel& m, Index entry) {
   return false;
 }
 
-Named read_word(const Value& value, std::string_view text, const mjModel& m, const std::vector<Part>* actions,
+Named read_word(const Value& value, std::string_view text, const Plant& plant, const std::vector<Part>* actions,
                 Allowed allowed) {
   const Word word = split(text);
-  const Quantity q = quantity(value, word, m, actions, allowed);
+  const Quantity q = quantity(value, word, plant, actions, allowed);
   Named named;
   named.source = q.source;
   const FrameKind* kind = find_frame_kind(word.kind);
@@ -196,7 +210,7 @@ Named read_word(const Value& value, std::string_view text, const mjModel& m, con
       named.index.push_back(q.offset + part.first + i);
       const std::string name = part.name.empty() ? word.kind : fmt::format("{}:{}", word.kind, part.name);
       named.names.push_back(part.size == 1 ? name : fmt::format("{}[{}]", name, i));
-      if (q.source == Source::sensor) named.needs_action |= needs_forces(m, part.first + i);
+      if (q.source == Source::sensor) named.needs_action |= needs_forces(plant.model, part.first + i);
     }
   }
   named.needs_action |= q.source == Source::action || q.source == Source::control;
@@ -219,13 +233,13 @@ std::vector<Index> add(const Value& value, const Named& named, bool again, Entri
   return places;
 }
 
-Entries read_in_turn(const Value& parts, const mjModel& m, Allowed allowed) {
+Entries read_in_turn(const Value& parts, const Plant& plant, Allowed allowed) {
   Entries entries;
-  const auto nx = static_cast<Index>(m.nq + m.nv + m.na);
+  const Index nx = model_state(plant.model) + plant.world.start.size();
   for (const Value& value : one_or_more(parts)) {
     if (value.text().find(kMinus) != std::string::npos)
       value.fail("differences are for [[cost]], [success] and [[termination]]; name both");
-    Named named = read_word(value, value.text(), m, nullptr, allowed);
+    Named named = read_word(value, value.text(), plant, nullptr, allowed);
     if (named.needs_action)
       value.fail("depends on forces or accelerations, so that it has no value before the action is chosen");
     if (named.source == Source::sensor)
@@ -237,7 +251,7 @@ Entries read_in_turn(const Value& parts, const mjModel& m, Allowed allowed) {
 
 }  // namespace
 
-Entries read_quantities(const Value& of, const mjModel& m, const std::vector<Part>& actions) {
+Entries read_quantities(const Value& of, const Plant& plant, const std::vector<Part>& actions) {
   Entries entries;
   std::vector<std::pair<std::vector<Index>, std::vector<Index>>> rows;  // plus and minus, of each word
   const std::vector<Value> values = one_or_more(of);
@@ -248,7 +262,7 @@ Entries read_quantities(const Value& of, const mjModel& m, const std::vector<Par
     std::vector<std::vector<Index>> places;
     std::size_t size = 0;
     for (const std::string_view side : sides(value.text())) {
-      const Named named = read_word(value, side, m, &actions, Allowed::all);
+      const Named named = read_word(value, side, plant, &actions, Allowed::all);
       if (!first && entries.source != named.source)
         value.fail(
             "all of them must be of one kind: the state (qpos, qvel, act), action, ctrl, or sensors, sites and bodies");
@@ -276,9 +290,11 @@ Entries read_quantities(const Value& of, const mjModel& m, const std::vector<Par
   return entries;
 }
 
-Entries read_observed(const Value& parts, const mjModel& m) { return read_in_turn(parts, m, Allowed::before_actions); }
+Entries read_observed(const Value& parts, const Plant& plant) {
+  return read_in_turn(parts, plant, Allowed::before_actions);
+}
 
-Entries read_states(const Value& parts, const mjModel& m) { return read_in_turn(parts, m, Allowed::states); }
+Entries read_states(const Value& parts, const Plant& plant) { return read_in_turn(parts, plant, Allowed::states); }
 
 std::vector<FrameSensor> required_frame_sensors(const Value& root, const mjModel& m) {
   std::vector<FrameSensor> required;

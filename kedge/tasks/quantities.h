@@ -10,8 +10,15 @@
 #include "kedge/mujoco/frame_sensors.h"
 #include "kedge/mujoco/model_parts.h"
 #include "kedge/system/task.h"
+#include "kedge/worlds/world.h"
 
 namespace kedge {
+
+/// The model of a task, with what its world adds to state and sensors; without a world, nothing.
+struct Plant {
+  const mjModel& model;
+  World world;
+};
 
 /// Entries of one vector, named by one or more words.
 struct Entries {
@@ -24,13 +31,13 @@ struct Entries {
 };
 
 /// Reads the quantities of a residual, all of one vector. @param actions  those of the task, as pieces of the action
-Entries read_quantities(const Value& of, const mjModel& model, const std::vector<Part>& actions);
+Entries read_quantities(const Value& of, const Plant& plant, const std::vector<Part>& actions);
 
 /// Reads the quantities that a policy sees: entries of [x; y], none of which depends on the control.
-Entries read_observed(const Value& parts, const mjModel& model);
+Entries read_observed(const Value& parts, const Plant& plant);
 
 /// Reads quantities of the state x.
-Entries read_states(const Value& parts, const mjModel& model);
+Entries read_states(const Value& parts, const Plant& plant);
 
 /// Returns the sensors that the words of a task file need beside the model's own, each once, in the order of the file.
 /// @param model  without them

@@ -225,7 +225,7 @@ TaskFile load_task(const fs::path& path, const std::vector<Override>& overrides,
   const Value root(document, "", text);
   root.allow({"kedge", "name", "summary", "model", "horizon", "control_step", "substeps", "actions", "joint_limit",
               "observation", "context", "start", "demonstration", "cost", "success", "goal", "model_folder",
-              "termination"});
+              "termination", "world"});
   if (const Value format = root.require("kedge"); !format.is_number() || format.number() != kFormat)
     format.fail(fmt::format("this program reads task files of format {}, but this is {}", kFormat, format.describe()));
 

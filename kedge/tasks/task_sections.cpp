@@ -12,6 +12,7 @@
 #include "kedge/core/text.h"
 #include "kedge/tasks/quantities.h"
 #include "kedge/tasks/task_values.h"
+#include "kedge/tasks/world_table.h"
 
 namespace kedge {
 
@@ -125,9 +126,9 @@ VectorXd read_target(const Value& section, const Residual& r, Index n) {
   return values;
 }
 
-Residual read_residual(const Value& section, const mjModel& m, const Actions& actions, toml::table& resolved) {
+Residual read_residual(const Value& section, const Plant& plant, const Actions& actions, toml::table& resolved) {
   const Value of = section.require("of");
-  const Entries entries = read_quantities(of, m, actions.parts);
+  const Entries entries = read_quantities(of, plant, actions.parts);
   resolved.insert("of", to_toml(read_texts(of)));
 
   Residual r;
@@ -262,41 +263,44 @@ JointLimits read_joint_limits(const Value& root, const mjModel& m, const Actions
   return limits;
 }
 
-Observation read_observation(const Value& root, const mjModel& m, toml::table& resolved) {
+Observation read_observation(const Value& root, const Plant& plant, toml::table& resolved) {
   std::vector<std::string> parts = {"qpos", "qvel"};
-  if (m.na > 0) parts.emplace_back("act");
+  if (plant.model.na > 0) parts.emplace_back("act");
   const toml::array all = to_toml(parts);
   const auto section = root.find("observation");
   if (section) section->allow({"parts"});
   const auto given = section ? section->find("parts") : std::nullopt;
   const Value words = given ? *given : Value(all, "observation.parts", root.file());
-  Entries entries = read_observed(words, m);
+  Entries entries = read_observed(words, plant);
   resolved.insert("observation", toml::table{{"parts", to_toml(read_texts(words))}});
   return {std::move(entries.index), std::move(entries.names)};
 }
 
-std::vector<Index> read_context(const Value& root, const mjModel& m, toml::table& resolved) {
+std::vector<Index> read_context(const Value& root, const Plant& plant, toml::table& resolved) {
   const auto section = root.find("context");
   if (!section) return {};  // not in `resolved`: what varies follows from the start
   section->allow({"parts"});
   const Value parts = section->require("parts");
-  Entries entries = read_states(parts, m);
+  Entries entries = read_states(parts, plant);
   resolved.insert("context", toml::table{{"parts", to_toml(read_texts(parts))}});
   return std::move(entries.index);
 }
 
-StartDistribution read_start(const Value& root, const mjModel& m, toml::table& resolved) {
+StartDistribution read_start(const Value& root, const Plant& plant, toml::table& resolved) {
+  const mjModel& m = plant.model;
   const Index nq = static_cast<Index>(m.nq), nv = static_cast<Index>(m.nv), na = static_cast<Index>(m.na);
+  const Index own = plant.world.start.size();
   const auto given = root.find("start");
   const Value* section = given ? &*given : nullptr;
   const auto from = section ? section->find("from") : std::nullopt;
   const std::optional<Index> key = keyframe_of(from, m);
   const bool shown = from && !key && from->choice({"model", "demonstration"}) == 1;
   if (shown && !root.find("demonstration")) from->fail("this task has no [demonstration]");
-  if (shown)
-    section->allow({"distribution", "qpos_spread", "qvel_spread", "act_spread", "from"});
-  else if (section)
-    section->allow({"distribution", "qpos", "qvel", "act", "qpos_spread", "qvel_spread", "act_spread", "from"});
+  std::vector<std::string> keys = {"distribution", "qpos_spread", "qvel_spread", "act_spread", "from"};
+  if (!shown) keys.insert(keys.end(), {"qpos", "qvel", "act"});
+  if (own > 0) keys.emplace_back("world_spread");
+  if (own > 0 && !shown) keys.emplace_back("world");
+  if (section) section->allow(keys);
 
   toml::table out;
   if (shown || key) out.insert("from", from->text());
@@ -309,8 +313,8 @@ StartDistribution read_start(const Value& root, const mjModel& m, toml::table& r
 
   const VectorXd qpos0 = Eigen::Map<const VectorXd>(m.qpos0, nq);
   const std::vector<Part> q = positions(m), v = velocities(m), a = activations(m);
-  VectorXd mean(nq + nv + na), spread(nq + nv + na);
-  mean << qpos0, VectorXd::Zero(nv + na);
+  VectorXd mean(nq + nv + na + own), spread(nq + nv + na + own);
+  mean << qpos0, VectorXd::Zero(nv + na), plant.world.start;
   if (key)
     for (const auto& [first, size, from_key] :
          {std::tuple{Index{0}, nq, m.key_qpos}, {nq, nv, m.key_qvel}, {nq + nv, na, m.key_act}})
@@ -318,11 +322,15 @@ StartDistribution read_start(const Value& root, const mjModel& m, toml::table& r
   if (!shown) {
     mean.head(nq) = state_part(section, "qpos", q, mean.head(nq), &Value::number, out);
     mean.segment(nq, nv) = state_part(section, "qvel", v, mean.segment(nq, nv), &Value::number, out);
-    mean.tail(na) = state_part(section, "act", a, mean.tail(na), &Value::number, out);
+    mean.segment(nq + nv, na) = state_part(section, "act", a, mean.segment(nq + nv, na), &Value::number, out);
+    if (own > 0) mean.tail(own) = state_part(section, "world", plant.world.state, mean.tail(own), &Value::number, out);
   }
   spread.head(nq) = state_part(section, "qpos_spread", q, VectorXd::Zero(nq), &Value::not_negative, out);
   spread.segment(nq, nv) = state_part(section, "qvel_spread", v, VectorXd::Zero(nv), &Value::not_negative, out);
-  spread.tail(na) = state_part(section, "act_spread", a, VectorXd::Zero(na), &Value::not_negative, out);
+  spread.segment(nq + nv, na) = state_part(section, "act_spread", a, VectorXd::Zero(na), &Value::not_negative, out);
+  if (own > 0)
+    spread.tail(own) =
+        state_part(section, "world_spread", plant.world.state, VectorXd::Zero(own), &Value::not_negative, out);
 
   for (const Part& joint : quaternions(m)) {
     if (const double norm = mean.segment(joint.first, 4).norm(); !is_one(norm))
@@ -350,7 +358,7 @@ VectorXd start_of_demonstration(const Value& root, const mjModel& m, const Demon
   return mean;
 }
 
-std::vector<CostTerm> read_cost(const Value& root, const mjModel& m, const Actions& actions, int horizon,
+std::vector<CostTerm> read_cost(const Value& root, const Plant& plant, const Actions& actions, int horizon,
                                 toml::table& resolved) {
   std::vector<CostTerm> cost;
   const Value terms = root.require("cost");
@@ -370,7 +378,7 @@ std::vector<CostTerm> read_cost(const Value& root, const mjModel& m, const Actio
 
     const Value section(element.node(), "cost." + term.name, root.file());
     toml::table term_out{{"name", term.name}};
-    term.residual = read_residual(section, m, actions, term_out);
+    term.residual = read_residual(section, plant, actions, term_out);
 
     const auto weight = section.find("weight");
     const Index n = term.residual.target.size();
@@ -404,14 +412,14 @@ std::vector<CostTerm> read_cost(const Value& root, const mjModel& m, const Actio
   return cost;
 }
 
-std::vector<Success> read_success(const Value& root, const mjModel& m, const Actions& actions, int horizon,
+std::vector<Success> read_success(const Value& root, const Plant& plant, const Actions& actions, int horizon,
                                   toml::table& resolved) {
   const auto section = root.find("success");
   if (!section) return {};
   section->allow({"text", "of", "matrix", "target", "statistic", "below", "steps", "angle", "attitude"});
   toml::table out;
   Success success;
-  success.residual = read_residual(*section, m, actions, out);
+  success.residual = read_residual(*section, plant, actions, out);
   const std::vector<std::string> statistics = {"mean_abs", "max_abs", "max_distance"};
   const auto statistic = section->find("statistic");
   const std::size_t which = statistic ? statistic->choice(statistics) : 0;
@@ -429,7 +437,7 @@ std::vector<Success> read_success(const Value& root, const mjModel& m, const Act
   return {std::move(success)};
 }
 
-std::vector<Termination> read_termination(const Value& root, const mjModel& m, const Actions& actions,
+std::vector<Termination> read_termination(const Value& root, const Plant& plant, const Actions& actions,
                                           toml::table& resolved) {
   std::vector<Termination> all;
   const auto sections = root.find("termination");
@@ -448,7 +456,7 @@ std::vector<Termination> read_termination(const Value& root, const mjModel& m, c
       if (other.name == end.name) name.fail(fmt::format("two terminations are called \"{}\"", end.name));
     const Value section(element.node(), "termination." + end.name, root.file());
     toml::table end_out{{"name", end.name}};
-    end.residual = read_residual(section, m, actions, end_out);
+    end.residual = read_residual(section, plant, actions, end_out);
     if (end.residual.needs_action)
       section.require("of").fail("must have a value at every state, but this depends on the action");
     const Value range = section.require("range");
@@ -473,23 +481,24 @@ Task read_task(const Value& root, const std::shared_ptr<mjModel>& model, std::ve
   const Clock clock = read_clock(root, *model, resolved);
   task.horizon = clock.horizon;
   task.control_step = clock.control_step;
+  model->opt.timestep = task.control_step / clock.substeps;
   Actions actions = read_actions(root, *model, resolved);
   JointLimits limits = read_joint_limits(root, *model, actions, resolved);
-  Observation observation = read_observation(root, *model, resolved);
-  task.start = read_start(root, *model, resolved);
-  task.cost = read_cost(root, *model, actions, task.horizon, resolved);
-  task.success = read_success(root, *model, actions, task.horizon, resolved);
-  task.termination = read_termination(root, *model, actions, resolved);
+  law_texts = std::move(limits.texts);
+  const Plant plant{*model, read_world(root, model, clock.substeps, std::move(limits.laws), resolved)};
+  task.system = plant.world.system;
+  Observation observation = read_observation(root, plant, resolved);
+  task.start = read_start(root, plant, resolved);
+  task.cost = read_cost(root, plant, actions, task.horizon, resolved);
+  task.success = read_success(root, plant, actions, task.horizon, resolved);
+  task.termination = read_termination(root, plant, actions, resolved);
   task.observation = std::move(observation.index);
   task.observation_names = std::move(observation.names);
-  task.context = read_context(root, *model, resolved);
+  task.context = read_context(root, plant, resolved);
   task.control_index = std::move(actions.control_index);
   task.action_names = std::move(actions.names);
   task.action_low = std::move(actions.low);
   task.action_high = std::move(actions.high);
-  law_texts = std::move(limits.texts);
-  model->opt.timestep = task.control_step / clock.substeps;
-  task.system = std::make_shared<MujocoSystem>(model, clock.substeps, std::move(limits.laws));
   return task;
 }
 

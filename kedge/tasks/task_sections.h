@@ -11,6 +11,7 @@
 #include "kedge/mujoco/model_parts.h"
 #include "kedge/mujoco/mujoco_system.h"
 #include "kedge/system/task.h"
+#include "kedge/tasks/quantities.h"
 
 namespace kedge {
 
@@ -42,27 +43,27 @@ struct Observation {
   std::vector<Index> index;  ///< [ds] entry of [x; y]
   std::vector<std::string> names;
 };
-Observation read_observation(const Value& root, const mjModel& model, toml::table& resolved);
+Observation read_observation(const Value& root, const Plant& plant, toml::table& resolved);
 
 /// Reads the context. @return entries of the initial state; empty if the file has no such section
-std::vector<Index> read_context(const Value& root, const mjModel& model, toml::table& resolved);
+std::vector<Index> read_context(const Value& root, const Plant& plant, toml::table& resolved);
 
 /// Reads the start. With `from = "demonstration"` the mean is the model's own pose until `start_of_demonstration`
 /// replaces it.
-StartDistribution read_start(const Value& root, const mjModel& model, toml::table& resolved);
+StartDistribution read_start(const Value& root, const Plant& plant, toml::table& resolved);
 
 /// Returns the mean of the start of a task with a demonstration: the demonstration's first state if the file asks for it,
 /// else `mean`.
 VectorXd start_of_demonstration(const Value& root, const mjModel& model, const Demonstration& shown, VectorXd mean);
 
-std::vector<CostTerm> read_cost(const Value& root, const mjModel& model, const Actions& actions, int horizon,
+std::vector<CostTerm> read_cost(const Value& root, const Plant& plant, const Actions& actions, int horizon,
                                 toml::table& resolved);
 
 /// @return one measure, or none if the file has no such section
-std::vector<Success> read_success(const Value& root, const mjModel& model, const Actions& actions, int horizon,
+std::vector<Success> read_success(const Value& root, const Plant& plant, const Actions& actions, int horizon,
                                   toml::table& resolved);
 
-std::vector<Termination> read_termination(const Value& root, const mjModel& model, const Actions& actions,
+std::vector<Termination> read_termination(const Value& root, const Plant& plant, const Actions& actions,
                                           toml::table& resolved);
 
 /// All of a task but its name, its texts and its demonstration. Sets the time step of the model.

@@ -65,6 +65,23 @@ struct Variant {
 
 void PrintTo(const Variant& variant, std::ostream* out) { *out << variant.name; }
 
+/// The task of a variant, with a demonstration for those that begin with one.
+/// @param edge beyond which the simulation diverges
+Task task_of(const Variant& variant, double edge = 1e100) {
+  Task task = DoubleIntegrator().task(edge);
+  if (!variant.name.ends_with("_demonstration")) return task;
+  constexpr int kSteps = 10;
+  Demonstration shown{MatrixXd(task.nx(), kSteps + 1), MatrixXd::Constant(task.da(), kSteps, -0.1)};
+  const auto system = DoubleIntegrator().task().system->clone();
+  system->reset(task.start.mean);
+  for (int t = 0; t <= kSteps; ++t) {
+    system->state(shown.state.col(t));
+    if (t < kSteps) static_cast<void>(system->step(shown.action.col(t)));
+  }
+  task.demonstration = std::make_shared<const Demonstration>(std::move(shown));
+  return task;
+}
+
 bool allows(const Algorithm& algorithm, const Options& options) {
   try {
     algorithm.check(options);
@@ -152,7 +169,7 @@ INSTANTIATE_TEST_SUITE_P(Algorithms, Contract, testing::ValuesIn(variants()),
                          [](const testing::TestParamInfo<Variant>& variant) { return variant.param.name; });
 
 TEST_P(Contract, ResultsDoNotDependOnThreads) {
-  const Task task = DoubleIntegrator().task();
+  const Task task = task_of(GetParam());
   const Watched one = watch(GetParam(), task, {.seed = 3, .threads = 1});
   ASSERT_NE(one.end.stop, Stop::numerical_failure) << one.end.message;
   ASSERT_FALSE(one.iterations.empty());
@@ -160,7 +177,7 @@ TEST_P(Contract, ResultsDoNotDependOnThreads) {
 }
 
 TEST_P(Contract, ContinuingFromASavedStateEqualsNeverHavingStopped) {
-  const Task task = DoubleIntegrator().task();
+  const Task task = task_of(GetParam());
   const Watched whole = watch(GetParam(), task, {.seed = 8});
   for (std::size_t k = 1; k <= whole.snapshots.size(); ++k) {
     SCOPED_TRACE(k);
@@ -208,7 +225,7 @@ TEST_P(Contract, EarlyEndsAreLearnedFromOrRefused) {
 }
 
 TEST_P(Contract, ZeroIterationsReturnTheStart) {
-  const Task task = DoubleIntegrator().task();
+  const Task task = task_of(GetParam());
   const Watched w = watch(GetParam(), task, {}, 0);
   EXPECT_EQ(w.end.stop, Stop::max_iterations);
   EXPECT_EQ(w.end.message, "0 iterations done");
@@ -218,7 +235,7 @@ TEST_P(Contract, ZeroIterationsReturnTheStart) {
 }
 
 TEST_P(Contract, IterationsAreShownOnceAndInOrderWithTheSameColumns) {
-  const Task task = DoubleIntegrator().task();
+  const Task task = task_of(GetParam());
   const Watched w = watch(GetParam(), task, {.seed = 3, .threads = 2});
   const auto names = [](const auto& metrics) {
     std::vector<std::string> all;
@@ -264,7 +281,7 @@ TEST_P(Contract, NeedsAboutAsManyStepsAsItSays) {
 }
 
 TEST_P(Contract, RunsWithoutObserver) {
-  const Task task = DoubleIntegrator().task();
+  const Task task = task_of(GetParam());
   const TrainingEnd end =
       GetParam().algorithm->train({.task = task, .options = GetParam().options, .run = {.seed = 3}});
   EXPECT_TRUE(same_bits(end.state.fields, watch(GetParam(), task, {.seed = 3}).end.state.fields));
@@ -305,7 +322,7 @@ class Stopping final : public System {
 /// Whatever the algorithm is doing when it is asked to stop, it hands over the state of a completed iteration, bit for bit
 /// that of a run that was not stopped.
 TEST_P(Contract, AStopRequestAtAnyStepLeavesACompletedIteration) {
-  const Task task = DoubleIntegrator().task();
+  const Task task = task_of(GetParam());
   const auto stopped_at = [&](std::int64_t step, std::int64_t* steps = nullptr) {
     Stopping::Trigger trigger{step, {}};
     Task stopping = task;
@@ -340,7 +357,7 @@ TEST_P(Contract, AStopRequestAtAnyStepLeavesACompletedIteration) {
 }
 
 TEST_P(Contract, AFailureKeepsThePolicyAndSaysWhy) {
-  const Task task = DoubleIntegrator().task(0.5);  // the start is beyond the edge: everything diverges
+  const Task task = task_of(GetParam(), 0.5);  // the start is beyond the edge: everything diverges
   const Watched w = watch(GetParam(), task, {.seed = 3});
   EXPECT_EQ(w.end.stop, Stop::numerical_failure);
   EXPECT_THAT(w.end.message, HasSubstr("iteration 0: "));
@@ -351,7 +368,7 @@ TEST_P(Contract, AFailureKeepsThePolicyAndSaysWhy) {
 }
 
 TEST_P(Contract, ForeignStatesAreRefused) {
-  const Task task = DoubleIntegrator().task();
+  const Task task = task_of(GetParam());
   const Watched w = watch(GetParam(), task, {.seed = 3}, 2);
   const Fields& own = w.end.state.fields;
   const auto refused = [&](const Task& other, const Fields& fields) {
@@ -365,7 +382,7 @@ TEST_P(Contract, ForeignStatesAreRefused) {
   ++longer.horizon;
   for (CostTerm& term : longer.cost) term.active.push_back(0);
   for (Success& success : longer.success) success.active.push_back(0);
-  Task wider = DoubleIntegrator().task();
+  Task wider = task_of(GetParam());
   wider.observation = {0};
   wider.observation_names = {"x"};
   refused(wider, own);
@@ -390,7 +407,7 @@ TEST_P(Contract, ForeignStatesAreRefused) {
 }
 
 TEST_P(Contract, NumbersOfASavedStateThatAreImpossibleAreRefused) {
-  const Task task = DoubleIntegrator().task();
+  const Task task = task_of(GetParam());
   const Watched w = watch(GetParam(), task, {.seed = 3}, 2);
   for (std::size_t i = 0; i < w.end.state.fields.size(); ++i) {
     Fields bad = w.end.state.fields;

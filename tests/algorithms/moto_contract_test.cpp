@@ -21,6 +21,16 @@ using testing::HasSubstr;
 constexpr double inf = std::numeric_limits<double>::infinity();
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
+/// What is wrong; empty if nothing is.
+std::string complaint(const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const InputError& e) {
+    return e.what();
+  }
+  return "";
+}
+
 TEST(Moto, DependsOnTheSeed) {
   const Task task = DoubleIntegrator().task();
   MotoOptions options = small_options();
@@ -28,6 +38,42 @@ TEST(Moto, DependsOnTheSeed) {
   const MotoState start = moto_start(task, options);
   EXPECT_FALSE(same_bits(record(task, start, options, kedge::Run{5, 1, {}}).policies[0],
                          record(task, start, options, kedge::Run{6, 1, {}}).policies[0]));
+}
+
+TEST(MotoStart, FollowsTheDemonstrationAsLongAsItLasts) {
+  Task task = DoubleIntegrator().task();
+  MotoOptions options = small_options();
+  options.initial_mean = MotoOptions::FirstMean::demonstration;
+  EXPECT_THAT(complaint([&] { moto_start(task, options); }), HasSubstr("has no [demonstration]"));
+  Stream random(1, 2, 3, 4);
+  task.demonstration =
+      std::make_shared<const Demonstration>(Demonstration{random_matrix(2, 11, random), random_matrix(1, 10, random)});
+  const MotoState start = moto_start(task, options);
+  for (int t = 0; t < 15; ++t) {
+    EXPECT_TRUE(start.policy[t].K.isZero(0));
+    EXPECT_EQ(start.policy[t].k[0], t < 10 ? task.demonstration->action(0, t) : 0.0);
+  }
+}
+
+TEST(MotoOptions, HaveFloorsOfObservationsByName) {
+  const Task task = DoubleIntegrator().task();
+  MotoOptions options = small_options();
+  options.state_floor = ActionNumbers::share_of_range(0.1);
+  EXPECT_THAT(complaint([&] { moto_start(task, options); }), HasSubstr("a share has no meaning"));
+  options.state_floor = {};
+  options.state_floor.number = {{1e-3, false}, {2e-3, false}, {3e-3, false}};
+  EXPECT_THAT(complaint([&] { moto_start(task, options); }),
+              HasSubstr("state_floor = [0.001, 0.002, 0.003] has 3 numbers"));
+  options.state_floor.number = {{1e-3, false}, {2e-3, false}};
+  options.state_floor.name = {task.observation_names[0], "nothing"};
+  EXPECT_THAT(complaint([&] { moto_start(task, options); }), HasSubstr("has no observation \"nothing\""));
+  options.state_floor.name[1] = task.observation_names[1];
+  options.iterations = 2;
+  const auto seen = record(task, moto_start(task, options), options, kedge::Run{5, 1, {}});
+  options.state_floor = 0.0;
+  const auto plain = record(task, moto_start(task, options), options, kedge::Run{5, 1, {}});
+  const auto first = [](const auto& recording) { return recording.records[0].rho[0].cov; };
+  EXPECT_NEAR(first(seen)(1, 1), first(plain)(1, 1) + 4e-6, 1e-15);
 }
 
 // ---- the loop ------------------------------------------------------------------------------------------------------

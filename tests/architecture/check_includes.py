@@ -14,8 +14,8 @@ import re
 import sys
 
 # What a run is made of: everything that knows no run directory.
-BELOW_RUN = {"core", "math", "policy", "system", "files", "mujoco", "rollout", "tasks", "evaluation", "update", "algorithms",
-             "catalogue"}
+BELOW_RUN = {"core", "math", "policy", "system", "files", "mujoco", "worlds", "rollout", "tasks", "evaluation", "update",
+             "algorithms", "catalogue"}
 
 # Folder -> the folders it may include besides itself.
 ALLOWED = {
@@ -26,8 +26,9 @@ ALLOWED = {
     "files": {"core", "math", "policy", "system"},
     "export": {"core", "math", "policy", "system", "files"},
     "mujoco": {"core", "math", "policy", "system"},
+    "worlds": {"core", "math", "policy", "system", "mujoco"},
     "rollout": {"core", "math", "policy", "system"},
-    "tasks": {"core", "math", "policy", "system", "files", "mujoco", "rollout"},
+    "tasks": {"core", "math", "policy", "system", "files", "mujoco", "worlds", "rollout"},
     "evaluation": {"core", "math", "policy", "system"},
     "update": {"core", "math", "policy"},
     "algorithms": {"core", "math", "policy", "system", "rollout", "evaluation", "update"},
@@ -40,7 +41,7 @@ ALLOWED = {
 
 # Libraries that belong to one place: prefix of the header -> the folders that may include it.
 CONFINED = {
-    "mujoco/": {"mujoco", "tasks", "run"},  # tasks: demonstrations; run: the version, for run.toml
+    "mujoco/": {"mujoco", "worlds", "tasks", "run"},  # tasks: demonstrations; run: the version, for run.toml
     "hwy/": {"math", "policy", "evaluation"},  # vector kernels
     "tbb/": {"core"},
     "oneapi/": {"core"},

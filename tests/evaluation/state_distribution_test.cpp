@@ -120,6 +120,21 @@ TEST(StateDistributions, AreRegularForStatesWithoutSpread) {
   EXPECT_NEAR((*rho)[0].cov(0, 0), 1e-8, 1e-12);
 }
 
+TEST(StateDistributions, HaveVariancesRaisedByTheSquaresOfTheFloor) {
+  const Window window = random_window(3, 10);
+  const VectorXd floor = vec({0.3, 0.0});
+  const auto plain = mixture_state_distribution(window, 0.7, 1),
+             raised = mixture_state_distribution(window, 0.7, 1, floor);
+  for (std::size_t t = 0; t < 4; ++t) {
+    MatrixXd cov = (*plain)[t].cov;
+    cov(0, 0) += 0.09;
+    expect_near((*raised)[t], *make_gaussian((*plain)[t].mean, cov), 1e-14);
+  }
+  const auto forward = forward_state_distribution(window), forward_raised = forward_state_distribution(window, floor);
+  EXPECT_NEAR((*forward_raised)[0].cov(0, 0), (*forward)[0].cov(0, 0) + 0.09, 1e-14);
+  EXPECT_TRUE(same_bits(*plain, *mixture_state_distribution(window, 0.7, 1, VectorXd::Zero(2))));
+}
+
 // ---- forward propagation -------------------------------------------------------------------------------------------
 
 /// Sec. 4.3.1 in plain loops: weights of step t+1 from the densities at step t.

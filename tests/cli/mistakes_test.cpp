@@ -74,7 +74,7 @@ TEST_F(Mistakes, InTheInvocationAreRefusedInOneLine) {
       {{"trian"}, "unknown verb 'trian'; did you mean \"train\"?"},
       {{"xyzzyxyzzy"},
        "unknown verb 'xyzzyxyzzy'; known: list, validate, init, train, resume, evaluate, demonstrate, replay, "
-       "compare, view"},
+       "export, compare, view"},
       {{"--vresion"}, "unknown option '--vresion'; did you mean \"--version\"?"},
       {{"train"}, "TASK is missing; try 'kedge train --help'"},
       {{"train", "double_link", "--sed", "3"},

@@ -246,8 +246,11 @@ TEST(CostExpansion, TakesWhatIsNotObservedFromItsModel) {
       task_with({{"hidden", {Source::state, {1}, {}, vec({0.5}), false}, vec({3}), Norm::quadratic, 0, everywhere}});
   EXPECT_TRUE(reads_unobserved(task));
   EXPECT_FALSE(reads_unobserved(task_with(terms(Norm::quadratic))));
-  EXPECT_TRUE(reads_unobserved(
-      task_with({{"tip", {Source::sensor, {0}, {}, vec({0}), false}, vec({1}), Norm::quadratic, 0, everywhere}})));
+  Task shown = task_with(terms(Norm::quadratic));
+  shown.system = std::make_shared<Shown>();
+  shown.cost.push_back({"tip", {Source::sensor, {0}, {}, vec({0}), false}, vec({1}), Norm::quadratic, 0, everywhere});
+  validate(shown);
+  EXPECT_TRUE(reads_unobserved(shown));
   Stream random(63, 0, 0, 0);
   const Index row = task.system->nsensor() + 1;
   const LinearDynamics model{random_matrix(task.system->nsensor() + 3, 4, random), random_vector(row + 2, random), {}};

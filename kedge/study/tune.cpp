@@ -200,6 +200,9 @@ RoundEnd run_bracket(Search& search, int bracket, std::vector<int> trials,
       write_journal(search);
       observe(scores);
     }
+    if (scores.size() != trials.size())
+      throw InputError(fmt::format("{}: has {} of the {} lines of a round; remove the folder, or choose another --out",
+                                   (search.options.folder / kJournal).string(), scores.size(), trials.size()));
     trials = survivors(std::move(scores));
   }
   return RoundEnd::complete;

@@ -75,9 +75,9 @@ constexpr bool made_from(std::index_sequence<i...>) {
 
 // A field that the description forgets would silently keep its default: as many options as the struct has fields.
 TEST(Options, NameEveryFieldOfTheStruct) {
-  static_assert(made_from<MotoOptions>(std::make_index_sequence<13>{}));
-  static_assert(!made_from<MotoOptions>(std::make_index_sequence<14>{}));
-  EXPECT_EQ(named_options(MotoOptions{}).size(), 13U);
+  static_assert(made_from<MotoOptions>(std::make_index_sequence<15>{}));
+  static_assert(!made_from<MotoOptions>(std::make_index_sequence<16>{}));
+  EXPECT_EQ(named_options(MotoOptions{}).size(), 15U);
   static_assert(made_from<GpsOptions>(std::make_index_sequence<13>{}));
   static_assert(!made_from<GpsOptions>(std::make_index_sequence<14>{}));
   EXPECT_EQ(named_options(GpsOptions{}).size(), 13U);

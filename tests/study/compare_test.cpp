@@ -120,6 +120,7 @@ TEST(Compare, RolloutsThatDivergeAreWorseThanAnyReturn) {
   OpenRun run = create_run(plan_run({.task = "double_link",
                                      .algorithm = "vgps",
                                      .config = {},
+                                     .from = {},
                                      .set = {"task.horizon=20", "initial_iterations=5"},
                                      .iterations = 2,
                                      .out = folder / "run"}));

@@ -210,7 +210,7 @@ TEST_P(Contract, EarlyEndsAreLearnedFromOrRefused) {
   if (quadratic || (name != "trpo" && name != "reps" && name != "more" && name != "random_search")) {
     EXPECT_THAT([&] { (void)v.algorithm->start(task, v.options); },
                 testing::ThrowsMessage<InputError>(HasSubstr("an episode can end early")));
-    const Fields other = v.algorithm->start(DoubleIntegrator().task(), v.options).fields;
+    const Fields other = v.algorithm->start(task_of(v), v.options).fields;
     EXPECT_THROW((void)watch(v, task, {.seed = 3}, 1, &other), InputError) << "also with a state of another task";
     return;
   }
@@ -266,7 +266,7 @@ TEST_P(Contract, NeedsAboutAsManyStepsAsItSays) {
   const std::string name = GetParam().algorithm->name;
   if (name == "ilqr") GTEST_SKIP();
   const bool guided = name == "vgps" || name == "gps_is" || name == "dagger" || name == "cost_weighted";
-  const Task task = DoubleIntegrator().task();
+  const Task task = task_of(GetParam());
   const Watched w = watch(GetParam(), task, {.seed = 3});
   double longest = 0.0, before = 0.0;
   for (const Snapshot& s : w.snapshots) {

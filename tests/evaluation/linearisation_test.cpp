@@ -230,8 +230,9 @@ TEST(Linearise, AgreesWithDifferencesOfHigherOrderOnEveryBundledTask) {
   for (const auto& entry : std::filesystem::directory_iterator(test::source_dir() + "/tasks")) {
     const std::string file = entry.path() / "task.toml";
     if (!std::filesystem::exists(file)) continue;
-    ++tasks;
     const Task task = load_task(file).task;
+    if (task.name.starts_with("table_tennis")) continue;  // has no derivatives where the ball is hit
+    ++tasks;
     Stream random(3, 0, 0, 0);
     double known = 0.0;
     const int states = 12;

@@ -296,6 +296,8 @@ TEST(OptionsDigest, ChangesWithEveryOptionButTheNumberOfIterations) {
                                                                  {"beta0", "0.051"},
                                                                  {"entropy_constraint", "false"},
                                                                  {"initial_std", "5.5"},
+                                                                 {"initial_mean", "demonstration"},
+                                                                 {"state_floor", "0.1"},
                                                                  {"ridge", "0.002"},
                                                                  {"targets", "monte_carlo"},
                                                                  {"reuse", "none"},

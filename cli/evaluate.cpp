@@ -7,7 +7,6 @@
 #include <memory>
 
 #include "kedge/core/errors.h"
-#include "kedge/files/atomic_file.h"
 #include "kedge/files/policy_file.h"
 #include "kedge/files/trajectory_file.h"
 #include "kedge/run/policy_source.h"
@@ -31,7 +30,7 @@ int evaluate_and_print(const Arguments& a) {
   run.seed = a.seed;
   run.threads = a.threads;
 
-  if (!a.trajectories.empty()) require_writable(a.trajectories);
+  if (!a.trajectories.empty()) require_output(a.trajectories, find_policy(a.source));
   const Subject subject = find_subject(a.source, a.task, a.set);
   const TaskFile& task = subject.task;
   const PolicyFile file = load_policy(subject.policy_file);

@@ -54,6 +54,7 @@ PolicyFile policy_to_export(const Arguments& a) {
 
 int export_and_print(const Arguments& a) {
   const ExportFormat& format = find_export_format(a.format);
+  if (a.out != "-") require_output(a.out, find_policy(a.source));
   if (!a.prefix.empty()) require_prefix(a.prefix);
   const PolicyFile file = policy_to_export(a);
   const std::string prefix = a.prefix.empty() ? export_prefix(file.info) : a.prefix;

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <vector>
 
 #include "kedge/core/errors.h"
 #include "kedge/files/atomic_file.h"
@@ -13,6 +14,19 @@
 namespace kedge::cli {
 
 namespace fs = std::filesystem;
+
+namespace {
+
+/// The folders of a path that are not there yet, the innermost first.
+std::vector<fs::path> missing_folders(fs::path folder) {
+  std::vector<fs::path> missing;
+  std::error_code error;
+  for (; !folder.empty() && !fs::exists(fs::symlink_status(folder, error)); folder = folder.parent_path())
+    missing.push_back(folder);
+  return missing;
+}
+
+}  // namespace
 
 std::function<int()> add_init(CLI::App& app) {
   struct Arguments {
@@ -31,14 +45,19 @@ std::function<int()> add_init(CLI::App& app) {
     if (fs::exists(fs::symlink_status(file, error)))
       throw InputError(fmt::format("{}: is there already; choose another folder with --out", file.string()));
     const std::string text = starter_task(model, folder);
-    const bool made = fs::create_directories(folder, error);
-    if (error) throw SystemError(fmt::format("{}: cannot be created: {}", folder.string(), error.message()));
-    write_file(FileName(file), text, Durability::process);
+    const std::vector<fs::path> made = missing_folders(folder);
     try {
-      static_cast<void>(load_task(file));
-    } catch (const InputError&) {
-      fs::remove(file, error);
-      if (made) fs::remove(folder, error);  // not if something else is in it
+      fs::create_directories(folder, error);
+      if (error) throw InputError(fmt::format("{}: cannot be created: {}", folder.string(), error.message()));
+      write_file(FileName(file), text, Durability::process);
+      try {
+        static_cast<void>(load_task(file));
+      } catch (...) {
+        fs::remove(file, error);
+        throw;
+      }
+    } catch (...) {
+      for (const fs::path& empty : made) fs::remove(empty, error);  // not if something is in it
       throw;
     }
     const std::string word = shell_word(folder.string());

@@ -50,7 +50,7 @@ int replay(const Arguments& a) {
     throw InputError("nothing to write: give -o FILE.html, --png FILE.png or --mp4 FILE.mp4");
   if (!a.page.empty()) page("replay.html");  // before work starts: are there pages?
   for (const std::string& file : {a.page == "-" ? "" : a.page, a.strip, a.video})
-    if (!file.empty()) require_writable(file);
+    if (!file.empty()) require_output(file, find_policy(a.source));
   const Subject subject = find_subject(a.source, a.task, a.set);
   if (a.play) require_playable(subject.task);
   const Replay made = make_replay(subject, options);

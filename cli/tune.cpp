@@ -7,6 +7,7 @@
 
 #include "kedge/core/errors.h"
 #include "kedge/files/atomic_file.h"
+#include "kedge/run/train.h"
 #include "print.h"
 #include "signals.h"
 #include "verbs.h"
@@ -37,10 +38,10 @@ std::string score_text(const TrialScore& s) {
 }
 
 void print_round(const std::vector<TrialScore>& scores) {
-  fmt::print("{} iterations of {} configurations:\n", scores.front().iterations, scores.size());
+  std::string text = fmt::format("{} iterations of {} configurations:\n", scores.front().iterations, scores.size());
   for (const TrialScore& s : scores)
-    fmt::print("  {:>3}  {:<36} {}\n", s.trial, score_text(s), s.options.empty() ? "as it is" : s.options);
-  std::fflush(stdout);
+    text += fmt::format("  {:>3}  {:<36} {}\n", s.trial, score_text(s), s.options.empty() ? "as it is" : s.options);
+  say(text);
 }
 
 void write_result(const Arguments& a, const Tuning& found) {
@@ -49,15 +50,28 @@ void write_result(const Arguments& a, const Tuning& found) {
   std::string comment =
       fmt::format("{}\nnumber {} after {} iterations: {}", command(a), best.trial, best.iterations, score_text(best));
   if (found.unchanged) comment += fmt::format("; the options of before: {}", score_text(*found.unchanged));
-  const std::filesystem::path file = o.folder / (o.algorithm + ".toml");
+  const std::filesystem::path file = tuned_file(o);
   write_file(file, tuned_options(o, best, comment), Durability::process);
   if (best.trial == 0)
     fmt::print("\nnothing is better than the options as they are: {}\n", score_text(best));
   else
     fmt::print("\nbest: {}\n  {}{}\n", best.options, score_text(best),
                found.unchanged ? fmt::format("; with the options as they are {}", score_text(*found.unchanged)) : "");
-  fmt::print("written to {0}\nnext:\n  kedge train {1} --algorithm {2} --config {0}\n", shell_word(file.string()),
-             shell_word(o.task), o.algorithm);
+  std::string changes;  // of the task; those of the options are in the file
+  for (const std::string& set : o.set)
+    if (set.starts_with("task.")) changes += fmt::format(" --set {}", shell_word(set));
+  fmt::print("written to {0}\nnext:\n  kedge train {1} --algorithm {2} --config {0}{3}\n", shell_word(file.string()),
+             shell_word(o.task), o.algorithm, changes);
+}
+
+/// The name of the task, which a folder or file need not have.
+std::string name_of_task(const TuneOptions& o) {
+  TrainRequest request;
+  request.task = o.task;
+  request.algorithm = o.algorithm;
+  request.set = o.set;
+  request.stop = o.stop;
+  return plan_run(request).file.task;
 }
 
 int tune_and_print(Arguments& a) {
@@ -68,8 +82,7 @@ int tune_and_print(Arguments& a) {
   o.stop = signals.token();
   o.program = "/proc/self/exe";
   if (a.minutes) o.deadline = std::chrono::steady_clock::now() + std::chrono::minutes(*a.minutes);
-  const std::string name = std::filesystem::path(o.task).lexically_normal().filename().string();
-  o.folder = a.out.empty() ? fmt::format("runs/{}-{}-tune", name.empty() ? "task" : name, o.algorithm) : a.out;
+  o.folder = a.out.empty() ? fmt::format("runs/{}-{}-tune", name_of_task(o), o.algorithm) : a.out;
   const Tuning found = tune(o, print_round);
   if (found.end == Tuning::End::interrupted) {
     fmt::print("interrupted; what was done is saved. To go on:\n  {}\n", command(a));
@@ -92,7 +105,7 @@ std::function<int()> add_tune(CLI::App& app) {
   add_task(app, a->options.task);
   app.add_option("--algorithm", a->options.algorithm, "see `kedge list`")->type_name("NAME")->capture_default_str();
   add_whole_number(app, "--budget", a->minutes, 1, 100000, "minutes to search");
-  add_whole_number(app, "--trials", a->options.trials, 1, 1000, "configurations to try: the same ones always");
+  add_whole_number(app, "--trials", a->options.trials, 1, most_trials, "configurations to try: the same ones always");
   add_whole_number(app, "--seeds", a->options.seeds, 1, 100, "runs of each configuration");
   add_seed(app, a->options.seed);
   add_whole_number(app, "--jobs", a->options.at_once, 1, 1024, "runs at a time, one thread each");

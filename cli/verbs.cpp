@@ -4,11 +4,14 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <limits>
+#include <system_error>
 #include <thread>
 
 #include "kedge/core/errors.h"
 #include "kedge/core/parallel.h"
+#include "kedge/files/atomic_file.h"
 
 namespace kedge::cli {
 
@@ -152,6 +155,13 @@ void add_subject(CLI::App& app, std::string& source) {
 
 void add_other_task(CLI::App& app, std::string& task) {
   app.add_option("--task", task, "task to run on (default: the run's own)")->type_name("TASK");
+}
+
+void require_output(const std::string& output, const FileName& input) {
+  require_writable(output);
+  std::error_code other;
+  if (std::filesystem::equivalent(output, input.path(), other))
+    throw InputError(fmt::format("{}: is what is read; choose another output", output));
 }
 
 std::string shell_word(const std::string& text) {

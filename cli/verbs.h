@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "kedge/files/directory.h"
+
 namespace kedge::cli {
 
 enum ExitCode : int { kDone = 0, kUserError = 2, kFailure = 3, kInterrupted = 130 };
@@ -68,6 +70,10 @@ void add_task(CLI::App& app, std::string& task);
 void add_subject(CLI::App& app, std::string& source);
 /// Declares --task TASK, which replaces the run's own task.
 void add_other_task(CLI::App& app, std::string& task);
+
+/// Checks, before work starts, that a named output can be written and is not the file that is read for it.
+/// @throws InputError
+void require_output(const std::string& output, const FileName& input);
 
 /// Returns `text` as one word of a shell command.
 std::string shell_word(const std::string& text);

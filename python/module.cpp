@@ -322,7 +322,7 @@ class PyEpisodes {
   PyEpisodes(const PyEpisodes&) = delete;
   PyEpisodes& operator=(const PyEpisodes&) = delete;
 
-  /// Begins or steps every episode; one that arrives at the horizon also has the cost of its final state.
+  /// Begins or steps every episode; one that ends, at the horizon or early, also has the cost of its end.
   /// @param actions [n, da]  @param begin [n] these begin at a drawn start, whose seed is `seed` [n]; the others step
   /// @return observations [n, ds], costs [n], phases [n]: 0 goes on, 1 has ended, 2 has diverged
   [[nodiscard]] std::tuple<Rows, VectorXd, Eigen::VectorXi> advance(const Rows& actions, const std::vector<bool>& begin,
@@ -343,7 +343,7 @@ class PyEpisodes {
         episodes_[at]->reset_to_start(seed[at], 0, 0);
       } else {
         cost[i] = episode.step(actions.row(i).transpose()).cost;
-        const bool ended = episode.time() == task.horizon && !episode.diverged();
+        const bool ended = !episode.goes_on() && !episode.diverged();
         if (ended) cost[i] += episode.finish().cost;
         phase[i] = episode.diverged() ? 2 : ended ? 1 : 0;
       }
@@ -419,8 +419,12 @@ void define_tasks(nb::module_& m) {
           "step", [](PyEpisode& e, const VectorXd& a) { return e.episode.step(a).cost; }, "action"_a,
           nb::call_guard<nb::gil_scoped_release>(), "Makes one control step and returns its cost.")
       .def(
-          "finish", [](PyEpisode& e) { return e.episode.finish().cost; }, "Returns the cost of the final state.")
+          "finish", [](PyEpisode& e) { return e.episode.finish().cost; },
+          "Returns the cost of the final state, or of an early end.")
       .def_prop_ro("time", [](const PyEpisode& e) { return e.episode.time(); })
+      .def_prop_ro(
+          "goes_on", [](const PyEpisode& e) { return e.episode.goes_on(); },
+          "a step is left: neither the horizon nor an early end nor a divergence")
       .def_prop_ro("state", [](const PyEpisode& e) { return e.episode.state(); })
       .def_prop_ro("observation", [](const PyEpisode& e) { return e.episode.observation(); })
       .def_prop_ro("diverged", [](const PyEpisode& e) { return e.episode.diverged(); })
@@ -478,6 +482,15 @@ void define_policies(nb::module_& m) {
             return nb::bytes(text.data(), text.size());
           },
           "format"_a)
+      .def(
+          "export",
+          [](const PyPolicy& p, const std::string& file, const std::string& format) {
+            write_file(file, find_export_format(format).text(*p.file, export_prefix(p.file->info)),
+                       Durability::process);
+          },
+          "file"_a, "format"_a,
+          "Writes the policy for programs without kedge: format \"c\", \"onnx\", \"json\" or \"python\" "
+          "(docs/export.md).")
       .def(
           "file_bytes",
           [](const PyPolicy& p) {
@@ -565,11 +578,4 @@ NB_MODULE(_kedge, m) {
   define_tasks(m);
   define_policies(m);
   define_training(m);
-  m.def(
-      "build",
-      [] {
-        const Versions v = versions();
-        return fmt::format("{}, MuJoCo {}, {}, {}", v.commit, v.mujoco, v.compiler, v.build);
-      },
-      "Returns commit, MuJoCo's version, compiler and flags.");
 }

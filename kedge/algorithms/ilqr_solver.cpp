@@ -211,8 +211,7 @@ std::optional<IlqrStop> Ilqr::iterate(IlqrIteration& done) {
     if (!hopeless) continue;
     message_ = fmt::format(
         "ended where no better step was found: {} rollouts, regularisation up to {:.0e}, and none lowers the cost "
-        "{:.6g}; "
-        "largest derivative {:.3g}",
+        "{:.6g}; largest derivative {:.3g}",
         done.rollouts, point_.lambda, point_.cost, done.gradient);
     if (!(done.gradient <= kBlownUp * std::max(1.0, std::abs(point_.cost))))
       message_ += fmt::format(", which is blown up by {}", kUnstable);

@@ -75,10 +75,10 @@ void judge_exploration(const Task& task, const VectorXd& std, double epsilon, do
         fmt::format("beta0 = {:.2g}: exploration shrinks before the mean has crossed its range", beta0 * least));
 }
 
-Needs needs_of_rollouts(const Task& task, int rollouts) {
+Needs needs_of_rollouts(const Task& task, double rollouts) {
   Needs needs;
   needs.bytes = batch_bytes(task, rollouts);
-  needs.steps = static_cast<double>(rollouts) * task.horizon;
+  needs.steps = rollouts * task.horizon;
   return needs;
 }
 
@@ -175,20 +175,19 @@ Needs needs(const Task& task, const EpisodicOptions& options, int) {
 }
 
 Needs needs(const Task& task, const RandomSearchOptions& options, int) {
-  const int controllers = 2 * options.directions + 1;  // each direction both ways, and the one in the middle
+  const double controllers = 2.0 * options.directions + 1.0;  // each direction both ways, and the one in the middle
   Needs needs = needs_of_rollouts(task, controllers * options.rollouts);
-  needs.notes.push_back(fmt::format("{} controllers are tried, {} rollouts each", controllers, options.rollouts));
+  needs.notes.push_back(fmt::format("{:.0f} controllers are tried, {} rollouts each", controllers, options.rollouts));
   return needs;
 }
 
 Needs needs(const Task& task, const GuidedOptions& options, int threads) {
-  IlqrOptions first;
-  first.iterations = options.initial_iterations;
-  const Needs pass = needs(task, first, threads);  // of DDP
+  const Needs pass = needs(task, IlqrOptions{}, threads);  // of DDP
   Needs needs = needs_of_rollouts(task, options.rollouts);
   needs.bytes += pass.bytes;
   needs.steps += options.initial_iterations * pass.steps;
-  const double weights = as_double(options.hidden * (task.ds() + 1 + task.da()) * options.layers);
+  const double hidden = options.hidden;
+  const double weights = hidden * (as_double(task.ds() + 1 + task.da()) + (options.layers - 1) * hidden);
   needs.operations = options.initial_iterations * pass.operations +
                      6.0 * weights * options.first_evaluations * options.fit_samples * task.horizon;
   needs.notes.push_back(fmt::format("the first iteration, with {} passes of DDP at most; later ones have {}",

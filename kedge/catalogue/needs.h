@@ -37,7 +37,7 @@ Needs needs(const Task& task, const RandomSearchOptions& options, int threads);
 Needs needs(const Task& task, const GuidedOptions& options, int threads);
 
 /// Returns what rollouts take, and no more.
-Needs needs_of_rollouts(const Task& task, int rollouts);
+Needs needs_of_rollouts(const Task& task, double rollouts);
 
 /// Returns the share of the actions of the first policy that are beyond their limits, in [0, 1], averaged over the actions.
 /// @param std [da]

@@ -323,8 +323,8 @@ constexpr const char* kHead = R"(/* $TITLE.
  *   $CALL
  *
  * $STEPS $LIMITS
- * The action is the mean of the policy, without exploration noise. C99, no allocation, no state; of the C library it needs
- * <math.h>. The bits are those of kedge where double is IEEE 754's, and the compiler neither widens nor contracts
+ * The action is the mean of the policy, without exploration noise. C99, no allocation, no state; of the C library it includes
+ * <math.h>, <stdint.h> and <string.h>. The bits are those of kedge where double is IEEE 754's, and the compiler neither widens nor contracts
  * expressions: not -ffast-math, but -std=c99 or -ffp-contract=off. */
 )";
 

@@ -182,6 +182,14 @@ std::string mean(Graph& graph, const std::string& s, const DmpPolicy& policy) {
   return within(graph, a, policy.tracking().low, policy.tracking().high);
 }
 
+/// A constant that is divided by. @throws InputError if one of its numbers is 0 in 32 bits
+std::string divisor(Graph& graph, const VectorXd& values) {
+  for (const double value : values)
+    if (rounded(value) == 0.0F)
+      throw InputError(fmt::format("--format = onnx: the policy divides by {}, which is 0 in 32 bits", value));
+  return graph.constant(values);
+}
+
 /// One input more, the last: t / T.
 std::string with_time(Graph& graph, const std::string& s, int clock) {
   const std::string t = graph.node("Cast", {graph.input("t", kInt64, {})}, {{"to", kFloat}});
@@ -194,7 +202,7 @@ std::string with_time(Graph& graph, const std::string& s, int clock) {
 std::string network(Graph& graph, const std::string& s, const MlpGaussian& policy, Parameters weights) {
   const NetworkShape& shape = policy.shape();
   std::string x = policy.clock() > 0 ? with_time(graph, s, policy.clock()) : s;
-  x = graph.node("Div", {graph.node("Sub", {x, graph.constant(shape.input_mean)}), graph.constant(shape.input_scale)});
+  x = graph.node("Div", {graph.node("Sub", {x, graph.constant(shape.input_mean)}), divisor(graph, shape.input_scale)});
   const VectorXd bound = VectorXd::Constant(shape.inputs(), shape.input_clip);
   if (shape.input_clip > 0) x = within(graph, x, -bound, bound);
   Index at = 0, in = shape.inputs();
@@ -235,7 +243,7 @@ std::string mean(Graph& graph, const std::string& s, const ContextualPolicy& pol
   const MatrixXd& map = policy.map();
   const std::string input = graph.input("context", kFloat, {context.mean.size()});
   std::string phi =
-      graph.node("Div", {graph.node("Sub", {input, graph.constant(context.mean)}), graph.constant(context.scale)});
+      graph.node("Div", {graph.node("Sub", {input, graph.constant(context.mean)}), divisor(graph, context.scale)});
   if (context.squares) phi = graph.node("Concat", {phi, graph.node("Mul", {phi, phi})}, {{"axis", 0}});
   const std::string slopes =
       graph.constant(columns(MatrixXd(map.rightCols(map.cols() - 1))), {map.cols() - 1, map.rows()});

@@ -125,8 +125,8 @@ void judge(Search& s, const VectorXd& x, SlsqpResult& result) {
   result.violation = s.h.allFinite() ? s.h.lpNorm<Eigen::Infinity>() : HUGE_VAL;
   VectorXd slope = s.gradient;
   std::vector<Index> free;
-  for (int pass = 0; pass < 2;
-       ++pass) {  // first all entries inside the box; then those, too, that could leave their bound
+  // First all entries inside the box; then those, too, that could leave their bound.
+  for (int pass = 0; pass < 2; ++pass) {
     const VectorXd before = slope;
     free.clear();
     for (Index i = 0; i < x.size(); ++i) {

@@ -28,7 +28,7 @@ struct SlsqpOptions {
 struct SlsqpResult {
   bool found = false;      ///< a minimum at which the equations hold
   std::string message;     ///< the numbers that decided, one line
-  VectorXd x;              ///< [n] where the search ended, within the bounds; the start if it failed
+  VectorXd x;              ///< [n] where the search ended, within the bounds
   double value = 0.0;      ///< f(x)
   double violation = 0.0;  ///< largest |h_i(x)|
   double slope = 0.0;      ///< of the best multipliers lambda

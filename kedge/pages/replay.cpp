@@ -123,6 +123,10 @@ void require_playable(const TaskFile& task) {
         fmt::format("task {}: cannot be played in the browser, which knows MuJoCo but not the task's [world]; without "
                     "--play its rollouts are shown",
                     task.task.name));
+  if (task.task.observes_sensors())
+    throw InputError(fmt::format(
+        "--play: the policy of task {} sees sensors, sites or bodies, which the page has too late; leave --play out",
+        task.task.name));
 }
 
 Replay make_replay(const Subject& subject, const ReplayOptions& options) {

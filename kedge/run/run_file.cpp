@@ -47,7 +47,8 @@ std::string run_file_text(const RunFile& run) {
       run.algorithm, run.seed, run.from.empty() ? "" : " --from ...", kFormat, quoted(run.algorithm), run.seed,
       run.record_updates, from, quoted(run.task), quoted(run.task_source.generic_string()), overrides,
       quoted(run.task_digest));
-  for (const Option& option : run.options) text += fmt::format("{} = {}\n", option.name, value_text(option.value));
+  for (const Option& option : run.options)
+    if (!run.younger.contains(option.name)) text += fmt::format("{} = {}\n", option.name, value_text(option.value));
   const Versions& v = run.versions;
   text += fmt::format("\n[versions]\nkedge = {}\ncommit = {}\nmujoco = {}\neigen = {}\ncompiler = {}\nbuild = {}\n",
                       quoted(v.kedge), quoted(v.commit), quoted(v.mujoco), quoted(v.eigen), quoted(v.compiler),

@@ -158,22 +158,6 @@ std::optional<double> group_reference(const Members& runs) {
   return values.empty() ? std::nullopt : std::optional(median(values));
 }
 
-void evaluate_final(const RunData& run, const CompareOptions& options, ComparedRun& result) {
-  const TaskFile loaded = load_run_task(run.directory, run.file);
-  const PolicyFile file = load_policy(open_run_directory(run.directory) / kPolicyFile);
-  Run how;
-  how.seed = run.file.seed;
-  how.threads = options.threads;
-  const auto evaluation =
-      evaluate(loaded.task, as_policy(file.policy), {.rollouts = options.final_rollouts, .deterministic = true}, how);
-  if (evaluation->returns.empty()) {
-    result.final_return = -std::numeric_limits<double>::infinity();
-  } else {
-    result.final_return = median(evaluation->returns);
-  }
-  if (!loaded.task.success.empty()) result.final_success = evaluation->success_rate();
-}
-
 /// @throws InputError if a group lacks a seed that another has
 void require_equal_seeds(const std::vector<ComparisonGroup>& groups) {
   const auto has = [](const ComparisonGroup& group, std::uint64_t seed) {
@@ -269,7 +253,9 @@ ComparedRun summarise_run(const RunData& run, const CompareOptions& options, std
   }
   if (!options.evaluate_final) return compared;
   try {
-    evaluate_final(run, options, compared);
+    const FinalResult final = final_result(run.directory, run.file, options.final_rollouts, options.threads);
+    compared.final_return = final.value;
+    compared.final_success = final.success;
   } catch (const InputError& e) {
     if (!options.partial) throw;
     notes.push_back(fmt::format("final policy not evaluated: {}", e.what()));
@@ -296,6 +282,20 @@ ComparisonGroup summarise(const Members& members, const std::string& label, cons
 }
 
 }  // namespace
+
+FinalResult final_result(const fs::path& directory, const RunFile& run, int rollouts, int threads) {
+  const TaskFile loaded = load_run_task(directory, run);
+  const PolicyFile file = load_policy(open_run_directory(directory) / kPolicyFile);
+  Run how;
+  how.seed = run.seed;
+  how.threads = threads;
+  const auto evaluation =
+      evaluate(loaded.task, as_policy(file.policy), {.rollouts = rollouts, .deterministic = true}, how);
+  FinalResult result;
+  result.value = evaluation->returns.empty() ? -std::numeric_limits<double>::infinity() : median(evaluation->returns);
+  if (!loaded.task.success.empty()) result.success = evaluation->success_rate();
+  return result;
+}
 
 Comparison compare(const std::vector<fs::path>& directories, const CompareOptions& options) {
   Comparison result;

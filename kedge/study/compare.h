@@ -75,6 +75,15 @@ struct CompareOptions {
   bool partial = false;  ///< leave out damaged runs, with a note, and let groups have different seeds
 };
 
+/// What the last policy of a run reaches without exploration noise.
+struct FinalResult {
+  double value = 0.0;             ///< median return; -infinity if every rollout diverged
+  std::optional<double> success;  ///< share of the rollouts; nullopt if the task has no success measure
+};
+
+/// Evaluates the policy of a run, with the run's own seed. @throws InputError if task or policy are damaged
+FinalResult final_result(const std::filesystem::path& directory, const RunFile& run, int rollouts, int threads);
+
 /// Reads and summarises runs. A run that failed before it completed an iteration has no part in the curve of its group.
 /// @throws InputError if the runs learned different tasks, if a directory is not a run or nothing is left, and, unless
 /// `partial`, if a run is damaged or a group lacks a seed that another has

@@ -40,7 +40,7 @@ std::vector<std::string> arguments_to_begin(const TrainRequest& request) {
 }
 
 /// @throws InputError if the directory holds another run than the wanted one
-void require_same_run(const fs::path& directory, const RunFile& found, const RunFile& wanted) {
+void require_same_run(const fs::path& directory, const RunFile& found, RunFile wanted) {
   const auto require_equal = [&](const auto& a, const auto& b, const char* what) {
     if (a != b)
       throw InputError(
@@ -50,6 +50,8 @@ void require_same_run(const fs::path& directory, const RunFile& found, const Run
   require_equal(found.algorithm, wanted.algorithm, "algorithm");
   require_equal(found.seed, wanted.seed, "seed");
   require_equal(found.task_digest, wanted.task_digest, "task");
+  for (const std::string& name : found.younger)  // the run is older than the option, whose default it has
+    if (option_value(found.options, name) == option_value(wanted.options, name)) wanted.younger.insert(name);
   require_equal(options_digest(found), options_digest(wanted), "an option");
 }
 
@@ -140,6 +142,17 @@ bool run_jobs(const std::vector<FigureJob>& jobs, const fs::path& program, int a
     }
     std::this_thread::sleep_for(kLook);
   }
+}
+
+void require_done(const std::vector<FigureJob>& jobs) {
+  std::size_t missing = 0;
+  const FigureJob* first = nullptr;
+  for (const FigureJob& job : jobs)
+    if (!job.arguments.empty() && missing++ == 0) first = &job;
+  if (first)
+    throw SystemError(
+        fmt::format("{} of {} runs are not there, the first '{}' seed {} (see {}.log); the same command again goes on",
+                    missing, jobs.size(), first->label, first->seed, first->directory.string()));
 }
 
 }  // namespace kedge

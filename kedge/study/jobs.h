@@ -36,6 +36,9 @@ struct ReproduceOptions {
 /// @throws Cancelled if a stop is requested
 std::vector<FigureJob> plan_figure(const Figure& figure, const ReproduceOptions& options);
 
+/// Checks that all are done. @throws SystemError that names the first that is not, and its log
+void require_done(const std::vector<FigureJob>& jobs);
+
 /// Called for each job that has ended, with its place in `jobs` and its exit code.
 using JobObserver = std::function<void(std::size_t job, int exit_code)>;
 

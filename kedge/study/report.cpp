@@ -55,18 +55,6 @@ std::string verdicts_table(const std::vector<JudgedClaim>& verdicts) {
              fewest_seeds, verdicts.size() == 1 ? "is" : "are", verdicts.size());
 }
 
-/// @throws SystemError if a job is still to be done
-void require_done(const std::vector<FigureJob>& jobs) {
-  std::size_t missing = 0;
-  const FigureJob* first = nullptr;
-  for (const FigureJob& job : jobs)
-    if (!job.arguments.empty() && missing++ == 0) first = &job;
-  if (first)
-    throw SystemError(
-        fmt::format("{} of {} runs are not there, the first '{}' seed {} (see {}.log); the same command again goes on",
-                    missing, jobs.size(), first->label, first->seed, first->directory.string()));
-}
-
 }  // namespace
 
 FigureResult summarise_figure(const Figure& figure, const std::vector<FigureJob>& jobs, int threads) {

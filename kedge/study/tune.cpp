@@ -13,6 +13,7 @@
 #include "kedge/core/errors.h"
 #include "kedge/core/text.h"
 #include "kedge/files/atomic_file.h"
+#include "kedge/files/checksum.h"
 #include "kedge/files/csv.h"
 #include "kedge/math/statistics.h"
 #include "kedge/run/train.h"
@@ -24,11 +25,12 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr int kBracket = 8;  ///< configurations that begin together
-constexpr int kMostTrials = 1000;
+constexpr int kBracket = 8;    ///< configurations that begin together
+constexpr int kRollouts = 20;  ///< of each final policy
 constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr std::uint64_t kLargestJournal = std::uint64_t{1} << 24;
 const char* const kJournal = "tune.csv";
+constexpr std::string_view kResult = "# kedge tune ";  ///< begins an option file that was tuned
 const char* const kColumns = "bracket,round,trial,iterations,success,return,options\n";
 
 Dimension logarithmic(const char* option, double low, double high, const char* unit = "") {
@@ -56,73 +58,74 @@ TrainRequest request_of(const TuneOptions& options, const std::vector<std::strin
   return request;
 }
 
-/// A search: what is known before it begins.
+/// A search: what is known before it begins, and what it has found.
 struct Search {
   TuneOptions options;
-  int iterations = 0;  ///< of a whole training
+  int iterations = 0;                ///< of a whole training
+  std::string title;                 ///< first line of the journal: of which search it is
+  std::vector<std::string> earlier;  ///< lines of a journal that is there already, in order
+  std::size_t replayed = 0;          ///< how many of them are in `journal`
   std::vector<TrialScore> journal;
 };
 
-double number(std::string_view text, const fs::path& file) {
-  double value = 0.0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size())
-    throw InputError(fmt::format("{}: \"{}\" is no number; remove the file to search again", file.string(),
-                                 one_line(std::string(text), 40)));
-  return value;
+[[noreturn]] void refuse_journal(const Search& search) {
+  throw InputError(
+      fmt::format("{}: is not of this search (another task, option, --trials, --seeds or --seed), or was changed; "
+                  "choose another --out",
+                  (search.options.folder / kJournal).string()));
 }
 
-/// The scores of an earlier search in the folder. @throws InputError if they are not of this search
-std::vector<TrialScore> read_journal(const TuneOptions& options) {
-  const fs::path file = options.folder / kJournal;
-  if (!fs::exists(file)) return {};
-  const std::string text = read_file(file, kLargestJournal);
-  if (!text.starts_with(kColumns)) throw InputError(fmt::format("{}: is no table of kedge tune", file.string()));
-  std::vector<TrialScore> scores;
-  std::string_view rest = std::string_view(text).substr(std::string_view(kColumns).size());
-  while (!rest.empty()) {
-    std::string_view line = rest.substr(0, rest.find('\n'));
-    rest.remove_prefix(std::min(rest.size(), line.size() + 1));
-    std::vector<std::string_view> cells;
-    for (int i = 0; i < 6; ++i) {
-      const std::size_t comma = std::min(line.find(','), line.size());
-      cells.push_back(line.substr(0, comma));
-      line.remove_prefix(std::min(line.size(), comma + 1));
-    }
-    const auto whole = [&](std::size_t i) { return static_cast<int>(number(cells[i], file)); };
-    scores.push_back(
-        {whole(0), whole(1), whole(2), whole(3), number(cells[4], file), number(cells[5], file), std::string(line)});
-    const TrialScore& s = scores.back();
-    if (s.trial < 0 || s.trial >= kMostTrials || s.options != joined(draw(options, s.trial)))
-      throw InputError(
-          fmt::format("{}: is of another search; remove the folder, or choose another --out", file.string()));
+std::string journal_line(const TrialScore& s) {
+  return csv_line({s.bracket, s.round, s.trial, s.iterations, s.success, s.value, s.options});
+}
+
+/// Reads the journal of an earlier call in the folder, if there is one.
+void read_journal(Search& search) {
+  const fs::path file = search.options.folder / kJournal;
+  if (!fs::exists(fs::symlink_status(file))) return;
+  const std::string text = read_file(file, kLargestJournal), head = search.title + kColumns;
+  if (!text.starts_with(head) || !text.ends_with('\n')) refuse_journal(search);
+  for (std::size_t at = head.size(); at < text.size();) {
+    const std::size_t end = text.find('\n', at) + 1;
+    search.earlier.push_back(text.substr(at, end - at));
+    at = end;
   }
-  return scores;
+}
+
+/// Takes the scores of a round from the journal, where they must be as this search wrote them.
+/// @param scores all but success and value is given  @return false if the journal has no more
+bool replay_round(Search& search, std::vector<TrialScore>& scores) {
+  if (search.replayed == search.earlier.size()) return false;
+  for (TrialScore& s : scores) {
+    if (search.replayed == search.earlier.size()) refuse_journal(search);
+    const std::string& line = search.earlier[search.replayed++];
+    const std::string before = fmt::format("{},{},{},{},", s.bracket, s.round, s.trial, s.iterations);
+    if (!line.starts_with(before)) refuse_journal(search);
+    const char* end = line.data() + line.size();
+    const auto success = std::from_chars(line.data() + before.size(), end, s.success);
+    if (success.ec != std::errc() || success.ptr == end) refuse_journal(search);
+    std::from_chars(success.ptr + 1, end, s.value);
+    if (!(s.success >= 0.0 && s.success <= 1.0) || std::isnan(s.value) || journal_line(s) != line)
+      refuse_journal(search);
+  }
+  return true;
 }
 
 void write_journal(const Search& search) {
-  std::string text = kColumns;
-  for (const TrialScore& s : search.journal)
-    text += csv_line({s.bracket, s.round, s.trial, s.iterations, s.success, s.value, s.options});
+  std::string text = search.title + kColumns;
+  for (const TrialScore& s : search.journal) text += journal_line(s);
   write_file(search.options.folder / kJournal, text, Durability::process);
 }
 
 /// What the runs of a configuration reached.
 void score(const std::vector<fs::path>& directories, int threads, TrialScore& result) {
-  result.value = -infinity;
-  Comparison comparison;
-  try {
-    comparison = compare(directories, {.threads = threads, .partial = true});
-  } catch (const InputError&) {
-    return;  // no run has completed an iteration
-  }
   std::vector<double> values, success;
-  for (const ComparisonGroup& group : comparison.groups)
-    for (const ComparedRun& run : group.runs) {
-      values.push_back(run.final_return.value_or(-infinity));
-      success.push_back(run.final_success.value_or(0.0));
-    }
-  if (values.size() < directories.size()) return;
+  for (const fs::path& directory : directories) {
+    if (run_status(directory).state == RunState::failed) return;
+    const FinalResult reached = final_result(directory, read_run_file(directory), kRollouts, threads);
+    values.push_back(reached.value);
+    success.push_back(reached.success.value_or(0.0));
+  }
   result.value = mean(values);
   result.success = mean(success);
 }
@@ -151,11 +154,12 @@ RoundEnd run_round(const Search& search, std::vector<TrialScore>& scores) {
     figure.runs.push_back(std::move(run));
     directories[s.trial] = {};
   }
-  const std::vector<FigureJob> jobs =
-      plan_figure(figure, {.seeds = {}, .folder = options.folder, .stop = options.stop});
+  const ReproduceOptions where{.seeds = {}, .folder = options.folder, .stop = options.stop};
+  const std::vector<FigureJob> jobs = plan_figure(figure, where);
   if (!run_jobs(
           jobs, options.program, options.at_once, options.stop, [](std::size_t, int) {}, options.deadline))
     return RoundEnd::stopped;
+  require_done(plan_figure(figure, where));
   for (const FigureJob& job : jobs) directories[std::stoi(job.label.substr(6))].push_back(job.directory);
   for (TrialScore& s : scores) {
     s.value = -infinity;
@@ -163,14 +167,6 @@ RoundEnd run_round(const Search& search, std::vector<TrialScore>& scores) {
       score(found->second, options.at_once, s);
   }
   return RoundEnd::complete;
-}
-
-/// The scores of a round that was completed before; empty: it was not.
-std::vector<TrialScore> completed(const Search& search, int bracket, int round) {
-  std::vector<TrialScore> scores;
-  for (const TrialScore& s : search.journal)
-    if (s.bracket == bracket && s.round == round) scores.push_back(s);
-  return scores;
 }
 
 /// The numbers that go on: the better half, and number 0.
@@ -190,29 +186,36 @@ RoundEnd run_bracket(Search& search, int bracket, std::vector<int> trials,
   int rounds = 1;
   while ((std::size_t{1} << (rounds - 1)) < trials.size()) ++rounds;
   for (int round = 0; round < rounds; ++round) {
-    std::vector<TrialScore> scores = completed(search, bracket, round);
-    if (scores.empty()) {
-      const int iterations = std::max(1, search.iterations >> (rounds - 1 - round));
-      for (const int trial : trials)
-        scores.push_back({bracket, round, trial, iterations, 0.0, 0.0, joined(draw(search.options, trial))});
-      if (run_round(search, scores) == RoundEnd::stopped) return RoundEnd::stopped;
-      search.journal.insert(search.journal.end(), scores.begin(), scores.end());
+    const int iterations = std::max(1, search.iterations >> (rounds - 1 - round));
+    std::vector<TrialScore> scores;
+    for (const int trial : trials)
+      scores.push_back({bracket, round, trial, iterations, 0.0, 0.0, joined(draw(search.options, trial))});
+    const bool replayed = replay_round(search, scores);
+    if (!replayed && run_round(search, scores) == RoundEnd::stopped) return RoundEnd::stopped;
+    search.journal.insert(search.journal.end(), scores.begin(), scores.end());
+    if (!replayed) {
       write_journal(search);
       observe(scores);
     }
-    if (scores.size() != trials.size())
-      throw InputError(fmt::format("{}: has {} of the {} lines of a round; remove the folder, or choose another --out",
-                                   (search.options.folder / kJournal).string(), scores.size(), trials.size()));
     trials = survivors(std::move(scores));
   }
   return RoundEnd::complete;
 }
 
+/// Refuses to replace an option file that somebody wrote by hand.
+void require_own_result(const TuneOptions& options) {
+  const fs::path file = tuned_file(options);
+  if (fs::is_regular_file(file) && !read_file(file, kLargestJournal).starts_with(kResult))
+    throw InputError(fmt::format("{}: is not of kedge tune, and is not replaced; choose another --out", file.string()));
+}
+
 }  // namespace
 
+fs::path tuned_file(const TuneOptions& options) { return options.folder / (options.algorithm + ".toml"); }
+
 std::vector<Dimension> search_space(const std::string& algorithm) {
-  const Dimension exploration = logarithmic("initial_std", 5, 60, " %");
-  const std::map<std::string, std::vector<Dimension>> spaces = {
+  static const Dimension exploration = logarithmic("initial_std", 5, 60, " %");
+  static const std::map<std::string, std::vector<Dimension>> spaces = {
       {"moto",
        {logarithmic("epsilon", 0.02, 0.3), logarithmic("beta0", 0.02, 0.3), exploration, {"gamma", {}, 0.2, 0.9}}},
       {"gps",
@@ -242,14 +245,21 @@ bool better(const TrialScore& a, const TrialScore& b) {
 
 Tuning tune(const TuneOptions& options, const std::function<void(const std::vector<TrialScore>&)>& observe) {
   static_cast<void>(search_space(options.algorithm));
-  Search search{options, 0, {}};
-  search.iterations = static_cast<int>(
-      std::get<std::int64_t>(option_value(plan_run(request_of(options, {})).file.options, "iterations")));
+  const RunFile file = plan_run(request_of(options, {})).file;
+  Search search{options, static_cast<int>(std::get<std::int64_t>(option_value(file.options, "iterations"))), {}, {}, 0,
+                {}};
   if (search.iterations < 1) throw InputError("iterations = 0, so that there is nothing to compare");
-  search.journal = read_journal(options);
-  fs::create_directories(options.folder);
+  search.title = fmt::format(
+      "# search {}\n", digest(fmt::format("{} {} {} {} {} {}", file.task_digest, options_digest(file),
+                                          search.iterations, options.trials.value_or(0), options.seeds, options.seed)));
+  read_journal(search);
+  require_own_result(options);
+  std::error_code error;
+  fs::create_directories(options.folder, error);
+  if (error) throw InputError(fmt::format("{}: cannot be created: {}", options.folder.string(), error.message()));
+  for (const fs::path& output : {options.folder / kJournal, tuned_file(options)}) require_writable(output);
   Tuning result;
-  const int most = std::min(options.trials.value_or(kMostTrials), kMostTrials);
+  const int most = options.trials.value_or(most_trials);
   for (int first = 0, bracket = 0; first < most; first += kBracket, ++bracket) {
     std::vector<int> trials;
     for (int i = first; i < std::min(first + kBracket, most); ++i) trials.push_back(i);
@@ -257,6 +267,7 @@ Tuning tune(const TuneOptions& options, const std::function<void(const std::vect
     result.end = options.stop.stop_requested() ? Tuning::End::interrupted : Tuning::End::deadline;
     break;
   }
+  if (search.replayed < search.earlier.size()) refuse_journal(search);
   result.scores = search.journal;
   int longest = 0;
   for (const TrialScore& s : result.scores) longest = std::max(longest, s.iterations);

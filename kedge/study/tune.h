@@ -21,6 +21,8 @@ namespace kedge {
 /// Returns the options of an algorithm that are searched, with their ranges. @throws InputError if it has no such search
 std::vector<Dimension> search_space(const std::string& algorithm);
 
+inline constexpr int most_trials = 1000;
+
 struct TuneOptions {
   std::string task;              ///< name or path
   std::string algorithm;         ///< with a search space
@@ -28,7 +30,7 @@ struct TuneOptions {
   std::uint64_t seed = 1;        ///< of the search
   int seeds = 2;                 ///< runs of a configuration, with seeds 0, 1, ...
   int at_once = 1;               ///< runs at a time
-  std::optional<int> trials;     ///< configurations; nullopt: until the deadline
+  std::optional<int> trials;     ///< configurations, at most most_trials; nullopt: until the deadline
   std::optional<std::chrono::steady_clock::time_point> deadline;
   std::filesystem::path folder;
   std::filesystem::path program;  ///< that trains
@@ -38,8 +40,8 @@ struct TuneOptions {
 /// What a configuration reached after some of the iterations.
 struct TrialScore {
   int bracket = 0, round = 0, trial = 0, iterations = 0;
-  double success =
-      0.0;  ///< share of successes of the final policies without noise, 20 rollouts each; 0 without a measure
+  /// Share of successes of the final policies without noise, 20 rollouts each; 0 without a measure.
+  double success = 0.0;
   double value = 0.0;   ///< mean over the seeds of their median return; -infinity: refused or failed
   std::string options;  ///< "epsilon=0.1 beta0=0.2"; empty: as the task has them
 };
@@ -58,11 +60,16 @@ bool better(const TrialScore& a, const TrialScore& b);
 /// Searches, or goes on with a search in the same folder. Runs and scores are kept there: what it chooses depends on the
 /// arguments and on how many rounds are completed, not on interruptions.
 /// @param observe  called with the scores of each round that is completed now
-/// @throws InputError if task, algorithm or options are wrong, or if the folder holds another search
+/// @throws InputError if task, algorithm or options are wrong, or if the folder holds another search, or an option file that
+/// is not of a search
+/// @throws SystemError if a run was killed: the same call again goes on
 Tuning tune(const TuneOptions& options, const std::function<void(const std::vector<TrialScore>&)>& observe);
 
+/// Returns where the option file goes: <folder>/<algorithm>.toml.
+std::filesystem::path tuned_file(const TuneOptions& options);
+
 /// Returns a file of options: all that differ from the defaults of the algorithm in this configuration.
-/// @param comment  its first lines, without #
+/// @param comment  its first lines, without #; the first begins with "kedge tune"
 std::string tuned_options(const TuneOptions& options, const TrialScore& chosen, const std::string& comment);
 
 }  // namespace kedge

@@ -4,7 +4,7 @@
 
 namespace kedge {
 
-Demonstration record(const Task& task, const Controller& controller, VectorIn start, int steps) {
+Demonstration record(const Task& task, const DemonstrationLaw& controller, VectorIn start, int steps) {
   const auto system = task.system->clone();
   Demonstration shown{MatrixXd(task.nx(), steps + 1), MatrixXd(task.da(), steps)};
   shown.state.col(0) = start;

@@ -87,7 +87,7 @@ Demonstration swim(const Value& section, const Task& task, const mjModel& model,
                    {"damping", &options.damping, &Value::not_negative}},
                   resolved);
   const std::vector<Motor> chain = motors(section.require("controller"), task, model);
-  const Controller controller = wave(chain, options, task.control_step);
+  const DemonstrationLaw controller = wave(chain, options, task.control_step);
   const auto until_stopped = [&](int t, VectorIn x, VectorOut a) {
     if (stop.stop_requested()) throw Cancelled("interrupted while a demonstration was made");
     return controller(t, x, a);

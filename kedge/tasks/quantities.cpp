@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <numeric>
 #include <optional>
@@ -16,6 +17,7 @@ namespace kedge {
 namespace {
 
 constexpr std::string_view kMinus = " - ";
+constexpr std::array<std::string_view, 6> kVectors = {"qpos", "qvel", "act", "world", "action", "ctrl"};
 
 /// A kind of quantity: qpos, ctrl, ...
 struct Quantity {
@@ -68,10 +70,13 @@ Word split(std::string_view text) {
   return word;
 }
 
-/// The words of "A - B", or the one word.
+/// The words of "A - B", or the one word: the name of a sensor may have a minus, too.
 std::vector<std::string_view> sides(std::string_view text) {
   const std::size_t minus = text.find(kMinus);
   if (minus == std::string_view::npos) return {text};
+  const Word right = split(text.substr(minus + kMinus.size()));
+  const bool names_all = find_frame_kind(right.kind) || std::ranges::find(kVectors, right.kind) != kVectors.end();
+  if (!names_all && right.text.find(':') == std::string::npos) return {text};
   return {text.substr(0, minus), text.substr(minus + kMinus.size())};
 }
 
@@ -82,9 +87,18 @@ std::pair<std::string, std::optional<std::string>> split_brackets(const std::str
   return {name.substr(0, open), name.substr(open + 1, name.size() - open - 2)};
 }
 
-/// The whole robot is what hangs on the world.
-std::string object_of(const FrameKind& kind, const std::string& name) {
-  return name.empty() && kind.object == mjOBJ_BODY && !kind.objtype ? "world" : name;
+/// The object that a word names, and what is in brackets behind it. A name may have brackets of its own.
+std::pair<std::string, std::optional<std::string>> named_object(const mjModel& m, const FrameKind& kind,
+                                                                const Word& word) {
+  std::pair<std::string, std::optional<std::string>> named;
+  if (word.name) {
+    const std::vector<std::string> all = object_names(m, kind);
+    named = std::ranges::find(all, *word.name) != all.end() ? std::pair(*word.name, std::optional<std::string>())
+                                                            : split_brackets(*word.name);
+  }
+  // The whole robot is what hangs on the world.
+  if (named.first.empty() && kind.object == mjOBJ_BODY && !kind.objtype) named.first = "world";
+  return named;
 }
 
 /// @param actions  null: none
@@ -121,10 +135,10 @@ Quantity quantity(const Value& value, const Word& word, const Plant& plant, cons
     if (!word.name) value.fail("name the sensor, \"sensor:NAME\"" + hint("", names(q.parts)));
   } else if (const FrameKind* kind = find_frame_kind(word.kind); kind && allowed != Allowed::states) {
     q.source = Source::sensor;
-    const std::string object = object_of(*kind, word.name ? split_brackets(*word.name).first : "");
+    const std::string object = named_object(m, *kind, word).first;
     const std::vector<Part> all = sensors(m);
     if (const Part* sensor = find(all, sensor_name({kind, object})))
-      q.parts = {{word.name ? split_brackets(*word.name).first : "", sensor->first, sensor->size}};
+      q.parts = {{word.name.value_or("[").starts_with("[") ? "" : object, sensor->first, sensor->size}};
     q.what = kind->word;
     q.places = !kind->quaternion;
   } else {
@@ -190,7 +204,7 @@ Named read_word(const Value& value, std::string_view text, const Plant& plant, c
   std::vector<Part> parts = q.parts;
   std::optional<std::string> brackets;
   if (kind) {
-    if (word.name) brackets = split_brackets(*word.name).second;
+    brackets = named_object(plant.model, *kind, word).second;
   } else if (word.name) {
     std::string name = *word.name;
     if (!find(parts, name)) std::tie(name, brackets) = split_brackets(name);
@@ -237,7 +251,7 @@ Entries read_in_turn(const Value& parts, const Plant& plant, Allowed allowed) {
   Entries entries;
   const Index nx = model_state(plant.model) + plant.world.start.size();
   for (const Value& value : one_or_more(parts)) {
-    if (value.text().find(kMinus) != std::string::npos)
+    if (sides(value.text()).size() > 1)
       value.fail("differences are for [[cost]], [success] and [[termination]]; name both");
     Named named = read_word(value, value.text(), plant, nullptr, allowed);
     if (named.needs_action)
@@ -256,7 +270,7 @@ Entries read_quantities(const Value& of, const Plant& plant, const std::vector<P
   std::vector<std::pair<std::vector<Index>, std::vector<Index>>> rows;  // plus and minus, of each word
   const std::vector<Value> values = one_or_more(of);
   const bool differences =
-      std::ranges::any_of(values, [](const Value& value) { return value.text().find(kMinus) != std::string::npos; });
+      std::ranges::any_of(values, [](const Value& value) { return sides(value.text()).size() > 1; });
   bool first = true;
   for (const Value& value : values) {
     std::vector<std::vector<Index>> places;
@@ -306,7 +320,7 @@ std::vector<FrameSensor> required_frame_sensors(const Value& root, const mjModel
         const Word word = split(side);
         const FrameKind* kind = find_frame_kind(word.kind);
         if (!kind) continue;
-        const std::string object = object_of(*kind, word.name ? split_brackets(*word.name).first : "");
+        const std::string object = named_object(m, *kind, word).first;
         const std::vector<std::string> all = object_names(m, *kind);
         const std::string what = kind->object == mjOBJ_SITE ? "site" : "body";
         if (all.empty()) value.fail(fmt::format("the model has no {} with a name", what));

@@ -218,7 +218,7 @@ Demonstration simbicon_walk(const Task& task, std::shared_ptr<const mjModel> mod
   };
 
   bool found = false;
-  const Controller warm_up = [&](int t, VectorIn x, VectorOut a) {
+  const DemonstrationLaw warm_up = [&](int t, VectorIn x, VectorOut a) {
     walk_on(t, x, a);
     found = t >= options.skip && walk.phase() == 0 && walk.time() >= options.after_strike - 1e-9;
     return !found;
@@ -227,7 +227,7 @@ Demonstration simbicon_walk(const Task& task, std::shared_ptr<const mjModel> mod
   if (!found) throw InputError(fmt::format("no foot strikes any more after {} control steps", options.skip));
 
   start[body.x] = 0.0;
-  const Controller go_on = [&](int t, VectorIn x, VectorOut a) {
+  const DemonstrationLaw go_on = [&](int t, VectorIn x, VectorOut a) {
     walk_on(t, x, a);
     return true;
   };

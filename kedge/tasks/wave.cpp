@@ -6,7 +6,7 @@
 
 namespace kedge {
 
-Controller wave(std::vector<Motor> motors, const WaveOptions& options, double control_step) {
+DemonstrationLaw wave(std::vector<Motor> motors, const WaveOptions& options, double control_step) {
   return [motors = std::move(motors), o = options, control_step](int t, VectorIn x, VectorOut a) {
     const double time = t * control_step;
     for (std::size_t i = 0; i < motors.size(); ++i) {

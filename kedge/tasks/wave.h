@@ -20,6 +20,6 @@ struct WaveOptions {
 
 /// Returns a controller with the torques  stiffness (target - q) - damping dq/dt  of the wave.
 /// @param motors [da] of the actions, in their order along the chain  @param control_step s
-Controller wave(std::vector<Motor> motors, const WaveOptions& options, double control_step);
+DemonstrationLaw wave(std::vector<Motor> motors, const WaveOptions& options, double control_step);
 
 }  // namespace kedge

@@ -13,8 +13,8 @@ namespace {
 
 constexpr double kTolerance = 1e-9;  ///< of KL and balance, as promised
 constexpr double kAim = 1e-12;       ///< as aimed at
-constexpr double kLeastEta =
-    1e-5;  ///< in standard deviations of the returns; below, rounding of delta / eta costs the balance
+/// In standard deviations of the returns. Below it the rounding of delta / eta costs the balance.
+constexpr double kLeastEta = 1e-5;
 constexpr int kIterations = 100;
 
 /// The problem in standard units: returns and features with mean 0 and variance 1 under w.

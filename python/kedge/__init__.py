@@ -145,19 +145,12 @@ def _policy_predict(self, observation, state=None, episode_start=None, determini
 
 
 def _policy_data(self):
-    """The contents of policy.h5, {name: value}, numbers as arrays."""
+    """The contents of policy.h5, {name: value}, numbers as arrays; infinite limits are NaN."""
     with_arrays = {}
     for name, value in _json.loads(self.export_text("json")).items():
         is_numbers = isinstance(value, list) and not any(isinstance(entry, str) for entry in value)
         with_arrays[name] = _np.array(value, float) if is_numbers else value
     return with_arrays
-
-
-def _policy_export(self, file, format):
-    """Writes the policy for programs without kedge: format "c", "onnx", "json" or "python" (docs/export.md)."""
-    text = self.export_text(format)
-    with open(file, "wb") as out:
-        out.write(text)
 
 
 def _task_repr(self):
@@ -181,7 +174,6 @@ Policy.__repr__ = _policy_repr
 Run.metrics = property(_run_metrics)
 Policy.predict = _policy_predict
 Policy.data = property(_policy_data)
-Policy.export = _policy_export
 Task.load = staticmethod(load_task)
 Task.from_file = staticmethod(load_task)
 

@@ -28,6 +28,15 @@ def _seed(random):
     return int(random.integers(2**63))
 
 
+def _task(task, changes):
+    """Loads a task, unless it is one."""
+    if not isinstance(task, Task):
+        return load_task(task, **changes)
+    if changes:
+        raise TypeError(f"a Task is as it was loaded; give {', '.join(changes)} to kedge.load_task")
+    return task
+
+
 class TaskEnv(gymnasium.Env):
     """A task of kedge. The reward is minus the cost of a step; the return of an episode is that of kedge for the same actions.
 
@@ -37,7 +46,8 @@ class TaskEnv(gymnasium.Env):
     changes             of the task, as for load_task: horizon=50
 
     Actions are limited by the task. An episode ends (terminated) at the horizon, which is a part of the task, not a limit of
-    patience; the cost of the final state is in the last reward. It also ends where the simulation diverges. info has
+    patience; the cost of the final state is in the last reward. It also ends where the task says so ([[termination]], whose
+    cost is in the reward), and where the simulation diverges. info has
     "success", the value of the task's measure, "diverged" and "why" at the end. reset(options={"state": x0}) begins at a
     state of your own.
     """
@@ -45,7 +55,7 @@ class TaskEnv(gymnasium.Env):
     metadata = {"render_modes": []}
 
     def __init__(self, task, diverged_reward=-1e6, observe_time=False, **changes):
-        self.task = task if isinstance(task, Task) else load_task(task, **changes)
+        self.task = _task(task, changes)
         self.diverged_reward = float(diverged_reward)
         self.observe_time = observe_time
         self._episode = _kedge.Episode(self.task)
@@ -67,14 +77,14 @@ class TaskEnv(gymnasium.Env):
     def step(self, action):
         episode = self._episode
         cost = episode.step(np.asarray(action, float))
-        ended = episode.time == self.task.horizon
+        ended = not episode.goes_on
         if ended and not episode.diverged:
             cost += episode.finish()
         info = {}
-        if ended or episode.diverged:
+        if ended:
             info = {"success": episode.success, "diverged": episode.diverged, "why": episode.why}
         reward = self.diverged_reward if episode.diverged else -cost
-        return self._observation(), reward, bool(ended or episode.diverged), False, info
+        return self._observation(), reward, ended, False, info
 
 
 class TaskVectorEnv(VectorEnv):
@@ -87,7 +97,7 @@ class TaskVectorEnv(VectorEnv):
     metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}
 
     def __init__(self, task, num_envs=1, threads=None, diverged_reward=-1e6, observe_time=False, **changes):
-        self.task = task if isinstance(task, Task) else load_task(task, **changes)
+        self.task = _task(task, changes)
         self.diverged_reward = float(diverged_reward)
         self.observe_time = observe_time
         self.num_envs = num_envs
@@ -110,6 +120,8 @@ class TaskVectorEnv(VectorEnv):
         return self._episodes.advance(actions, self._begin, seeds)
 
     def reset(self, *, seed=None, options=None):
+        if options:
+            raise ValueError("TaskVectorEnv.reset has no options; TaskEnv begins at a state of your own")
         seeds = [None if seed is None else seed + i for i in range(self.num_envs)] if seed is None or isinstance(
             seed, (int, np.integer)) else seed
         if len(seeds) != self.num_envs:

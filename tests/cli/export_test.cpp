@@ -65,6 +65,9 @@ TEST_F(Export, RefusesInOneLine) {
   refused({"export", "balance", "--format", "matlab", "-o", "none"}, "must be c, onnx, json, python");
   refused({"export", "balance", "--format", "c", "-o", "none", "--name", "a b"}, "--name = a b");
   refused({"export", "balance", "--format", "c"}, "FILE is missing");
+  refused({"export", "balance", "--format", "c", "-o", "balance/policy.h5"}, "is what is read");
+  refused({"export", "balance", "--format", "c", "-o", "."}, "cannot be written: it is a directory");
+  refused({"export", "balance", "--format", "c", "-o", "absent/x.h"}, "cannot be written: No such file");
   refused({"export", "nothing", "--format", "c", "-o", "none"}, "there is no such run or policy");
   refused({"export", "balance/metrics.csv", "--format", "c", "-o", "none"}, "metrics.csv");
 }
@@ -100,8 +103,7 @@ TEST_F(Export, ExampleInCBalances) {
   const fs::path library = KEDGE_MUJOCO_LIBRARY;
   const std::string command = fmt::format(
       "cc -std=c99 -O1 -Wall -Wextra -Werror -I. -isystem '{0}' -o balance_c '{1}/examples/c_controller/balance.c' "
-      "'{2}' -lm "
-      "-Wl,-rpath,'{3}' && ./balance_c '{1}/examples/robots/double_pendulum/double_pendulum.xml' > printed",
+      "'{2}' -lm -Wl,-rpath,'{3}' && ./balance_c '{1}/examples/robots/double_pendulum/double_pendulum.xml' > printed",
       KEDGE_MUJOCO_INCLUDE, source_dir(), library.string(), library.parent_path().string());
   ASSERT_EQ(std::system(fmt::format("cd '{}' && {}", scratch_->path().string(), command).c_str()), 0);
   EXPECT_EQ(std::system(

@@ -215,6 +215,7 @@ TEST_F(OwnFiles, AsOutputsAreReplacedWholeOrNotAtAll) {
                             {"compare", "run", "--csv", file},
                             {"compare", "run", "--svg", file},
                             {"compare", "run", "--html", file},
+                            {"export", "run", "--format", "c", "-o", file},
                             {"demonstrate", "walker", "--force", "-o", file}}) {
       const Outcome o = run_soon(words, path());
       EXPECT_EQ(o.code, 2) << fmt::format("{}\n{}", fmt::join(words, " "), o.err);
@@ -232,6 +233,7 @@ TEST_F(OwnFiles, ThatAreNoFilesAreReadByNoVerb) {
     for (const Words& words : std::vector<Words>{
              {"init", file, "--out", "starter"},
              {"train", file},
+             {"train", "double_link", "--from", file},
              {"validate", file},
              {"train", "double_link", "--config", file},
              {"evaluate", file, "--task", "double_link"},

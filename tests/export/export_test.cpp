@@ -242,9 +242,7 @@ TEST(ExportToC, IsCPlusPlusToo) {
 TEST(ExportToC, TextsOfTheFileStayInsideTheComment) {
   Case c = std::move(cases().front());
   c.file.info.task = "a */ #error */";
-  c.file.info.observation_names = {"x*/\n#error", "y\\",
-                                   "z?"
-                                   "?/"};
+  c.file.info.observation_names = {"x*/\n#error", "y\\", "z?\?/"};
   const std::string text = c_text(c, "p");
   const std::string comment = text.substr(0, text.find("*/") + 2);
   EXPECT_THAT(text.substr(comment.size()), testing::StartsWith("\n#ifndef P_POLICY_H"));
@@ -279,6 +277,12 @@ TEST(Export, RefusesWhatAFormatCannotHold) {
   TvLinearGaussian large = test::examples(std::type_identity<TvLinearGaussian>()).front();
   large[0].K(0, 0) = 1e39;
   EXPECT_THROW((void)find_export_format("onnx").text({large, {}}, "p"), InputError);
+  NetworkShape narrow{.hidden = {2},
+                      .input_mean = VectorXd::Zero(1),
+                      .input_scale = VectorXd::Constant(1, 1e-50),
+                      .output_scale = VectorXd::Ones(1)};
+  const MlpGaussian divides(narrow, VectorXd::Zero(parameter_count(narrow)));
+  EXPECT_THROW((void)find_export_format("onnx").text({divides, {}}, "p"), InputError) << "it would divide by 0";
 }
 
 /// Files and what they have to answer, for check_exports.py: case i is i.py, i.onnx, i.json, i.h5 and i.txt, one line each of

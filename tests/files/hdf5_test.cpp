@@ -90,7 +90,7 @@ TEST(Reader, SurvivesLengthsOfTextsThatLeadOutOfTheFile) {
       EXPECT_EQ(message.find('\n'), std::string::npos);
       refused += !message.empty();
     }
-  EXPECT_GE(refused, texts.size() / 2);
+  EXPECT_GT(refused, 10U);
 }
 
 TEST(Reader, HasLittleTime) {

@@ -289,6 +289,20 @@ TEST_F(OptionsFile, RunFileRefusesWhatIsDamaged) {
   }
 }
 
+// A run that was begun before an option existed: the option has its default, and the run goes on.
+TEST_F(OptionsFile, RunFileMayBeOlderThanAnOption) {
+  RunFile older = some_run();
+  std::erase_if(older.options, [](const Option& option) { return option.name == "state_floor"; });
+  std::ofstream(folder_ / "run.toml") << run_file_text(older);
+  const RunFile read = read_run_file(folder_);
+  EXPECT_EQ(read.options.size(), older.options.size() + 1);
+  EXPECT_EQ(read.younger, std::set<std::string>{"state_floor"});
+  EXPECT_EQ(options_digest(read), options_digest(older));
+  EXPECT_NE(options_digest(read), options_digest(some_run()));
+  std::ofstream(folder_ / "run.toml") << run_file_text(read);  // as `resume --iterations` writes it
+  EXPECT_EQ(options_digest(read_run_file(folder_)), options_digest(older));
+}
+
 TEST(OptionsDigest, ChangesWithEveryOptionButTheNumberOfIterations) {
   const RunFile base = some_run();
   const std::vector<std::pair<std::string, std::string>> changes{{"rollouts", "21"},

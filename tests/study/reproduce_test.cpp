@@ -62,6 +62,8 @@ TEST(ProbabilityOfImprovement, OfSamplesThatDoNotOverlapHasAnIntervalOfNewcombe)
   EXPECT_EQ(apart.value, 1.0);
   EXPECT_NEAR(apart.interval.low, 0.64, 0.005);
   EXPECT_EQ(apart.interval.high, 1.0);
+  EXPECT_NEAR(newcombe_interval(1.0, 10, 10).low, 0.80, 0.005);
+  EXPECT_NEAR(newcombe_interval(1.0, 15, 15).low, 0.86, 0.005);
   const Estimate equal = probability_of_improvement({1, 1, 1, 1, 1}, {1, 1, 1, 1, 1});
   EXPECT_LT(equal.interval.low, 0.25) << "five equal results do not show that two runs are similar";
 }

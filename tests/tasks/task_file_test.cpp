@@ -293,6 +293,22 @@ TEST_F(TaskFileTest, PlacesVelocitiesAndAttitudesAreThoseOfTheBody) {
             "site:ear[0] - body:cart[0], site:ear[1] - body:cart[1], site:ear[2] - body:cart[2]");
 }
 
+TEST_F(TaskFileTest, NamesMayHaveWhatSeparatesWords) {
+  std::string model = kFloating;
+  model = replaced(model, "name=\"ear\"", "name=\"ear[1]\"");
+  model =
+      replaced(model, "</worldbody>",
+               "</worldbody><sensor><framepos name=\"left - right\" objtype=\"site\" objname=\"ear[1]\"/></sensor>");
+  folder.write("arm.xml", model);
+  const std::string cost = "[[cost]]\nname = \"c\"\nof = ";
+  const auto text_of = [&](const std::string& of) {
+    return residual_text(load(kFloatingTask + cost + of + "\n").task.cost.back().residual);
+  };
+  EXPECT_EQ(text_of("\"site:ear[1]\""), "site:ear[1][0], site:ear[1][1], site:ear[1][2]");
+  EXPECT_EQ(text_of("\"site:ear[1][z]\""), "site:ear[1][2]");
+  EXPECT_EQ(text_of("\"sensor:left - right[0]\""), "sensor:left - right[0]");
+}
+
 TEST_F(TaskFileTest, DifferencesCombineWithAMatrix) {
   folder.write("arm.xml", kFloating);
   const Task task = load(kFloatingTask +

@@ -75,7 +75,7 @@ TEST(RepsDual, MeetsTheBoundAndKeepsTheFeatures) {
       EXPECT_LT((p.phi * (w.weight - p.base)).cwiseAbs().maxCoeff(), 1e-8);
     }
     EXPECT_GE(p.returns.dot(w.weight), p.returns.dot(p.base));
-    EXPECT_LT(w.iterations, 200);
+    EXPECT_LT(w.iterations, 60) << number;
   }
 }
 
@@ -91,7 +91,7 @@ TEST(RepsDual, FindsWeightsWhereTheFeaturesLeaveThemLittleRoom) {
     } else {
       EXPECT_LT(w.kl, 0.7) << number;
     }
-    EXPECT_GE(p.returns.dot(w.weight), p.returns.dot(p.base) - 1e-4);
+    EXPECT_GE(p.returns.dot(w.weight), p.returns.dot(p.base));
   }
 }
 

@@ -249,9 +249,9 @@ Tuning tune(const TuneOptions& options, const std::function<void(const std::vect
   Search search{options, static_cast<int>(std::get<std::int64_t>(option_value(file.options, "iterations"))), {}, {}, 0,
                 {}};
   if (search.iterations < 1) throw InputError("iterations = 0, so that there is nothing to compare");
-  search.title = fmt::format(
-      "# search {}\n", digest(fmt::format("{} {} {} {} {} {}", file.task_digest, options_digest(file),
-                                          search.iterations, options.trials.value_or(0), options.seeds, options.seed)));
+  search.title =
+      fmt::format("# search {}\n", digest(fmt::format("{} {} {} {} {}", file.task_digest, options_digest(file),
+                                                      search.iterations, options.seeds, options.seed)));
   read_journal(search);
   require_own_result(options);
   std::error_code error;

@@ -528,8 +528,10 @@ TEST_F(OwnRobot, IsTunedTheSameWayHoweverOftenItIsInterrupted) {
   auto moved = same;
   moved.insert(moved.end(), {"--set", "task.horizon=20"});
   expect_refused(moved, "once/tune.csv: is not of this search");
-  for (const auto& [from, to] :
-       {std::pair{"0,0,1,1,0", "0,0,1,1,nan"}, {"0,0,1,1", "7,0,1,1"}, {"0,0,1,1", "0,0,1,9"}}) {
+  for (const auto& [from, to] : {std::pair{"0,0,1,1,0", "0,0,1,1,nan"},
+                                 {"0,0,1,1", "7,0,1,1"},
+                                 {"0,0,1,1", "0,0,1,9"},
+                                 {"epsilon=", "epsilon=1"}}) {
     std::string altered = scores;
     altered.replace(altered.find(from), std::string_view(from).size(), to);
     write(path("once/tune.csv"), altered);

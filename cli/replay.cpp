@@ -17,7 +17,7 @@ namespace kedge::cli {
 namespace {
 
 struct Arguments {
-  std::string source, task, page, strip, video, iterations;
+  std::string source, task, page, strip, video, iterations, camera;
   int frames = 6, rollouts = 4, threads = 1;
   std::uint64_t seed = 1;
   std::vector<std::string> set;
@@ -42,6 +42,7 @@ int replay(const Arguments& a) {
   ReplayOptions options;
   options.iterations = a.iterations;
   options.shown = a.rollouts;
+  options.camera = a.camera;
   options.seed = a.seed;
   options.deterministic = a.deterministic;
   options.noise = a.noise;
@@ -78,6 +79,9 @@ std::function<int()> add_replay(CLI::App& app) {
   app.add_option("--iterations", a->iterations,
                  "policies to show: first, best, last, all, or numbers, separated by commas (default: some of all)")
       ->type_name("LIST");
+  app.add_option("--camera", a->camera,
+                 "camera of the model to look from (default: the first that sees the motion, else one that does)")
+      ->type_name("NAME");
   add_whole_number(app, "--rollouts", a->rollouts, 1, 1000, "rollouts to show of each policy");
   add_seed(app, a->seed);
   add_noise(app, a->deterministic, a->noise);

@@ -80,7 +80,7 @@ std::function<int()> add_view(CLI::App& app) {
     bool open = false;
   };
   auto a = std::make_shared<Arguments>();
-  app.add_option("directories", a->directories, "of the runs")->type_name("DIR")->required();
+  app.add_option("directories", a->directories, "of the runs, or folders of runs")->type_name("DIR")->required();
   add_whole_number(app, "--port", a->port, 0, 65535, "of the page; 0: any that is free");
   app.add_flag("--open", a->open, "show the page in the browser");
   return [a] {

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <memory>
 
 #include "kedge/core/errors.h"
 #include "kedge/core/process.h"
@@ -18,30 +17,17 @@ namespace {
 
 constexpr int kFramesPerSecond = 30;
 
-/// The poses of a rollout, at any time, with a camera that goes along if the robot does.
+/// The first rollout of the last policy, at any time.
 class Film {
  public:
-  explicit Film(const Replay& replay) {
-    const TaskFile& task = replay.subject.task;
-    const MujocoSystem& system = shown_system(task);
-    const Batch& batch = replay.policies.back().evaluation.batch;
-    const int diverged = batch.diverged_at.front();
-    last_ = diverged < 0 ? batch.steps(0) : std::min(diverged, batch.horizon);
-    const Scene shown = scene(system);
-    bodies_ = shown.bodies.size() - 1;
-    poses_ = body_poses(system, batch.state.leftCols(last_ + 1));
-    painter_ = std::make_unique<Painter>(shown);
-    view_ = first_viewpoint(shown);
-    control_step_ = task.task.control_step;
-
-    Eigen::Vector2d low = middle(0), high = low;
-    for (int t = 1; t <= last_; ++t) {
-      low = low.cwiseMin(middle(t));
-      high = high.cwiseMax(middle(t));
-    }
-    follows_ = (high - low).norm() > 1.2 * shown.extent;
-    centre_ = Eigen::Vector2d(shown.centre[0], shown.centre[1]);
-  }
+  explicit Film(const Replay& replay)
+      : scene_(replay.scene),
+        framing_(replay.framing),
+        bodies_(scene_.bodies.size() - 1),
+        poses_(motion_of(shown_system(replay.subject.task), replay.policies.back().evaluation.batch, 0)),
+        last_(static_cast<int>(poses_.size() / (7 * bodies_)) - 1),
+        control_step_(replay.subject.task.task.control_step),
+        painter_(scene_) {}
 
   /// Control steps in it.
   [[nodiscard]] int last() const { return last_; }
@@ -49,9 +35,8 @@ class Film {
 
   /// @param step  in [0, last], between steps too
   [[nodiscard]] Image frame(double step, int width, int height) const {
-    Viewpoint view = view_;
-    if (follows_) view.eye.head<2>() += middle(step) - centre_;
-    return painter_->paint(poses(step), view, width, height);
+    const std::vector<float> now = poses(step);
+    return painter_.paint(now, viewpoint(scene_, framing_, now), width, height);
   }
 
  private:
@@ -71,22 +56,13 @@ class Film {
     return all;
   }
 
-  /// Of the bodies, seen from above.
-  [[nodiscard]] Eigen::Vector2d middle(double step) const {
-    const std::vector<float> all = poses(step);
-    Eigen::Vector2d sum = Eigen::Vector2d::Zero();
-    for (std::size_t body = 0; body < bodies_; ++body) sum += Eigen::Vector2d(all[7 * body], all[7 * body + 1]);
-    return sum / static_cast<double>(bodies_);
-  }
-
-  std::size_t bodies_ = 0;  ///< without the world
-  int last_ = 0;
-  double control_step_ = 0.0;
-  std::vector<float> poses_;
-  std::unique_ptr<Painter> painter_;
-  Viewpoint view_;
-  bool follows_ = false;
-  Eigen::Vector2d centre_;
+  const Scene& scene_;
+  const Framing& framing_;
+  std::size_t bodies_;  ///< without the world
+  Motion poses_;
+  int last_;
+  double control_step_;
+  Painter painter_;
 };
 
 void copy_into(Image& whole, const Image& part, int x, int y) {
@@ -97,19 +73,38 @@ void copy_into(Image& whole, const Image& part, int x, int y) {
 
 }  // namespace
 
+namespace {
+
+/// What a strip shows, for people: "hopper, after 17 iterations: return -18.35, succeeds".
+std::string caption(const Replay& replay) {
+  const ReplayedPolicy& policy = replay.policies.back();
+  const Batch& batch = policy.evaluation.batch;
+  const Task& task = replay.subject.task.task;
+  std::string text = task.name;
+  if (policy.iterations >= 0) text += fmt::format(", after {} iterations", policy.iterations);
+  if (!batch.usable(0)) return text + fmt::format(": diverges at step {}", batch.diverged_at.front());
+  text += fmt::format(": return {:.4g}", -batch.cost.col(0).sum());
+  if (!task.success.empty())
+    text += batch.success[0] < task.success.front().below ? ", succeeds" : ", does not succeed";
+  return text;
+}
+
+}  // namespace
+
 Image film_strip(const Replay& replay, int frames, int side) {
   require(frames >= 1 && frames <= 64, "frames", frames, "in [1, 64]");
-  constexpr int gap = 4;
+  constexpr int gap = 4, title = 26;
   const Film film(replay);
   const int rows = (frames + 7) / 8, columns = (frames + rows - 1) / rows;
   Image strip;
   strip.width = columns * side + (columns - 1) * gap;
-  strip.height = rows * side + (rows - 1) * gap;
+  strip.height = title + rows * side + (rows - 1) * gap;
   strip.pixels.assign(std::size_t{3} * static_cast<std::size_t>(strip.width) * static_cast<std::size_t>(strip.height),
                       255);
+  write_text(strip, 8, 6, caption(replay));
   for (int i = 0; i < frames; ++i) {
     const double step = frames == 1 ? 0.0 : std::round(double(i) * film.last() / (frames - 1));
-    const int x = i % columns * (side + gap), y = i / columns * (side + gap);
+    const int x = i % columns * (side + gap), y = title + i / columns * (side + gap);
     copy_into(strip, film.frame(step, side, side), x, y);
     write_text(strip, x + 8, y + side - 22, fmt::format("{:.2f} s", step * film.control_step()));
   }

@@ -9,7 +9,7 @@
 namespace kedge {
 
 /// Returns `frames` moments of the first rollout of the replay's last policy, from first to last next to each other,
-/// each with its time. More than eight are in several rows.
+/// each with its time, under a line that names task, policy, return and success. More than eight are in several rows.
 /// @param frames  in [1, 64]  @param side  pixels of a frame
 Image film_strip(const Replay& replay, int frames, int side = 240);
 

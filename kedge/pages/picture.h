@@ -25,10 +25,6 @@ struct Viewpoint {
   double field = 45.0;                                           ///< vertical field of view, degrees
 };
 
-/// Returns the first viewpoint, the same as in a page: the model's first camera that is fixed in the world, else a view
-/// from the side and a little above.
-Viewpoint first_viewpoint(const Scene& scene);
-
 class Painter {
  public:
   explicit Painter(const Scene& scene);
@@ -43,7 +39,8 @@ class Painter {
   std::unique_ptr<const Parts> parts_;
 };
 
-/// Writes digits, points, spaces and the letter s at a place, 2 * 7 pixels high. Others are left out.
+/// Writes a text at a place, 12 pixels a letter, 14 high: letters, digits, spaces and . , : - _ ( ) / + = %. Others are
+/// left out, and what is beyond the image.
 void write_text(Image& image, int x, int y, const std::string& text);
 
 /// Returns the bytes of a PNG file.

@@ -129,21 +129,25 @@ void require_playable(const TaskFile& task) {
         task.task.name));
 }
 
-Replay make_replay(const Subject& subject, const ReplayOptions& options) {
-  require(options.shown >= 1, "rollouts", options.shown, ">= 1");
-  shown_system(subject.task);
-  Replay replay;
-  replay.subject = subject;
-  replay.shown = options.shown;
-  replay.seed = options.seed;
-  replay.title =
-      fs::absolute(subject.is_run ? subject.run_directory : subject.policy_file.path()).lexically_normal().filename();
+int recorded_steps(const Batch& batch, int n) {
+  const int diverged = batch.diverged_at[static_cast<std::size_t>(n)];
+  return diverged < 0 ? batch.steps(n) : std::min(diverged, batch.horizon);
+}
+
+Motion motion_of(const MujocoSystem& system, const Batch& batch, int n) {
+  return body_poses(system, batch.state.middleCols(batch.at(n, 0), recorded_steps(batch, n) + 1));
+}
+
+namespace {
+
+void run_policies(Replay& replay, const ReplayOptions& options) {
+  const Subject& subject = replay.subject;
   if (!subject.is_run) {
     if (!options.iterations.empty())
       throw InputError(fmt::format("--iterations: {} is one policy; only runs have several", subject.name));
     replay.policies.push_back(run_policy(subject.task.task, policy_for(subject.task.task, subject.policy_file), options,
                                          replay.deterministic));
-    return replay;
+    return;
   }
   const Kept kept = kept_by_run(subject.run_directory);
   const int last = static_cast<int>(kept.all.size()) - 1;
@@ -156,6 +160,26 @@ Replay make_replay(const Subject& subject, const ReplayOptions& options) {
     if (i == kept.best) added.names.emplace_back("best");
     if (i == last) added.names.emplace_back("last");
   }
+}
+
+}  // namespace
+
+Replay make_replay(const Subject& subject, const ReplayOptions& options) {
+  require(options.shown >= 1, "rollouts", options.shown, ">= 1");
+  const MujocoSystem& system = shown_system(subject.task);
+  Replay replay;
+  replay.subject = subject;
+  replay.shown = options.shown;
+  replay.seed = options.seed;
+  replay.title =
+      fs::absolute(subject.is_run ? subject.run_directory : subject.policy_file.path()).lexically_normal().filename();
+  replay.scene = scene(system);
+  const int camera = find_camera(replay.scene, options.camera);
+  run_policies(replay, options);
+  std::vector<Motion> motions;
+  for (int n = 0; n < options.shown; ++n)
+    motions.push_back(motion_of(system, replay.policies.back().evaluation.batch, n));
+  replay.framing = frame_motion(replay.scene, motions, camera);
   return replay;
 }
 

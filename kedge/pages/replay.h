@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "kedge/files/policy_file.h"
-#include "kedge/mujoco/scene.h"
+#include "kedge/pages/framing.h"
 #include "kedge/run/evaluate.h"
 #include "kedge/run/policy_source.h"
 
@@ -28,6 +28,8 @@ struct Replay {
   int shown = 4;                         ///< rollouts of each policy that are shown
   std::uint64_t seed = 1;
   bool deterministic = false;
+  Scene scene;
+  Framing framing;  ///< of the rollouts of the last policy that are shown
 };
 
 struct ReplayOptions {
@@ -36,6 +38,7 @@ struct ReplayOptions {
   int rollouts = 100;      ///< >= 1, evaluated; `shown` if that is more
   std::uint64_t seed = 1;  ///< seed of starts and noise: the rollouts of `kedge evaluate` with this seed
   bool deterministic = false;
+  std::string camera;  ///< name of a camera of the model; "": see `frame_motion`
   bool noise = false;  ///< also of policies whose noise is not meant (PolicyInfo)
   int threads = 1;
 };
@@ -46,8 +49,14 @@ const MujocoSystem& shown_system(const TaskFile& task);
 /// @throws InputError if the browser cannot simulate the task: it knows MuJoCo, not what a world adds
 void require_playable(const TaskFile& task);
 
+/// Returns the steps of a rollout that are recorded: up to its end, or until it diverged. @param n its number
+int recorded_steps(const Batch& batch, int n);
+
+/// Returns the poses of a rollout, as long as it is recorded. @param n its number
+Motion motion_of(const MujocoSystem& system, const Batch& batch, int n);
+
 /// Chooses the policies and runs them.
-/// @throws InputError if the run does not keep a requested iteration, or the task is not a MuJoCo model
+/// @throws InputError if the run does not keep a requested iteration, or the task is not a MuJoCo model, or has no such camera
 Replay make_replay(const Subject& subject, const ReplayOptions& options);
 
 /// Returns the page. It reads nothing outside itself.

@@ -11,6 +11,7 @@
 #include "kedge/files/json.h"
 #include "kedge/files/tensor.h"
 #include "kedge/math/statistics.h"
+#include "kedge/mujoco/labels.h"
 #include "kedge/pages/embedded.h"
 #include "kedge/pages/replay.h"
 #include "kedge/run/version.h"
@@ -145,6 +146,13 @@ Json scene_json(const Scene& scene, Blob& blob) {
           {"extent", json_number(scene.extent)}};
 }
 
+Json framing_json(const Framing& f) {
+  return {{"radius", json_number(f.radius)},
+          {"direction", json_array(f.direction)},
+          {"follows", f.follows},
+          {"camera", f.camera}};
+}
+
 // ---- the task
 
 /// The members of a residual, after others of its object.
@@ -183,7 +191,33 @@ Json success_json(const Success& s) {
   return json;
 }
 
-Json task_json(const Task& task) {
+Json label_json(const Label& l) { return {{"text", l.text}, {"unit", l.unit}}; }
+
+/// Returns the labels of the observation. What a world adds goes by its name in the task file.
+std::vector<Label> observation_labels(const Task& task, const MujocoSystem& system) {
+  const std::vector<Label> states = state_labels(system), sensors = sensor_labels(system);
+  std::vector<Label> labels;
+  for (std::size_t i = 0; i < task.observation.size(); ++i) {
+    const Index entry = task.observation[i], sensor = entry - task.nx();
+    Label label{task.observation_names[i], ""};
+    if (entry < system.nx())
+      label = states[static_cast<std::size_t>(entry)];
+    else if (sensor >= 0 && sensor < system.nsensor())
+      label.unit = sensors[static_cast<std::size_t>(sensor)].unit;
+    labels.push_back(std::move(label));
+  }
+  return labels;
+}
+
+std::vector<Label> action_labels(const Task& task, const MujocoSystem& system) {
+  const std::vector<Label> controls = control_labels(system);
+  std::vector<Label> labels;
+  for (std::size_t i = 0; i < task.action_names.size(); ++i)
+    labels.push_back({task.action_names[i], controls[static_cast<std::size_t>(task.control_index[i])].unit});
+  return labels;
+}
+
+Json task_json(const Task& task, const MujocoSystem& system) {
   const Json start = {{"kind", task.start.kind == StartDistribution::Kind::gaussian ? "gaussian" : "uniform"},
                       {"mean", json_array(task.start.mean)},
                       {"spread", json_array(task.start.spread)}};
@@ -193,7 +227,9 @@ Json task_json(const Task& task) {
           {"controlStep", json_number(task.control_step)},
           {"observation", task.observation},
           {"observationNames", task.observation_names},
+          {"observationLabels", list_json(observation_labels(task, system), label_json)},
           {"actionNames", task.action_names},
+          {"actionLabels", list_json(action_labels(task, system), label_json)},
           {"actionLow", json_array(task.action_low)},
           {"actionHigh", json_array(task.action_high)},
           {"controlIndex", task.control_index},
@@ -223,16 +259,14 @@ std::vector<float> band(const MatrixXd& columns, const Batch& batch, int steps) 
 }
 
 Json rollout_json(const MujocoSystem& system, const Batch& batch, int n, Blob& blob) {
-  const int T = batch.horizon;
-  const int diverged = batch.diverged_at[static_cast<std::size_t>(n)];
-  const int steps = diverged < 0 ? batch.steps(n) : std::min(diverged, T);
+  const int steps = recorded_steps(batch, n);
   const int states = steps + 1;  // the others are zero, or the same
   const Index first = batch.at(n, 0);
   return {{"return", json_number(-batch.cost.col(n).sum())},
           {"success", json_number(batch.success[n])},
-          {"divergedAt", diverged},
+          {"divergedAt", batch.diverged_at[static_cast<std::size_t>(n)]},
           {"states", states},
-          {"poses", blob.add(body_poses(system, batch.state.middleCols(first, states)))},
+          {"poses", blob.add(motion_of(system, batch, n))},
           {"observation", blob.add(batch.observation.middleCols(first, states))},
           {"action", blob.add(batch.action.middleCols(batch.step(n, 0), steps))},
           {"terms", blob.add(batch.terms.middleCols(first, states))},
@@ -349,8 +383,9 @@ std::string replay_page(const Replay& replay, bool play) {
                {"seed", replay.seed},
                {"deterministic", replay.deterministic},
                {"band", numbers_json(kBand)},
-               {"task", task_json(task.task)},
-               {"scene", scene_json(scene(shown_system(task)), blob)},
+               {"task", task_json(task.task, shown_system(task))},
+               {"scene", scene_json(replay.scene, blob)},
+               {"framing", framing_json(replay.framing)},
                {"policies", list_json(replay.policies,
                                       [&](const ReplayedPolicy& p) { return replayed_json(replay, p, play, blob); })}};
   if (play) data["play"] = play_json(task, blob);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <condition_variable>
 #include <nlohmann/json.hpp>
@@ -62,6 +63,24 @@ std::string marked(std::string_view page, std::string_view word) {
   return text;
 }
 
+bool has_run(const std::filesystem::path& directory) {
+  std::error_code ignored;
+  return std::filesystem::exists(directory / kRunToml, ignored);
+}
+
+/// Adds a run, or the runs in a folder, by name. What is neither stays, so that it is shown as damaged.
+void add_runs(const std::filesystem::path& directory, std::vector<std::filesystem::path>& runs) {
+  std::vector<std::filesystem::path> inside;
+  std::error_code error;
+  if (!has_run(directory))
+    for (std::filesystem::directory_iterator entry(directory, error), end; !error && entry != end;
+         entry.increment(error))
+      if (has_run(entry->path())) inside.push_back(entry->path());
+  if (inside.empty()) inside.push_back(directory);
+  std::ranges::sort(inside);
+  runs.insert(runs.end(), inside.begin(), inside.end());
+}
+
 }  // namespace
 
 View::View(const std::vector<std::filesystem::path>& directories, std::string_view page, NewestReplays::Maker replay)
@@ -70,12 +89,10 @@ View::View(const std::vector<std::filesystem::path>& directories, std::string_vi
       replays_([replay = std::move(replay), word = word_](const auto& directory, const auto& stop) {
         return marked(replay(directory, stop), word);
       }) {
-  for (const std::filesystem::path& directory : directories) readers_.emplace_back(directory);
-  const auto is_run = [](const RunReader& reader) {
-    std::error_code ignored;
-    return std::filesystem::exists(reader.shown().directory / "run.toml", ignored);
-  };
-  if (std::ranges::none_of(readers_, is_run)) static_cast<void>(open_run_directory(directories.at(0)));
+  std::vector<std::filesystem::path> runs;
+  for (const std::filesystem::path& directory : directories) add_runs(directory, runs);
+  for (const std::filesystem::path& run : runs) readers_.emplace_back(run);
+  if (std::ranges::none_of(runs, has_run)) static_cast<void>(open_run_directory(directories.at(0)));
   page_ = std::make_shared<const std::string>(marked(page, word_));
   page_policy_ = fmt::format(
       "default-src 'none'; script-src 'nonce-{0}'; style-src 'nonce-{0}'; img-src data: blob:; connect-src 'self'; "

@@ -33,7 +33,8 @@ class View {
  public:
   static constexpr std::size_t rows_at_once = 500;
 
-  /// Reads the runs. Among runs, a directory that is not a run is shown as damaged.
+  /// Reads the runs. A folder that is not a run stands for the runs that are in it now. Among runs, a directory that is
+  /// neither is shown as damaged.
   /// @param page live.html  @param replay may be empty
   /// @throws InputError if none of the directories is a run
   View(const std::vector<std::filesystem::path>& directories, std::string_view page, NewestReplays::Maker replay = {});

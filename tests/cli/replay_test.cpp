@@ -51,13 +51,13 @@ TEST_F(Replay, FilmStripIsAPictureAndTheSameEachTime) {
   ASSERT_EQ(o.code, 0) << o.err;
   const std::string bytes = read(path("strip.png"));
   EXPECT_THAT(bytes, StartsWith("\x89PNG\r\n"));
-  EXPECT_EQ(png_size(bytes), std::pair(3 * 240 + 2 * 4, 240));
+  EXPECT_EQ(png_size(bytes), std::pair(3 * 240 + 2 * 4, 26 + 240));
   EXPECT_EQ(kedge({"replay", "a", "--png", "again.png", "--frames", "3", "--deterministic", "--threads", "2"}).code, 0);
   EXPECT_TRUE(bytes == read(path("again.png")));
   EXPECT_EQ(kedge({"replay", "a", "--png", "first.png", "--frames", "3", "--iterations", "first"}).code, 0);
   EXPECT_FALSE(bytes == read(path("first.png"))) << "another policy moves otherwise";
   EXPECT_EQ(kedge({"replay", "a", "--png", "many.png", "--frames", "9"}).code, 0);
-  EXPECT_EQ(png_size(read(path("many.png"))), std::pair(5 * 240 + 4 * 4, 2 * 240 + 4)) << "two rows";
+  EXPECT_EQ(png_size(read(path("many.png"))), std::pair(5 * 240 + 4 * 4, 26 + 2 * 240 + 4)) << "two rows";
 }
 
 TEST_F(Replay, WritesThePageToStandardOutput) {
@@ -115,6 +115,7 @@ TEST_F(Replay, MistakesAreOneLineAndNothingIsWritten) {
   expect({"a", "--png", "wrong.png", "--iterations", "77"}, "keeps the policies after 0, 1, 2, 3, 4, 5, 6 iterations");
   expect({"a", "--png", "wrong.png", "--iterations", "first,,last"}, "must be first, best, last, all or numbers");
   expect({"a", "--png", "wrong.png", "--iterations", "3x"}, "must be first, best, last, all or numbers");
+  expect({"a", "--png", "wrong.png", "--camera", "front"}, "--camera = front, but the model has the cameras side");
   expect({"a", "--png", "wrong.png", "--frames", "0"}, "--frames = 0");
   expect({"a", "--png", "wrong.png", "--rollouts", "0"}, "--rollouts = 0");
   expect({"a/policy.h5", "--png", "wrong.png", "--iterations", "last"}, "only runs have several");

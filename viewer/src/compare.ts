@@ -118,7 +118,24 @@ const groupBoxes = groups.map((group, i) => {
   return make('label', { class: 'small' }, box, sample(i), `${group.label} (${count(group.runs.length, 'seed')})`);
 });
 
-const curvesPanel = panel('Learning curves', statisticBox, spreadBox, axisBox, make('label', { class: 'small' }, singleBox, 'single runs'));
+/** Gives the reader a file. */
+function download(name: string, type: string, text: string): void {
+  const link = make('a', { href: URL.createObjectURL(new Blob([text], { type })), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
+/** All curves, one row for each group and iteration: what is drawn, and the statistics that are not. */
+function curvesCsv(): string {
+  const columns = [...new Set(groups.flatMap((g) => Object.keys(g.curve)))];
+  const quoted = (text: string): string => `"${text.replaceAll('"', '""')}"`;
+  const rows = groups.flatMap((g) => g.curve.iteration!.map((_, k) => [quoted(g.label), ...columns.map((c) => String(g.curve[c]?.[k] ?? ''))].join(',')));
+  return [`group,${columns.join(',')}`, ...rows, ''].join('\n');
+}
+
+const csvButton = make('button', { class: 'small', title: 'All curves as a table', onclick: () => download(`${comparison.task}-curves.csv`, 'text/csv', curvesCsv()) }, 'CSV');
+const svgButton = make('button', { class: 'small', title: 'The plot as a picture', onclick: () => download(`${comparison.task}-curves.svg`, 'image/svg+xml', curves.svg()) }, 'SVG');
+const curvesPanel = panel('Learning curves', statisticBox, spreadBox, axisBox, make('label', { class: 'small' }, singleBox, 'single runs'), make('span', { class: 'bar push' }, csvButton, svgButton));
 curvesPanel.append(make('div', { class: 'groups' }, ...groupBoxes));
 const referenceNote = make('p', { class: 'small muted' });
 const curves = new Plot(curvesPanel, { title: '', x: [], lines: [], height: 380, yScale: 'asinh', terse: true });
@@ -193,7 +210,7 @@ const profile = new Plot(profilePanel, { title: 'Share of seeds whose final poli
 const allNegative = groups.every((g) => g.profile.tau.every((t) => t === null || t < 0));
 profilePanel.hidden = !groups.some((g) => g.profile.tau.length > 1);
 if (allNegative)
-  profilePanel.append(make('p', { class: 'small muted' }, 'The axis is logarithmic: from −return at the left to zero at the right.'));
+  profilePanel.append(make('p', { class: 'small muted' }, 'The axis is logarithmic: the largest losses are at the left, the best return, 0, is beyond the right end.'));
 
 /** The share is constant from a threshold to the next: a staircase. Negative returns are placed by −log10(−return). */
 function showProfile(): void {

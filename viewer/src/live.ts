@@ -145,6 +145,23 @@ type Axis = 'rollouts' | 'iterations' | 'seconds';
 let axis: Axis = 'rollouts';
 let statistic = 'return_median';
 
+const taskOf = (run: Run): string => run.summary.task ?? '';
+
+/** Is it drawn? Returns of different tasks are not comparable: only runs of the chosen one's task are. */
+const seen = (run: Run): boolean => run.shown && taskOf(run) === taskOf(runs[chosen] ?? run);
+
+/** The runs as they are listed: those of a task together. */
+function listed(): number[] {
+  const tasks = [...new Set(runs.map(taskOf))];
+  return tasks.flatMap((task) => runs.flatMap((run, i) => (taskOf(run) === task ? [i] : [])));
+}
+
+/** The neighbour of the chosen run in the list. */
+function neighbour(by: number): number {
+  const order = listed();
+  return order[order.indexOf(chosen) + by] ?? chosen;
+}
+
 /** x of each row of metrics, by what the reader chose. */
 function xOf(run: Run): Value[] {
   if (axis === 'iterations') return column(run.metrics, 'iteration');
@@ -162,10 +179,10 @@ const xLabel = (): string => ({ rollouts: 'rollouts', iterations: 'iteration', s
 /** Lines of one or more columns, for all runs that are shown; the chosen run is the thickest. */
 function lines(columns: { name: string; dash?: number[]; label?: string }[], change = (y: Value): Value => y): Pick<PlotOptions, 'x' | 'lines'> {
   const drawn = runs.flatMap((run, i) =>
-    !run.shown ? [] : columns.filter((c) => has(run.metrics, c.name)).map((c) => ({ run, i, ...c })),
+    !seen(run) ? [] : columns.filter((c) => has(run.metrics, c.name)).map((c) => ({ run, i, ...c })),
   );
   const { x, y } = align(drawn.map(({ run, name }) => ({ x: xOf(run), y: column(run.metrics, name).map(change) })));
-  const many = runs.filter((run) => run.shown).length > 6;
+  const many = runs.filter(seen).length > 6;
   return {
     x,
     lines: drawn.map(({ run, i, dash, label }, k): Line => ({
@@ -184,7 +201,7 @@ const positive = (y: Value): Value => (y !== null && y > 0 ? y : null);
 
 /** Values that all runs which are shown agree on. */
 function common(name: string): number[] {
-  const values = new Set(runs.filter((run) => run.shown).map((run) => run.summary.options?.[name]));
+  const values = new Set(runs.filter(seen).map((run) => run.summary.options?.[name]));
   return [...values].filter((v): v is number => typeof v === 'number');
 }
 
@@ -321,8 +338,30 @@ function makeRow(i: number): Row {
   const detail = make('div', { class: 'line problem' });
   const sample = make('span', { class: dash ? 'sample dashed' : 'sample', style: `border-color: var(${colour})` });
   const item = make('li', { class: 'run' }, box, make('span', { class: 'bar' }, sample, name), state, progress, line, detail);
-  list.append(item);
   return { item, name, state, line, progress, detail, box };
+}
+
+/** "about 4 min left", by the last ten iterations; "" if the run is not training, or it cannot be known. */
+function timeLeft(run: Run): string {
+  const { state, asked, iterations } = run.summary;
+  const recent = run.timings.rows.slice(-10);
+  if (state !== 'training' || asked === undefined || recent.length === 0) return '';
+  const seconds = recent.flatMap((row) => row.slice(1)).reduce<number>((sum, value) => sum + (value ?? 0), 0) / recent.length;
+  const left = seconds * Math.max(0, asked - iterations);
+  return left < 90 ? `about ${Math.ceil(left)} s left` : left < 5400 ? `about ${Math.round(left / 60)} min left` : `about ${short(left / 3600)} h left`;
+}
+
+let listedAs = '';
+
+/** Puts the rows in order under the names of their tasks; nothing moves while the order is the same. */
+function arrangeRuns(): void {
+  const order = listed();
+  const tasks = new Set(runs.map(taskOf));
+  const now = JSON.stringify([order, [...tasks]]);
+  if (now === listedAs) return;
+  listedAs = now;
+  const heading = (i: number): HTMLElement => make('li', { class: 'task small muted' }, taskOf(runs[i]!) || 'unknown task');
+  list.replaceChildren(...order.flatMap((i, k) => [...(tasks.size > 1 && (k === 0 || taskOf(runs[order[k - 1]!]!) !== taskOf(runs[i]!)) ? [heading(i)] : []), rowElements[i]!.item]));
 }
 
 function showRuns(): void {
@@ -346,14 +385,16 @@ function showRuns(): void {
       make('span', {}, `${s.iterations}${of} iterations`),
       make('span', {}, `return ${short(last(run, 'return_median'))}`),
       make('span', {}, rate === null ? '' : `success ${Math.round(100 * rate)} %`),
+      make('span', {}, timeLeft(run)),
     );
     row.detail.textContent = [s.detail, ...s.notes].filter(Boolean).join('; ');
     row.detail.hidden = row.detail.textContent === '';
   });
+  arrangeRuns();
 }
 
 function showWarnings(): void {
-  const warned = runs.filter((run) => run.shown && run.summary.warnings.length > 0);
+  const warned = runs.filter((run) => seen(run) && run.summary.warnings.length > 0);
   warningsBox.replaceChildren(
     ...warned.flatMap((run) => [
       runs.length > 1 ? make('div', { class: 'small muted' }, run.name) : null,
@@ -414,13 +455,13 @@ function showFacts(): void {
 
 function showCurves(): void {
   const label = returns.find(([name]) => name === statistic)![1];
-  curve.set({ ...lines([{ name: statistic }]), title: `Return, ${label} of the rollouts`, yScale: 'asinh', xLabel: xLabel() });
-  const measured = runs.some((run) => run.shown && run.summary.measures_success);
+  curve.set({ ...lines([{ name: statistic }]), title: `Return, ${label} of the rollouts${new Set(runs.map(taskOf)).size > 1 ? `: ${taskOf(runs[chosen]!)}` : ''}`, yScale: 'asinh', xLabel: xLabel() });
+  const measured = runs.some((run) => seen(run) && run.summary.measures_success);
   success.element.hidden = !measured;
   if (measured) success.set({ ...lines([{ name: 'success_rate' }]), xLabel: xLabel() });
   const dashed = [5, 4];
   const put = (plot: Plot, columns: string[], levels: number[] = [], change?: (y: Value) => Value): void => {
-    const found = runs.some((run) => run.shown && columns.some((name) => has(run.metrics, name)));
+    const found = runs.some((run) => seen(run) && columns.some((name) => has(run.metrics, name)));
     plot.element.hidden = !found;
     if (!found) return;
     const described = columns.map((name, i) => ({ name, label: i ? '' : undefined, dash: i ? dashed : undefined }));
@@ -500,7 +541,7 @@ function showTimes(): void {
 }
 
 function showFree(): void {
-  const names = [...new Set(runs.filter((run) => run.shown).flatMap((run) => run.metrics.columns))].filter((name) => name !== 'iteration');
+  const names = [...new Set(runs.filter(seen).flatMap((run) => run.metrics.columns))].filter((name) => name !== 'iteration');
   if (!names.includes(free)) free = names.includes('state_kl_mean') ? 'state_kl_mean' : (names[0] ?? '');
   if (freeBox.options.length !== names.length || [...freeBox.options].some((o, i) => o.value !== names[i]))
     freeBox.replaceChildren(...names.map((name) => make('option', { value: name }, name)));
@@ -563,10 +604,10 @@ document.addEventListener('keydown', (event) => {
   if (/^(SELECT|DIALOG)$/.test(at.tagName) || (event.key === ' ' && /^(INPUT|BUTTON|SUMMARY)$/.test(at.tagName))) return;
   const run = runs[chosen];
   const actions: Record<string, () => void> = {
-    ArrowUp: () => choose(chosen - 1),
-    k: () => choose(chosen - 1),
-    ArrowDown: () => choose(chosen + 1),
-    j: () => choose(chosen + 1),
+    ArrowUp: () => choose(neighbour(-1)),
+    k: () => choose(neighbour(-1)),
+    ArrowDown: () => choose(neighbour(1)),
+    j: () => choose(neighbour(1)),
     ' ': () => run && ((run.shown = !run.shown), show()),
     a: () => (runs.forEach((r) => (r.shown = true)), show()),
     o: () => (runs.forEach((r, i) => (r.shown = i === chosen)), show()),
@@ -584,7 +625,7 @@ document.addEventListener('keydown', (event) => {
 const body = make('div', { class: 'live', hidden: true }, side, wide);
 const helpButton = make('button', { title: 'Keys (?)', 'aria-label': 'Keys', onclick: () => help.showModal() }, '?');
 page.append(
-  make('div', { class: 'bar top' }, make('h1', {}, 'kedge view'), connection, make('span', { class: 'bar push' }, helpButton, themeButton())),
+  make('div', { class: 'bar top' }, make('h1', {}, 'kedge view'), connection, make('span', { class: 'bar push' }, themeButton(), helpButton)),
   body,
   help,
 );

@@ -56,6 +56,14 @@ export interface SceneData {
   extent: number;
 }
 
+/** How the motion is looked at: kedge/pages/framing.h. The scene's centre is in the middle of the picture. */
+export interface Framing {
+  radius: number; // m
+  direction: [number, number, number]; // from the centre to the eye, of unit length
+  follows: boolean; // the camera goes along with the robot
+  camera: number; // of the scene, used instead; -1: none
+}
+
 export interface Residual {
   source: 'state' | 'action' | 'control' | 'sensor';
   index: number[];
@@ -81,14 +89,21 @@ export interface Success extends Residual {
   text: string;
 }
 
+export interface Label {
+  text: string;
+  unit: string; // '': none, or unknown
+}
+
 export interface Task {
   name: string;
   summary: string;
   horizon: number; // T
   controlStep: number; // s
   observation: number[]; // entries of the state that the policy sees
-  observationNames: string[]; // [ds]
+  observationNames: string[]; // [ds] as the task file names them
+  observationLabels: Label[]; // [ds] for the axes of plots
   actionNames: string[]; // [da]
+  actionLabels: Label[]; // [da]
   actionLow: (number | null)[]; // null: no limit
   actionHigh: (number | null)[];
   controlIndex: number[];
@@ -153,6 +168,7 @@ export interface Payload {
   band: [number, number];
   task: Task;
   scene: SceneData;
+  framing: Framing;
   policies: ShownPolicy[];
   play?: { substeps: number; files: { path: string; bytes: Ref }[]; jointLimits: JointLimit[] };
 }

@@ -17,6 +17,8 @@ interface Hooks {
   trace: (observation: Float64Array, action: Float64Array, costs: Float64Array, step: number) => void;
 }
 
+const fingerWidth = 24; // px around a finger in which a link is found, the nearest one first
+const mouseWidth = 6;
 const pushSteps = 0.1; // s that a push by button lasts
 
 export class Player {
@@ -312,9 +314,9 @@ export class Player {
       'pointerdown',
       (event) => {
         if (!this.active || event.target !== stage.canvas || event.button !== 0) return;
-        const hit = stage.pick(event.clientX, event.clientY);
-        const number = hit ? body(hit.object) : 0;
-        if (!hit || number === 0) return;
+        const hit = stage.pick(event.clientX, event.clientY, event.pointerType === 'touch' ? fingerWidth : mouseWidth, (object) => body(object) > 0);
+        if (!hit) return;
+        const number = body(hit.object);
         event.stopPropagation(); // the camera stays
         stage.canvas.setPointerCapture(event.pointerId);
         const local = this.grabbed(number, new THREE.Vector3());

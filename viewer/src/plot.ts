@@ -25,6 +25,7 @@ export interface Band {
 
 export interface PlotOptions {
   title: string;
+  hint?: string; // what the title says when the reader points at it
   x: Values;
   lines: Line[];
   bands?: Band[];
@@ -146,6 +147,53 @@ export class Plot {
     return Object.fromEntries(this.named().map((line, i) => [line.label, this.values[i]?.textContent ?? '']));
   }
 
+  /** The plot as a picture of lines, for papers: what is drawn now, with its axes, in the colours of the page. */
+  svg(): string {
+    const u = this.chart;
+    if (!u) return '';
+    const { width, height } = u;
+    const left = 60;
+    const [top, right, bottom] = [24, 12, 40];
+    const [w, h] = [width - left - right, height - top - bottom];
+    const place = (value: number, scale: 'x' | 'y'): number => {
+      const share = u.valToPos(value, scale) / (scale === 'x' ? u.over.clientWidth : u.over.clientHeight);
+      return scale === 'x' ? left + share * w : top + share * h;
+    };
+    const escape = (text: string): string => text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
+    const text = (x: number, y: number, anchor: string, words: string): string => `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" text-anchor="${anchor}">${escape(words)}</text>`;
+    const axis = (i: 0 | 1): string => {
+      const { _splits = [], _values = [] } = u.axes[i] as { _splits?: number[]; _values?: (string | null)[] };
+      return _splits
+        .map((value, k) => {
+          const at = place(value, i === 0 ? 'x' : 'y');
+          if (!(i === 0 ? at >= left - 1 && at <= left + w + 1 : at >= top - 1 && at <= top + h + 1)) return '';
+          const line = i === 0 ? `M${at.toFixed(1)} ${top}V${top + h}` : `M${left} ${at.toFixed(1)}H${left + w}`;
+          const label = _values[k] ?? '';
+          return `<path d="${line}" stroke="#ddd"/>${i === 0 ? text(at, top + h + 16, 'middle', String(label)) : text(left - 6, at + 4, 'end', String(label))}`;
+        })
+        .join('');
+    };
+    const { x, lines, bands = [], title, xLabel = '' } = this.options;
+    const points = (y: Values): string[] =>
+      Array.from(x as ArrayLike<number>).flatMap((value, k) => {
+        const v = gap(y[k] ?? null);
+        return v === null ? [] : [`${place(value, 'x').toFixed(1)},${place(v, 'y').toFixed(1)}`];
+      });
+    const areas = bands.map((band) => `<polygon points="${[...points(band.high), ...points(band.low).reverse()].join(' ')}" fill="${colour(band.colour)}" fill-opacity="0.2"/>`);
+    const drawn = lines.map(
+      (line) =>
+        `<polyline points="${points(line.y).join(' ')}" fill="none" stroke="${colour(line.colour)}" stroke-width="${line.width ?? (line.faint ? 0.8 : 2)}"${line.faint ? ' stroke-opacity="0.4"' : ''}${line.dash ? ` stroke-dasharray="${line.dash.join(' ')}"` : ''}/>`,
+    );
+    const names = this.named().map((line, k) => `<path d="M${left + 10} ${top + 14 + 16 * k}h22" stroke="${colour(line.colour)}" stroke-width="2"${line.dash ? ` stroke-dasharray="${line.dash.join(' ')}"` : ''}/>${text(left + 38, top + 18 + 16 * k, 'start', line.label)}`);
+    return (
+      `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="12">` +
+      `<rect width="100%" height="100%" fill="white"/><clipPath id="inside"><rect x="${left}" y="${top}" width="${w}" height="${h}"/></clipPath>` +
+      `${axis(0)}${axis(1)}<g clip-path="url(#inside)">${areas.join('')}${drawn.join('')}</g>` +
+      `<rect x="${left}" y="${top}" width="${w}" height="${h}" fill="none" stroke="#888"/>${names.join('')}` +
+      `${text(left, 14, 'start', title)}${text(left + w / 2, height - 6, 'middle', xLabel)}</svg>`
+    );
+  }
+
   destroy(): void {
     this.resize.disconnect();
     this.chart?.destroy();
@@ -188,7 +236,7 @@ export class Plot {
   }
 
   private drawLegend(): void {
-    const { title, bands = [], terse = false } = this.options;
+    const { title, hint, bands = [], terse = false } = this.options;
     this.values = this.named().map(() => make('b'));
     const dashes = 'repeating-linear-gradient(90deg, transparent 0 3px, var(--surface) 3px 5px), ';
     const key = (name: string, label: string, kind: string, value?: HTMLElement, dashed = false) =>
@@ -200,7 +248,7 @@ export class Plot {
         value,
       );
     this.legend.replaceChildren(
-      make('span', { class: 'title' }, title),
+      make('span', { class: 'title', title: hint ?? title }, title),
       ...this.named().map((line, i) => key(line.colour, line.label, '', this.values[i], line.dash !== undefined)),
       ...bands.filter((band) => band.label).map((band) => key(band.colour, band.label, 'band')),
     );

@@ -1,7 +1,7 @@
 // The page of a replay: kedge replay. Rollouts of several policies, drawn, plotted, and simulated if MuJoCo is inside.
 import * as THREE from 'three';
 import { make, short } from './dom';
-import { column, load, type Numbers, type Payload, type Rollout, type ShownPolicy } from './payload';
+import { column, load, type Label, type Numbers, type Payload, type Rollout, type ShownPolicy } from './payload';
 import { Player } from './player';
 import { Plot } from './plot';
 import './replay.css';
@@ -60,7 +60,7 @@ class Replay {
     this.dt = task.controlStep;
     this.policy = policies.length - 1;
     this.poses = policies.map((p) => p.rollouts.map((r) => numbers.floats(r.poses)));
-    this.following = this.wanders();
+    this.following = page.framing.follows && page.framing.camera < 0;
     this.scrubber = make('input', { type: 'range', min: '0', max: String(this.T), step: '1', value: '0', 'aria-label': 'Time step' });
     this.speedSelect = make('select', { 'aria-label': 'Speed', title: 'Speed ([ and ])' }, ...speeds.map((s) => make('option', { value: String(s) }, `${s}×`)));
     this.layoutSelect = make(
@@ -76,6 +76,7 @@ class Replay {
     this.readHash();
     this.choose();
     if (canSimulate(page)) this.addPlayer();
+    if (!location.hash && this.stage && !matchMedia('(prefers-reduced-motion: reduce)').matches) this.play(true);
     addEventListener('keydown', (event) => this.key(event));
     addEventListener('hashchange', () => {
       this.readHash();
@@ -111,7 +112,7 @@ class Replay {
     };
     this.followButton.onclick = () => this.follow(!this.following);
     const camera = make('select', { 'aria-label': 'Camera' }, make('option', { value: 'home' }, 'camera'));
-    page.scene.cameras.forEach((c, i) => c.body === 0 && c.target < 0 && camera.append(make('option', { value: String(i) }, c.name)));
+    page.scene.cameras.forEach((c, i) => camera.append(make('option', { value: String(i) }, c.name)));
     camera.append(make('option', { value: 'reset' }, 'reset'));
     camera.onchange = () => {
       const chosen = page.scene.cameras[Number(camera.value)];
@@ -156,21 +157,21 @@ class Replay {
     );
 
     const x = Array.from({ length: T + 1 }, (_, t) => t * this.dt);
-    const common = { x, sync: 'time', onPick: (s: number) => this.go(Math.round(s / this.dt)), lines: [] };
+    const common = { x, xTicks: (v: number) => `${short(v)} s`, sync: 'time', onPick: (s: number) => this.go(Math.round(s / this.dt)), lines: [] };
     const observations = make('div', { class: 'plots' });
     const actions = make('div', { class: 'plots' });
     const costs = make('div');
     const right = make(
       'section',
       { class: 'right', 'aria-label': 'Plots' },
-      make('div', { class: 'panel' }, make('h2', {}, 'State'), observations),
-      make('div', { class: 'panel' }, make('h2', {}, 'Action'), actions),
       make('div', { class: 'panel' }, make('h2', {}, 'Cost'), costs),
+      make('div', { class: 'panel' }, make('h2', {}, 'Action'), actions),
+      make('div', { class: 'panel' }, make('h2', {}, 'State'), observations),
     );
     document.getElementById('page')!.append(top, make('div', { class: 'replay' }, left, right), help);
     // Plots of many states come when the reader asks for them.
     const addPlots = (first: number, end: number) => {
-      for (let i = first; i < end; ++i) this.observationPlots.push(new Plot(observations, { ...common, title: task.observationNames[i]!, height: 112 }));
+      for (let i = first; i < end; ++i) this.observationPlots.push(new Plot(observations, { ...common, title: titled(task.observationLabels[i]!), hint: task.observationNames[i]!, height: 112 }));
     };
     const some = task.observationNames.length > 9 ? 8 : task.observationNames.length;
     addPlots(0, some);
@@ -184,11 +185,15 @@ class Replay {
       observations.after(more);
     }
     task.actionNames.forEach((name, i) => {
-      const levels = [task.actionLow[i], task.actionHigh[i]].filter((v): v is number => v !== null && v !== undefined);
-      const title = /^\d+$/.test(name) ? `actuator ${name}` : name; // without a name in the model it goes by its number
-      this.actionPlots.push(new Plot(actions, { ...common, title, levels, height: 112 }));
+      const [low, high] = [task.actionLow[i] ?? null, task.actionHigh[i] ?? null];
+      const levels = [low, high].filter((v): v is number => v !== null);
+      const label = task.actionLabels[i]!;
+      const text = /^\d+$/.test(label.text) ? `actuator ${label.text}` : label.text; // without a name in the model it goes by its number
+      // Commands far beyond the limits would make a line of what the actuator does.
+      const yRange = low !== null && high !== null ? ([low - 0.25 * (high - low), high + 0.25 * (high - low)] as [number, number]) : undefined;
+      this.actionPlots.push(new Plot(actions, { ...common, title: titled({ ...label, text }), hint: name, levels, yRange, height: 112 }));
     });
-    this.costPlot = new Plot(costs, { ...common, title: 'by term, where it counts', yScale: 'asinh', height: 150, xLabel: 's' });
+    this.costPlot = new Plot(costs, { ...common, title: 'by term, where it counts', yScale: 'asinh', height: 150 });
   }
 
   private help(): HTMLDialogElement {
@@ -229,7 +234,7 @@ class Replay {
     try {
       // Asked first: the renderer would fail with an error on the console.
       if (!document.createElement('canvas').getContext('webgl2')) throw new Error('no WebGL');
-      this.stage = new Stage(this.stageBox, this.page.scene);
+      this.stage = new Stage(this.stageBox, this.page.scene, this.page.framing);
     } catch {
       this.stageBox.append(
         make('div', { class: 'message', role: 'status' }, 'This browser has no WebGL, so the robot cannot be drawn. The plots work without it.'),
@@ -435,31 +440,20 @@ class Replay {
     } else {
       this.poses.forEach((p, i) => this.solid[i]!.pose(p[this.rollout]!, this.time));
     }
-    if (this.following) this.followTo(poses[this.rollout]!, this.time);
+    this.moveCamera(this.solid[this.layout === 'rollouts' ? this.rollout : this.layout === 'policies' ? this.policy : 0]!, poses[this.rollout]!, this.time);
     stage.draw();
   }
 
   // ---- camera
 
-  /** Does the robot leave its place? */
-  private wanders(): boolean {
-    const { bodies, extent } = this.page.scene;
-    const low = new THREE.Vector3(Infinity, Infinity, Infinity);
-    const high = low.clone().negate();
-    const at = new THREE.Vector3();
-    const poses = this.poses[this.poses.length - 1]![0]!;
-    for (let t = 0; t <= this.T; ++t) {
-      middle(poses, bodies.length, t, at);
-      low.min(at);
-      high.max(at);
-    }
-    return Math.hypot(high.x - low.x, high.y - low.y) > 1.2 * extent;
-  }
-
   private follow(on: boolean): void {
     this.following = on;
     this.followButton.setAttribute('aria-pressed', String(on));
     this.show();
+  }
+
+  private moveCamera(robot: Robot, poses: ArrayLike<number>, time: number): void {
+    if (!this.stage?.ride(robot.bodies) && this.following) this.followTo(poses, time);
   }
 
   private followTo(poses: ArrayLike<number>, time: number): void {
@@ -487,7 +481,7 @@ class Replay {
       speed: () => this.speed,
       pose: (poses) => {
         this.solid[0]?.pose(poses, 0);
-        if (this.following) this.followTo(poses, 0);
+        if (this.solid[0]) this.moveCamera(this.solid[0], poses, 0);
         this.stage?.draw();
       },
       read: (text) => (this.readout.textContent = text),
@@ -616,6 +610,10 @@ class Replay {
       player: this.player?.state(),
     };
   }
+}
+
+function titled({ text, unit }: Label): string {
+  return unit ? `${text}, ${unit}` : text;
 }
 
 function policyName(p: ShownPolicy): string {

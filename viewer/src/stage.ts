@@ -1,7 +1,7 @@
 // The stage: WebGL, lights, camera, one view or several side by side.
 import * as THREE from 'three';
 import { OrbitControls } from 'three/examples/jsm/controls/OrbitControls.js';
-import type { Camera, SceneData } from './payload';
+import type { Camera, Framing, SceneData } from './payload';
 import { colour, onTheme } from './theme';
 
 /** What one view shows. */
@@ -9,6 +9,8 @@ export interface View {
   robots: THREE.Object3D[];
   label: string;
 }
+
+const rotationOf = ({ rotation: [w, x, y, z] }: Camera): THREE.Quaternion => new THREE.Quaternion(x, y, z, w);
 
 export class Stage {
   readonly canvas: HTMLCanvasElement;
@@ -23,11 +25,13 @@ export class Stage {
   private readonly keyOffset = new THREE.Vector3();
   private readonly centre = new THREE.Vector3();
   private asked = false;
+  private through: Camera | null = null; // a camera that moves with a body, until the reader turns it
 
   /** Throws if there is no WebGL. */
   constructor(
     parent: HTMLElement,
     private readonly scene: SceneData,
+    private readonly framing: Framing,
   ) {
     this.renderer = new THREE.WebGLRenderer({ antialias: true, alpha: true });
     this.canvas = this.renderer.domElement;
@@ -46,7 +50,10 @@ export class Stage {
     this.controls.minDistance = 0.05 * extent;
     this.controls.maxDistance = 20 * extent;
     this.controls.addEventListener('change', () => this.draw());
-    this.controls.addEventListener('start', () => this.onFreed?.());
+    this.controls.addEventListener('start', () => {
+      this.through = null;
+      this.onFreed?.();
+    });
     this.lights();
     this.world.add(this.everything);
     this.home();
@@ -91,29 +98,53 @@ export class Stage {
     this.key.position.copy(place).add(this.keyOffset);
   }
 
-  /** Where a reader begins: the model's first camera, else from the side and a little above. */
+  /** Where a reader begins. */
   home(): void {
-    const camera = this.scene.cameras.find((c) => c.body === 0 && c.target < 0);
+    const camera = this.scene.cameras[this.framing.camera];
     if (camera) return this.use(camera);
+    this.through = null;
     this.camera.fov = 45;
-    const distance = 1.6 * this.scene.extent;
+    const distance = (1.06 * this.framing.radius) / Math.sin(Math.PI / 8);
     this.controls.target.copy(this.centre);
-    this.camera.position.copy(this.centre).add(new THREE.Vector3(0.25, -1, 0.35).normalize().multiplyScalar(distance));
+    this.camera.position.copy(this.centre).addScaledVector(new THREE.Vector3(...this.framing.direction), distance);
     this.controls.update();
     this.draw();
   }
 
-  /** A camera of the model that is fixed in the world. */
+  /** Looks through a camera of the model; one on a body goes on with it: see `ride`. */
   use(camera: Camera): void {
-    const [w, x, y, z] = camera.rotation;
-    const rotation = new THREE.Quaternion(x, y, z, w);
-    const forward = new THREE.Vector3(0, 0, -1).applyQuaternion(rotation);
-    this.camera.position.set(...camera.position);
     this.camera.fov = camera.field;
-    const distance = Math.max(this.centre.clone().sub(this.camera.position).dot(forward), 0.3 * this.scene.extent);
-    this.controls.target.copy(this.camera.position).addScaledVector(forward, distance);
-    this.controls.update();
+    this.through = camera;
+    if (camera.body === 0 && camera.target < 0) {
+      this.lookAlong(new THREE.Vector3(...camera.position), new THREE.Vector3(0, 0, -1).applyQuaternion(rotationOf(camera)));
+      this.through = null;
+    }
     this.draw();
+  }
+
+  /** Moves a camera that is on a body, or looks at one, to where the bodies are now. */
+  ride(bodies: THREE.Object3D[]): boolean {
+    const camera = this.through;
+    if (!camera) return false;
+    const body = bodies[camera.body]!;
+    const eye = new THREE.Vector3(...camera.position);
+    const forward = new THREE.Vector3(0, 0, -1).applyQuaternion(rotationOf(camera));
+    if (camera.turns) {
+      eye.applyQuaternion(body.quaternion);
+      forward.applyQuaternion(body.quaternion);
+    }
+    eye.add(body.position);
+    if (camera.target >= 0) forward.copy(bodies[camera.target]!.position).sub(eye).normalize();
+    this.lookAlong(eye, forward);
+    this.lightOn(this.controls.target);
+    return true;
+  }
+
+  private lookAlong(eye: THREE.Vector3, forward: THREE.Vector3): void {
+    const distance = Math.max(this.centre.clone().sub(eye).dot(forward), 0.3 * this.scene.extent);
+    this.camera.position.copy(eye);
+    this.controls.target.copy(eye).addScaledVector(forward, distance);
+    this.controls.update();
   }
 
   /** Moves camera and light with what they look at. */
@@ -179,13 +210,23 @@ export class Stage {
     this.camera.fov = field;
   }
 
-  /** What is under a place of the canvas, and where. */
-  pick(clientX: number, clientY: number): THREE.Intersection | null {
+  /** What is wanted under a place of the canvas, and where; else the nearest in a circle of `radius` px around it. */
+  pick(clientX: number, clientY: number, radius: number, wanted: (object: THREE.Object3D) => boolean): THREE.Intersection | null {
     const box = this.canvas.getBoundingClientRect();
-    const place = new THREE.Vector2((2 * (clientX - box.left)) / box.width - 1, 1 - (2 * (clientY - box.top)) / box.height);
     const ray = new THREE.Raycaster();
-    ray.setFromCamera(place, this.camera);
-    return ray.intersectObjects(this.everything.children.filter((child) => child.visible), true)[0] ?? null;
+    const shown = this.everything.children.filter((child) => child.visible);
+    const at = (x: number, y: number): THREE.Intersection | null => {
+      ray.setFromCamera(new THREE.Vector2((2 * (x - box.left)) / box.width - 1, 1 - (2 * (y - box.top)) / box.height), this.camera);
+      const hit = ray.intersectObjects(shown, true)[0];
+      return hit && wanted(hit.object) ? hit : null;
+    };
+    let hit = at(clientX, clientY);
+    for (let ring = 1; !hit && ring <= 4; ++ring)
+      for (let i = 0; !hit && i < 4 * ring; ++i) {
+        const angle = (2 * Math.PI * i) / (4 * ring);
+        hit = at(clientX + (ring / 4) * radius * Math.cos(angle), clientY + (ring / 4) * radius * Math.sin(angle));
+      }
+    return hit;
   }
 
   /** The place under the pointer on the plane through `through` that faces the camera. */

@@ -63,7 +63,7 @@ test('shows the replay of the newest policy', async () => {
   page.on('request', (request) => request.url().startsWith(address) || /^(data|blob):/.test(request.url()) || errors.push(`asked for ${request.url()}`));
   const response = await page.goto(`${address}runs/0/replay`);
   assert.equal(response.status(), 200);
-  await page.getByText('qpos:shoulder').first().waitFor();
+  await page.getByText('shoulder, rad', { exact: true }).first().waitFor();
   assert.deepEqual(errors, []);
   await drawing.close();
 });

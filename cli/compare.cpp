@@ -34,8 +34,10 @@ std::function<int()> add_compare(CLI::App& app) {
       throw InputError(fmt::format("--x = {}, but must be rollouts or seconds", a->x));
     const CurveAxis axis = a->x == "rollouts" ? CurveAxis::rollouts : CurveAxis::seconds;
     if (!a->html.empty()) page("compare.html");  // refused before work starts
+    std::vector<std::string> outputs;
     for (const std::string& file : {a->csv, a->svg, a->html})
-      if (!file.empty()) require_writable(file);
+      if (!file.empty()) outputs.push_back(file);
+    require_outputs(outputs);
     if (!a->svg.empty()) require_gnuplot(PlotFormat::svg, a->svg);
     CompareOptions options;
     options.threads = a->threads;

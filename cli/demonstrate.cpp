@@ -28,7 +28,7 @@ struct Arguments {
 
 int demonstrate_and_print(const Arguments& a) {
   if (fs::exists(a.out) && !a.force) throw InputError(fmt::format("{}: is there already; --force replaces it", a.out));
-  require_writable(a.out);
+  require_output(a.out);
   std::vector<Override> overrides;
   // The controller with its own defaults, instead of what the task file says.
   if (a.controller.find_first_of("\"\\") != std::string::npos)

@@ -7,6 +7,7 @@
 
 #include "kedge/core/errors.h"
 #include "kedge/files/atomic_file.h"
+#include "kedge/files/directory.h"
 #include "kedge/tasks/starter.h"
 #include "kedge/tasks/task_file.h"
 #include "verbs.h"
@@ -24,6 +25,32 @@ std::vector<fs::path> missing_folders(fs::path folder) {
   for (; !folder.empty() && !fs::exists(fs::symlink_status(folder, error)); folder = folder.parent_path())
     missing.push_back(folder);
   return missing;
+}
+
+/// Writes the task and reads it again. What is there already is never replaced, and nothing but what was written here is
+/// removed: whatever happens to the folder meanwhile.
+void write_task(const fs::path& file, const std::string& text, const fs::path& model) {
+  const std::string name = file.filename().string();
+  const std::vector<fs::path> made = missing_folders(file.parent_path());
+  std::error_code error;
+  try {
+    fs::create_directories(file.parent_path(), error);
+    if (error) throw InputError(fmt::format("{}: cannot be created: {}", file.parent_path().string(), error.message()));
+    const Directory folder(file.parent_path());
+    const struct stat written = create_file(folder, name, text);
+    try {
+      static_cast<void>(load_task(file));
+    } catch (const InputError& e) {
+      folder.remove(name, written);
+      throw InputError(fmt::format("{}: a first task for it is refused: {}", model.string(), e.what()));
+    } catch (...) {
+      folder.remove(name, written);
+      throw;
+    }
+  } catch (...) {
+    for (const fs::path& empty : made) fs::remove(empty, error);  // not if something is in it
+    throw;
+  }
 }
 
 }  // namespace
@@ -45,21 +72,7 @@ std::function<int()> add_init(CLI::App& app) {
     if (fs::exists(fs::symlink_status(file, error)))
       throw InputError(fmt::format("{}: is there already; choose another folder with --out", file.string()));
     const std::string text = starter_task(model, folder);
-    const std::vector<fs::path> made = missing_folders(folder);
-    try {
-      fs::create_directories(folder, error);
-      if (error) throw InputError(fmt::format("{}: cannot be created: {}", folder.string(), error.message()));
-      write_file(FileName(file), text, Durability::process);
-      try {
-        static_cast<void>(load_task(file));
-      } catch (...) {
-        fs::remove(file, error);
-        throw;
-      }
-    } catch (...) {
-      for (const fs::path& empty : made) fs::remove(empty, error);  // not if something is in it
-      throw;
-    }
+    write_task(file, text, model);
     const std::string word = shell_word(folder.string());
     fmt::print(
         "written: {0}/task.toml\nnext:\n  kedge validate {0}    # what it says, and which algorithm fits\n"

@@ -50,8 +50,11 @@ int replay(const Arguments& a) {
   if (a.page.empty() && a.strip.empty() && a.video.empty())
     throw InputError("nothing to write: give -o FILE.html, --png FILE.png or --mp4 FILE.mp4");
   if (!a.page.empty()) page("replay.html");  // before work starts: are there pages?
+  std::vector<std::string> outputs;
   for (const std::string& file : {a.page == "-" ? "" : a.page, a.strip, a.video})
-    if (!file.empty()) require_output(file, find_policy(a.source));
+    if (!file.empty()) outputs.push_back(file);
+  require_outputs(outputs);
+  for (const std::string& file : outputs) require_output(file, find_policy(a.source));
   const Subject subject = find_subject(a.source, a.task, a.set);
   if (a.play) require_playable(subject.task);
   const Replay made = make_replay(subject, options);

@@ -6,10 +6,10 @@
 #include <memory>
 
 #include "kedge/core/errors.h"
-#include "kedge/files/atomic_file.h"
 #include "kedge/study/jobs.h"
 #include "kedge/study/plots.h"
 #include "kedge/study/report.h"
+#include "kedge/study/results.h"
 #include "kedge/study/sweep.h"
 #include "print.h"
 #include "signals.h"
@@ -18,6 +18,8 @@
 namespace kedge::cli {
 
 namespace {
+
+constexpr const char* kSweepTable = "sweep.csv";
 
 struct Arguments {
   std::string figure, out;
@@ -89,12 +91,13 @@ int sweep(const SweepArguments& a) {
   options.stop = signals.token();
   options.folder = a.out.empty() ? "runs/" + sweep.figure.name : a.out;
   const std::vector<FigureJob> jobs = plan_figure(sweep.figure, options);
+  require_own_results(options.folder, {kSweepTable});
   const auto failed = run_all(sweep.figure, jobs, a.jobs.value_or(1), options.folder, signals);
   if (!failed) return interrupted(command(a));
   const FigureResult result = summarise_figure(sweep.figure, plan_figure(sweep.figure, options), all_cores());
   const std::vector<SweepRow> rows = rank(sweep, result.comparison);
-  const std::filesystem::path table = options.folder / "sweep.csv";
-  write_file(table, sweep_csv(sweep, rows), Durability::process);
+  const std::filesystem::path table = options.folder / kSweepTable;
+  replace_result(options.folder, kSweepTable, sweep_csv(sweep, rows));
   fmt::print("\n{:>4}  {:>10}  {:>7}  configuration     (score: {})\n", "rank", "score", "solved",
              to_string(sweep.measure));
   for (std::size_t i = 0; i < rows.size(); ++i)
@@ -115,6 +118,7 @@ int reproduce(const Arguments& a) {
   options.quick = a.quick;
   options.folder = a.out.empty() ? "runs/" + figure.name + (a.quick ? "-quick" : "") : a.out;
   const std::vector<FigureJob> jobs = plan_figure(figure, options);
+  require_own_results(options.folder, figure_results());
   // The drawings come last, hours after the first training.
   require_gnuplot(PlotFormat::svg, options.folder / "curves.svg");
   require_gnuplot(PlotFormat::pdf, options.folder / "curves.pdf");

@@ -6,8 +6,8 @@
 #include <memory>
 
 #include "kedge/core/errors.h"
-#include "kedge/files/atomic_file.h"
 #include "kedge/run/train.h"
+#include "kedge/study/results.h"
 #include "print.h"
 #include "signals.h"
 #include "verbs.h"
@@ -51,7 +51,7 @@ void write_result(const Arguments& a, const Tuning& found) {
       fmt::format("{}\nnumber {} after {} iterations: {}", command(a), best.trial, best.iterations, score_text(best));
   if (found.unchanged) comment += fmt::format("; the options of before: {}", score_text(*found.unchanged));
   const std::filesystem::path file = tuned_file(o);
-  write_file(file, tuned_options(o, best, comment), Durability::process);
+  replace_result(o.folder, file.filename().string(), tuned_options(o, best, comment));
   if (best.trial == 0)
     fmt::print("\nnothing is better than the options as they are: {}\n", score_text(best));
   else

@@ -12,6 +12,7 @@
 #include "kedge/core/errors.h"
 #include "kedge/core/parallel.h"
 #include "kedge/files/atomic_file.h"
+#include "kedge/run/run_files.h"
 
 namespace kedge::cli {
 
@@ -157,8 +158,37 @@ void add_other_task(CLI::App& app, std::string& task) {
   app.add_option("--task", task, "task to run on (default: the run's own)")->type_name("TASK");
 }
 
-void require_output(const std::string& output, const FileName& input) {
+namespace {
+
+/// True of the files that kedge itself keeps in the directory of a run, wherever a link leads.
+bool is_of_run(const std::filesystem::path& output) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  const fs::path whole = fs::weakly_canonical(output, error);
+  for (fs::path inner = whole; !error && inner != inner.parent_path(); inner = inner.parent_path())
+    if (fs::is_regular_file(inner.parent_path() / kRunToml, error)) return is_run_name(inner.filename().string());
+  return false;
+}
+
+}  // namespace
+
+void require_output(const std::string& output) {
+  if (is_of_run(output)) throw InputError(fmt::format("{}: is a file of a run; choose another output", output));
   require_writable(output);
+}
+
+void require_outputs(const std::vector<std::string>& outputs) {
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    require_output(outputs[i]);
+    for (std::size_t j = 0; j < i; ++j)
+      if (std::filesystem::absolute(outputs[i]).lexically_normal() ==
+          std::filesystem::absolute(outputs[j]).lexically_normal())
+        throw InputError(fmt::format("{}: is the name of two outputs", outputs[i]));
+  }
+}
+
+void require_output(const std::string& output, const FileName& input) {
+  require_output(output);
   std::error_code other;
   if (std::filesystem::equivalent(output, input.path(), other))
     throw InputError(fmt::format("{}: is what is read; choose another output", output));

@@ -71,7 +71,13 @@ void add_subject(CLI::App& app, std::string& source);
 /// Declares --task TASK, which replaces the run's own task.
 void add_other_task(CLI::App& app, std::string& task);
 
-/// Checks, before work starts, that a named output can be written and is not the file that is read for it.
+/// Checks, before work starts, that a named output can be written and is none of the files that kedge keeps in a run.
+/// @throws InputError
+void require_output(const std::string& output);
+/// Checks several outputs of one command: also that no two are the same.
+/// @throws InputError
+void require_outputs(const std::vector<std::string>& outputs);
+/// Checks also that it is not the file that is read for it.
 /// @throws InputError
 void require_output(const std::string& output, const FileName& input);
 

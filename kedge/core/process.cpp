@@ -64,6 +64,7 @@ FileDescriptor open_log(const fs::path& log) {
   struct stat info = {};
   if (::fstat(file.number(), &info) != 0) fail(what, errno);
   if (!S_ISREG(info.st_mode)) throw SystemError(what + ": it is not a regular file");
+  if (info.st_nlink != 1) throw SystemError(what + ": the file has another name too");
   return file;
 }
 

@@ -117,6 +117,15 @@ Target open_target(const FileName& file, Durability durability) {
 
 }  // namespace
 
+struct stat create_file(const Directory& folder, const std::string& name, std::string_view bytes) {
+  const int error = write_new(folder.descriptor(), name, bytes, Durability::process, 0666);
+  if (error == EEXIST) throw InputError(fmt::format("{}: is there already", folder.path_of(name)));
+  if (error != 0) fail_write(folder.path_of(name), error);
+  const auto created = folder.status(name);
+  if (!created) fail_write(folder.path_of(name), "it was removed meanwhile");
+  return *created;
+}
+
 std::string read_file(const FileName& file, std::uint64_t max_bytes) {
   const auto& folder = file.folder();
   if (!folder) return read_regular_file(file.path(), max_bytes);

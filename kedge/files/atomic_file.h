@@ -36,6 +36,10 @@ void require_writable(const std::filesystem::path& file);
 /// @throws SystemError "<path>: cannot be written: <reason>"; then the file is as it was and the temporary one is gone
 void write_file(const FileName& file, std::string_view bytes, Durability durability);
 
+/// Creates a file; one that is there is never replaced. Returns the status of the new file, by which it can be removed.
+/// @throws InputError "<path>: is there already"  @throws SystemError as write_file; then there is no file
+struct stat create_file(const Directory& folder, const std::string& name, std::string_view bytes);
+
 /// Returns the prefix of the names of this process's temporary files, ".kedge-<process id>-<random>-", which no other
 /// process uses. Their names end with ".tmp".
 std::string temporary_start();

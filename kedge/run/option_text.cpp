@@ -86,6 +86,15 @@ std::string action_numbers_text(const ActionNumbers& numbers) {
   return texts.size() == 1 ? texts.front() : fmt::format("[{}]", fmt::join(texts, ", "));
 }
 
+/// Numbers beyond this cannot be computed with: their squares and products would soon be infinite.
+constexpr double kLargest = 1e100;
+
+Range within_reach(Range range) {
+  range.low = std::max(range.low, -kLargest);
+  range.high = std::min(range.high, kLargest);
+  return range;
+}
+
 /// The value in the type of the option, if it is allowed.
 std::optional<OptionValue> converted(const Option& option, const toml::node& node) {
   if (std::holds_alternative<bool>(option.value)) {
@@ -100,11 +109,11 @@ std::optional<OptionValue> converted(const Option& option, const toml::node& nod
       whole = static_cast<std::int64_t>(*number);
     if (whole && option.range.allows(static_cast<double>(*whole))) return *whole;
   } else if (std::holds_alternative<ActionNumbers>(option.value)) {
-    if (auto numbers = action_numbers(node, option.range)) return *std::move(numbers);
+    if (auto numbers = action_numbers(node, within_reach(option.range))) return *std::move(numbers);
   } else if (node.is_number()) {
     // A whole number is a number.
     const double number = node.is_integer() ? static_cast<double>(node.ref<std::int64_t>()) : node.ref<double>();
-    if (option.range.allows(number)) return number;
+    if (within_reach(option.range).allows(number)) return number;
   }
   return std::nullopt;
 }
@@ -136,7 +145,13 @@ void set_options(Options& options, const Value& table) {
     const auto value = table.find(option.name);
     if (!value) continue;
     auto allowed = converted(option, value->node());
-    if (!allowed) value->fail(fmt::format("must be {}, but is {}", allowed_text(option), value->describe()));
+    if (!allowed)
+      value->fail(fmt::format("must be {}{}, but is {}", allowed_text(option),
+                              std::holds_alternative<double>(option.value) && option.range.high > kLargest &&
+                                      value->is_number() && std::abs(value->number()) > kLargest
+                                  ? ", of at most 1e100"
+                                  : "",
+                              value->describe()));
     option.value = std::move(*allowed);
   }
 }

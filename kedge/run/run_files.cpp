@@ -116,6 +116,11 @@ void require_plain_files(const Directory& run, Use use) {
       if (policy_number(name) >= 0) require_plain(*policies, name, Use::read);
 }
 
+bool is_run_name(const std::string& name) {
+  return std::ranges::find(data_files, name) != data_files.end() ||
+         std::ranges::find(other_files, name) != other_files.end() || name == kTaskFolder || name == kPoliciesFolder;
+}
+
 int policy_number(const std::string& name) {
   int number = -1;
   const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);

@@ -37,6 +37,9 @@ Directory open_run_directory(const std::filesystem::path& path, Use use = Use::r
 /// @throws InputError "<path>: is a symbolic link, but must be a regular file"
 void require_plain_files(const Directory& run, Use use);
 
+/// True of the names of files and folders that kedge uses in the directory of a run.
+bool is_run_name(const std::string& name);
+
 /// Returns the number of iterations in the name of a kept policy, "00040.h5"; -1 for other names.
 int policy_number(const std::string& name);
 /// Returns the name of a kept policy. @param iterations >= 0

@@ -1,13 +1,18 @@
 #include "kedge/study/jobs.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <map>
 #include <thread>
 
 #include "kedge/core/errors.h"
 #include "kedge/core/process.h"
+#include "kedge/core/text.h"
+#include "kedge/files/directory.h"
 #include "kedge/run/run_directory.h"
 #include "kedge/run/train.h"
 
@@ -19,12 +24,43 @@ namespace {
 
 constexpr std::chrono::milliseconds kLook{20};  // between two looks at the running jobs
 constexpr std::size_t kMostTrainings = 100000;
+const std::array<std::string, 6> kResultKinds{".md", ".csv", ".svg", ".pdf", ".toml", ".log"};
+
+constexpr std::size_t kLongestName = 255;
 
 /// A label as the name of a folder.
 std::string folder_name(std::string label) {
   for (char& c : label)
     if (!std::isalnum(static_cast<unsigned char>(c)) && c != '-' && c != '.' && c != '=') c = '_';
   return label;
+}
+
+/// @throws InputError if two runs would share a folder, or one cannot have its own in the folder of the figure
+void require_folders(const Figure& figure) {
+  std::map<std::string, std::string> labels;  // by name of the folder
+  for (const FigureRun& run : figure.runs) {
+    const std::string name = folder_name(run.label);
+    const auto refuse = [&](const std::string& why) {
+      throw InputError(fmt::format("{}: run \"{}\": its folder would {}; choose another label", figure.file.string(),
+                                   one_line(run.label, 60), why));
+    };
+    if (name.empty() || name.front() == '.') refuse("begin with a point, or have no name");
+    if (name.size() > kLongestName) refuse(fmt::format("have a name of more than {} bytes", kLongestName));
+    if (std::ranges::find(kResultKinds, fs::path(name).extension().string()) != kResultKinds.end())
+      refuse(fmt::format("be called as a file of results, {}", name));
+    if (const auto [other, added] = labels.emplace(name, run.label); !added)
+      refuse(fmt::format("be that of run \"{}\" too, {}", one_line(other->second, 60), name));
+  }
+}
+
+/// @throws InputError if the log of a run cannot be appended to a file of its own
+void require_own_log(const fs::path& directory) {
+  const fs::path log = directory.string() + ".log";
+  struct stat info = {};
+  if (::lstat(log.c_str(), &info) != 0) return;
+  if (!S_ISREG(info.st_mode) || info.st_nlink != 1)
+    throw InputError(fmt::format("{}: is {}, but must be a file of its own: the log of a run", log.string(),
+                                 S_ISREG(info.st_mode) ? "a file with another name too" : kind_of_file(info.st_mode)));
 }
 
 std::int64_t iterations_of(const RunFile& file) {
@@ -91,6 +127,7 @@ std::vector<FigureJob> plan_figure(const Figure& figure, const ReproduceOptions&
   if (figure.runs.size() * static_cast<std::size_t>(seeds) > kMostTrainings)
     throw InputError(fmt::format("{}: {} runs of {} seeds are more than {} trainings", figure.file.string(),
                                  figure.runs.size(), seeds, kMostTrainings));
+  require_folders(figure);
   std::vector<Planned> planned;
   for (const FigureRun& run : figure.runs) {
     TrainRequest request;
@@ -113,6 +150,7 @@ std::vector<FigureJob> plan_figure(const Figure& figure, const ReproduceOptions&
       const std::string& label = figure.runs[r].label;
       request.out = options.folder / folder_name(label) / fmt::format("s{}", request.seed);
       jobs.push_back({label, request.seed, *request.out, arguments_for(request, file)});
+      if (!jobs.back().arguments.empty()) require_own_log(*request.out);
     }
   return jobs;
 }

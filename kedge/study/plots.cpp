@@ -178,11 +178,7 @@ std::string profile_script(const Comparison& comparison) {
   return script + plots + "\n";
 }
 
-namespace {
-
-/// Returns a drawing, made by gnuplot.
-/// @param file named in errors
-std::string drawing_of(const std::string& commands, PlotFormat format, const fs::path& file, DrawingSize size) {
+std::string drawing(const std::string& commands, PlotFormat format, const fs::path& file, DrawingSize size) {
   const std::string script =
       (format == PlotFormat::svg
            ? fmt::format("set terminal svg size {},{} dynamic enhanced background rgb 'white' font 'Helvetica,14'\n",
@@ -196,13 +192,11 @@ std::string drawing_of(const std::string& commands, PlotFormat format, const fs:
                    .remedy = "install it (Debian: gnuplot-nox) or use --csv"});
   gnuplot.write(script);
   const int code = gnuplot.wait();
-  std::string drawing = gnuplot.output();
-  if (code != 0 || drawing.find(format == PlotFormat::svg ? "</svg>" : "%%EOF") == std::string::npos)
+  std::string drawn = gnuplot.output();
+  if (code != 0 || drawn.find(format == PlotFormat::svg ? "</svg>" : "%%EOF") == std::string::npos)
     throw SystemError(fmt::format("gnuplot failed to draw {}: {}", file.string(), gnuplot.error_tail()));
-  return drawing;
+  return drawn;
 }
-
-}  // namespace
 
 DrawingSize size_of_panels(int panels) {
   const DrawingSize one;
@@ -210,9 +204,9 @@ DrawingSize size_of_panels(int panels) {
 }
 
 void draw(const std::string& commands, PlotFormat format, const fs::path& file, DrawingSize size) {
-  write_file(file, drawing_of(commands, format, file, size), Durability::process);
+  write_file(file, drawing(commands, format, file, size), Durability::process);
 }
 
-void require_gnuplot(PlotFormat format, const fs::path& file) { drawing_of("plot 0\n", format, file, {}); }
+void require_gnuplot(PlotFormat format, const fs::path& file) { drawing("plot 0\n", format, file, {}); }
 
 }  // namespace kedge

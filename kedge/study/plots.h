@@ -41,6 +41,11 @@ struct DrawingSize {
 /// Returns the size of a drawing of this number of panels, two in a row.
 DrawingSize size_of_panels(int panels);
 
+/// Runs gnuplot and returns the drawing. @param file  that it is for, in messages
+/// @throws SystemError if gnuplot is missing or fails
+std::string drawing(const std::string& script, PlotFormat format, const std::filesystem::path& file,
+                    DrawingSize size = {});
+
 /// Runs gnuplot. @throws SystemError if gnuplot is missing or fails, or if the file cannot be written
 void draw(const std::string& script, PlotFormat format, const std::filesystem::path& file, DrawingSize size = {});
 

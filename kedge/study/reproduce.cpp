@@ -3,19 +3,27 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "kedge/catalogue/catalogue.h"
-#include "kedge/files/atomic_file.h"
 #include "kedge/files/policy_file.h"
 #include "kedge/run/run_task.h"
 #include "kedge/study/body_paths.h"
 #include "kedge/study/plots.h"
+#include "kedge/study/results.h"
 
 namespace kedge {
 
 namespace fs = std::filesystem;
 
 namespace {
+
+const std::array kFormats{std::pair{PlotFormat::svg, "svg"}, std::pair{PlotFormat::pdf, "pdf"}};
+
+void replace_drawing(const fs::path& folder, const std::string& name, const std::string& script, PlotFormat format,
+                     DrawingSize size) {
+  replace_result(folder, name, drawing(script, format, folder / name, size));
+}
 
 /// States of a run's final policy without noise, from a start of its seed.
 MatrixXd learned_path(const fs::path& directory, const TaskFile& task, const RunFile& file) {
@@ -50,28 +58,35 @@ void draw_paths(const Comparison& comparison, const fs::path& folder) {
     panels.back().paths.push_back(
         {group.panel.empty() ? group.label : group.label.substr(group.panel.size() + 2), std::move(learned)});
   }
-  const PathsDrawing drawing = paths_drawing(panels);
-  for (const auto& [format, extension] : {std::pair{PlotFormat::svg, "svg"}, {PlotFormat::pdf, "pdf"}})
-    draw(drawing.script, format, folder / fmt::format("paths.{}", extension), drawing.size);
+  const PathsDrawing paths = paths_drawing(panels);
+  for (const auto& [format, extension] : kFormats)
+    replace_drawing(folder, fmt::format("paths.{}", extension), paths.script, format, paths.size);
 }
 
 }  // namespace
 
+std::vector<std::string> figure_results() {
+  std::vector<std::string> names{"curves.csv", "final.csv", "verdicts.csv", "README.md"};
+  for (const char* drawn : {"curves", "curves_seconds", "profile", "paths"})
+    for (const auto& [format, extension] : kFormats) names.push_back(fmt::format("{}.{}", drawn, extension));
+  return names;
+}
+
 void write_figure(const Figure& figure, const FigureResult& result, const std::string& command,
                   const fs::path& folder) {
   const Comparison& comparison = result.comparison;
-  write_file(folder / "curves.csv", comparison_csv(comparison), Durability::process);
-  write_file(folder / "final.csv", final_csv(comparison), Durability::process);
-  write_file(folder / "verdicts.csv", verdicts_csv(result.verdicts), Durability::process);
-  write_file(folder / "README.md", figure_page(figure, result, command), Durability::process);
-  for (const auto& [format, extension] : {std::pair{PlotFormat::svg, "svg"}, {PlotFormat::pdf, "pdf"}}) {
+  replace_result(folder, "curves.csv", comparison_csv(comparison));
+  replace_result(folder, "final.csv", final_csv(comparison));
+  replace_result(folder, "verdicts.csv", verdicts_csv(result.verdicts));
+  replace_result(folder, "README.md", figure_page(figure, result, command));
+  for (const auto& [format, extension] : kFormats) {
     const CurveAxis axis = figure.over_iterations ? CurveAxis::iterations : CurveAxis::rollouts;
     const DrawingSize panels = size_of_panels(panel_count(comparison));
-    draw(curves_script(comparison, axis), format, folder / fmt::format("curves.{}", extension), panels);
+    replace_drawing(folder, fmt::format("curves.{}", extension), curves_script(comparison, axis), format, panels);
     if (has_seconds(comparison))
-      draw(curves_script(comparison, CurveAxis::seconds), format, folder / fmt::format("curves_seconds.{}", extension),
-           panels);
-    draw(profile_script(comparison), format, folder / fmt::format("profile.{}", extension));
+      replace_drawing(folder, fmt::format("curves_seconds.{}", extension),
+                      curves_script(comparison, CurveAxis::seconds), format, panels);
+    replace_drawing(folder, fmt::format("profile.{}", extension), profile_script(comparison), format, {});
   }
   if (figure.paths) draw_paths(comparison, folder);
 }

@@ -18,6 +18,7 @@
 #include "kedge/math/statistics.h"
 #include "kedge/run/train.h"
 #include "kedge/study/jobs.h"
+#include "kedge/study/results.h"
 
 namespace kedge {
 
@@ -30,7 +31,6 @@ constexpr int kRollouts = 20;  ///< of each final policy
 constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr std::uint64_t kLargestJournal = std::uint64_t{1} << 24;
 const char* const kJournal = "tune.csv";
-constexpr std::string_view kResult = "# kedge tune ";  ///< begins an option file that was tuned
 const char* const kColumns = "bracket,round,trial,iterations,success,return,options\n";
 
 Dimension logarithmic(const char* option, double low, double high, const char* unit = "") {
@@ -114,7 +114,7 @@ bool replay_round(Search& search, std::vector<TrialScore>& scores) {
 void write_journal(const Search& search) {
   std::string text = search.title + kColumns;
   for (const TrialScore& s : search.journal) text += journal_line(s);
-  write_file(search.options.folder / kJournal, text, Durability::process);
+  write_file(Directory(search.options.folder) / kJournal, text, Durability::process);  // not through a link
 }
 
 /// What the runs of a configuration reached.
@@ -202,13 +202,6 @@ RoundEnd run_bracket(Search& search, int bracket, std::vector<int> trials,
   return RoundEnd::complete;
 }
 
-/// Refuses to replace an option file that somebody wrote by hand.
-void require_own_result(const TuneOptions& options) {
-  const fs::path file = tuned_file(options);
-  if (fs::is_regular_file(file) && !read_file(file, kLargestJournal).starts_with(kResult))
-    throw InputError(fmt::format("{}: is not of kedge tune, and is not replaced; choose another --out", file.string()));
-}
-
 }  // namespace
 
 fs::path tuned_file(const TuneOptions& options) { return options.folder / (options.algorithm + ".toml"); }
@@ -253,7 +246,7 @@ Tuning tune(const TuneOptions& options, const std::function<void(const std::vect
       fmt::format("# search {}\n", digest(fmt::format("{} {} {} {} {}", file.task_digest, options_digest(file),
                                                       search.iterations, options.seeds, options.seed)));
   read_journal(search);
-  require_own_result(options);
+  require_own_results(options.folder, {tuned_file(options).filename().string()});
   std::error_code error;
   fs::create_directories(options.folder, error);
   if (error) throw InputError(fmt::format("{}: cannot be created: {}", options.folder.string(), error.message()));

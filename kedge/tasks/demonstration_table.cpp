@@ -154,11 +154,26 @@ Demonstration recording(const Value& file, const std::string& path, const Task& 
   return shown;
 }
 
+/// A task file of somebody else carries no other files into runs. @param allowed  folder; empty: any file is
+void require_inside(const Value& file, const std::string& path, const std::string& allowed) {
+  namespace fs = std::filesystem;
+  if (allowed.empty()) return;
+  std::error_code error;
+  const fs::path whole = fs::weakly_canonical(path, error), folder = fs::weakly_canonical(allowed, error);
+  const auto [end, rest] = std::mismatch(folder.begin(), folder.end(), whole.begin(), whole.end());
+  if (error || (end != folder.end() && !end->empty()))
+    file.fail(
+        fmt::format("{} is outside of {}; name it on the command line (--set task.demonstration.file=..., --from), or "
+                    "allow a larger "
+                    "folder with the key model_folder",
+                    path, allowed));
+}
+
 }  // namespace
 
 DemonstrationTable read_demonstration(const Value& section, const Task& task,
                                       const std::shared_ptr<const mjModel>& model, const std::string& folder,
-                                      const std::stop_token& stop) {
+                                      const std::string& allowed, const std::stop_token& stop) {
   if (!section.is_table()) section.fail(fmt::format("must be a table, but is {}", section.describe()));
   DemonstrationTable table;
   const auto file = section.find("file"), controller = section.find("controller");
@@ -173,6 +188,7 @@ DemonstrationTable read_demonstration(const Value& section, const Task& task,
     section.allow({"file", "steps"});
     table.file = (std::filesystem::path(folder) / file->text()).lexically_normal().string();
     table.text = fmt::format("the recording {}", table.file);
+    require_inside(*file, table.file, allowed);
     shown = recording(*file, table.file, task);
     const Index kept = std::min(shown.steps(), steps);
     shown = {MatrixXd(shown.state.leftCols(kept + 1)), MatrixXd(shown.action.leftCols(kept))};

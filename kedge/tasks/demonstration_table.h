@@ -22,10 +22,11 @@ struct DemonstrationTable {
 /// Reads a recording, or lets a controller make one.
 /// @param task   with system, clock, actions and start: everything but the demonstration itself
 /// @param model  of the task's system  @param folder  that relative paths start from
+/// @param allowed  folder that a recording must be in; empty: it may be anywhere
 /// @param stop   ends a controller
 /// @throws InputError with the place of the value that is wrong, Cancelled
 DemonstrationTable read_demonstration(const Value& section, const Task& task,
                                       const std::shared_ptr<const mjModel>& model, const std::string& folder,
-                                      const std::stop_token& stop);
+                                      const std::string& allowed, const std::stop_token& stop);
 
 }  // namespace kedge

@@ -61,9 +61,9 @@ std::string limits_text(const mjModel& m) {
     for (Index i = 0; i < part.size; ++i) {
       const Index u = part.first + i;
       text += m.actuator_ctrllimited[u]
-                  ? fmt::format("#   {} in [{:.4g}, {:.4g}]\n", part.name, m.actuator_ctrlrange[2 * u],
+                  ? fmt::format("#   {} in [{:.4g}, {:.4g}]\n", one_line(part.name), m.actuator_ctrlrange[2 * u],
                                 m.actuator_ctrlrange[2 * u + 1])
-                  : fmt::format("#   {} without limits in the model: give some with `limit`\n", part.name);
+                  : fmt::format("#   {} without limits in the model: give some with `limit`\n", one_line(part.name));
     }
   return text;
 }
@@ -72,7 +72,7 @@ std::string joints_text(const mjModel& m) {
   std::string text;
   const std::vector<Part> q = positions(m), v = velocities(m);
   for (std::size_t j = 0; j < q.size(); ++j)
-    text += fmt::format("#   {}: {} in qpos, {} in qvel\n", q[j].name, q[j].size, v[j].size);
+    text += fmt::format("#   {}: {} in qpos, {} in qvel\n", one_line(q[j].name), q[j].size, v[j].size);
   return text;
 }
 
@@ -136,9 +136,9 @@ std::string starter_task(const fs::path& path, const fs::path& folder, const std
       "[actions]\nactuators = {}\n# limit = 1.0  # a number, one for each, or {{ ACTUATOR = [low, high] }}\n\n"
       "# The joints, seen by the policy with positions and velocities:\n{}"
       "[observation]\nparts = [\"qpos\", \"qvel\"{}]\n\n",
-      path.filename().string(), quoted(identifier_of(path.stem().string())), quoted(relative.generic_string()), horizon,
-      horizon * control_step, control_step, substeps, limits_text(m), quoted_list(actuators(m)), joints_text(m),
-      m.na > 0 ? ", \"act\"" : "");
+      one_line(path.filename().string()), quoted(identifier_of(path.stem().string())),
+      quoted(relative.generic_string()), horizon, horizon * control_step, control_step, substeps, limits_text(m),
+      quoted_list(actuators(m)), joints_text(m), m.na > 0 ? ", \"act\"" : "");
   text += fmt::format("[start]\n{}qvel_spread = 0.01  # a little, so that the policy learns to react\n",
                       key.empty() ? "# qpos = { JOINT = 0.1 }  # default: the model's own pose\n"
                                   : fmt::format("from = {}\n", quoted("keyframe:" + key)));

@@ -242,7 +242,14 @@ TaskFile load_task(const fs::path& path, const std::vector<Override>& overrides,
   task.name = task_name;
   task.summary = task_summary;
   if (const auto section = root.find("demonstration")) {
-    DemonstrationTable table = read_demonstration(*section, task, model.compiled, folder.string(), stop);
+    const auto recording = [](const Override& o) {
+      return o.first == "demonstration" || o.first == "demonstration.file";
+    };
+    const auto larger = root.find("model_folder");
+    const fs::path allowed = larger ? folder / larger->text() : folder;
+    DemonstrationTable table =
+        read_demonstration(*section, task, model.compiled, folder.string(),
+                           std::ranges::any_of(overrides, recording) ? "" : allowed.string(), stop);
     task.start.mean = start_of_demonstration(root, *model.compiled, table.demonstration, task.start.mean);
     task.demonstration = std::make_shared<const Demonstration>(std::move(table.demonstration));
     file.demonstration_path = std::move(table.file);

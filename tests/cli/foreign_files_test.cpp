@@ -14,6 +14,7 @@
 
 #include "kedge/files/hdf5.h"
 #include "program.h"
+#include "tests/support/source_dir.h"
 
 namespace kedge::test {
 namespace {
@@ -224,6 +225,71 @@ TEST_F(OwnFiles, AsOutputsAreReplacedWholeOrNotAtAll) {
       EXPECT_EQ(o.out, "") << "before work starts";
     }
   EXPECT_TRUE(contents(path()) == before);
+}
+
+TEST_F(OwnFiles, OfARunAreNoOutputsOfOtherVerbs) {
+  ASSERT_EQ(run(small_training("run", 2), {.directory = path()}).code, 0);
+  fs::create_symlink("run/metrics.csv", path() / "link.csv");
+  fs::create_directory_symlink("run", path() / "other");
+  const auto before = contents(path());
+  for (const Words& words : std::vector<Words>{{"compare", "run", "--csv", "run/metrics.csv"},
+                                               {"compare", "run", "--csv", "link.csv"},
+                                               {"compare", "run", "--html", "other/timings.csv"},
+                                               {"replay", "run", "-o", "run/task/task.toml"},
+                                               {"replay", "run", "--png", "run/run.toml"},
+                                               {"export", "run", "--format", "json", "-o", "run/checkpoint.h5"},
+                                               {"export", "run", "--format", "json", "-o", "run/policies/00001.h5"},
+                                               {"export", "run", "--format", "json", "-o", "run/policies/new.json"},
+                                               {"evaluate", "run", "--trajectories", "run/policy.h5"},
+                                               {"demonstrate", "walker", "--force", "-o", "run/policy.h5"}}) {
+    const Outcome o = run_soon(words, path());
+    EXPECT_EQ(o.code, 2) << fmt::format("{}", fmt::join(words, " "));
+    EXPECT_THAT(o.err, HasSubstr("is a file of a run; choose another output"));
+  }
+  const Outcome same = run_soon({"compare", "run", "--csv", "x", "--html", "./x"}, path());
+  EXPECT_EQ(same.code, 2);
+  EXPECT_THAT(same.err, HasSubstr("./x: is the name of two outputs"));
+  EXPECT_TRUE(contents(path()) == before);
+  EXPECT_EQ(run_soon({"compare", "run", "--csv", "run/mine.csv"}, path()).code, 0) << "beside them is room";
+}
+
+TEST_F(OwnFiles, OfARunStayIfTheOneThatReplacesItIsRefused) {
+  ASSERT_EQ(run(small_training("run", 2), {.directory = path()}).code, 0);
+  const auto before = contents(path());
+  for (const std::string from : {"run", "run/policy.h5", "run/policies/00001.h5"}) {
+    auto again = small_training("run", 1);
+    again.insert(again.end(), {"--force", "--from", from});
+    const Outcome o = run(again, {.directory = path()});
+    EXPECT_EQ(o.code, 2) << o.err;
+    EXPECT_THAT(o.err, HasSubstr("which --force replaces"));
+  }
+  for (const char* set : {"step=1e308", "epsilon=1e308", "beta0=1e308", "initial_std=[1e308, 1]"}) {
+    Words words{"train", "double_link", "--set", "iterations=1", "--set",  "task.horizon=20",
+                "--set", set,           "--out", "run",          "--force"};
+    if (std::string(set).starts_with("step")) words.insert(words.end(), {"--algorithm", "random_search"});
+    const Outcome o = run(words, {.directory = path()});
+    EXPECT_EQ(o.code, 2) << set << o.out;
+    EXPECT_EQ(o.error_lines().size(), 1U);
+  }
+  EXPECT_TRUE(contents(path()) == before);
+}
+
+TEST_F(OwnFiles, ElsewhereAreNotCarriedIntoRunsByATaskFile) {
+  const fs::path task = fs::path(source_dir()) / "tasks/double_link";
+  fs::copy(task, path() / "theirs/task", fs::copy_options::recursive);
+  ASSERT_EQ(run_soon({"demonstrate", "walker", "-o", "walk.h5"}, path()).code, 0);
+  std::string text = read(path() / "theirs/task/task.toml") + "\n[demonstration]\nfile = \"../../walk.h5\"\n";
+  write(path() / "theirs/task/task.toml", text);
+  const Outcome outside = run_soon({"validate", "theirs/task"}, path());
+  EXPECT_EQ(outside.code, 2);
+  EXPECT_THAT(outside.err, HasSubstr("walk.h5 is outside of "));
+  text.replace(text.find("../../walk.h5"), 13, "link.h5");
+  write(path() / "theirs/task/task.toml", text);
+  fs::create_symlink("../../walk.h5", path() / "theirs/task/link.h5");
+  EXPECT_THAT(run_soon({"validate", "theirs/task"}, path()).err, HasSubstr("link.h5 is outside of "));
+  EXPECT_THAT(run_soon({"validate", "theirs/task", "--set", "task.demonstration.file=\"../../walk.h5\""}, path()).err,
+              HasSubstr("states and"))
+      << "the user named it: it is read, and does not fit";
 }
 
 TEST_F(OwnFiles, ThatAreNoFilesAreReadByNoVerb) {

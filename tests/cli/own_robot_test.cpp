@@ -330,6 +330,19 @@ TEST_F(OwnRobot, GetsAFirstTaskFromItsModel) {
   EXPECT_FALSE(fs::exists(path("deep"))) << "the folders that it made are gone";
 }
 
+TEST_F(OwnRobot, CannotWriteIntoItsFirstTaskByItsNames) {
+  write(path("sly.xml"), R"(<mujoco><worldbody><body>
+    <joint name="j&#10;limit = 0.25&#10;[[termination]]&#10;name = &quot;e&quot;" type="slide" axis="1 0 0"/>
+    <geom size="0.1"/></body></worldbody>
+    <actuator><motor name="a&#10;limit = 0.5" joint="j&#10;limit = 0.25&#10;[[termination]]&#10;name = &quot;e&quot;"/></actuator></mujoco>)");
+  const Outcome made = kedge({"init", "sly.xml", "--out", "sly"});
+  EXPECT_EQ(made.error_lines().size(), made.code == 0 ? 0U : 1U);
+  if (made.code == 0)
+    EXPECT_THAT(read(path("sly/task.toml")), Not(AnyOf(HasSubstr("\nlimit ="), HasSubstr("\n[[termination]]"))));
+  else
+    EXPECT_THAT(made.err, testing::StartsWith("kedge: error: sly.xml: "));
+}
+
 TEST_F(OwnRobot, OfTheExamplesLearnsByEveryKindOfAlgorithm) {
   const std::string own = source_dir() + "/examples/own_robot";
   for (const char* algorithm : {"gps", "ilqr"}) {
@@ -537,12 +550,21 @@ TEST_F(OwnRobot, IsTunedTheSameWayHoweverOftenItIsInterrupted) {
     write(path("once/tune.csv"), altered);
     expect_refused(same, "once/tune.csv: is not of this search");
   }
+  write(path("once/tune.csv"), scores);
+  EXPECT_EQ(kedge(same).code, 0) << "its own result is made anew";
+  const std::string tuned = read(path("once/gps.toml"));
+  write(path("once/gps.toml"), tuned + "# mine\n");
+  expect_refused(same, "once/gps.toml: is not as kedge wrote it");
+  EXPECT_EQ(read(path("once/gps.toml")), tuned + "# mine\n");
+  fs::rename(path("once/gps.toml"), path("mine.toml"));
+  fs::create_symlink("../mine.toml", path("once/gps.toml"));
+  expect_refused(same, "once/gps.toml: is a symbolic link, and is not replaced");
   write(path("cart/gps.toml"), "rollouts = 10\n");
   auto beside = same;
   beside.back() = "cart";
-  expect_refused(beside, "cart/gps.toml: is not of kedge tune, and is not replaced");
+  expect_refused(beside, "cart/gps.toml: is not as kedge wrote it, and is not replaced");
   beside.back() = "cart/gps.toml";
-  expect_refused(beside, "cannot be created");
+  expect_refused(beside, "cart/gps.toml: is not a directory, but a regular file");
   expect_refused({"tune", "cart", "--trials", "4", "--algorithm", "vgps", "--out", "out"},
                  "vgps has no declared search; gps, ilqr,");
   expect_refused({"tune", "cart", "--out", "out"}, "say how long");

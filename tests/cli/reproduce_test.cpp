@@ -293,6 +293,61 @@ TEST(Sweep, RanksTheConfigurations) {
   EXPECT_EQ(run({"sweep", "none.toml"}, {.directory = scratch.path()}).code, 2);
 }
 
+TEST(Reproduce, ReplacesNoFileThatItDidNotWrite) {
+  const Scratch scratch;
+  const fs::path out = scratch.path() / "out";
+  write(scratch.path() / "small.toml", figure(1));
+  write(scratch.path() / "secret.txt", "mine");
+  const auto refused = [&](const std::string& words) {
+    const Outcome o = run(kCommand, {.directory = scratch.path()});
+    EXPECT_EQ(o.code, 2) << o.err;
+    EXPECT_THAT(o.err, HasSubstr(words));
+    EXPECT_EQ(o.out, "") << "before work starts";
+  };
+  write(out / "README.md", "my notes");
+  refused("out/README.md: is not as kedge wrote it");
+  EXPECT_EQ(read(out / "README.md"), "my notes");
+  fs::remove(out / "README.md");
+  fs::create_symlink("../secret.txt", out / "curves.csv");
+  refused("out/curves.csv: is a symbolic link, and is not replaced");
+  EXPECT_EQ(read(scratch.path() / "secret.txt"), "mine");
+  fs::remove(out / "curves.csv");
+  fs::create_directories(out / "with");
+  fs::create_hard_link(scratch.path() / "secret.txt", out / "with/s100.log");
+  refused("out/with/s100.log: is a file with another name too");
+  EXPECT_EQ(read(scratch.path() / "secret.txt"), "mine");
+  fs::remove(out / "with/s100.log");
+  ASSERT_EQ(run(kCommand, {.directory = scratch.path()}).code, 0);
+  ASSERT_EQ(run(kCommand, {.directory = scratch.path()}).code, 0) << "its own files are made anew";
+  write(out / "final.csv", read(out / "final.csv") + "a remark\n");
+  refused("out/final.csv: is not as kedge wrote it");
+  write(scratch.path() / "table.toml",
+        "kedge = 1\ntitle = \"t\"\ntask = \"double_link\"\nalgorithm = \"moto\"\nseeds = 1\nset = [\"iterations=1\"]\n"
+        "[search]\nmethod = \"grid\"\noptions = { epsilon = [0.1] }\n[rank]\nmeasure = \"final_return\"\n");
+  write(scratch.path() / "swept/sweep.csv", "mine");
+  const Outcome sweep = run({"sweep", "table.toml", "--out", "swept"}, {.directory = scratch.path()});
+  EXPECT_EQ(sweep.code, 2);
+  EXPECT_THAT(sweep.err, HasSubstr("swept/sweep.csv: is not as kedge wrote it"));
+}
+
+TEST(Reproduce, GivesEveryRunAFolderOfItsOwnInItsFolder) {
+  const Scratch scratch;
+  const auto refused = [&](const std::string& a, const std::string& b, const std::string& words) {
+    std::string text = figure(1);
+    text.replace(text.find("\"with\"\n[[run]]"), 6, "\"" + a + "\"");
+    text.replace(text.find("label = \"without entropy\""), 25, "label = \"" + b + "\"");
+    write(scratch.path() / "small.toml", text.substr(0, text.find("[[claim]]")));
+    const Outcome o = run(kCommand, {.directory = scratch.path()});
+    EXPECT_EQ(o.code, 2) << o.out;
+    EXPECT_THAT(o.err, HasSubstr(words));
+    EXPECT_FALSE(fs::exists(scratch.path() / "out"));
+  };
+  for (const char* label : {".", "..", ".hidden"}) refused(label, "b", "its folder would begin with a point");
+  refused("README.md", "b", "its folder would be called as a file of results, README.md");
+  refused("A!", "A?", "its folder would be that of run \"A!\" too, A_");
+  refused(std::string(300, 'x'), "b", "its folder would have a name of more than 255 bytes");
+}
+
 TEST(Reproduce, NamesFiguresAndClaims) {
   const Scratch scratch;
   const Outcome list = run({"reproduce", "--list"}, {.directory = scratch.path()});

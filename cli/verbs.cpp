@@ -163,10 +163,10 @@ namespace {
 /// True of the files that kedge itself keeps in the directory of a run, wherever a link leads.
 bool is_of_run(const std::filesystem::path& output) {
   namespace fs = std::filesystem;
-  std::error_code error;
+  std::error_code error, missing;
   const fs::path whole = fs::weakly_canonical(output, error);
   for (fs::path inner = whole; !error && inner != inner.parent_path(); inner = inner.parent_path())
-    if (fs::is_regular_file(inner.parent_path() / kRunToml, error)) return is_run_name(inner.filename().string());
+    if (fs::is_regular_file(inner.parent_path() / kRunToml, missing)) return is_run_name(inner.filename().string());
   return false;
 }
 

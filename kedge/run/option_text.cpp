@@ -95,6 +95,11 @@ Range within_reach(Range range) {
   return range;
 }
 
+bool is_beyond_reach(const toml::node& node) {
+  const auto number = node.value<double>();
+  return number && std::isfinite(*number) && std::abs(*number) > kLargest;
+}
+
 /// The value in the type of the option, if it is allowed.
 std::optional<OptionValue> converted(const Option& option, const toml::node& node) {
   if (std::holds_alternative<bool>(option.value)) {
@@ -146,12 +151,12 @@ void set_options(Options& options, const Value& table) {
     if (!value) continue;
     auto allowed = converted(option, value->node());
     if (!allowed)
-      value->fail(fmt::format("must be {}{}, but is {}", allowed_text(option),
-                              std::holds_alternative<double>(option.value) && option.range.high > kLargest &&
-                                      value->is_number() && std::abs(value->number()) > kLargest
-                                  ? ", of at most 1e100"
-                                  : "",
-                              value->describe()));
+      value->fail(fmt::format(
+          "must be {}{}, but is {}", allowed_text(option),
+          std::holds_alternative<double>(option.value) && option.range.high > kLargest && is_beyond_reach(value->node())
+              ? ", of at most 1e100"
+              : "",
+          value->describe()));
     option.value = std::move(*allowed);
   }
 }

@@ -157,8 +157,8 @@ Demonstration recording(const Value& file, const std::string& path, const Task& 
 /// A task file of somebody else carries no other files into runs. @param allowed  folder; empty: any file is
 void require_inside(const Value& file, const std::string& path, const std::string& allowed) {
   namespace fs = std::filesystem;
-  if (allowed.empty()) return;
   std::error_code error;
+  if (allowed.empty() || !fs::is_regular_file(path, error)) return;  // what is no file cannot be read
   const fs::path whole = fs::weakly_canonical(path, error), folder = fs::weakly_canonical(allowed, error);
   const auto [end, rest] = std::mismatch(folder.begin(), folder.end(), whole.begin(), whole.end());
   if (error || (end != folder.end() && !end->empty()))

@@ -65,7 +65,9 @@ TEST_F(Export, RefusesInOneLine) {
   refused({"export", "balance", "--format", "matlab", "-o", "none"}, "must be c, onnx, json, python");
   refused({"export", "balance", "--format", "c", "-o", "none", "--name", "a b"}, "--name = a b");
   refused({"export", "balance", "--format", "c"}, "FILE is missing");
-  refused({"export", "balance", "--format", "c", "-o", "balance/policy.h5"}, "is what is read");
+  refused({"export", "balance", "--format", "c", "-o", "balance/policy.h5"}, "is a file of a run");
+  fs::copy_file(path("balance/policy.h5"), path("mine.h5"));
+  refused({"export", "mine.h5", "--format", "c", "-o", "mine.h5"}, "is what is read");
   refused({"export", "balance", "--format", "c", "-o", "."}, "cannot be written: it is a directory");
   refused({"export", "balance", "--format", "c", "-o", "absent/x.h"}, "cannot be written: No such file");
   refused({"export", "nothing", "--format", "c", "-o", "none"}, "there is no such run or policy");

@@ -276,6 +276,7 @@ TEST_F(OwnFiles, OfARunStayIfTheOneThatReplacesItIsRefused) {
 
 TEST_F(OwnFiles, ElsewhereAreNotCarriedIntoRunsByATaskFile) {
   const fs::path task = fs::path(source_dir()) / "tasks/double_link";
+  fs::create_directory(path() / "theirs");
   fs::copy(task, path() / "theirs/task", fs::copy_options::recursive);
   ASSERT_EQ(run_soon({"demonstrate", "walker", "-o", "walk.h5"}, path()).code, 0);
   std::string text = read(path() / "theirs/task/task.toml") + "\n[demonstration]\nfile = \"../../walk.h5\"\n";

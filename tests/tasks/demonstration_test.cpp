@@ -136,8 +136,7 @@ TEST_F(DemonstrationTest, AQuaternionOfTheStartHasNormOne) {
 TEST_F(DemonstrationTest, TheResolvedTextIsTheSameTask) {
   for (const std::string& text : {kWave, kFile, kWave + "steps = 4\n[start]\nfrom = \"demonstration\"\n"}) {
     const TaskFile first = load(text);
-    const TemporaryFolder elsewhere;
-    const TaskFile second = load_task(elsewhere.write("other.toml", resolved_text(first)));
+    const TaskFile second = load_task(folder.write("other.toml", resolved_text(first)));
     EXPECT_EQ(resolved_text(first), resolved_text(second));
     EXPECT_EQ(first.digest, second.digest);
     EXPECT_EQ(first.task.demonstration->state, second.task.demonstration->state);

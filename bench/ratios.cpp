@@ -21,7 +21,9 @@
 #include <functional>
 #include <limits>
 
+#include "kedge/algorithms/more.h"
 #include "kedge/algorithms/moto.h"
+#include "kedge/algorithms/reps.h"
 #include "kedge/evaluation/linearisation.h"
 #include "kedge/evaluation/quadratic_fit.h"
 #include "kedge/math/vectors.h"
@@ -98,21 +100,22 @@ void bare_steps(const mjModel* model, mjData* data, int substeps, const Task& ta
   }
 }
 
-void rollouts(const std::string& name, const Task& task, const MotoState& state, const Effort& effort,
+/// @param at_least speed against bare mj_step
+void rollouts(const std::string& name, const Task& task, const Policy& policy, double at_least, const Effort& effort,
               std::vector<Row>& rows) {
-  const auto& system = dynamic_cast<const MujocoSystem&>(*task.system);
-  const mjModel* model = &system.model();
+  const mjModel* model = &mujoco_of(*task.system)->model();
+  const int substeps = static_cast<int>(std::lround(task.control_step / model->opt.timestep));
   mjData* data = mj_makeData(model);
-  const Policy& policy = state.policy;
   // Few at a time and often, so that some are not disturbed by whatever else runs.
   const RolloutOptions few{4, 0, true}, many{40, 0, true};
   const Run one, two{0, 2, {}};
   const Batch batch = *rollout(task, policy, few, one);
-  const auto time = fastest(20 * effort.repetitions, {[&] { bare_steps(model, data, system.substeps(), task, batch); },
+  const auto time = fastest(20 * effort.repetitions, {[&] { bare_steps(model, data, substeps, task, batch); },
                                                       [&] { (void)rollout(task, policy, few, one); }});
   mj_deleteData(data);
   const double steps = few.rollouts * task.horizon;
-  rows.push_back({name + ": rollouts, one thread, control steps/s against bare mj_step", time[0] / time[1], "x", 0.95});
+  rows.push_back(
+      {name + ": rollouts, one thread, control steps/s against bare mj_step", time[0] / time[1], "x", at_least});
   rows.push_back({"  that is", steps / time[1], "control steps/s", std::nan("")});
   if (effort.quick) return;
   const auto by_threads = fastest(
@@ -144,28 +147,36 @@ struct Case {
   MotoOptions options;
   double numpy_ms, at_least;          ///< times faster than NumPy
   double dsyrk_share = std::nan("");  ///< at least: time of dsyrk for the regressions by that of the learning iteration
+  double gram_share = 0.5;            ///< at least: time of dsyrk by that of the regressions
 };
 
 using Phases = std::vector<std::pair<std::string, double>>;
 
 /// Seconds of each phase, mean over the iterations of a run. Every repetition does the same work: of each phase of each
 /// iteration the fastest counts.
-Phases mean_phases(const Task& task, const MotoOptions& options, int threads, int repetitions) {
+/// @param train runs an algorithm, which reports its iterations
+Phases mean_phases(int repetitions, const std::function<void(const std::function<void(const Iteration&)>&)>& train) {
   std::vector<Phases> best;
   for (int r = 0; r < repetitions; ++r)
-    (void)moto(task, moto_start(task, options), options, Run{1, threads, {}},
-               [&](const Iteration& it, const MotoState&, const UpdateRecord*) {
-                 const auto i = static_cast<std::size_t>(it.number);
-                 if (r == 0) return best.push_back(it.seconds);
-                 for (std::size_t k = 0; k < it.seconds.size(); ++k)
-                   best[i][k].second = std::min(best[i][k].second, it.seconds[k].second);
-               });
+    train([&](const Iteration& it) {
+      const auto i = static_cast<std::size_t>(it.number);
+      if (r == 0) return best.push_back(it.seconds);
+      for (std::size_t k = 0; k < it.seconds.size(); ++k)
+        best[i][k].second = std::min(best[i][k].second, it.seconds[k].second);
+    });
   Phases mean = best.front();
   for (std::size_t k = 0; k < mean.size(); ++k) {
     mean[k].second = 0.0;
     for (const Phases& iteration : best) mean[k].second += iteration[k].second / static_cast<double>(best.size());
   }
   return mean;
+}
+
+Phases mean_phases(const Task& task, const MotoOptions& options, int threads, int repetitions) {
+  return mean_phases(repetitions, [&](const auto& report) {
+    (void)moto(task, moto_start(task, options), options, Run{1, threads, {}},
+               [&](const Iteration& it, const MotoState&, const UpdateRecord*) { report(it); });
+  });
 }
 
 double without_rollouts(const Phases& phases) {
@@ -221,7 +232,7 @@ double regressions(const Case& c, const Effort& effort, std::vector<Row>& rows) 
   const double flops = static_cast<double>(used) * static_cast<double>(p * (p + 1));
   rows.push_back({fmt::format("{}: regressions ({} features, {} samples a step), useful flops/s against dsyrk", c.name,
                               p, used / c.task.horizon),
-                  time[1] / time[0], "x", 0.5});
+                  time[1] / time[0], "x", c.gram_share});
   rows.push_back({"  that is", flops / time[0] / 1e9, "Gflop/s", std::nan("")});
   return time[1];
 }
@@ -240,6 +251,8 @@ void learning_share(const Case& c, double dsyrk, const Effort& effort, std::vect
   const double learning = (time[0] - time[1]) / c.options.iterations;
   rows.push_back({fmt::format("{}: learning iteration, one thread, against dsyrk of its regressions", c.name),
                   dsyrk / learning, "x", c.dsyrk_share});
+  rows.push_back(
+      {"  an iteration with its rollouts, processor time", 1e3 * time[0] / c.options.iterations, "ms", std::nan("")});
 }
 
 /// The simulations that central differences need and nothing else: reset to x_t, the sub-steps of one control step.
@@ -331,6 +344,49 @@ void network(const Effort& effort, std::vector<Row>& rows) {
   rows.push_back({"  means alone: share of the gradient's time", time[4] / time[1], "x", std::nan("")});
 }
 
+/// Table tennis: a rollout, and an iteration of each of the three methods of its figures.
+void table_tennis(const Effort& effort, std::vector<Row>& rows) {
+  const std::string folder = KEDGE_SOURCE_DIR "/tasks/table_tennis_noisy/";
+  const Task task = load_task(folder + "task.toml").task;
+  const auto tuned = [&]<class O>(O defaults, const char* name, int iterations) {
+    Options options = named_options(defaults);
+    read_options(options, folder + name + ".toml");
+    O read = options_as<O>(options);
+    read.iterations = iterations;
+    return read;
+  };
+  const int iterations = effort.quick ? 10 : 20;
+  const Case learned{"table tennis, M = 25, window 8", task, tuned(MotoOptions{}, "moto", iterations), 0, 0, 0.3, 0.35};
+  const auto reps_options = tuned(RepsOptions{}, "reps", iterations);
+  const auto more_options = tuned(MoreOptions{}, "more", iterations);
+  rollouts("table tennis", task, moto_start(task, learned.options).policy, 1.0 / 1.3, effort, rows);
+  learning_share(learned, regressions(learned, effort, rows), effort, rows);
+
+  const auto row = [&](const std::string& name, const Phases& phases, double at_least) {
+    const double update = without_rollouts(phases), rollouts = phases.front().second;
+    rows.push_back({"table tennis, " + name + ": rollouts of an iteration against all else, one thread",
+                    rollouts / update, "x", at_least});
+    rows.push_back({"  rollouts, mean of an iteration", 1e3 * rollouts, "ms", std::nan("")});
+    rows.push_back({"  all else", 1e3 * update, "ms", std::nan("")});
+  };
+  const int repetitions = effort.quick ? 3 : 5;
+  const Run one;
+  row("REPS",
+      mean_phases(repetitions,
+                  [&](const auto& report) {
+                    (void)reps(task, reps_start(task, reps_options), reps_options, one,
+                               [&](const Iteration& it, const auto&...) { report(it); });
+                  }),
+      8);
+  row("MORE",
+      mean_phases(repetitions,
+                  [&](const auto& report) {
+                    (void)more(task, more_start(task, more_options), more_options, one,
+                               [&](const Iteration& it, const auto&...) { report(it); });
+                  }),
+      8);
+}
+
 std::vector<Row> measure(const Effort& effort) {
   const std::string tasks = KEDGE_SOURCE_DIR "/tasks/";
   const Task double_link = load_task(tasks + "double_link/task.toml").task;
@@ -354,8 +410,8 @@ std::vector<Row> measure(const Effort& effort) {
   quad_more.at_least = std::nan("");
 
   std::vector<Row> rows;
-  rollouts("double link", double_link, moto_start(double_link, reusing.options), effort, rows);
-  rollouts("quad link", quad_link, moto_start(quad_link, quad.options), effort, rows);
+  rollouts("double link", double_link, moto_start(double_link, reusing.options).policy, 0.95, effort, rows);
+  rollouts("quad link", quad_link, moto_start(quad_link, quad.options).policy, 0.95, effort, rows);
   if (effort.quick) {
     reusing.options.iterations = quad_reusing.options.iterations = 6;
     reusing.dsyrk_share = quad_reusing.dsyrk_share = 0.4;
@@ -366,6 +422,7 @@ std::vector<Row> measure(const Effort& effort) {
       regressions(*c, effort, rows);
     }
   }
+  table_tennis(effort, rows);
   network(effort, rows);
   derivatives(double_link, effort, rows);
   derivatives(load_task(KEDGE_SOURCE_DIR "/tasks/walker/task.toml").task, effort, rows);

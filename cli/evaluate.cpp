@@ -1,6 +1,5 @@
-#include "kedge/run/evaluate.h"
-
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cstdio>
 #include <limits>
@@ -9,6 +8,7 @@
 #include "kedge/core/errors.h"
 #include "kedge/files/policy_file.h"
 #include "kedge/files/trajectory_file.h"
+#include "kedge/run/ablation.h"
 #include "kedge/run/policy_source.h"
 #include "print.h"
 #include "verbs.h"
@@ -21,7 +21,7 @@ struct Arguments {
   std::string source, task, trajectories;
   int rollouts = 100, threads = 1;
   std::uint64_t seed = 1;
-  std::vector<std::string> set;
+  std::vector<std::string> set, without;
   bool deterministic = false, noise = false, json = false;
 };
 
@@ -37,14 +37,15 @@ int evaluate_and_print(const Arguments& a) {
   require_names(task.task, file.info, subject.policy_file.string());
 
   const bool deterministic = a.deterministic || (!file.info.noise_meant && !a.noise);
-  const auto result =
-      evaluate(task.task, as_policy(file.policy), {.rollouts = a.rollouts, .deterministic = deterministic}, run);
+  const auto result = evaluate_without(task.task, file.policy, a.without,
+                                       {.rollouts = a.rollouts, .deterministic = deterministic}, run);
   if (!a.trajectories.empty()) save_trajectories(a.trajectories, result->batch, task.task.name, task.task.control_step);
   if (a.json) {
-    fmt::print("{}", evaluation_json(task.task, *result, run.seed, deterministic));
+    fmt::print("{}", evaluation_json(task.task, *result, run.seed, deterministic, a.without));
   } else {
-    fmt::print("{} on {}: {} rollouts {} exploration noise, seed {}\n{}", a.source, task.task.name, a.rollouts,
-               deterministic ? "without" : "with", run.seed, evaluation_text(task.task, *result));
+    const std::string unseen = a.without.empty() ? "" : fmt::format(" without {}", fmt::join(a.without, ", "));
+    fmt::print("{}{} on {}: {} rollouts {} exploration noise, seed {}\n{}", a.source, unseen, task.task.name,
+               a.rollouts, deterministic ? "without" : "with", run.seed, evaluation_text(task.task, *result));
     if (!a.trajectories.empty()) fmt::print("  trajectories {}\n", a.trajectories);
   }
   if (result->diverged == a.rollouts)
@@ -63,6 +64,9 @@ std::function<int()> add_evaluate(CLI::App& app) {
   add_seed(app, a->seed);
   add_threads(app, a->threads);
   add_noise(app, a->deterministic, a->noise);
+  app.add_option("--without", a->without,
+                 "the policy sees the mean of this observation over its rollouts, at each step, in place of it")
+      ->type_name("OBSERVATION ...");
   app.add_flag("--json", a->json, "print JSON");
   app.add_option("--trajectories", a->trajectories, "write all rollouts to this HDF5 file")->type_name("FILE.h5");
   return [a] { return evaluate_and_print(*a); };

@@ -129,13 +129,15 @@ std::string evaluation_text(const Task& task, const Evaluation& e) {
   return text;
 }
 
-std::string evaluation_json(const Task& task, const Evaluation& e, std::uint64_t seed, bool deterministic) {
+std::string evaluation_json(const Task& task, const Evaluation& e, std::uint64_t seed, bool deterministic,
+                            const std::vector<std::string>& without) {
   const auto statistic = [](const std::vector<double>& values, const Statistic& f) {
     return values.empty() ? Json() : json_number(f(values));
   };
   const auto at = [](double p) { return [p](std::span<const double> values) { return quantile(values, p); }; };
   const auto& r = e.returns;
   Json json = {{"task", task.name}, {"rollouts", e.rollouts}, {"seed", seed}, {"deterministic", deterministic}};
+  if (!without.empty()) json["without"] = without;
   json["return"] = {{"mean", statistic(r, mean)},
                     {"std", statistic(r, standard_deviation)},
                     {"median", statistic(r, median)},

@@ -21,8 +21,10 @@ void print_warning(const std::string& text);
 void print_error(const std::string& text);
 
 /// Returns the results of an evaluation as lines for people, and as JSON.
+/// @param without observations that the policy did not see
 std::string evaluation_text(const Task& task, const Evaluation& evaluation);
-std::string evaluation_json(const Task& task, const Evaluation& evaluation, std::uint64_t seed, bool deterministic);
+std::string evaluation_json(const Task& task, const Evaluation& evaluation, std::uint64_t seed, bool deterministic,
+                            const std::vector<std::string>& without);
 
 /// Returns a description of the task: sizes, limits, start, cost terms with their steps, success.
 std::string task_text(const Task& task);

@@ -10,6 +10,7 @@
 #include "kedge/core/process.h"
 #include "kedge/core/text.h"
 #include "kedge/files/atomic_file.h"
+#include "kedge/mujoco/marks.h"
 
 namespace kedge {
 
@@ -17,11 +18,53 @@ namespace {
 
 constexpr int kFramesPerSecond = 30;
 
+SceneShape world_shape(Shape shape, std::array<double, 3> size, const Eigen::Vector3d& at,
+                       std::array<float, 4> colour) {
+  SceneShape made;
+  made.shape = shape;
+  made.size = size;
+  made.position = {at[0], at[1], at[2]};
+  made.colour = colour;
+  return made;
+}
+
+/// Adds what a world marks: the path of the first rollout, and the results of all as discs, yellow where they are good.
+void add_marks(const Marked& world, const Batch& batch, Scene& shown) {
+  constexpr std::array<float, 4> blue{0.34F, 0.71F, 0.91F, 1}, yellow{0.94F, 0.89F, 0.26F, 1},
+      vermilion{0.84F, 0.37F, 0, 1};
+  const double size = 0.01 * shown.extent;
+  const MatrixXd path = world.path(batch.state.leftCols(batch.steps(0) + 1));
+  for (Index i = 0; i + 1 < path.cols(); ++i) {
+    const Eigen::Vector3d way = path.col(i + 1) - path.col(i);
+    if (way.isZero()) continue;
+    SceneShape piece =
+        world_shape(Shape::capsule, {0.4 * size, 0.5 * way.norm(), 0}, 0.5 * (path.col(i) + path.col(i + 1)), blue);
+    const auto turn = Eigen::Quaterniond::FromTwoVectors(Eigen::Vector3d::UnitZ(), way);
+    piece.rotation = {turn.w(), turn.x(), turn.y(), turn.z()};
+    shown.shapes.push_back(piece);
+  }
+  for (int n = 0; n < batch.rollouts; ++n) {
+    if (!batch.usable(n)) continue;
+    if (const auto mark = world.mark(batch.state.col(batch.at(n, batch.steps(n)))))
+      shown.shapes.push_back(
+          world_shape(Shape::cylinder, {2 * size, 0.2 * size, 0}, mark->at, mark->good ? yellow : vermilion));
+  }
+}
+
+/// The scene of a replay, with what its world marks.
+Scene marked_scene(const Replay& replay) {
+  Scene shown = replay.scene;
+  const Batch& batch = replay.policies.back().evaluation.batch;
+  const auto* world = dynamic_cast<const Marked*>(replay.subject.task.task.system.get());
+  if (world && batch.usable(0)) add_marks(*world, batch, shown);
+  return shown;
+}
+
 /// The first rollout of the last policy, at any time.
 class Film {
  public:
   explicit Film(const Replay& replay)
-      : scene_(replay.scene),
+      : scene_(marked_scene(replay)),
         framing_(replay.framing),
         bodies_(scene_.bodies.size() - 1),
         poses_(motion_of(shown_system(replay.subject.task), replay.policies.back().evaluation.batch, 0)),
@@ -56,7 +99,7 @@ class Film {
     return all;
   }
 
-  const Scene& scene_;
+  Scene scene_;
   const Framing& framing_;
   std::size_t bodies_;  ///< without the world
   Motion poses_;

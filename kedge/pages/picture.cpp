@@ -531,6 +531,13 @@ const std::map<char, std::array<int, 7>> kGlyphs{
 
 void write_text(Image& image, int x, int y, const std::string& text) {
   constexpr int size = 2;
+  const auto at = [&](int px, int py) { return 3 * (std::size_t(py) * std::size_t(image.width) + std::size_t(px)); };
+  // Dark on bright pictures, bright on dark ones.
+  double sum = 0.0, count = 1e-9;
+  for (int py = std::max(y, 0); py < std::min(y + 7 * size, image.height); ++py)
+    for (int px = std::max(x, 0); px < std::min(x + 6 * size * int(text.size()), image.width); ++px, ++count)
+      sum += image.pixels[at(px, py) + 1];
+  const std::uint8_t ink = sum / count < 128 ? 235 : 60;
   for (const char c : text) {
     const auto glyph = kGlyphs.find(c);
     if (glyph == kGlyphs.end()) continue;
@@ -539,8 +546,7 @@ void write_text(Image& image, int x, int y, const std::string& text) {
         const int px = x + column, py = y + row;
         if (!(glyph->second[std::size_t(row / size)] >> (4 - column / size) & 1)) continue;
         if (px < 0 || py < 0 || px >= image.width || py >= image.height) continue;
-        for (std::size_t k = 0; k < 3; ++k)
-          image.pixels[3 * (std::size_t(py) * std::size_t(image.width) + std::size_t(px)) + k] = 60;
+        for (std::size_t k = 0; k < 3; ++k) image.pixels[at(px, py) + k] = ink;
       }
     x += 6 * size;
   }

@@ -12,6 +12,7 @@
 #include "kedge/files/tensor.h"
 #include "kedge/math/statistics.h"
 #include "kedge/mujoco/labels.h"
+#include "kedge/mujoco/marks.h"
 #include "kedge/pages/embedded.h"
 #include "kedge/pages/replay.h"
 #include "kedge/run/version.h"
@@ -258,20 +259,36 @@ std::vector<float> band(const MatrixXd& columns, const Batch& batch, int steps) 
   return ends[0];
 }
 
-Json rollout_json(const MujocoSystem& system, const Batch& batch, int n, Blob& blob) {
+/// Returns the results of the rollouts as points of the world: [n, 4], x, y, z and whether they are good.
+std::vector<float> marks(const Marked& world, const Batch& batch) {
+  std::vector<float> all;
+  for (int n = 0; n < batch.rollouts; ++n) {
+    if (!batch.usable(n)) continue;
+    const auto mark = world.mark(batch.state.col(batch.at(n, batch.steps(n))));
+    if (!mark) continue;
+    for (const double x : mark->at) all.push_back(static_cast<float>(x));
+    all.push_back(mark->good ? 1.0F : 0.0F);
+  }
+  return all;
+}
+
+/// @param marked null if the world marks nothing
+Json rollout_json(const MujocoSystem& system, const Marked* marked, const Batch& batch, int n, Blob& blob) {
   const int steps = recorded_steps(batch, n);
   const int states = steps + 1;  // the others are zero, or the same
   const Index first = batch.at(n, 0);
-  return {{"return", json_number(-batch.cost.col(n).sum())},
-          {"success", json_number(batch.success[n])},
-          {"divergedAt", batch.diverged_at[static_cast<std::size_t>(n)]},
-          {"states", states},
-          {"poses", blob.add(motion_of(system, batch, n))},
-          {"observation", blob.add(batch.observation.middleCols(first, states))},
-          {"action", blob.add(batch.action.middleCols(batch.step(n, 0), steps))},
-          {"terms", blob.add(batch.terms.middleCols(first, states))},
-          {"cost", blob.add(batch.cost.col(n).head(states))},
-          {"start", json_array(batch.state.col(first))}};
+  Json json = {{"return", json_number(-batch.cost.col(n).sum())},
+               {"success", json_number(batch.success[n])},
+               {"divergedAt", batch.diverged_at[static_cast<std::size_t>(n)]},
+               {"states", states},
+               {"poses", blob.add(motion_of(system, batch, n))},
+               {"observation", blob.add(batch.observation.middleCols(first, states))},
+               {"action", blob.add(batch.action.middleCols(batch.step(n, 0), steps))},
+               {"terms", blob.add(batch.terms.middleCols(first, states))},
+               {"cost", blob.add(batch.cost.col(n).head(states))},
+               {"start", json_array(batch.state.col(first))}};
+  if (marked) json["path"] = blob.add(marked->path(batch.state.middleCols(first, states)));
+  return json;
 }
 
 /// What viewer/src/policy.ts evaluates.
@@ -321,9 +338,10 @@ Json policy_json(const ContextualPolicy& policy, Blob& blob) {
 
 Json replayed_json(const Replay& replay, const ReplayedPolicy& p, bool play, Blob& blob) {
   const Evaluation& e = p.evaluation;
+  const auto* marked = dynamic_cast<const Marked*>(replay.subject.task.task.system.get());
   Json rollouts = Json::array();
   for (int n = 0; n < replay.shown; ++n)
-    rollouts.push_back(rollout_json(shown_system(replay.subject.task), e.batch, n, blob));
+    rollouts.push_back(rollout_json(shown_system(replay.subject.task), marked, e.batch, n, blob));
   Json json = {{"iterations", p.iterations},
                {"names", p.names},
                {"return", e.returns.empty() ? Json() : json_number(mean(e.returns))},
@@ -333,6 +351,7 @@ Json replayed_json(const Replay& replay, const ReplayedPolicy& p, bool play, Blo
                {"observationBand", blob.add(band(e.batch.observation, e.batch, e.batch.horizon + 1))},
                {"actionBand", blob.add(band(e.batch.action, e.batch, e.batch.horizon))},
                {"rollouts", rollouts}};
+  if (marked) json["marks"] = blob.add(marks(*marked, e.batch));
   if (play) {
     json["policy"] = std::visit([&](const auto& policy) { return policy_json(policy, blob); }, p.policy);
     json["reference"] = blob.add(entries(p.reference));

@@ -187,9 +187,13 @@ void TableTennisSystem::tangent(VectorIn x, MatrixOut G) const {
 
 void TableTennisSystem::reset(VectorIn x) {
   inner_.reset(x.head(inner_.nx()));
-  const auto r = x.tail(kRecord);
-  record_ = {r.head<2>(), r[2], r[3], r[4], r.segment<2>(5), r[7]};
+  record_ = record_of(x);
   y_.setZero();
+}
+
+TableTennisSystem::Record TableTennisSystem::record_of(VectorIn x) {
+  const auto r = x.tail(kRecord);
+  return {r.head<2>(), r[2], r[3], r[4], r.segment<2>(5), r[7]};
 }
 
 void TableTennisSystem::state(VectorOut x) const {
@@ -206,6 +210,35 @@ void TableTennisSystem::state(VectorOut x) const {
 
 void TableTennisSystem::sensors(VectorOut y) const { y = y_; }
 
+bool TableTennisSystem::legal(const Record& r) const {
+  const bool there = (r.landing[1] - court_.net) * court_.side > 0.0 && court_.on_table(r.landing[0], r.landing[1]);
+  return r.crossed == kHit && r.bounces == 1.0 && r.clearance > 0.0 && there;
+}
+
+std::optional<Mark> TableTennisSystem::mark(VectorIn x) const {
+  const Record r = record_of(x);
+  if (r.crossed != kHit) return std::nullopt;
+  return Mark{{r.landing[0], r.landing[1], court_.surface}, legal(r)};
+}
+
+MatrixXd TableTennisSystem::path(MatrixIn states) const {
+  constexpr double step = 0.02, longest = 2.0;  // s
+  std::vector<Eigen::Vector3d> points;
+  for (Index i = 0; i < states.cols(); ++i) points.emplace_back(states.col(i).segment<3>(ball_q_));
+  Ball ball{points.back(), states.col(states.cols() - 1).segment<3>(ball_v_)};
+  for (double t = 0.0; t < longest; t += step) {
+    const Ball next = rk4_step(court_, ball, step);
+    double part = 0.0;
+    const auto lands = meets_table(court_, ball, next, part);
+    ball = lands ? *lands : next;
+    points.push_back(ball.p);
+    if (lands || ball.p[2] < court_.radius) break;
+  }
+  MatrixXd path(3, static_cast<Index>(points.size()));
+  for (Index i = 0; i < path.cols(); ++i) path.col(i) = points[static_cast<std::size_t>(i)];
+  return path;
+}
+
 void TableTennisSystem::write_sensors(VectorOut y) const {
   const Record& r = record_;
   Eigen::Vector2d error(kLargestError, 0.0);
@@ -213,15 +246,12 @@ void TableTennisSystem::write_sensors(VectorOut y) const {
     error = r.landing - options_.goal;
     if (const double size = error.norm(); size > kLargestError) error *= kLargestError / size;
   }
-  const bool hit = r.crossed == kHit;
-  const bool there = (r.landing[1] - court_.net) * court_.side > 0.0 && court_.on_table(r.landing[0], r.landing[1]);
-  const bool legal = hit && r.bounces == 1.0 && r.clearance > 0.0 && there;
   y.head<2>() = error;
   y[2] = r.off_centre;
   y.segment<2>(3) = r.landing;
   y[5] = r.clearance;
-  y[6] = hit ? 1.0 : 0.0;
-  y[7] = legal ? 0.0 : 1.0;
+  y[6] = r.crossed == kHit ? 1.0 : 0.0;
+  y[7] = legal(r) ? 0.0 : 1.0;
 }
 
 bool TableTennisSystem::racket_now(Racket& racket) {

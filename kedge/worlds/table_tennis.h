@@ -4,8 +4,10 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
+#include "kedge/mujoco/marks.h"
 #include "kedge/mujoco/mujoco_system.h"
 #include "kedge/worlds/ball.h"
 #include "kedge/worlds/world.h"
@@ -39,7 +41,7 @@ Court court_of(const std::shared_ptr<const mjModel_>& model, const TableTennisOp
 ///   hit            0 or 1
 ///   illegal        0 after a hit, once the ball has bounced once, that passes above the net and lands on the
 ///                  opponent's side; else 1
-class TableTennisSystem final : public System, public AroundMujoco {
+class TableTennisSystem final : public System, public AroundMujoco, public Marked {
  public:
   static constexpr const char* kKind = "table_tennis";
 
@@ -69,6 +71,10 @@ class TableTennisSystem final : public System, public AroundMujoco {
   [[nodiscard]] bool inverse_dynamics(VectorIn x, VectorIn acceleration, VectorOut u, MatrixOut inertia) override;
 
   [[nodiscard]] const MujocoSystem& mujoco() const override { return inner_; }
+  /// The path of the ball, on to the table or the floor.
+  [[nodiscard]] MatrixXd path(MatrixIn states) const override;
+  /// Where the ball lands after a hit; good: a legal return.
+  [[nodiscard]] std::optional<Mark> mark(VectorIn x) const override;
   [[nodiscard]] const Court& court() const { return court_; }
   [[nodiscard]] const TableTennisOptions& options() const { return options_; }
   [[nodiscard]] Index ball_position() const { return ball_q_; }  ///< entry of x: ball_x; ball_y and ball_z follow
@@ -96,6 +102,8 @@ class TableTennisSystem final : public System, public AroundMujoco {
     Ball a, b;
   };
   struct Contact;
+  [[nodiscard]] static Record record_of(VectorIn x);
+  [[nodiscard]] bool legal(const Record& r) const;
   void write_sensors(VectorOut y) const;
   [[nodiscard]] bool racket_now(Racket& racket);
   void collide(const Sweep& whole, const Racket& before, const Racket& after, Ball& ball);

@@ -104,6 +104,8 @@ TEST_F(Mistakes, InTheInvocationAreRefusedInOneLine) {
       {{"evaluate", "good", "--threads", "many"}, "--threads = many, but must be a whole number in [1, 1024]"},
       {{"replay", "good", "--png", "x.png", "--frames", "65"}, "--frames = 65, but must be a whole number in [1, 64]"},
       {{"view", "good", "--port", "65536"}, "--port = 65536, but must be a whole number in [0, 65535]"},
+      {{"evaluate", "good", "--without", "qvel:sholder"},
+       "--without qvel:sholder: task double_link has no such observation; did you mean \"qvel:shoulder\"?"},
       {{"evaluate", "good", "--task", "quad_lnk"}, "unknown task 'quad_lnk'"},
       {{"evaluate", "good", "--task", "double_link"}, "the policy has 30 steps"},
       {{"evaluate", "good/metrics.csv"}, "good/metrics.csv"},

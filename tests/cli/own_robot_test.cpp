@@ -224,6 +224,32 @@ TEST_F(OwnRobot, DivergesForAReasonThatMujocoNames) {
   EXPECT_THAT(trained.err, HasSubstr("joint \"")) << trained.out;
 }
 
+/// Every command of a page, as it stands there, run in order in a folder beside its examples/. @return what each printed
+std::vector<std::string> run_page(const std::string& page, const fs::path& folder) {
+  std::istringstream lines(read(source_dir() + "/" + page));
+  std::vector<std::string> printed;
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with("kedge ")) continue;
+    std::istringstream stream(line.substr(6));
+    std::vector<std::string> words;
+    for (std::string word; stream >> word;)
+      words.push_back(word.starts_with("examples/") ? source_dir() + "/" + word : word);
+    const Outcome o = run(words, {.directory = folder});
+    EXPECT_EQ(o.code, 0) << line << "\n" << o.err;
+    printed.push_back(o.out);
+  }
+  return printed;
+}
+
+TEST_F(OwnRobot, HitsTheBinAsThePageOfTheRecordedMovementSays) {
+  const std::vector<std::string> printed = run_page("examples/throw_bin/README.md", path(""));
+  ASSERT_EQ(printed.size(), 5U);
+  EXPECT_THAT(printed[0], HasSubstr("by the recording"));
+  EXPECT_THAT(printed[2], HasSubstr("success      0/100"));
+  EXPECT_THAT(printed[3], HasSubstr("success      100/100"));
+  EXPECT_GT(fs::file_size(path("throw.png")), 1000U);
+}
+
 // ---- words ---------------------------------------------------------------------------------------------------------
 
 TEST_F(OwnRobot, ReadsWhatItsCostsAndItsSuccessCompute) {

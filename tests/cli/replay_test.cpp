@@ -8,6 +8,8 @@ namespace kedge::test {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::AllOf;
+using testing::ContainsRegex;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
@@ -100,6 +102,19 @@ TEST_F(Replay, PageHoldsTheRequestedPoliciesAndNothingElse) {
   EXPECT_EQ(kedge({"replay", "a/policies/00003.h5", "-o", "one.html", "--play"}).code, 0)
       << "a kept policy knows its run";
   EXPECT_THAT(read(path("one.html")), HasSubstr("id=\"mujoco-wasm\""));
+}
+
+TEST_F(Replay, ShowsWhereABallFliesAndLands) {
+  if (!has_pages()) GTEST_SKIP() << "built without pages";
+  ASSERT_EQ(kedge({"train", "table_tennis", "--iterations", "0", "--out", "ball"}).code, 0);
+  const auto replay = [](const char* run) {
+    return kedge({"replay", run, "-o", "-", "--deterministic", "--rollouts", "2"}).out;
+  };
+  const std::string page = replay("ball");
+  // The stroke returns each of 100 balls, the same one: four numbers each.
+  EXPECT_THAT(page, ContainsRegex("\"marks\":\\{\"at\":[0-9]+,\"n\":400,"));
+  EXPECT_THAT(page, ContainsRegex("\"path\":\\{\"at\":"));
+  EXPECT_THAT(replay("a"), AllOf(Not(HasSubstr("\"marks\":")), Not(HasSubstr("\"path\":"))));
 }
 
 TEST_F(Replay, MistakesAreOneLineAndNothingIsWritten) {

@@ -122,6 +122,22 @@ TEST_F(Verbs, EvaluateDependsOnTheSeedOnly) {
   EXPECT_NE(one, json({"--deterministic"}));
 }
 
+TEST_F(Verbs, EvaluateLeavesOutObservations) {
+  const auto evaluate = [](std::vector<std::string> more) {
+    std::vector<std::string> arguments{"evaluate", "a", "--rollouts", "8"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return kedge(arguments);
+  };
+  const std::vector<std::string> blind{"--without", "qvel:shoulder", "--without", "qvel:elbow"};
+  const Outcome text = evaluate(blind);
+  EXPECT_EQ(text.code, 0) << text.err;
+  EXPECT_THAT(text.out, HasSubstr("a without qvel:shoulder, qvel:elbow on double_link: 8 rollouts"));
+  const auto line = [](const std::string& out) { return out.substr(out.find('\n')); };
+  EXPECT_NE(line(text.out), line(evaluate({}).out));
+  const std::string json = evaluate({"--without", "qvel:shoulder", "--json"}).out;
+  EXPECT_THAT(json, ContainsRegex("\"without\": \\[ *\n? *\"qvel:shoulder\""));
+}
+
 TEST_F(Verbs, EvaluateTakesAPolicyFileAndATask) {
   const Outcome in_run = kedge({"evaluate", "a/policy.h5", "--rollouts", "5", "--json"});
   EXPECT_EQ(in_run.code, 0) << in_run.err;

@@ -200,6 +200,23 @@ TEST(TableTennis, CallsAReturnLegalByTheRules) {
   EXPECT_TRUE(illegal([](VectorOut r) { r[kLanding + 1] = -2.2; }));  // on our side
 }
 
+TEST(TableTennis, MarksThePathOfTheBallAndWhereItLands) {
+  const auto system = world().clone();
+  const MatrixXd x = run(*system, task().start.mean);
+  const MatrixXd path = world().path(x);
+  ASSERT_GT(path.cols(), x.cols());
+  for (Index t = 0; t < x.cols(); ++t) EXPECT_EQ(path.col(t), ball_of(x.col(t)).p);
+  const auto mark = world().mark(x.rightCols<1>());
+  ASSERT_TRUE(mark);
+  EXPECT_TRUE(mark->good);
+  EXPECT_NEAR((path.rightCols<1>() - mark->at).norm(), world().court().radius, 1e-4)
+      << "the ball touches the table there";
+  EXPECT_FALSE(world().mark(x.col(0))) << "nothing was hit";
+  VectorXd missed = x.rightCols<1>();
+  missed.tail(8)[kLanding] = 0.77;
+  EXPECT_FALSE(world().mark(missed)->good) << "beside the table";
+}
+
 TEST(TableTennis, MeasuresHowFarTheRacketIsIfNothingIsCrossed) {
   const auto system = world().clone();
   const MatrixXd x = run(*system, with_ball({{3.0, -1.0, 1.2}, {0, 0, 0}}));

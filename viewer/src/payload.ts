@@ -124,6 +124,7 @@ export interface Rollout {
   terms: Ref; // [states, cost terms]
   cost: Ref; // [states]
   start: number[]; // [nx]
+  path?: Ref; // [m, 3] of what the world follows: a ball
 }
 
 export interface PolicyData {
@@ -143,6 +144,7 @@ export interface ShownPolicy {
   observationBand: Ref; // [2, T + 1, ds]
   actionBand: Ref; // [2, T, da]
   rollouts: Rollout[];
+  marks?: Ref; // [n, 4] where its rollouts led: x, y, z, and 1 where that is good
   policy?: PolicyData;
   reference?: Ref; // [T + 1, nx]
 }

@@ -1,6 +1,7 @@
 // The page of a replay: kedge replay. Rollouts of several policies, drawn, plotted, and simulated if MuJoCo is inside.
 import * as THREE from 'three';
 import { make, short } from './dom';
+import { marksOf, pathOf } from './marks';
 import { column, load, type Label, type Numbers, type Payload, type Rollout, type ShownPolicy } from './payload';
 import { Player } from './player';
 import { Plot } from './plot';
@@ -47,6 +48,7 @@ class Replay {
   private world!: Robot;
   private readonly solid: Robot[] = [];
   private readonly ghosts: Robot[] = [];
+  private readonly marked = new Map<string, THREE.Object3D>(); // paths and marks that have been shown
   private player: Player | null = null;
   private last = 0;
   private readonly place = new THREE.Vector3();
@@ -277,6 +279,26 @@ class Replay {
     this.saveSoon();
   }
 
+  /** The path of a rollout and the marks of its policy, where the world has them. */
+  private marks(policy: number, rollout: number): THREE.Object3D[] {
+    const { extent } = this.page.scene;
+    const shown = this.page.policies[policy]!;
+    const path = shown.rollouts[rollout]!.path;
+    const once = (key: string, make: () => THREE.Object3D) => {
+      let object = this.marked.get(key);
+      if (!object) {
+        this.marked.set(key, (object = make()));
+        this.stage!.everything.add(object);
+      }
+      return object;
+    };
+    const { marks } = shown;
+    return [
+      ...(marks && marks.n > 0 ? [once(`${policy}`, () => marksOf(this.numbers.floats(marks), extent))] : []),
+      ...(path ? [once(`${policy} ${rollout}`, () => pathOf(this.numbers.floats(path), extent))] : []),
+    ];
+  }
+
   /** The robots that each view shows. */
   private arrange(): void {
     const { stage } = this;
@@ -296,11 +318,11 @@ class Replay {
       views = [{ label: '', robots: [world, robot(this.solid, 0, 1)] }];
     } else if (this.layout === 'overlay') {
       const ghosts = Array.from({ length: n }, (_, i) => i).filter((i) => i !== this.rollout);
-      views = [{ label: '', robots: [world, robot(this.solid, 0, 1), ...ghosts.map((i) => robot(this.ghosts, i, 0.22))] }];
+      views = [{ label: '', robots: [world, robot(this.solid, 0, 1), ...this.marks(this.policy, this.rollout), ...ghosts.map((i) => robot(this.ghosts, i, 0.22))] }];
     } else if (this.layout === 'rollouts') {
-      views = Array.from({ length: n }, (_, i) => ({ label: `rollout ${i + 1}`, robots: [world, robot(this.solid, i, 1)] }));
+      views = Array.from({ length: n }, (_, i) => ({ label: `rollout ${i + 1}`, robots: [world, robot(this.solid, i, 1), ...this.marks(this.policy, i)] }));
     } else {
-      views = this.page.policies.map((p, i) => ({ label: policyName(p), robots: [world, robot(this.solid, i, 1)] }));
+      views = this.page.policies.map((p, i) => ({ label: policyName(p), robots: [world, robot(this.solid, i, 1), ...this.marks(i, this.rollout)] }));
     }
     stage.views = views;
     this.labels.replaceChildren();

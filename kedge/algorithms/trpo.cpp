@@ -63,45 +63,85 @@ Task cut_after(Task task, int steps) {
   return task;
 }
 
-/// The rollouts of an iteration: whole ones, and one that is cut.
+/// Returns of several batches of one task what reports read: costs, success, how rollouts ended; no states and no actions.
+Batch reports_of(const std::vector<Batch>& batches) {
+  Batch all = empty_batch(0, batches.front().horizon, 0, 0, 0, 0);
+  double limited = 0.0;
+  for (const Batch& batch : batches) {
+    limited += batch.saturated * static_cast<double>(simulated_steps(batch));
+    all.rollouts += batch.rollouts;
+    all.cost.conservativeResize(Eigen::NoChange, all.rollouts);
+    all.cost.rightCols(batch.rollouts) = batch.cost;
+    all.success.conservativeResize(all.rollouts);
+    all.success.tail(batch.rollouts) = batch.success;
+    const auto append = [](auto& to, const auto& more) { to.insert(to.end(), more.begin(), more.end()); };
+    append(all.diverged_at, batch.diverged_at);
+    append(all.why_diverged, batch.why_diverged);
+    append(all.ended_at, batch.ended_at);
+  }
+  all.saturated = limited / static_cast<double>(simulated_steps(all));
+  return all;
+}
+
+/// The rollouts of an iteration. Where episodes end early there are several batches of each kind.
 struct Collected {
-  Batch whole;
-  std::optional<Batch> cut;
+  std::vector<Batch> whole;       ///< rollouts that had room for T steps
+  std::vector<Batch> cut;         ///< one rollout each, cut where the steps of the iteration end
+  std::optional<Batch> of_whole;  ///< for reports, if there are several
+  [[nodiscard]] const Batch& reported() const { return of_whole ? *of_whole : whole.front(); }
   [[nodiscard]] std::vector<const Batch*> all() const {
-    std::vector<const Batch*> batches{&whole};
-    if (cut) batches.push_back(&*cut);
+    std::vector<const Batch*> batches;
+    for (const auto* kind : {&whole, &cut})
+      for (const Batch& batch : *kind) batches.push_back(&batch);
     return batches;
   }
 };
 
+/// Returns the steps that a batch takes of those of an iteration: a rollout that diverged takes all that it had room for.
+int taken_steps(const Batch& batch) {
+  int steps = 0;
+  for (int n = 0; n < batch.rollouts; ++n) steps += batch.usable(n) ? batch.steps(n) : batch.horizon;
+  return steps;
+}
+
 Outcome<Collected> collect_samples(const Task& task, const AnyPolicy& policy, const TrpoOptions& options, int iteration,
                                    const Run& run) {
-  const bool by_steps = options.batch == TrpoOptions::BatchBy::steps;
-  const int whole = by_steps ? options.batch_steps / task.horizon : options.rollouts;
-  const int rest = by_steps ? options.batch_steps % task.horizon : 0;
-  const std::uint32_t name = streams::training.iteration(iteration);
+  RolloutOptions how{.rollouts = options.rollouts, .iteration = streams::training.iteration(iteration)};
   Collected collected;
-  auto batch = rollout(task, as_policy(policy), {.rollouts = whole, .iteration = name}, run);
-  if (!batch) return cancelled();
-  collected.whole = std::move(*batch);
-  if (rest > 0) {
-    collected.cut =
-        rollout(cut_after(task, rest), as_policy(policy), {.rollouts = 1, .iteration = name, .first = whole}, run);
-    if (!collected.cut) return cancelled();
+  const auto simulate = [&](const Task& part, std::vector<Batch>& to) {
+    auto batch = rollout(part, as_policy(policy), how, run);
+    if (!batch) return false;
+    how.first += how.rollouts;
+    to.push_back(std::move(*batch));
+    return true;
+  };
+  if (options.batch == TrpoOptions::BatchBy::rollouts) {
+    if (!simulate(task, collected.whole)) return cancelled();
+  } else {
+    for (int left = options.batch_steps; left > 0;) {  // as many rollouts at a time as fit, however long they are
+      const bool cut = left < task.horizon;
+      how.rollouts = cut ? 1 : left / task.horizon;
+      std::vector<Batch>& to = cut ? collected.cut : collected.whole;
+      if (!simulate(cut ? cut_after(task, left) : task, to)) return cancelled();
+      left -= taken_steps(to.back());
+    }
   }
-  if (usable_rollouts(collected.whole) == 0)
-    return failure(fmt::format("all {} rollouts diverged", collected.whole.rollouts));
+  if (collected.whole.size() > 1) collected.of_whole = reports_of(collected.whole);
+  if (usable_rollouts(collected.reported()) == 0)
+    return failure(fmt::format("all {} rollouts diverged", collected.reported().rollouts));
   return collected;
 }
 
 /// V at every sample and after the last step of every segment that was cut, in the scaled reward's unit.
 struct Values {
   VectorXd at_samples;
-  VectorXd at_ends;  ///< of every segment; 0 where the episode ended
+  VectorXd at_ends;  ///< of every segment; 0 after T steps
 };
 
+/// @param after_early_ends [segments] V where episodes ended early
 Outcome<Values> evaluated(const Task& task, const TrpoState& state, const Collected& collected,
-                          const StepSamples& samples, const TrpoOptions& options, int threads) {
+                          const StepSamples& samples, const VectorXd& after_early_ends, const TrpoOptions& options,
+                          int threads) {
   const auto segments = static_cast<Index>(samples.segments.size());
   Values v{VectorXd(samples.size()), VectorXd::Zero(segments)};
   if (options.value == TrpoOptions::Value::network) {
@@ -109,7 +149,7 @@ Outcome<Values> evaluated(const Task& task, const TrpoState& state, const Collec
     v.at_samples = values(network, network_inputs(samples.s, samples.step, task, options), threads);
     v.at_ends = values(network, network_inputs(samples.end, samples.end_step, task, options), threads);
   } else {
-    auto quadratic = fit_quadratic_value(task, collected.whole, options.discount, options.ridge, threads);
+    auto quadratic = fit_quadratic_value(task, collected.whole.front(), options.discount, options.ridge, threads);
     if (!quadratic) return quadratic.ending();
     for (Index n = 0; n < samples.size(); ++n)
       v.at_samples[n] =
@@ -120,7 +160,7 @@ Outcome<Values> evaluated(const Task& task, const TrpoState& state, const Collec
   }
   for (Index i = 0; i < segments; ++i)
     if (const auto at = static_cast<std::size_t>(i); samples.ended_early[at] || samples.end_step[at] >= task.horizon)
-      v.at_ends[i] = 0.0;
+      v.at_ends[i] = after_early_ends[i];
   if (!v.at_samples.allFinite() || !v.at_ends.allFinite()) return failure("the value function is not finite");
   return v;
 }
@@ -148,7 +188,7 @@ double mean_std(const AnyPolicy& policy) {
 
 Iteration trpo_report(const Task& task, const Collected& collected, const PolicyUpdate& update, double explained,
                       const TrpoState& before, const TrpoState& next) {
-  const Batch& batch = collected.whole;
+  const Batch& batch = collected.reported();
   const NaturalStep& step = update.step;
   Iteration report;
   report.metrics = return_metrics(batch, before.iteration, next.rollouts_total, next.steps_total);
@@ -257,11 +297,12 @@ TrpoResult trpo(const Task& task, TrpoState state, const TrpoOptions& options, c
     auto collected = collect_samples(task, next.policy, options, k, run);
     if (!collected) return loop.end(collected.ending());
     StepSamples samples = step_samples(collected->all());
+    const VectorXd after_early_ends = options.reward_scale * values_after_early_ends(task, options.discount, samples);
     samples.reward *= options.reward_scale;
     loop.lap("rollouts");
 
     // Evaluate it: V, then generalised advantages, and the TD(lambda) returns
-    auto v = evaluated(task, next, *collected, samples, options, run.threads);
+    auto v = evaluated(task, next, *collected, samples, after_early_ends, options, run.threads);
     if (!v) return loop.end(v.ending());
     for (std::size_t i = 0; i < samples.segments.size(); ++i)
       samples.segments[i].end_value = v->at_ends[static_cast<Index>(i)];
@@ -281,9 +322,9 @@ TrpoResult trpo(const Task& task, TrpoState state, const TrpoOptions& options, c
     if (const auto ending = learn_value(task, samples, target, k == 0, options, k, run, next)) return loop.end(*ending);
     loop.lap("value");
 
-    count(collected->whole, 0, next);
-    if (collected->cut) next.steps_total += simulated_steps(*collected->cut);
-    if (collected->cut) ++next.rollouts_total;
+    count(collected->reported(), 0, next);
+    for (const Batch& cut : collected->cut) next.steps_total += simulated_steps(cut);
+    next.rollouts_total += static_cast<std::int64_t>(collected->cut.size());
     Iteration report =
         trpo_report(task, *collected, update, explained_share(v->at_samples, target), loop.state(), next);
     loop.commit(std::move(next), std::move(report));

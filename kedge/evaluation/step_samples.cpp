@@ -1,5 +1,8 @@
 #include "kedge/evaluation/step_samples.h"
 
+#include <algorithm>
+#include <cmath>
+
 namespace kedge {
 
 StepSamples step_samples(const std::vector<const Batch*>& batches) {
@@ -10,7 +13,8 @@ StepSamples step_samples(const std::vector<const Batch*>& batches) {
       if (batch->usable(n)) N += batch->steps(n);
   }
   const Index ds = batches.front()->observation.rows(), da = batches.front()->action.rows();
-  StepSamples all{MatrixXd(ds, N), {}, MatrixXd(da, N), VectorXd(N), {}, MatrixXd(ds, rollouts), {}, {}};
+  StepSamples all{MatrixXd(ds, N),        {}, MatrixXd(da, N),    VectorXd(N), {},
+                  MatrixXd(ds, rollouts), {}, VectorXd(rollouts), {}};
   all.step.reserve(static_cast<std::size_t>(N));
   Index next = 0;
   for (const Batch* batch : batches)
@@ -23,12 +27,30 @@ StepSamples step_samples(const std::vector<const Batch*>& batches) {
       all.reward[next + T - 1] -= batch->cost(T, n);
       for (int t = 0; t < T; ++t) all.step.push_back(t);
       all.end.col(static_cast<Index>(all.segments.size())) = batch->observation.col(batch->at(n, T));
+      all.end_cost[static_cast<Index>(all.segments.size())] = batch->cost(T, n);
       all.end_step.push_back(T);
       all.ended_early.push_back(batch->end(n) >= 0);
       all.segments.push_back({next, T, 0.0});
       next += T;
     }
   return all;
+}
+
+VectorXd values_after_early_ends(const Task& task, double gamma, StepSamples& samples) {
+  VectorXd value = VectorXd::Zero(samples.end_cost.size());
+  for (Index i = 0; i < value.size(); ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    if (!samples.ended_early[at]) continue;
+    const int missing = task.horizon - samples.end_step[at];
+    const auto distance = [&](const Termination& end) {
+      return std::abs(samples.end_cost[i] - (end.cost + end.missing_step * missing));
+    };
+    const Termination& end = *std::ranges::min_element(task.termination, {}, distance);
+    const Segment& segment = samples.segments[at];
+    samples.reward[segment.first + segment.count - 1] += end.missing_step * missing;
+    for (int k = 0; k < missing; ++k) value[i] = gamma * value[i] - end.missing_step;
+  }
+  return value;
 }
 
 MatrixXd with_time(MatrixIn s, const std::vector<int>& step, int horizon) {

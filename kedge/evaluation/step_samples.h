@@ -5,6 +5,7 @@
 
 #include "kedge/core/batch.h"
 #include "kedge/evaluation/advantages.h"
+#include "kedge/system/task.h"
 
 namespace kedge {
 
@@ -17,6 +18,7 @@ struct StepSamples {
   std::vector<Segment> segments;  ///< one a rollout; end_value is not set
   MatrixXd end;                   ///< [ds, segments] observations after the last step
   std::vector<int> end_step;      ///< [segments] their t
+  VectorXd end_cost;              ///< [segments] of the state after the last step, which its reward has in it
   std::vector<char> ended_early;  ///< [segments] 1: the episode ended there, before its time
 
   [[nodiscard]] Index size() const { return s.cols(); }
@@ -24,6 +26,13 @@ struct StepSamples {
 
 /// Returns the steps of batches of one task. @param batches of the same observations and actions
 StepSamples step_samples(const std::vector<const Batch*>& batches);
+
+/// Discounts the steps that are missing after early ends (`Termination::missing_step`) like steps that are made: takes their costs
+/// out of the rewards of the last steps, and returns V after each segment, -missing_step sum_k gamma^k, k = 0 ... T - t - 1, where it
+/// ended early at t, and 0 elsewhere. Which of the task's ends it was, its cost says: the nearest one.
+/// @param samples of the task; their rewards, in the unit of the cost, are changed
+/// @param gamma in [0, 1]  @return [segments]
+VectorXd values_after_early_ends(const Task& task, double gamma, StepSamples& samples);
 
 /// Returns states with their time as the last entry, t / horizon. @param s [ds, N]  @param step [N]  @return [ds + 1, N]
 MatrixXd with_time(MatrixIn s, const std::vector<int>& step, int horizon);

@@ -120,8 +120,8 @@ const MujocoSystem& shown_system(const TaskFile& task) {
 void require_playable(const TaskFile& task) {
   if (!dynamic_cast<const MujocoSystem*>(task.task.system.get()))
     throw InputError(
-        fmt::format("task {}: cannot be played in the browser, which knows MuJoCo but not the task's [world]; without "
-                    "--play its rollouts are shown",
+        fmt::format("task {}: cannot be played in the browser, which knows MuJoCo but not the task's [world], "
+                    "nor after: and change: in its costs; without --play its rollouts are shown",
                     task.task.name));
   if (task.task.observes_sensors())
     throw InputError(fmt::format(

@@ -17,6 +17,7 @@ namespace kedge {
 namespace {
 
 constexpr std::string_view kMinus = " - ";
+constexpr std::string_view kAfter = "after:", kChange = "change:";
 constexpr std::array<std::string_view, 6> kVectors = {"qpos", "qvel", "act", "world", "action", "ctrl"};
 
 /// A kind of quantity: qpos, ctrl, ...
@@ -33,7 +34,7 @@ enum class Allowed { states, before_actions, all };
 std::vector<std::string> known_kinds(const Plant& plant, Allowed allowed) {
   std::vector<std::string> kinds = {"qpos", "qvel", "act"};
   if (!plant.world.state.empty()) kinds.emplace_back("world");
-  if (allowed == Allowed::all) kinds.insert(kinds.end(), {"action", "ctrl"});
+  if (allowed == Allowed::all) kinds.insert(kinds.end(), {"action", "ctrl", "after:qpos", "change:qpos"});
   if (allowed != Allowed::states) {
     kinds.emplace_back("sensor:NAME");
     for (const FrameKind& kind : frame_kinds()) kinds.emplace_back(fmt::format("{}:NAME", kind.word));
@@ -78,6 +79,13 @@ std::vector<std::string_view> sides(std::string_view text) {
   const bool names_all = find_frame_kind(right.kind) || std::ranges::find(kVectors, right.kind) != kVectors.end();
   if (!names_all && right.text.find(':') == std::string::npos) return {text};
   return {text.substr(0, minus), text.substr(minus + kMinus.size())};
+}
+
+/// A word without what says that it is of the state that the control step leads to.
+std::string_view without_instant(std::string_view text) {
+  for (const std::string_view instant : {kAfter, kChange})
+    if (text.starts_with(instant)) return text.substr(instant.size());
+  return text;
 }
 
 /// Name of the object and the brackets behind it: {"tip", "z"} of "tip[z]".
@@ -231,6 +239,31 @@ Named read_word(const Value& value, std::string_view text, const Plant& plant, c
   return named;
 }
 
+/// What a word names with "after:" or "change:" before it: sensors of the step that leads there.
+Named read_outcome(const Value& value, std::string_view text, const Plant& plant) {
+  const std::string_view word = without_instant(text);
+  if (!plant.world.outcome) value.fail("after: and change: are for tasks without a [world]");
+  const OutcomePlaces& places = *plant.world.outcome;
+  const auto nq = static_cast<Index>(plant.model.nq);
+  Named named;
+  if (text.starts_with(kAfter)) {
+    named = read_word(value, word, plant, nullptr, Allowed::before_actions);
+    if (named.needs_action)
+      value.fail("depends on forces or accelerations, so that it has no value before the next action");
+    for (Index& i : named.index) i += named.source == Source::sensor ? places.sensors : places.state;
+    for (std::string& name : named.names) name.insert(0, kAfter);
+  } else {
+    constexpr std::string_view qpos = "qpos";  // their changes are like velocities: a quaternion's has three entries
+    if (split(word).kind != qpos) value.fail("change: is of qpos, \"change:qpos:JOINT\"");
+    named = read_word(value, fmt::format("qvel{}", word.substr(qpos.size())), plant, nullptr, Allowed::states);
+    for (Index& i : named.index) i += places.change - nq;
+    for (std::string& name : named.names) name.replace(0, qpos.size(), fmt::format("{}{}", kChange, qpos));
+  }
+  named.source = Source::sensor;
+  named.needs_action = true;
+  return named;
+}
+
 /// Adds entries to those of the words before. @return their places among all
 std::vector<Index> add(const Value& value, const Named& named, bool again, Entries& entries) {
   std::vector<Index> places;
@@ -276,7 +309,8 @@ Entries read_quantities(const Value& of, const Plant& plant, const std::vector<P
     std::vector<std::vector<Index>> places;
     std::size_t size = 0;
     for (const std::string_view side : sides(value.text())) {
-      const Named named = read_word(value, side, plant, &actions, Allowed::all);
+      const Named named = side == without_instant(side) ? read_word(value, side, plant, &actions, Allowed::all)
+                                                        : read_outcome(value, side, plant);
       if (!first && entries.source != named.source)
         value.fail(
             "all of them must be of one kind: the state (qpos, qvel, act), action, ctrl, or sensors, sites and bodies");
@@ -310,32 +344,49 @@ Entries read_observed(const Value& parts, const Plant& plant) {
 
 Entries read_states(const Value& parts, const Plant& plant) { return read_in_turn(parts, plant, Allowed::states); }
 
-std::vector<FrameSensor> required_frame_sensors(const Value& root, const mjModel& m) {
-  std::vector<FrameSensor> required;
+namespace {
+
+/// Calls visit(value, word) for every word of the quantities of a task file, also those behind "after:".
+template <class Visit>
+void for_each_word(const Value& root, const Visit& visit) {
   const auto look_at = [&](const Value& table, const char* key) {
     const auto words = table.is_table() ? table.find(key) : std::nullopt;
     if (!words || !(words->is_text() || words->is_array())) return;
     for (const Value& value : words->is_array() ? words->elements() : std::vector<Value>{*words})
-      for (const std::string_view side : value.is_text() ? sides(value.text()) : std::vector<std::string_view>()) {
-        const Word word = split(side);
-        const FrameKind* kind = find_frame_kind(word.kind);
-        if (!kind) continue;
-        const std::string object = named_object(m, *kind, word).first;
-        const std::vector<std::string> all = object_names(m, *kind);
-        const std::string what = kind->object == mjOBJ_SITE ? "site" : "body";
-        if (all.empty()) value.fail(fmt::format("the model has no {} with a name", what));
-        if (object.empty()) value.fail(fmt::format("name the {0}, \"{1}:NAME\"{2}", what, kind->word, hint("", all)));
-        if (std::find(all.begin(), all.end(), object) == all.end())
-          value.fail(fmt::format("the model has no {} \"{}\"{}", what, one_line(object, 60), hint(object, all)));
-        const auto same = [&](const FrameSensor& other) { return other.kind == kind && other.object == object; };
-        if (std::ranges::none_of(required, same)) required.push_back({kind, object});
-      }
+      for (const std::string_view side : value.is_text() ? sides(value.text()) : std::vector<std::string_view>())
+        visit(value, side);
   };
   for (const char* key : {"cost", "termination"})
     if (const auto tables = root.find(key); tables && tables->is_array())
       for (const Value& table : tables->elements()) look_at(table, "of");
   if (const auto success = root.find("success")) look_at(*success, "of");
   if (const auto observation = root.find("observation")) look_at(*observation, "parts");
+}
+
+}  // namespace
+
+bool asks_for_outcome(const Value& root) {
+  bool asks = false;
+  for_each_word(root, [&](const Value&, std::string_view word) { asks |= word != without_instant(word); });
+  return asks;
+}
+
+std::vector<FrameSensor> required_frame_sensors(const Value& root, const mjModel& m) {
+  std::vector<FrameSensor> required;
+  for_each_word(root, [&](const Value& value, std::string_view text) {
+    const Word word = split(without_instant(text));
+    const FrameKind* kind = find_frame_kind(word.kind);
+    if (!kind) return;
+    const std::string object = named_object(m, *kind, word).first;
+    const std::vector<std::string> all = object_names(m, *kind);
+    const std::string what = kind->object == mjOBJ_SITE ? "site" : "body";
+    if (all.empty()) value.fail(fmt::format("the model has no {} with a name", what));
+    if (object.empty()) value.fail(fmt::format("name the {0}, \"{1}:NAME\"{2}", what, kind->word, hint("", all)));
+    if (std::find(all.begin(), all.end(), object) == all.end())
+      value.fail(fmt::format("the model has no {} \"{}\"{}", what, one_line(object, 60), hint(object, all)));
+    const auto same = [&](const FrameSensor& other) { return other.kind == kind && other.object == object; };
+    if (std::ranges::none_of(required, same)) required.push_back({kind, object});
+  });
   return required;
 }
 

@@ -39,6 +39,9 @@ Entries read_observed(const Value& parts, const Plant& plant);
 /// Reads quantities of the state x.
 Entries read_states(const Value& parts, const Plant& plant);
 
+/// Returns whether costs or success name what a control step leads to, "after:..." or "change:...".
+bool asks_for_outcome(const Value& root);
+
 /// Returns the sensors that the words of a task file need beside the model's own, each once, in the order of the file.
 /// @param model  without them
 std::vector<FrameSensor> required_frame_sensors(const Value& root, const mjModel& model);

@@ -1,7 +1,9 @@
 #include "kedge/tasks/world_table.h"
 
 #include "kedge/core/errors.h"
+#include "kedge/tasks/quantities.h"
 #include "kedge/tasks/task_values.h"
+#include "kedge/worlds/outcome.h"
 #include "kedge/worlds/table_tennis.h"
 
 namespace kedge {
@@ -39,6 +41,7 @@ World read_world(const Value& root, const std::shared_ptr<mjModel>& model, int s
                  toml::table& resolved) {
   const auto section = root.find("world");
   if (!section) {
+    if (asks_for_outcome(root)) return with_outcome(model, substeps, std::move(laws));
     World world;
     world.system = std::make_shared<MujocoSystem>(model, substeps, std::move(laws));
     return world;

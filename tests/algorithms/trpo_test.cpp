@@ -155,6 +155,33 @@ TEST(Trpo, StepsOfABatchAreCounted) {
   }
 }
 
+TEST(Trpo, ABatchHasItsStepsAlsoWhereEpisodesEndEarly) {
+  Task task = DoubleIntegrator().task();  // 15 steps
+  task.termination = {{.name = "far",
+                       .residual = {Source::state, {0}, {}, VectorXd::Zero(1), false},
+                       .low = VectorXd::Constant(1, 0.45),
+                       .high = VectorXd::Constant(1, 1.25),
+                       .cost = 3.0,
+                       .missing_step = 0.5}};
+  TrpoOptions options = variants()[0];
+  options.batch = TrpoOptions::BatchBy::steps;
+  options.batch_steps = 100;
+  options.iterations = 3;
+  double ended = 0.0, reported = 0.0;
+  const TrpoResult result =
+      trpo(task, trpo_start(task, options), options, {.seed = 4},
+           [&](const Iteration& it, const TrpoState&, const UpdateRecord*) {
+             ended += test::metric(it, "ended_early");
+             reported = test::metric(it, "rollouts_total");
+             EXPECT_EQ(test::metric(it, "steps_total"), 100.0 * (test::metric(it, "iteration") + 1.0));
+             EXPECT_LE(test::metric(it, "return_max"), 0.0);
+           });
+  ASSERT_EQ(result.stop, Stop::max_iterations) << result.message;
+  EXPECT_GT(ended, 0.0);
+  EXPECT_GT(reported, 3 * 7) << "more episodes than of 15 steps would fit";
+  EXPECT_EQ(result.state.moments.count, 300.0);
+}
+
 TEST(Trpo, KeepsThePolicyWhereNoStepIsAllowed) {
   const Task task = DoubleIntegrator().task();
   TrpoOptions options = variants()[0];

@@ -119,6 +119,38 @@ TEST(StepSamples, OfARolloutThatEndedEarlyAreTheStepsBefore) {
   EXPECT_NEAR(samples.reward.segment(4, 3).sum(), rollout_return(batch, 1), 1e-12) << "with the cost of the end";
 }
 
+TEST(StepSamples, StepsThatAreMissingAfterAnEarlyEndAreDiscountedLikeSteps) {
+  const double gamma = 0.9;
+  Batch batch = test::random_epoch({.horizon = 6, .rollouts = 4}, 0, 5).batch;
+  batch.ended_at = {-1, 3, 6, 4};
+  Task task;
+  task.horizon = 6;
+  const auto end = [](double cost, double missing_step) {
+    return Termination{.name = "", .residual = {}, .low = {}, .high = {}, .cost = cost, .missing_step = missing_step};
+  };
+  task.termination = {end(1.0, 2.0), end(0.5, 7.0)};
+  batch.cost(3, 1) = 1.0 + 3 * 2.0;
+  batch.cost(6, 2) = 1.0;
+  batch.cost(4, 3) = 0.5 + 2 * 7.0;
+  const StepSamples before = step_samples({&batch});
+  StepSamples samples = before;
+  const VectorXd value = values_after_early_ends(task, gamma, samples);
+  ASSERT_EQ(value.size(), 4);
+  EXPECT_EQ(value[0], 0.0) << "did not end early";
+  EXPECT_EQ(value[2], 0.0) << "no step is missing";
+  EXPECT_NEAR(value[1], -2.0 * (1 + gamma + gamma * gamma), 1e-14);
+  EXPECT_NEAR(value[3], -7.0 * (1 + gamma), 1e-14);
+  const auto last = [&](const StepSamples& s, std::size_t i) {
+    return s.reward[s.segments[i].first + s.segments[i].count - 1];
+  };
+  EXPECT_NEAR(last(samples, 1) - last(before, 1), 6.0, 1e-14) << "the missing steps are no longer in the last reward";
+  EXPECT_NEAR(last(samples, 3) - last(before, 3), 14.0, 1e-14);
+  EXPECT_NEAR(samples.reward.sum(), before.reward.sum() + 20.0, 1e-12) << "no other reward moves";
+  StepSamples whole = before;
+  const VectorXd undiscounted = values_after_early_ends(task, 1.0, whole);
+  EXPECT_NEAR(whole.reward.sum() + undiscounted.sum(), before.reward.sum(), 1e-12) << "returns stay what they are";
+}
+
 TEST(StepSamples, TimeIsTheLastInput) {
   const MatrixXd s{{1, 2}, {3, 4}};
   EXPECT_EQ(with_time(s, {0, 3}, 4), (MatrixXd{{1, 2}, {3, 4}, {0, 0.75}}));

@@ -319,6 +319,80 @@ TEST_F(TaskFileTest, DifferencesCombineWithAMatrix) {
   EXPECT_NEAR(residuals(task, 0)(0, 0), 1.0 - 0.25, 1e-12);
 }
 
+// ---- what a control step leads to ------------------------------------------------------------------------------------
+
+TEST_F(TaskFileTest, AfterIsTheQuantityAtTheNextState) {
+  folder.write("arm.xml", replaced(kFloating, "</worldbody>",
+                                   "</worldbody><sensor><framelinvel name=\"fly\" objtype=\"body\" "
+                                   "objname=\"ball\"/></sensor>"));
+  const char* const words[] = {"qpos",          "qvel:f[3..5]", "site:ear", "sensor:fly", "com_vel - body_vel:cart",
+                               "body_quat:ball"};
+  std::string text = kFloatingTask, later = kFloatingTask;
+  for (int i = 0; i < 6; ++i) {
+    const std::string word = words[i];
+    text += fmt::format("[[cost]]\nname = \"c{}\"\nof = \"{}\"\n", i, word);
+    const auto minus = word.find(" - ");
+    const std::string after = minus == std::string::npos
+                                  ? "after:" + word
+                                  : fmt::format("after:{} - after:{}", word.substr(0, minus), word.substr(minus + 3));
+    later += fmt::format("[[cost]]\nname = \"c{}\"\nof = \"{}\"\n", i, after);
+  }
+  const TaskFile file = load(later);
+  const Task now = load(text).task, &then = file.task;
+  for (std::size_t i = 0; i < 6; ++i) {
+    EXPECT_EQ(residuals(then, i).leftCols(5), residuals(now, i).rightCols(5)) << words[i] << ", bit for bit";
+    EXPECT_TRUE(then.cost[i].residual.needs_action);
+    EXPECT_EQ(then.cost[i].residual.quaternion, now.cost[i].residual.quaternion);
+    EXPECT_EQ(active(then.cost[i].active), "11111.") << "the final state leads nowhere";
+  }
+  EXPECT_EQ(residual_text(then.cost[1].residual), "after:qvel:f[3], after:qvel:f[4], after:qvel:f[5]");
+  EXPECT_EQ(load(resolved_text(file)).digest, file.digest);
+  EXPECT_EQ(then.system->ndx(), now.system->ndx());
+  EXPECT_EQ(then.system->drives().size(), 1u);
+}
+
+TEST_F(TaskFileTest, ChangeIsTheNextPositionLessThisOne) {
+  folder.write("arm.xml", kFloating);
+  const Task task = load(kFloatingTask +
+                         "[[cost]]\nname = \"x\"\nof = \"qpos\"\n[[cost]]\nname = \"d\"\nof = \"change:qpos\"\n"
+                         "[[cost]]\nname = \"turn\"\nof = \"change:qpos:f[3..5]\"\n"
+                         "[[cost]]\nname = \"rail\"\nof = \"change:qpos:rail\"\ntarget = 0.5\n")
+                        .task;
+  const MatrixXd q = residuals(task, 0), d = residuals(task, 1);
+  ASSERT_EQ(d.rows(), 7) << "the quaternion's change has three entries";
+  VectorXd x = VectorXd::Zero(task.nx()), next = x, dx(task.system->ndx());
+  for (int t = 0; t < 5; ++t) {
+    x.head(8) = q.col(t);
+    next.head(8) = q.col(t + 1);
+    task.system->difference(x, next, dx);
+    EXPECT_EQ(d.col(t), dx.head(7));
+    EXPECT_EQ(d.col(t).head(3), (q.col(t + 1) - q.col(t)).head(3));
+  }
+  EXPECT_GT(d.middleRows(3, 3).norm(), 0.01) << "it turns";
+  EXPECT_EQ(residuals(task, 2).leftCols(5), d.middleRows(3, 3).leftCols(5));
+  EXPECT_EQ(residuals(task, 3)(0, 2), d(6, 2) - 0.5);
+  EXPECT_EQ(residual_text(task.cost[3].residual), "change:qpos:rail - 0.5");
+  EXPECT_EQ(d.col(5), VectorXd::Zero(7)) << "nothing follows the final state";
+}
+
+TEST_F(TaskFileTest, TheOutcomeOfAStepDoesNotDisturbTheSimulation) {
+  const Task plain = load(kTask).task;
+  const Task task = load(replaced(kTask, "of = \"action\"\nweight = [1.0, 2.0]", "of = \"after:sensor:tip\"")).task;
+  EXPECT_EQ(residuals(task, 2), residuals(plain, 2));
+  EXPECT_EQ(residuals(task, 1), residuals(plain, 1)) << "the sensors of this state are still those";
+  const auto one = task.system->clone(), other = task.system->clone();
+  const VectorXd u = VectorXd::Constant(2, 0.3);
+  VectorXd x(task.nx()), next(task.nx()), again(task.nx());
+  one->reset(task.start.mean);
+  ASSERT_TRUE(one->step(u));
+  one->state(x);
+  other->reset(x);
+  ASSERT_TRUE(one->step(u) && other->step(u));
+  one->state(next);
+  other->state(again);
+  EXPECT_EQ(next, again) << "a simulation that arrived continues like one that was reset";
+}
+
 TEST_F(TaskFileTest, ThePolicySeesSensorsAndPlaces) {
   const TaskFile file = load(replaced(kTask, "\"act\"]", "\"act\", \"site_vel:tip[x]\", \"sensor:spin\"]"));
   const Task& task = file.task;

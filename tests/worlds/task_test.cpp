@@ -64,6 +64,7 @@ TEST(TableTennisTasks, RefuseWhatDoesNotFit) {
   EXPECT_THAT(complaint({{"world", "3"}}), HasSubstr("must be a table"));
   EXPECT_THAT(complaint({{"cost.landing.of", "\"sensor:landings\""}}), HasSubstr("no sensor \"landings\""));
   EXPECT_THAT(complaint({{"cost.landing.of", "\"world:noise\""}}), HasSubstr("no piece of the world \"noise\""));
+  EXPECT_THAT(complaint({{"cost.landing.of", "\"after:qpos\""}}), HasSubstr("are for tasks without a [world]"));
   EXPECT_THAT(complaint({{"start.world.noise", "1.0"}}), HasSubstr("start.world.noise"));
   EXPECT_THAT(complaint({{"start.world_spread.bounces", "-1.0"}}), HasSubstr("start.world_spread.bounces"));
   EXPECT_THAT(complaint({{"demonstration.posture", "[0, 0]"}}), HasSubstr("demonstration.posture"));

@@ -1,10 +1,14 @@
 // The published figures: every number of a page in docs/results follows from the tables that are kept beside it.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <regex>
 #include <set>
 #include <sstream>
 
@@ -26,7 +30,8 @@ using Lines = std::vector<std::string>;
 const std::set<std::string> kOnlyFinal{"moto-fig1b", "moto-fig1c", "moto-fig2b-searched", "moto-fig2c", "vgps-fig1"};
 
 /// Figures without a page of their own: not run yet, or (double-link) a table in moto.md.
-const std::set<std::string> kWithoutTables{"double-link", "moto-fig2b", "moto-fig5"};
+const std::set<std::string> kWithoutTables{"double-link", "moto-fig2b", "moto-fig5", "vgps-fig1-printed-swimmer",
+                                           "vgps-fig1-printed-walker"};
 
 std::string results(const std::string& name) { return test::source_dir() + "/docs/results/" + name; }
 
@@ -115,6 +120,33 @@ TEST(PublishedFigure, WithoutTablesHasNoPageOfNumbers) {
     }
   }
   EXPECT_EQ(found, kWithoutTables);
+}
+
+/// "-903", "-1.8e5": of thousands and more two digits.
+std::string short_text(double value) {
+  if (std::abs(value) < 1000) return fmt::format("{:.0f}", value);
+  return std::regex_replace(fmt::format("{:.1e}", value), std::regex("e\\+0"), "e");
+}
+
+TEST(PublishedFigure, OfTheDoubleLinkIsATableThatFollowsFromItsTables) {
+  const Figure figure = read_figure(test::source_dir() + "/experiments/double-link.toml");
+  const Comparison comparison = kept_comparison(figure, results("double-link-final.csv"));
+  const auto curves = test::read_csv(text_of(results("double-link-curves.csv")));
+  const std::string page = text_of(results("moto.md"));
+  for (const ComparisonGroup& group : comparison.groups) {
+    std::vector<double> returns;
+    for (const ComparedRun& run : group.runs) returns.push_back(run.final_return.value());
+    const auto solved = std::ranges::count_if(group.runs, [](const auto& run) { return run.final_success == 1.0; });
+    const auto [value, interval] = estimate(returns, interquartile_mean);
+    std::string row = fmt::format("| {} N m | **{} of {}** | {:.0f} [{:.0f}, {:.0f}] | ",
+                                  group.label.substr(group.label.rfind(' ') + 1), solved, group.runs.size(), value,
+                                  interval.low, interval.high);
+    for (const char* rollouts : {"400", "600", "1000", "1600", "2000", "2400"})
+      for (const auto& point : curves)  // task, group, runs, iteration, rollouts, seconds, median
+        if (point[1] == group.label && point[4] == rollouts)
+          row += short_text(std::stod(point[6])) + (rollouts == std::string("2400") ? " |\n" : " / ");
+    EXPECT_THAT(page, HasSubstr(row));
+  }
 }
 
 // ---- the check itself ----------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@
 
 #include "kedge/core/errors.h"
 #include "kedge/study/jobs.h"
+#include "kedge/study/kept.h"
 #include "kedge/study/plots.h"
 #include "kedge/study/report.h"
 #include "kedge/study/results.h"
@@ -22,7 +23,7 @@ namespace {
 constexpr const char* kSweepTable = "sweep.csv";
 
 struct Arguments {
-  std::string figure, out;
+  std::string figure, out, kept;
   std::optional<int> seeds, jobs;
   bool quick = false, list = false;
 };
@@ -108,8 +109,19 @@ int sweep(const SweepArguments& a) {
   return kDone;
 }
 
+/// Prints the page again, without a run.
+int print_kept(const Arguments& a) {
+  const Figure figure = read_figure(find_figure(a.figure));
+  const FigureResult result = kept_result(figure, a.kept);
+  const std::size_t seeds = result.comparison.groups.front().runs.size();
+  fmt::print("{}",
+             figure_page(figure, result, fmt::format("kedge reproduce {} --seeds {}", shell_word(a.figure), seeds)));
+  return kDone;
+}
+
 int reproduce(const Arguments& a) {
   if (a.figure.empty()) throw InputError("FIGURE is missing; kedge reproduce --list names them");
+  if (!a.kept.empty()) return print_kept(a);
   const SignalStop signals;
   const Figure figure = read_figure(find_figure(a.figure));
   ReproduceOptions options;
@@ -147,6 +159,11 @@ std::function<int()> add_reproduce(CLI::App& app) {
   app.add_flag("--quick", a->quick, "a small version, to see that everything works; decides nothing");
   app.add_option("--out", a->out, "folder of runs and results (default: runs/FIGURE)")->type_name("DIR");
   app.add_flag("--list", a->list, "name the bundled figures and their claims");
+  app.add_option("--kept", a->kept,
+                 "run nothing: print the page of the figure made anew from PREFIXfinal.csv, PREFIXcurves.csv and "
+                 "PREFIXverdicts.csv, as runs/FIGURE/")
+      ->type_name("PREFIX")
+      ->excludes("--seeds", "--jobs", "--quick", "--out", "--list");
   return [a] {
     if (!a->list) return reproduce(*a);
     list_figures();

@@ -88,7 +88,7 @@ Outcome<std::int64_t> prepare_oracle(const Task& task, const DaggerOptions& opti
   return first->plan.steps;
 }
 
-/// The training data of the policy: samples of the oracle's own marginals, and its answers at the visited states.
+/// The oracle's answers at the visited states, and at samples of its own marginals where options ask for them.
 struct TrainingData {
   FitData all;
   Index visited = 0;            ///< visited states of some weight
@@ -98,11 +98,16 @@ struct TrainingData {
 /// @return nullopt if a marginal has no density
 std::optional<TrainingData> training_data(const Task& task, const Guide& oracle, const Visits& visits,
                                           const DaggerOptions& options, const DrawName& name, int threads) {
-  FitData own = guide_samples(task, {oracle}, Marginals::wide, options, name, threads);
+  using Own = DaggerOptions::OwnStates;
   const auto labelled = label(task, oracle, visits, options);
   if (!labelled) return std::nullopt;
-  const FitData visited = without_weightless(*labelled);
-  return TrainingData{joined(std::move(own), visited), visited.weight.size(), visited.weight.sum()};
+  FitData visited = without_weightless(*labelled);
+  TrainingData data{{}, visited.weight.size(), visited.weight.sum()};
+  if (options.own_states == Own::always || (options.own_states == Own::first && name.iteration == 0))
+    data.all = joined(guide_samples(task, {oracle}, Marginals::wide, options, name, threads), visited);
+  else
+    data.all = std::move(visited);
+  return data;
 }
 
 void require_fits(const Task& task, const Visits& visits) {

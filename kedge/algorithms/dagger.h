@@ -8,8 +8,11 @@
 namespace kedge {
 
 struct DaggerOptions : GuidedOptions {
+  enum class OwnStates { always, first, never };
+
   bool weighted = false;
   bool adapt = false;
+  OwnStates own_states = OwnStates::always;
   int thin = 1;
 
   /// @throws InputError naming option, value and rule
@@ -25,6 +28,10 @@ void describe(O& o, Visit&& visit) {
          "Sec. 6"});
   visit("adapt", o.adapt, TrueOrFalse{},
         {"optimise the DDP solution again in each iteration, on alpha c - log pi_theta", "", "Sec. 6"});
+  visit(
+      "own_states", o.own_states, Choices{"always", "first", "never"},
+      {"data sets that also hold states of the DDP solution's own marginals: all, that of the first iteration, or none "
+       "but that of the first fit"});
   visit("thin", o.thin, at_least(1), {"steps between two visited states that enter the data set"});
 }
 

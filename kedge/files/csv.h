@@ -1,4 +1,4 @@
-// Writing CSV as RFC 4180 says, but for the end of a line, which is "\n".
+// Writing and reading CSV as RFC 4180 says, but for the end of a line, which is "\n".
 #pragma once
 
 #include <concepts>
@@ -6,6 +6,9 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "kedge/files/directory.h"
 
 namespace kedge {
 
@@ -35,5 +38,11 @@ class CsvCell {
 /// Returns the row as a line, its end included.
 std::string csv_line(std::span<const CsvCell> cells);
 std::string csv_line(std::initializer_list<CsvCell> cells);
+
+/// Returns the entries of every row, the header first. Any texts, for any columns: the tables of numbers that a run writes
+/// have a reader of their own (metrics_file.h).
+/// @throws InputError "<path>: row 3: ...": text beside a quote, no end of the last line, other than the header's number of
+///         entries; an empty file, and what read_file refuses
+std::vector<std::vector<std::string>> read_csv(const FileName& file);
 
 }  // namespace kedge

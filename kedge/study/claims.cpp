@@ -67,13 +67,11 @@ const char* to_string(Verdict verdict) {
   return "";
 }
 
-JudgedClaim judge(const Claim& claim, const Comparison& comparison) {
-  const std::vector<double> run = values_of(comparison, claim.run, claim.measure);
-  const std::vector<double> than = values_of(comparison, claim.than, claim.measure);
+JudgedClaim judge(const Claim& claim, const std::vector<double>& run, const std::vector<double>& than) {
   JudgedClaim judged;
   judged.claim = claim;
-  judged.run_seeds = run.size();
-  if (!is_of_success(claim)) judged.than_seeds = than.size();
+  judged.run_values = run;
+  if (!is_of_success(claim)) judged.than_values = than;
   if (run.empty() || (than.empty() && !is_of_success(claim)))
     judged.verdict = Verdict::no_runs;
   else if (is_of_success(claim))
@@ -81,6 +79,11 @@ JudgedClaim judge(const Claim& claim, const Comparison& comparison) {
   else
     judge_comparison(judged, run, than);
   return judged;
+}
+
+JudgedClaim judge(const Claim& claim, const Comparison& comparison) {
+  return judge(claim, values_of(comparison, claim.run, claim.measure),
+               values_of(comparison, claim.than, claim.measure));
 }
 
 std::string estimate_text(const Estimate& e) {
@@ -91,12 +94,12 @@ std::string reason(const JudgedClaim& j) {
   if (is_of_success(j.claim))
     return fmt::format(
         "{:.0f} of {} seeds succeed in every rollout with{} noise, {:.2f} [{:.2f}, {:.2f}]; claimed {} {}",
-        std::round(j.run_value.value * static_cast<double>(j.run_seeds)), j.run_seeds,
+        std::round(j.run_value.value * static_cast<double>(j.run_values.size())), j.run_values.size(),
         j.claim.measure.kind == Measure::Kind::noisy_success ? "" : "out", j.run_value.value, j.interval.low,
         j.interval.high, j.claim.kind == Claim::Kind::succeeds ? ">=" : "<=", j.claim.share);
   return fmt::format("{}: {} against {}; P(better) {:.2f} [{:.2f}, {:.2f}]; {} and {} seeds",
                      to_string(j.claim.measure), estimate_text(j.run_value), estimate_text(j.than_value), j.probability,
-                     j.interval.low, j.interval.high, j.run_seeds, j.than_seeds);
+                     j.interval.low, j.interval.high, j.run_values.size(), j.than_values.size());
 }
 
 std::vector<double> measure_values(const ComparisonGroup& group, const Measure& measure) {

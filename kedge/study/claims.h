@@ -32,8 +32,12 @@ struct JudgedClaim {
   /// The 95 % interval of `probability` or of the share.
   Interval interval;
 
-  std::size_t run_seeds = 0, than_seeds = 0;
+  /// The measure of every seed; `than_values` is empty if the claim is about success.
+  std::vector<double> run_values, than_values;
 };
+
+/// Judges a claim by the measure of every seed of its runs. @param than not read if the claim is about success
+JudgedClaim judge(const Claim& claim, const std::vector<double>& run, const std::vector<double>& than);
 
 /// Judges a claim by the runs.
 JudgedClaim judge(const Claim& claim, const Comparison& comparison);

@@ -17,6 +17,13 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 
 std::string short_number(double value) { return fmt::format("{:.4g}", value); }
 
+/// Numbers as one entry of a table: each reads back as the same double.
+std::string numbers_text(const std::vector<double>& values) {
+  std::string text;
+  for (const double value : values) text += (text.empty() ? "" : " ") + CsvCell(value).text();
+  return text;
+}
+
 /// What every run reached.
 std::string runs_table(const Comparison& comparison) {
   std::string text =
@@ -83,16 +90,16 @@ FigureResult summarise_figure(const Figure& figure, const std::vector<FigureJob>
 }
 
 std::string verdicts_csv(const std::vector<JudgedClaim>& verdicts) {
-  std::string text =
-      csv_line({"claim", "source", "verdict", "run", "than", "measure", "run_value", "run_low", "run_high",
-                "than_value", "than_low", "than_high", "probability", "low", "high", "run_seeds", "than_seeds"});
+  std::string text = csv_line({"claim", "source", "verdict", "run", "than", "measure", "run_value", "run_low",
+                               "run_high", "than_value", "than_low", "than_high", "probability", "low", "high",
+                               "run_seeds", "than_seeds", "run_values", "than_values"});
   for (const JudgedClaim& v : verdicts)
-    text +=
-        csv_line({CsvCell::quoted(v.claim.text), CsvCell::quoted(v.claim.source), to_string(v.verdict),
-                  CsvCell::quoted(v.claim.run), CsvCell::quoted(v.claim.than),
-                  CsvCell::quoted(to_string(v.claim.measure)), v.run_value.value, v.run_value.interval.low,
-                  v.run_value.interval.high, v.than_value.value, v.than_value.interval.low, v.than_value.interval.high,
-                  v.probability, v.interval.low, v.interval.high, v.run_seeds, v.than_seeds});
+    text += csv_line({CsvCell::quoted(v.claim.text), CsvCell::quoted(v.claim.source), to_string(v.verdict),
+                      CsvCell::quoted(v.claim.run), CsvCell::quoted(v.claim.than),
+                      CsvCell::quoted(to_string(v.claim.measure)), v.run_value.value, v.run_value.interval.low,
+                      v.run_value.interval.high, v.than_value.value, v.than_value.interval.low,
+                      v.than_value.interval.high, v.probability, v.interval.low, v.interval.high, v.run_values.size(),
+                      v.than_values.size(), numbers_text(v.run_values), numbers_text(v.than_values)});
   return text;
 }
 

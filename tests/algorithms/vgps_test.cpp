@@ -107,6 +107,39 @@ TEST(Dagger, PlainUsesEveryVisitedStateAndWeightedTheNearOnes) {
   EXPECT_EQ(test::metric(thin.iterations.back(), "visited_states"), all / 5);
 }
 
+/// `fit_samples` changes the oracle's own states, and nothing else once there is a network.
+TEST(Dagger, LearnsFromTheOraclesOwnStatesAsLongAsItIsToldTo) {
+  using Own = DaggerOptions::OwnStates;
+  const Task task = DoubleIntegrator().task();
+  const auto matters = [&](Own own, int iteration) {
+    DaggerOptions options = small<DaggerOptions>();
+    options.own_states = own;
+    options.iterations = iteration;
+    const auto before = watch(dagger, task, dagger_start(task, options), options, kedge::Run{1, 1, {}});
+    ++options.iterations;
+    const auto one = watch(dagger, task, before.result.state, options, kedge::Run{1, 1, {}});
+    ++options.fit_samples;
+    const auto other = watch(dagger, task, before.result.state, options, kedge::Run{1, 1, {}});
+    EXPECT_EQ(one.result.state.iteration, iteration + 1) << one.result.message;
+    return (one.result.state.policy.theta().array() != other.result.state.policy.theta().array()).any();
+  };
+  EXPECT_TRUE(matters(Own::always, 1));
+  EXPECT_TRUE(matters(Own::always, 2));
+  EXPECT_FALSE(matters(Own::first, 1));
+  EXPECT_FALSE(matters(Own::never, 1));
+
+  DaggerOptions options = small<DaggerOptions>();
+  options.iterations = 1;
+  std::vector<VectorXd> theta;
+  for (const Own own : {Own::always, Own::first, Own::never}) {
+    options.own_states = own;
+    theta.push_back(
+        watch(dagger, task, dagger_start(task, options), options, kedge::Run{1, 1, {}}).result.state.policy.theta());
+  }
+  EXPECT_EQ(theta[0], theta[1]) << "the first data set holds them";
+  EXPECT_NE(theta[1], theta[2]);
+}
+
 /// A fit of five evaluations leaves much to gain. Every seed must gain, with the guide as it was and with an adapted one; how much
 /// is the affair of the median, since rounding decides about single runs.
 TEST(GpsIs, ImprovesOnTheFirstFit) {

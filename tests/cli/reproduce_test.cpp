@@ -46,6 +46,10 @@ TEST(Reproduce, MakesAFigureAndKeepsExistingRuns) {
     EXPECT_TRUE(fs::exists(scratch.path() / "out" / file)) << file;
   EXPECT_EQ(read(scratch.path() / "out/curves.pdf").substr(0, 5), "%PDF-");
 
+  std::string page = read(scratch.path() / "out/README.md");
+  page.replace(page.find(" --jobs 2 --out out"), 19, "");
+  EXPECT_EQ(run({"reproduce", "small.toml", "--kept", "out/"}, {.directory = scratch.path()}).out, page);
+
   const std::string curves = read(scratch.path() / "out/curves.csv");
   const Outcome again = run(kCommand, {.directory = scratch.path()});
   ASSERT_EQ(again.code, 0) << again.err;

@@ -1,23 +1,31 @@
 #include "kedge/files/csv.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
 #include <limits>
 #include <vector>
 
+#include "kedge/core/errors.h"
 #include "tests/support/csv.h"
+#include "tests/support/temporary_folder.h"
 
 namespace kedge {
 namespace {
 
-using test::read_csv;
 using Rows = std::vector<std::vector<std::string>>;
 
 TEST(Csv, QuotesTextOnlyWhereRfc4180AsksForIt) {
   EXPECT_EQ(csv_line({"plain", "two words", ""}), "plain,two words,\n");
   EXPECT_EQ(csv_line({"a,b", "say \"so\"", "two\nlines", "\r"}), "\"a,b\",\"say \"\"so\"\"\",\"two\nlines\",\"\r\"\n");
   EXPECT_EQ(csv_line({CsvCell::quoted("plain"), CsvCell::quoted("")}), "\"plain\",\"\"\n");
+}
+
+/// The rows as the library reads them from a file.
+Rows rows_of(const std::string& text) {
+  const TemporaryFolder folder;
+  return read_csv(folder.write("table.csv", text));
 }
 
 TEST(Csv, ReadsBackTheSameTexts) {
@@ -29,7 +37,26 @@ TEST(Csv, ReadsBackTheSameTexts) {
       text += csv_line({a, b});
       expected.push_back({a, b});
     }
-  EXPECT_EQ(read_csv(text), expected);
+  EXPECT_EQ(test::read_csv(text), expected);
+  EXPECT_EQ(rows_of(text), expected);
+}
+
+TEST(Csv, ThatIsNoneIsRefusedWithTheRow) {
+  const auto refusal = [](const std::string& text) {
+    try {
+      static_cast<void>(rows_of(text));
+    } catch (const InputError& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  using testing::EndsWith;
+  EXPECT_THAT(refusal(""), EndsWith("table.csv: row 1: the header is missing"));
+  EXPECT_THAT(refusal("a,b"), EndsWith("table.csv: row 1: the line has no end"));
+  EXPECT_THAT(refusal("a,b\n1,2,3\n"), EndsWith("table.csv: row 2: there are 3 entries, but the header has 2"));
+  EXPECT_THAT(refusal("a,b\n1,\"2\n"), EndsWith("table.csv: row 2: a quote is not closed"));
+  EXPECT_THAT(refusal("a,b\n1,\"2\"3\n"), EndsWith("table.csv: row 2: there is text beside a quote"));
+  EXPECT_THAT(refusal("a,b\n1,2\"3\"\n"), EndsWith("table.csv: row 2: there is text beside a quote"));
 }
 
 TEST(Csv, NumbersReadBackAsTheSame) {

@@ -9,6 +9,8 @@
 #include "kedge/files/atomic_file.h"
 #include "kedge/tasks/starter.h"
 #include "kedge/tasks/task_file.h"
+#include "progress.h"
+#include "signals.h"
 #include "verbs.h"
 
 namespace kedge::cli {
@@ -37,6 +39,8 @@ std::function<int()> add_init(CLI::App& app) {
   app.add_option("--out", a->out, "folder of the task (default: one beside the model, with its name and _task)")
       ->type_name("DIR");
   return [a] {
+    const SignalStop signals;
+    const WaitNotice notice(reading_text(a->model));
     const fs::path model = a->model;
     const fs::path folder =
         a->out.empty() ? model.parent_path() / fmt::format("{}_task", model.stem().string()) : fs::path(a->out);
@@ -44,14 +48,14 @@ std::function<int()> add_init(CLI::App& app) {
     std::error_code error;
     if (fs::exists(fs::symlink_status(file, error)))
       throw InputError(fmt::format("{}: is there already; choose another folder with --out", file.string()));
-    const std::string text = starter_task(model, folder);
+    const std::string text = starter_task(model, folder, signals.token());
     const std::vector<fs::path> made = missing_folders(folder);
     try {
       fs::create_directories(folder, error);
       if (error) throw InputError(fmt::format("{}: cannot be created: {}", folder.string(), error.message()));
       write_file(FileName(file), text, Durability::process);
       try {
-        static_cast<void>(load_task(file));
+        static_cast<void>(load_task(file, {}, signals.token()));
       } catch (...) {
         fs::remove(file, error);
         throw;

@@ -22,6 +22,9 @@ enum class Durability {
   power,    ///< also the loss of power: file and directory are synced, which costs milliseconds
 };
 
+/// Opens a regular file for reading. @throws InputError, SystemError as `read_file`
+FileDescriptor open_file(const FileName& file);
+
 /// Returns the bytes of a regular file. Nothing else is ever opened, so that no FIFO blocks.
 /// @throws InputError if the file is missing, not a regular file, not readable, or larger than max_bytes
 /// @throws SystemError if reading fails
@@ -35,6 +38,10 @@ void require_writable(const std::filesystem::path& file);
 /// the one that it replaces.
 /// @throws SystemError "<path>: cannot be written: <reason>"; then the file is as it was and the temporary one is gone
 void write_file(const FileName& file, std::string_view bytes, Durability durability);
+
+/// For a process that ends now, whatever its other threads do: files that are being written stay as they were, their
+/// temporary files are deleted, and whoever begins to write waits for ever. Returns at the latest after a quarter of a second.
+void abandon_writes();
 
 /// Returns the prefix of the names of this process's temporary files, ".kedge-<process id>-<random>-", which no other
 /// process uses. Their names end with ".tmp".

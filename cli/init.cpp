@@ -10,6 +10,8 @@
 #include "kedge/files/directory.h"
 #include "kedge/tasks/starter.h"
 #include "kedge/tasks/task_file.h"
+#include "progress.h"
+#include "signals.h"
 #include "verbs.h"
 
 namespace kedge::cli {
@@ -29,7 +31,7 @@ std::vector<fs::path> missing_folders(fs::path folder) {
 
 /// Writes the task and reads it again. What is there already is never replaced, and nothing but what was written here is
 /// removed: whatever happens to the folder meanwhile.
-void write_task(const fs::path& file, const std::string& text, const fs::path& model) {
+void write_task(const fs::path& file, const std::string& text, const fs::path& model, const std::stop_token& stop) {
   const std::string name = file.filename().string();
   const std::vector<fs::path> made = missing_folders(file.parent_path());
   std::error_code error;
@@ -39,7 +41,7 @@ void write_task(const fs::path& file, const std::string& text, const fs::path& m
     const Directory folder(file.parent_path());
     const struct stat written = create_file(folder, name, text);
     try {
-      static_cast<void>(load_task(file));
+      static_cast<void>(load_task(file, {}, stop));
     } catch (const InputError& e) {
       folder.remove(name, written);
       throw InputError(fmt::format("{}: a first task for it is refused: {}", model.string(), e.what()));
@@ -64,6 +66,8 @@ std::function<int()> add_init(CLI::App& app) {
   app.add_option("--out", a->out, "folder of the task (default: one beside the model, with its name and _task)")
       ->type_name("DIR");
   return [a] {
+    const SignalStop signals;
+    const WaitNotice notice(reading_text(a->model));
     const fs::path model = a->model;
     const fs::path folder =
         a->out.empty() ? model.parent_path() / fmt::format("{}_task", model.stem().string()) : fs::path(a->out);
@@ -71,8 +75,8 @@ std::function<int()> add_init(CLI::App& app) {
     std::error_code error;
     if (fs::exists(fs::symlink_status(file, error)))
       throw InputError(fmt::format("{}: is there already; choose another folder with --out", file.string()));
-    const std::string text = starter_task(model, folder);
-    write_task(file, text, model);
+    const std::string text = starter_task(model, folder, signals.token());
+    write_task(file, text, model, signals.token());
     const std::string word = shell_word(folder.string());
     fmt::print(
         "written: {0}/task.toml\nnext:\n  kedge validate {0}    # what it says, and which algorithm fits\n"

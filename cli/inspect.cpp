@@ -110,7 +110,10 @@ std::function<int()> add_validate(CLI::App& app) {
       overrides.emplace_back(set.key.starts_with("task.") ? set.key.substr(5) : set.key, set.value);
     }
     const std::filesystem::path file = find_task(a->task);
-    const TaskFile task = load_task(file, overrides);
+    const TaskFile task = [&] {
+      const WaitNotice notice(reading_text(file.string()));
+      return load_task(file, overrides);
+    }();
     const std::vector<Verdict> all = verdicts(file, task, overrides, all_cores());
     for (const std::string& warning : task.warnings) print_warning(warning);
     fmt::print("{}", task_text(task.task));

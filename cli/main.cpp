@@ -18,6 +18,7 @@
 #include <string>
 
 #include "kedge/core/errors.h"
+#include "kedge/core/path_error.h"
 #include "kedge/core/text.h"
 #include "kedge/math/vectors.h"
 #include "kedge/run/option_text.h"
@@ -148,7 +149,8 @@ int fail_by(const std::exception_ptr& exception) {
   } catch (const Cancelled& e) {
     return fail(kInterrupted, e.what());
   } catch (const std::filesystem::filesystem_error& e) {
-    return fail(kFailure, fmt::format("{}: {}", e.path1().string(), e.code().message()));
+    return fail(is_wrong_path(e.code().value()) ? kUserError : kFailure,
+                fmt::format("{}: {}", one_line(e.path1().string()), e.code().message()));
   } catch (const std::bad_alloc&) {
     return fail(kFailure, "out of memory");
   } catch (const std::exception& e) {
@@ -168,6 +170,7 @@ int main(int argc, char** argv) {
   // A file that may not grow, and a pipe that nobody reads any more, are errors of the write, as a full disk is.
   std::signal(SIGXFSZ, SIG_IGN);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGUSR1, SIG_IGN);  // kedge uses it within itself (signals.cpp): from outside it says nothing
   // Where nobody can catch an exception, for instance in a thread of a library, it is the end, but not without a word.
   std::set_terminate([] {
     static std::atomic_flag said;

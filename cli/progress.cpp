@@ -6,16 +6,22 @@
 
 #include <algorithm>
 #include <cmath>
+#include <condition_variable>
 #include <cstdio>
+#include <mutex>
+#include <system_error>
+#include <utility>
 
 #include "kedge/core/text.h"
+#include "kedge/tasks/starter.h"
 #include "print.h"
 
 namespace kedge::cli {
 
 namespace {
 
-constexpr int kBar = 12;         // characters
+constexpr int kBar = 12;  // characters
+constexpr std::chrono::seconds kQuietWait{2};
 constexpr double kRedraw = 0.1;  // seconds between two drawings
 
 std::size_t terminal_width() {
@@ -25,6 +31,25 @@ std::size_t terminal_width() {
 }
 
 }  // namespace
+
+WaitNotice::WaitNotice(std::string text) {
+  const auto tell = [text = std::move(text)](const std::stop_token& over) {
+    std::mutex sleeping;
+    std::condition_variable_any bell;
+    std::unique_lock lock(sleeping);
+    bell.wait_for(lock, over, kQuietWait, [] { return false; });
+    if (!over.stop_requested()) std::fputs(fmt::format("kedge: {}\n", text).c_str(), stderr);
+  };
+  try {
+    teller_ = std::jthread(tell);
+  } catch (const std::system_error&) {  // no thread for it: nobody is told
+  }
+}
+
+std::string reading_text(const std::string& name) {
+  return fmt::format("reading {}: its model may take {} s of processor time to compile", one_line(name),
+                     longest_compilation());
+}
 
 std::string duration_text(double seconds) {
   const auto s = static_cast<long>(std::lround(std::max(0.0, seconds)));

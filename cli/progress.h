@@ -4,6 +4,7 @@
 #include <chrono>
 #include <map>
 #include <string>
+#include <thread>
 
 #include "kedge/run/train.h"
 
@@ -40,6 +41,19 @@ class ProgressLine {
   };
   std::map<std::string, Kind> warnings_;
 };
+
+/// Says on stderr what is waited for, if this object lives longer than two seconds.
+class WaitNotice {
+ public:
+  /// @param text  "kedge: " is put before it
+  explicit WaitNotice(std::string text);
+
+ private:
+  std::jthread teller_;
+};
+
+/// Returns the notice for a task or model that is being read.
+std::string reading_text(const std::string& name);
 
 /// Returns a duration as "4 s", "2 min 05 s", "3 h 10 min". @param seconds >= 0
 std::string duration_text(double seconds);

@@ -131,7 +131,11 @@ std::function<int()> add_train(CLI::App& app) {
     if (!a->from.empty()) request.from = a->from;
     if (!a->out.empty()) request.out = a->out;
     request.threads = a->common.threads;
-    PlannedRun plan = plan_run(request);
+    PlannedRun plan = [&] {
+      std::optional<WaitNotice> notice;
+      if (!a->common.quiet) notice.emplace(reading_text(request.task));
+      return plan_run(request);
+    }();
     if (!a->common.quiet && plan.seconds > kWorthSaying)
       say(fmt::format("an iteration takes about {} and {} of memory\n", duration_text(plan.seconds),
                       memory_text(plan.bytes)));

@@ -13,16 +13,31 @@
 #include "kedge/core/parallel.h"
 #include "kedge/files/atomic_file.h"
 #include "kedge/run/run_files.h"
+#include "signals.h"
 
 namespace kedge::cli {
+
+namespace {
+
+/// A verb without a state to save: a signal ends it at once. The others say themselves how they end.
+template <std::function<int()> (*add)(CLI::App&)>
+std::function<int()> leaving(CLI::App& app) {
+  return [action = add(app)] {
+    SignalStop signals;
+    signals.leave_at_once("interrupted");
+    return action();
+  };
+}
+
+}  // namespace
 
 const std::vector<Verb>& verbs() {
   static const std::vector<Verb> table{
       {"list", "shows tasks, algorithms and policies, or the options of one algorithm",
-       "\nExamples:\n  kedge list\n  kedge list --options moto\n", add_list},
+       "\nExamples:\n  kedge list\n  kedge list --options moto\n", leaving<add_list>},
       {"validate", "checks a task file and its model, and shows what was understood",
        "\nExamples:\n  kedge validate double_link\n  kedge validate my_robot/task.toml --set actions.limit=10\n",
-       add_validate},
+       leaving<add_validate>},
       {"init", "writes a first task for your own model",
        "\nExamples:\n  kedge init my_robot.xml\n  kedge init models/arm.urdf --out arm\n", add_init},
       {"train", "learns a policy",
@@ -38,26 +53,26 @@ const std::vector<Verb>& verbs() {
       {"evaluate", "runs a learned policy and summarises its returns",
        "\nExamples:\n  kedge evaluate runs/double_link-moto-s1 --deterministic\n"
        "  kedge evaluate policy.h5 --task double_link --rollouts 1000 --json\n",
-       add_evaluate},
+       leaving<add_evaluate>},
       {"demonstrate", "runs a task's hand-made controller, or plays its recording, and writes the trajectory",
        "\nExamples:\n  kedge demonstrate walker -o walk.h5\n"
        "  kedge demonstrate walker --set task.demonstration.gait=high_step -o high.h5\n",
-       add_demonstrate},
+       leaving<add_demonstrate>},
       {"replay", "shows how learned policies move the robot: a page for the browser, a film strip, a video",
        "\nPictures and videos show the first rollout of the last policy that is chosen. None of it needs a display.\n"
        "\nExamples:\n  kedge replay runs/double_link-moto-s1 -o page.html\n"
        "  kedge replay runs/double_link-moto-s1 -o page.html --iterations first,best,last --play\n"
        "  kedge replay runs/double_link-moto-s1 --deterministic --png strip.png --mp4 swing-up.mp4\n",
-       add_replay},
+       leaving<add_replay>},
       {"export", "writes a learned policy as a C header, an ONNX model, JSON or a file of Python",
        "\nThe controller is the mean of the policy, without exploration noise, within the limits of the actions.\n"
        "\nExamples:\n  kedge export runs/double_link-moto-s1 --format c -o double_link.h\n"
        "  kedge export policy.h5 --format onnx -o policy.onnx\n",
-       add_export},
+       leaving<add_export>},
       {"compare", "shows learning curves and statistics over runs; runs that differ only in their seed form a group",
        "\nExamples:\n  kedge compare runs/*\n  kedge compare runs/* --csv curves.csv --svg curves.svg\n"
        "  kedge compare runs/* --html comparison.html\n",
-       add_compare},
+       leaving<add_compare>},
       {"view", "shows runs in the browser, also while they train",
        "\nThe page is served on this machine only. It reads the runs and writes nothing.\n"
        "\nExamples:\n  kedge view runs/double_link-moto-s1 --open\n  kedge view runs/*\n",

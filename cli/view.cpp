@@ -84,9 +84,9 @@ std::function<int()> add_view(CLI::App& app) {
   add_whole_number(app, "--port", a->port, 0, 65535, "of the page; 0: any that is free");
   app.add_flag("--open", a->open, "show the page in the browser");
   return [a] {
-    const SignalStop signals;
+    SignalStop signals;
+    signals.leave_with("ended while files of the runs were being read", kDone);
     View view({a->directories.begin(), a->directories.end()}, page("live.html"), newest_replay);
-    for (const std::string& warning : view.warnings()) print_warning(warning);
     HttpServer server(a->port);
     const std::string address = fmt::format("http://127.0.0.1:{}/", server.port());
     fmt::print("{}\nCtrl-C ends it\n", address);
@@ -94,8 +94,16 @@ std::function<int()> add_view(CLI::App& app) {
     std::optional<Browser> browser;
     if (a->open) browser.emplace(address);
     view.follow(kLook);
+    bool warned = false;
+    const auto warn = [&] {
+      const auto warnings = warned ? std::nullopt : view.warnings();
+      if (!warnings) return;
+      warned = true;
+      for (const std::string& warning : *warnings) print_warning(warning);
+    };
     server.run([&](const HttpRequest& request, bool last) { return view.answer(request, last); },
                [&] {
+                 warn();
                  if (browser) browser->look();
                },
                signals.token());

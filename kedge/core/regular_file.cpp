@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "kedge/core/errors.h"
+#include "kedge/core/path_error.h"
 #include "kedge/core/text.h"
 
 namespace kedge {
@@ -43,9 +44,7 @@ FileDescriptor open_regular_file(const fs::path& path, Links links, int folder, 
     throw InputError(fmt::format("{}: {}", one_line(name.empty() ? path.string() : name), why));
   };
   const auto fail_by = [&](int error) {
-    if (error == EACCES || error == EPERM || error == ELOOP) fail("cannot be read: " + reason(error));
-    throw SystemError(
-        fmt::format("{}: cannot be read: {}", one_line(name.empty() ? path.string() : name), reason(error)));
+    fail_by_path(fmt::format("{}: cannot be read", one_line(name.empty() ? path.string() : name)), error);
   };
   // O_PATH finds the file without opening it, so that a FIFO or a device notices nothing.
   const int flags = O_PATH | O_CLOEXEC | (links == Links::refuse ? O_NOFOLLOW : 0);

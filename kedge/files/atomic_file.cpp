@@ -7,6 +7,9 @@
 
 #include <atomic>
 #include <cerrno>
+#include <chrono>
+#include <mutex>
+#include <set>
 #include <system_error>
 #include <utility>
 
@@ -41,14 +44,22 @@ int write_at(int descriptor, std::string_view bytes, std::uint64_t offset) {
   return 0;
 }
 
-/// Creates a file with these bytes. @return 0, or errno
-int write_new(int folder, const std::string& name, std::string_view bytes, Durability durability, mode_t rights) {
-  const int descriptor = ::openat(folder, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, rights);
-  if (descriptor < 0) return errno;
+/// The temporary files that are being written. Who creates, renames or deletes one has the lock.
+struct WritesUnderWay {
+  std::timed_mutex guard;
+  std::set<std::pair<int, std::string>> temporaries;  ///< open folder and name
+};
+
+WritesUnderWay& writes_under_way() {
+  static auto& all = *new WritesUnderWay;  // never destroyed: a signal may come while static objects are
+  return all;
+}
+
+/// Fills a new file. @return 0, or errno
+int fill(int descriptor, std::string_view bytes, Durability durability) {
   int error = write_at(descriptor, bytes, 0);
   if (error == 0 && durability == Durability::power && ::fsync(descriptor) != 0) error = errno;
   if (::close(descriptor) != 0 && error == 0) error = errno;  // network file systems report a full disk here
-  if (error != 0) ::unlinkat(folder, name.c_str(), 0);
   return error;
 }
 
@@ -56,14 +67,25 @@ int write_new(int folder, const std::string& name, std::string_view bytes, Durab
 int replace(int folder, const std::string& name, std::string_view bytes, Durability durability, mode_t rights) {
   static std::atomic<unsigned> count = 0;
   const std::string temporary = fmt::format("{}{}{}", temporary_start(), count++, temporary_end);
-  if (const int error = write_new(folder, temporary, bytes, durability, rights)) return error;
-  if (::renameat(folder, temporary.c_str(), folder, name.c_str()) != 0) {
-    const int error = errno;
-    ::unlinkat(folder, temporary.c_str(), 0);
-    return error;
+  WritesUnderWay& all = writes_under_way();
+  int descriptor = -1;
+  {
+    const std::lock_guard lock(all.guard);
+    constexpr int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+    descriptor = ::openat(folder, temporary.c_str(), flags, rights);
+    if (descriptor < 0) return errno;
+    all.temporaries.emplace(folder, temporary);
+  }
+  int error = fill(descriptor, bytes, durability);
+  {
+    const std::lock_guard lock(all.guard);
+    if (error == 0 && ::renameat(folder, temporary.c_str(), folder, name.c_str()) != 0) error = errno;
+    if (error != 0) ::unlinkat(folder, temporary.c_str(), 0);
+    all.temporaries.erase({folder, temporary});
   }
   // File systems that cannot sync a directory say EINVAL and need none.
-  return durability == Durability::power && ::fsync(folder) != 0 && errno != EINVAL ? errno : 0;
+  if (error == 0 && durability == Durability::power && ::fsync(folder) != 0 && errno != EINVAL) error = errno;
+  return error;
 }
 
 /// What a user's path leads to: the file itself if it is a symbolic link.
@@ -126,12 +148,22 @@ struct stat create_file(const Directory& folder, const std::string& name, std::s
   return *created;
 }
 
-std::string read_file(const FileName& file, std::uint64_t max_bytes) {
+FileDescriptor open_file(const FileName& file) {
   const auto& folder = file.folder();
-  if (!folder) return read_regular_file(file.path(), max_bytes);
+  if (!folder) return open_regular_file(file.path());
   if (folder->deleted()) throw InputError(fmt::format("{}: was deleted meanwhile", folder->path().string()));
-  return read_bytes(open_regular_file(file.name(), Links::refuse, folder->descriptor(), file.string()), max_bytes,
-                    file.string());
+  return open_regular_file(file.name(), Links::refuse, folder->descriptor(), file.string());
+}
+
+std::string read_file(const FileName& file, std::uint64_t max_bytes) {
+  return read_bytes(open_file(file), max_bytes, file.string());
+}
+
+void abandon_writes() {
+  constexpr std::chrono::milliseconds patience{250};
+  WritesUnderWay& all = writes_under_way();
+  if (!all.guard.try_lock_for(patience)) return;  // and never unlocked
+  for (const auto& [folder, name] : all.temporaries) ::unlinkat(folder, name.c_str(), 0);
 }
 
 std::string temporary_start() {

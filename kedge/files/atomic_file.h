@@ -22,6 +22,9 @@ enum class Durability {
   power,    ///< also the loss of power: file and directory are synced, which costs milliseconds
 };
 
+/// Opens a regular file for reading. @throws InputError, SystemError as `read_file`
+FileDescriptor open_file(const FileName& file);
+
 /// Returns the bytes of a regular file. Nothing else is ever opened, so that no FIFO blocks.
 /// @throws InputError if the file is missing, not a regular file, not readable, or larger than max_bytes
 /// @throws SystemError if reading fails
@@ -39,6 +42,10 @@ void write_file(const FileName& file, std::string_view bytes, Durability durabil
 /// Creates a file; one that is there is never replaced. Returns the status of the new file, by which it can be removed.
 /// @throws InputError "<path>: is there already"  @throws SystemError as write_file; then there is no file
 struct stat create_file(const Directory& folder, const std::string& name, std::string_view bytes);
+
+/// For a process that ends now, whatever its other threads do: files that are being written stay as they were, their
+/// temporary files are deleted, and whoever begins to write waits for ever. Returns at the latest after a quarter of a second.
+void abandon_writes();
 
 /// Returns the prefix of the names of this process's temporary files, ".kedge-<process id>-<random>-", which no other
 /// process uses. Their names end with ".tmp".

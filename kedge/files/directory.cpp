@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include "kedge/core/errors.h"
+#include "kedge/core/path_error.h"
 
 namespace kedge {
 
@@ -20,13 +21,6 @@ std::string reason(int error) { return std::generic_category().message(error); }
 
 [[noreturn]] void fail(const std::string& path, const char* what, int error) {
   throw SystemError(fmt::format("{}: {}: {}", path, what, reason(error)));
-}
-
-/// A directory that the user may not read, or that the system fails to open.
-[[noreturn]] void fail_open(const std::string& path, int error) {
-  if (error == EACCES || error == EPERM || error == ELOOP || error == ENAMETOOLONG)
-    throw InputError(fmt::format("{}: cannot be opened: {}", path, reason(error)));
-  fail(path, "cannot be opened", error);
 }
 
 }  // namespace
@@ -53,7 +47,7 @@ Directory::Directory(fs::path path) : path_(std::move(path)) {
     if (error == ENOENT) throw InputError(fmt::format("{}: there is no such directory", path_.string()));
     if (error == ENOTDIR && ::stat(path_.c_str(), &info) == 0)
       throw InputError(fmt::format("{}: is not a directory, but {}", path_.string(), kind_of_file(info.st_mode)));
-    fail_open(path_.string(), error);
+    fail_by_path(fmt::format("{}: cannot be opened", path_.string()), error);
   }
   descriptor_ = std::make_shared<const FileDescriptor>(std::move(opened));
 }
@@ -66,7 +60,7 @@ std::optional<Directory> Directory::folder(const std::string& name) const {
   if (!info) return std::nullopt;
   if (!S_ISDIR(info->st_mode))
     throw InputError(fmt::format("{}: is {}, but must be a directory", path_of(name), kind_of_file(info->st_mode)));
-  fail_open(path_of(name), error);
+  fail_by_path(fmt::format("{}: cannot be opened", path_of(name)), error);
 }
 
 Directory Directory::make_folder(const std::string& name) const {

@@ -2,6 +2,8 @@
 
 #include <fmt/ranges.h>
 #include <hdf5.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -25,6 +27,8 @@ static_assert(std::is_same_v<hid_t, std::int64_t> && std::is_same_v<herr_t, int>
 namespace {
 
 constexpr std::uint64_t max_file_bytes = 1ull << 32;
+constexpr off_t large_file_bytes = 1 << 20;
+constexpr std::size_t stated_length_bytes = 52;  ///< of a superblock that must be there to find the length in it
 
 constexpr std::string_view signature = "\x89HDF\r\n\x1a\n";
 constexpr std::string_view trailer_start = "\nkedge length ";
@@ -219,12 +223,39 @@ std::uint64_t little_endian(std::string_view bytes, std::size_t at) {
 /// The length that an HDF5 file gives for itself in its superblock: every version stores it, with 8-byte offsets, at a
 /// fixed place (HDF5 File Format Specification, II.A). nullopt: not such a file.
 std::optional<std::uint64_t> stated_length(std::string_view bytes) {
-  if (!bytes.starts_with(signature) || bytes.size() < 52) return std::nullopt;
+  if (!bytes.starts_with(signature) || bytes.size() < stated_length_bytes) return std::nullopt;
   const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(bytes[at]); };
   const unsigned version = byte(8);
   if (version <= 1 && byte(13) == 8) return little_endian(bytes, version == 0 ? 40 : 44);
   if (version <= 3 && byte(9) == 8) return little_endian(bytes, 28);
   return std::nullopt;
+}
+
+/// Why a file without a trailer is not accepted; empty: it is. @param head  its first bytes, at least 52 if it has them
+std::string why_no_file(std::string_view head, std::uint64_t size, Trailer expected) {
+  if (expected == Trailer::required)
+    return "is damaged: it is truncated, or was changed by another program (no checksum at its end)";
+  const auto length = stated_length(head);
+  if (length == size) return "";
+  return fmt::format("is damaged: it is truncated or altered ({} bytes, but it gives its length as {})", size,
+                     length ? fmt::format("{}", *length) : "something else");
+}
+
+/// Why a large file cannot be whole, by its ends: gigabytes of something else are not read. Empty: it may be whole.
+std::string why_not_whole(int file, Trailer expected) {
+  struct stat info = {};
+  if (::fstat(file, &info) != 0 || info.st_size < large_file_bytes) return "";
+  const auto size = static_cast<std::uint64_t>(info.st_size);
+  const auto part = [&](std::size_t length, std::uint64_t at) {
+    std::string bytes(length, '\0');
+    const ssize_t n = ::pread(file, bytes.data(), length, static_cast<off_t>(at));
+    bytes.resize(static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
+    return bytes;
+  };
+  const std::string head = part(stated_length_bytes, 0);
+  if (!head.starts_with(signature)) return "is not an HDF5 file";
+  if (part(trailer_start.size(), size - trailer_size) == trailer_start) return "";
+  return why_no_file(head, size, expected);
 }
 
 }  // namespace
@@ -237,8 +268,10 @@ bool is_sealed(std::string_view bytes) {
 }
 
 std::string read_sealed(const FileName& file, Trailer expected) {
-  std::string bytes = read_file(file, max_file_bytes);
+  const FileDescriptor opened = open_file(file);
   const auto refuse = [&](const std::string& what) { throw InputError(fmt::format("{}: {}", file.string(), what)); };
+  if (const std::string why = why_not_whole(opened.number(), expected); !why.empty()) refuse(why);
+  std::string bytes = read_bytes(opened, max_file_bytes, file.string());
   if (!bytes.starts_with(signature)) refuse(bytes.empty() ? "is empty" : "is not an HDF5 file");
 
   if (bytes.size() > trailer_size &&
@@ -247,12 +280,7 @@ std::string read_sealed(const FileName& file, Trailer expected) {
     bytes.resize(bytes.size() - trailer_size);
     return bytes;
   }
-  if (expected == Trailer::required)
-    refuse("is damaged: it is truncated, or was changed by another program (no checksum at its end)");
-  const auto length = stated_length(bytes);
-  if (!length || *length != bytes.size())
-    refuse(fmt::format("is damaged: it is truncated or altered ({} bytes, but it gives its length as {})", bytes.size(),
-                       length ? fmt::format("{}", *length) : "something else"));
+  if (const std::string why = why_no_file(bytes, bytes.size(), expected); !why.empty()) refuse(why);
   return bytes;
 }
 

@@ -83,7 +83,7 @@ void add_run_file(Json& json, const RunFile& file, bool measures_success) {
 
 Json summary_json(const ShownRun& run) {
   Json json = {{"directory", run.directory.string()},
-               {"state", to_string(run.status.state)},
+               {"state", run.looked_at ? to_string(run.status.state) : "unread"},
                {"detail", run.status.detail},
                {"iterations", run.rows},
                {"generation", run.generation}};
@@ -133,15 +133,15 @@ RunReader::RunReader(fs::path directory) {
   shown_.directory = std::move(directory);
   shown_.metrics = shown_.timings = shown_.steps = std::make_shared<const MetricsTable>();
   shown_.warnings = std::make_shared<const std::vector<WarningKind>>();
-  refresh();
 }
 
 bool RunReader::refresh() {
+  const bool first = !std::exchange(shown_.looked_at, true);
   try {
-    return look();
+    return look() || first;
   } catch (const std::exception& e) {
     const RunStatus damaged{.state = RunState::damaged, .iterations = 0, .detail = in_words(e)};
-    const bool changed = shown_.status.state != RunState::damaged || shown_.status.detail != damaged.detail;
+    const bool changed = first || shown_.status.state != RunState::damaged || shown_.status.detail != damaged.detail;
     shown_.status = damaged;
     stamps_.clear();  // everything is read again once this is over
     return changed;

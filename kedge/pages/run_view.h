@@ -36,6 +36,8 @@ struct WarningKind {
 struct ShownRun {
   std::filesystem::path directory;
 
+  bool looked_at = false;  ///< false: nothing of it was read yet
+
   /// Damaged, too, if a file cannot be read that a user of the run needs.
   RunStatus status;
 
@@ -56,7 +58,7 @@ struct ShownRun {
   FileStamp policy;                ///< stamp of policy.h5
 };
 
-/// Returns {"directory", "state", "detail", "iterations", "asked", "generation", "algorithm", "task", "overrides", "seed",
+/// Returns {"directory", "state" ("unread" before it was looked at), "detail", "iterations", "asked", "generation", "algorithm", "task", "overrides", "seed",
 /// "measures_success", "options": {name: value}, "versions": {}, "warnings": [{"text", "count", "first", "last"}],
 /// "steps_file": bool, "steps_of": iteration or null, "notes": [files that cannot be read]}.
 Json summary_json(const ShownRun& run);
@@ -74,6 +76,7 @@ std::string in_words(const std::exception& error);
 /// Reads one run again and again. Whatever its directory holds, nothing is thrown and no other run is disturbed.
 class RunReader {
  public:
+  /// Reads nothing yet.
   explicit RunReader(std::filesystem::path directory);
 
   /// Looks at the files. Returns true if something has changed.

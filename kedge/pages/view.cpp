@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "kedge/core/errors.h"
+#include "kedge/core/text.h"
 #include "kedge/run/run_files.h"
 
 namespace kedge {
@@ -103,8 +104,12 @@ View::View(const std::vector<std::filesystem::path>& directories, std::string_vi
 
 void View::refresh(const std::stop_token& stop) {
   bool changed = false;
-  for (RunReader& reader : readers_)
-    if (!stop.stop_requested()) changed = reader.refresh() || changed;
+  for (RunReader& reader : readers_) {
+    if (stop.stop_requested()) return;
+    const bool first = !reader.shown().looked_at;
+    changed = reader.refresh() || changed;
+    if (first) publish();  // the next one may take long
+  }
   if (changed) publish();
 }
 
@@ -143,10 +148,13 @@ std::shared_ptr<const View::Shown> View::shown() const {
   return shown_;
 }
 
-std::vector<std::string> View::warnings() const {
+std::optional<std::vector<std::string>> View::warnings() const {
   std::vector<std::string> lines;
-  for (const ShownRun& run : shown()->runs)
-    if (!run.file && run.status.state == RunState::damaged) lines.push_back(run.status.detail);
+  for (const ShownRun& run : shown()->runs) {
+    if (!run.looked_at) return std::nullopt;
+    if (run.file || run.status.state != RunState::damaged) continue;
+    lines.push_back(one_line(run.status.detail.empty() && !run.notes.empty() ? run.notes.front() : run.status.detail));
+  }
   return lines;
 }
 

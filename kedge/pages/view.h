@@ -33,8 +33,8 @@ class View {
  public:
   static constexpr std::size_t rows_at_once = 500;
 
-  /// Reads the runs. A folder that is not a run stands for the runs that are in it now. Among runs, a directory that is
-  /// neither is shown as damaged.
+  /// Reads nothing yet: a run that takes long delays neither a server nor other runs. A folder that is not a run stands for
+  /// the runs that are in it now. Among runs, a directory that is neither is shown as damaged.
   /// @param page live.html  @param replay may be empty
   /// @throws InputError if none of the directories is a run
   View(const std::vector<std::filesystem::path>& directories, std::string_view page, NewestReplays::Maker replay = {});
@@ -48,8 +48,8 @@ class View {
   /// Answers a request (HttpServer::Handler).
   [[nodiscard]] std::optional<HttpResponse> answer(const HttpRequest& request, bool last);
 
-  /// Returns one line for each thing that cannot be shown.
-  [[nodiscard]] std::vector<std::string> warnings() const;
+  /// Returns one line for each run that cannot be shown; nullopt before all runs were looked at.
+  [[nodiscard]] std::optional<std::vector<std::string>> warnings() const;
 
  private:
   /// The data that were read last, never changed once they are published.

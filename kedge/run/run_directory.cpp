@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "kedge/core/errors.h"
+#include "kedge/core/path_error.h"
 #include "kedge/files/event_file.h"
 #include "kedge/files/metrics_file.h"
 
@@ -104,7 +105,7 @@ bool is_lock_text(std::string_view text) {
 DirectoryLock::DirectoryLock(const Directory& directory) : path_(directory.path_of(kLockFile)) {
   file_ = FileDescriptor(
       ::openat(directory.descriptor(), kLockFile, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666));
-  if (file_.number() < 0) throw SystemError(fmt::format("{}: cannot be written: {}", path_, reason(errno)));
+  if (file_.number() < 0) fail_by_path(fmt::format("{}: cannot be written", path_), errno);
   struct stat info = {};
   if (::fstat(file_.number(), &info) != 0 || !S_ISREG(info.st_mode) || info.st_nlink > 1)
     throw InputError(fmt::format("{}: is not a lock file of kedge", path_));
@@ -164,7 +165,7 @@ RunDirectory RunDirectory::create(const fs::path& path, const std::string& run_t
   if (fs::exists(path, error) && !fs::is_directory(path, error))
     throw InputError(fmt::format("{}: exists and is not a directory", path.string()));
   fs::create_directories(path, error);
-  if (error) throw SystemError(fmt::format("{}: cannot be created: {}", path.string(), error.message()));
+  if (error) fail_by_path(fmt::format("{}: cannot be created", path.string()), error.value());
   const Directory directory(path);
   const auto check = [&]() -> std::vector<std::string> {
     if (force) return require_replaceable(directory);

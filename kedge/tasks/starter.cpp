@@ -105,7 +105,13 @@ std::shared_ptr<mjModel> compiled(const fs::path& path, const std::stop_token& s
   const std::string name = path.string();
   std::error_code error;
   if (!fs::is_regular_file(path, error)) throw InputError(fmt::format("{}: there is no such model", one_line(name)));
-  const LoadedModel loaded = load_model(read_model_files(name), {}, stop);
+  const ModelFiles files = read_model_files(name);
+  LoadedModel loaded;
+  try {
+    loaded = load_model(files, {}, stop);
+  } catch (const InputError& e) {
+    throw InputError(fmt::format("{}: {}", one_line(name), e.what()));
+  }
   if (!loaded.model) throw InputError(fmt::format("{}: MuJoCo refuses it: {}", name, one_line(loaded.error)));
   if (const std::string why = unsupported(*loaded.model); !why.empty())
     throw InputError(fmt::format("{}: kedge cannot use it: {}", name, why));
@@ -151,5 +157,7 @@ std::string starter_task(const fs::path& path, const fs::path& folder, const std
                         one_line(list(sites), 400));
   return text + costs_text(m, key.empty() ? m.qpos0 : m.key_qpos);
 }
+
+double longest_compilation() { return LoadLimits{}.seconds; }
 
 }  // namespace kedge

@@ -84,6 +84,11 @@ Process::Process(const std::vector<std::string>& arguments, const Environment& e
     const rlimit limit{environment.address_space, environment.address_space};
     if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(125);
   }
+  if (environment.processes > 0) {
+    const rlimit limit{environment.processes, environment.processes};
+    constexpr uid_t nobody = 65534;
+    if (setrlimit(RLIMIT_NPROC, &limit) != 0 || setgid(nobody) != 0 || setuid(nobody) != 0) _exit(125);
+  }
   execv(argv[0], argv.data());
   _exit(126);
 }
@@ -103,6 +108,8 @@ bool Process::running() {
 }
 
 std::string Process::printed() const { return read(output_.path() / "out"); }
+
+std::string Process::complained() const { return read(output_.path() / "err"); }
 
 Outcome Process::wait() {
   std::string shown;

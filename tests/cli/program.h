@@ -38,6 +38,7 @@ struct Environment {
   std::uint64_t address_space = 0;                                  ///< bytes (RLIMIT_AS); 0: no limit
   std::vector<int> closed = {};                                     ///< of the standard streams
   bool unread = false;                                              ///< stdout is a pipe that nobody reads
+  std::uint64_t processes = 0;                                      ///< as user 65534, with RLIMIT_NPROC; 0: no limit
   bool unheard = false;                                             ///< stderr is a device that is full
 };
 
@@ -53,6 +54,8 @@ class Process {
   [[nodiscard]] bool running();
   /// What it has printed up to now; nothing of it where stdout is a terminal.
   [[nodiscard]] std::string printed() const;
+  /// The same of stderr.
+  [[nodiscard]] std::string complained() const;
   Outcome wait();
 
  private:

@@ -183,6 +183,10 @@ bool wait_for_list(int port, const Condition& condition) {
   return false;
 }
 
+bool all_read(const Json& runs) {
+  return std::ranges::none_of(runs, [](const Json& run) { return run["state"] == "unread"; });
+}
+
 /// Every run that is damaged says why in words.
 void expect_reasons(const Json& runs, const Victims& victims) {
   for (std::size_t i = 0; i < victims.what.size(); ++i) {
@@ -229,6 +233,7 @@ TEST(View, ShowsDamagedRunsAsSuchAndServesTheOthers) {
       return runs[0]["state"] == "finished" && runs[0]["iterations"] == 4;
     })) << "the others go on";
     EXPECT_EQ(Json::parse(get(port, "/api/runs/0/rows?from=0").body)["metrics"]["rows"].size(), 4U);
+    EXPECT_TRUE(wait_for_list(port, all_read));
     expect_reasons(list(port), victims);
     for (std::size_t i = 1; i <= victims.what.size(); i += 7)
       EXPECT_EQ(get(port, "/api/runs/" + std::to_string(i) + "/rows?from=0").status, 200);
@@ -241,6 +246,7 @@ TEST(View, ShowsDamagedRunsAsSuchAndServesTheOthers) {
   ASSERT_NE(port, 0);
   EXPECT_TRUE(wait_for_list(port, is_damaged));
   EXPECT_EQ(list(port)[0]["state"], "finished");
+  EXPECT_TRUE(wait_for_list(port, all_read));
   expect_reasons(list(port), victims);
   view.signal(SIGINT);
   EXPECT_EQ(view.wait().code, 0);

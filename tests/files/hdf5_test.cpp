@@ -75,6 +75,28 @@ TextLengths text_lengths(const std::string& image) {
   return found;
 }
 
+TEST(ReadSealed, ReadsNoGigabytesThatAreNoFileOfItsOwn) {
+  const Folder folder;
+  rlimit before = {};
+  for (const bool sealed : {true, false}) {
+    const fs::path file = folder / "long.h5";
+    write_bytes(file, sealed ? hdf5::seal(policy_image()) : policy_image());
+    fs::resize_file(file, std::uint64_t{3} << 30);
+    for (const auto expected : {hdf5::Trailer::required, hdf5::Trailer::optional}) {
+      // Whoever reads it all needs its size in memory.
+      ::getrlimit(RLIMIT_AS, &before);
+      const rlimit small = {std::uint64_t{1} << 30, before.rlim_max};
+      ::setrlimit(RLIMIT_AS, &small);
+      const std::string message = message_of<InputError>([&] { hdf5::read_sealed(file, expected); });
+      ::setrlimit(RLIMIT_AS, &before);
+      EXPECT_THAT(message, HasSubstr("long.h5: is damaged: it is truncated"));
+    }
+  }
+  const std::string large = hdf5::seal(policy_image() + std::string(3 << 20, 'x'));
+  write_bytes(folder / "large.h5", large);
+  EXPECT_EQ(hdf5::seal(hdf5::read_sealed(folder / "large.h5", hdf5::Trailer::required)), large);
+}
+
 TEST(Reader, SurvivesLengthsOfTextsThatLeadOutOfTheFile) {
   const Folder folder;
   const std::string image = policy_image();

@@ -30,6 +30,15 @@ using testing::Not;
 constexpr const char* kPage =
     "<style>p{}</style><script id=\"x\" type=\"application/json\">1</script><script type=\"module\">1</script>";
 
+/// A view that has looked at its runs once.
+struct ReadView : View {
+  template <class... Arguments>
+  explicit ReadView(const std::vector<fs::path>& runs, Arguments&&... arguments)
+      : View(runs, std::forward<Arguments>(arguments)...) {
+    refresh();
+  }
+};
+
 std::string ask(View& view, const std::string& path, const std::string& query = "") {
   const auto response = view.answer({path, query}, false);
   if (!response) return "held";
@@ -77,7 +86,7 @@ void describe(const fs::path& run) {
 TEST(RunView, ShowsTheNumbersOfTheFilesAsTheyGrow) {
   const Folder folder;
   train(folder / "run", 1);
-  View view({folder / "run"}, kPage);
+  ReadView view({folder / "run"}, kPage);
   const std::string first = version(view);
   EXPECT_EQ(ask(view, "/api/runs", "since=" + first), "held");
   EXPECT_TRUE(view.answer({"/api/runs", "since=" + first}, true)) << "the last time it is asked";
@@ -105,7 +114,7 @@ TEST(RunView, LeavesOutRowsOfAnIterationThatIsNotCompleted) {
   train(folder / "run", 2);
   const std::string metrics = bytes_of(folder / "run" / "metrics.csv");
   write_bytes(folder / "run" / "metrics.csv", metrics + "2,60,1,1,1\n3,8");
-  View view({folder / "run"}, kPage);
+  ReadView view({folder / "run"}, kPage);
   EXPECT_THAT(ask(view, "/api/runs/0/rows", "from=0"), HasSubstr("\"total\":2,"));
 }
 
@@ -120,7 +129,7 @@ TEST(RunView, ReportsTheStateOfARun) {
   };
   {
     RunDirectory writer = RunDirectory::create(run, "seed = 1\n", false);
-    View view({run}, kPage);
+    ReadView view({run}, kPage);
     EXPECT_EQ(state(view), "training");
     writer = RunDirectory::create(folder / "other", "", false);  // lets go of the first
     describe(run);
@@ -129,7 +138,7 @@ TEST(RunView, ReportsTheStateOfARun) {
   fs::remove_all(run);
   train(run, 2);
   describe(run);
-  View view({run}, kPage);
+  ReadView view({run}, kPage);
   EXPECT_EQ(state(view), "finished");
 
   const std::string checkpoint = bytes_of(run / "checkpoint.h5");
@@ -177,7 +186,7 @@ TEST(RunView, ReportsTheStateOfARun) {
 TEST(RunView, CountsAnotherRunInItsPlaceAsANewGeneration) {
   const Folder folder;
   train(folder / "run", 2);
-  View view({folder / "run"}, kPage);
+  ReadView view({folder / "run"}, kPage);
   EXPECT_THAT(ask(view, "/api/runs/0/rows", "from=0"), HasSubstr("\"generation\":1,"));
   fs::remove_all(folder / "run");
   train(folder / "run", 2);
@@ -202,23 +211,64 @@ TEST(View, ShowsADirectoryWithoutARunAsDamagedAmongRuns) {
   fs::create_directory(folder / "empty");
   write_bytes(folder / "file", "text");
   fs::create_symlink("loop", folder / "loop");
-  View view({folder / "none", folder / "empty", folder / "file", folder / "loop", folder / "run"}, kPage);
+  ReadView view({folder / "none", folder / "empty", folder / "file", folder / "loop", folder / "run"}, kPage);
   const Json runs = asked(view, "/api/runs")["runs"];
   const std::vector<std::string> details{"none: there is no such directory", "it has no run.toml", "is not a directory",
                                          "Too many levels of symbolic links"};
   for (std::size_t i = 0; i < details.size(); ++i) {
     EXPECT_EQ(runs[i]["state"], "damaged") << i;
     EXPECT_THAT(runs[i]["detail"].get<std::string>(), HasSubstr(details[i]));
-    EXPECT_THAT(view.warnings().at(i), HasSubstr(details[i]));
+    EXPECT_THAT(view.warnings().value().at(i), HasSubstr(details[i]));
   }
   EXPECT_EQ(runs[4]["state"], "finished");
-  EXPECT_EQ(view.warnings().size(), 4U);
+  EXPECT_EQ(view.warnings().value().size(), 4U);
+}
+
+TEST(View, ReadsNothingBeforeItIsAskedAndSaysSo) {
+  const Folder folder;
+  train(folder / "run", 1);
+  describe(folder / "run");
+  View view({folder / "run"}, kPage);
+  EXPECT_FALSE(view.warnings());
+  EXPECT_EQ(asked(view, "/api/runs")["runs"][0]["state"], "unread");
+  EXPECT_THAT(ask(view, "/"), HasSubstr("<script"));
+  const std::string before = version(view);
+  view.refresh();
+  EXPECT_NE(version(view), before);
+  EXPECT_EQ(asked(view, "/api/runs")["runs"][0]["state"], "finished");
+  EXPECT_TRUE(view.warnings().value().empty());
+}
+
+TEST(View, ObeysAStopBetweenRuns) {
+  const Folder folder;
+  train(folder / "run", 1);
+  View view({folder / "run"}, kPage);
+  std::stop_source stop;
+  stop.request_stop();
+  view.refresh(stop.get_token());
+  EXPECT_EQ(asked(view, "/api/runs")["runs"][0]["state"], "unread");
+}
+
+TEST(View, SaysWhyARunTomlCannotBeRead) {
+  const Folder folder;
+  train(folder / "run", 1);
+  describe(folder / "run");
+  const std::string whole = bytes_of(folder / "run" / "run.toml");
+  const std::string deep(100, '[');
+  for (const std::string& text : {std::string(), std::string("\x80\xff garbage"), whole.substr(0, whole.size() / 2),
+                                  std::string((16u << 20) + 1, '#'), "x = " + deep}) {
+    write_bytes(folder / "run" / "run.toml", text);
+    const ReadView view({folder / "run"}, kPage);
+    const std::vector<std::string> warnings = view.warnings().value();
+    ASSERT_EQ(warnings.size(), 1U) << text.substr(0, 20);
+    EXPECT_THAT(warnings[0], AllOf(HasSubstr("run.toml:"), Not(HasSubstr("\n")))) << text.substr(0, 20);
+  }
 }
 
 TEST(View, AnswersNoPathButItsOwn) {
   const Folder folder;
   train(folder / "run", 1);
-  View view({folder / "run"}, kPage);
+  ReadView view({folder / "run"}, kPage);
   for (const std::string path : {"",
                                  "//",
                                  "/index.html",
@@ -266,7 +316,7 @@ TEST(View, MakesTheReplayOfAPolicyOnce) {
   const Folder folder;
   train(folder / "run", 1);
   std::atomic<int> made = 0;
-  View view({folder / "run"}, kPage, [&](const fs::path& directory, const std::stop_token&) {
+  ReadView view({folder / "run"}, kPage, [&](const fs::path& directory, const std::stop_token&) {
     if (++made == 3) throw InputError("no policy");
     return fmt::format("{}: {}", directory.filename().string(), made.load());
   });
@@ -291,7 +341,7 @@ TEST(View, MakesTheReplayOfAPolicyOnce) {
 TEST(View, AnswersWhileAReplayIsBeingMade) {
   const Folder folder;
   train(folder / "run", 1);
-  View view({folder / "run"}, kPage, [](const fs::path&, const std::stop_token& stop) {
+  ReadView view({folder / "run"}, kPage, [](const fs::path&, const std::stop_token& stop) {
     while (!stop.stop_requested()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     return std::string();
   });
@@ -306,7 +356,7 @@ TEST(View, AnswersWhileAReplayIsBeingMade) {
 TEST(View, FollowsTheFilesOnASeparateThread) {
   const Folder folder;
   train(folder / "run", 1);
-  View view({folder / "run"}, kPage);
+  ReadView view({folder / "run"}, kPage);
   view.follow(std::chrono::milliseconds(5));
   train(folder / "run", 3);
   for (int i = 0; i < 24000 && ask(view, "/api/runs").find("\"iterations\":3,") == std::string::npos; ++i)
@@ -317,7 +367,7 @@ TEST(View, FollowsTheFilesOnASeparateThread) {
 TEST(View, LetsThePageRunItsOwnProgramOnly) {
   const Folder folder;
   train(folder / "run", 1);
-  View view({folder / "run"}, kPage), again({folder / "run"}, kPage);
+  ReadView view({folder / "run"}, kPage), again({folder / "run"}, kPage);
   const auto response = view.answer({"/", ""}, false);
   ASSERT_TRUE(response);
   EXPECT_EQ(response->type, "text/html");

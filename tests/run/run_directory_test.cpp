@@ -427,9 +427,9 @@ TEST(RunDirectory, OverwritesNothingWithoutForce) {
   write_bytes(folder / "file", "mine");
   EXPECT_THAT(message_of<InputError>([&] { create(folder / "file", true); }),
               EndsWith("file: exists and is not a directory"));
-  EXPECT_THAT(message_of<SystemError>([&] { create(folder / "file" / "run", true); }),
+  EXPECT_THAT(message_of<InputError>([&] { create(folder / "file" / "run", true); }),
               HasSubstr("file/run: cannot be created: "));
-  EXPECT_THAT(message_of<SystemError>([&] { create("/proc/kedge", false); }),
+  EXPECT_THAT(message_of<InputError>([&] { create("/proc/kedge", false); }),
               StartsWith("/proc/kedge: cannot be created: "));
   fs::create_directory(folder / "empty");
   create(folder / "empty", false);

@@ -8,7 +8,7 @@ import { setTheme, theme, themeButton } from './theme';
 
 // ---- what the server says (kedge/pages/run_view.h)
 
-type State = 'training' | 'interrupted' | 'finished' | 'failed' | 'damaged';
+type State = 'unread' | 'training' | 'interrupted' | 'finished' | 'failed' | 'damaged';
 interface Warning {
   text: string;
   count: number;

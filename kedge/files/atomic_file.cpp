@@ -21,6 +21,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
+constexpr int kNewFile = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
 constexpr mode_t access_rights = 0777, may_write = 0222;
 constexpr std::string_view temporary_end = ".tmp";
 
@@ -71,8 +72,7 @@ int replace(int folder, const std::string& name, std::string_view bytes, Durabil
   int descriptor = -1;
   {
     const std::lock_guard lock(all.guard);
-    constexpr int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-    descriptor = ::openat(folder, temporary.c_str(), flags, rights);
+    descriptor = ::openat(folder, temporary.c_str(), kNewFile, rights);
     if (descriptor < 0) return errno;
     all.temporaries.emplace(folder, temporary);
   }
@@ -140,9 +140,13 @@ Target open_target(const FileName& file, Durability durability) {
 }  // namespace
 
 struct stat create_file(const Directory& folder, const std::string& name, std::string_view bytes) {
-  const int error = write_new(folder.descriptor(), name, bytes, Durability::process, 0666);
-  if (error == EEXIST) throw InputError(fmt::format("{}: is there already", folder.path_of(name)));
-  if (error != 0) fail_write(folder.path_of(name), error);
+  const int descriptor = ::openat(folder.descriptor(), name.c_str(), kNewFile, 0666);
+  if (descriptor < 0 && errno == EEXIST) throw InputError(fmt::format("{}: is there already", folder.path_of(name)));
+  if (descriptor < 0) fail_write(folder.path_of(name), errno);
+  if (const int error = fill(descriptor, bytes, Durability::process)) {
+    ::unlinkat(folder.descriptor(), name.c_str(), 0);
+    fail_write(folder.path_of(name), error);
+  }
   const auto created = folder.status(name);
   if (!created) fail_write(folder.path_of(name), "it was removed meanwhile");
   return *created;

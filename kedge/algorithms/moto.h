@@ -57,8 +57,10 @@ void describe(O& o, Visit&& visit) {
   visit("initial_std", o.initial_std, above(0), kInitialStdText);
   visit("ridge", o.ridge, above(0),
         {"ridge of the regressions, on whitened features and standardised targets", "", "lambda, Eq. 6"});
-  visit("targets", o.targets, Choices{"dynamic_programming", "monte_carlo"},
-        {"target of Q: reward plus fitted V of the next state (Sec. 4.1.2), or the return to go (Sec. 4.1.1)"});
+  visit(
+      "targets", o.targets, Choices{"dynamic_programming", "monte_carlo"},
+      {"target of Q: reward plus fitted V of the next state (Sec. 4.1.2), or the return to go (Sec. 4.1.1), which of a "
+       "rollout of a past iteration (reuse=iterations) is that of the older policy after step t"});
   visit("reuse", o.reuse, Choices{"none", "time", "iterations", "time_and_iterations"},
         {"samples that enter a regression by importance weights, in addition to those of its own step and iteration: "
          "none, those of other time steps, of past iterations, or of both",

@@ -197,7 +197,7 @@ def test_a_policy_acts(kedge, run, task, tmp_path):
     assert repr(policy) == "<kedge.Policy tv_linear_gaussian: 4 observations, 2 actions>"
     assert not np.array_equal(policy.sample(s, 7, seed=1), policy.sample(s, 7, seed=2))
     assert np.array_equal(policy.sample(s, 7, seed=1), policy.sample(s, 7, seed=1))
-    policy.save(str(tmp_path / "p.h5"))
+    policy.save(tmp_path / "p.h5")
     assert kedge.load_policy(tmp_path / "p.h5").file_bytes() == policy.file_bytes()
     for wrong, t in ((s[:3], 0), (s, 30), (s, -1)):
         with pytest.raises(kedge.InputError):

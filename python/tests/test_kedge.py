@@ -229,6 +229,16 @@ def test_an_exported_file_acts_as_the_policy(run, tmp_path):
     assert np.allclose(module["mean"](4, s), run.policy(s, 4), rtol=1e-12)
 
 
+def test_a_failed_export_leaves_the_old_file(kedge, run, tmp_path):
+    run.policy.export(tmp_path / "p.json", "json")
+    before = (tmp_path / "p.json").read_bytes()
+    with pytest.raises(kedge.InputError, match="onnx"):
+        run.policy.export(tmp_path / "p.json", "yaml")
+    assert (tmp_path / "p.json").read_bytes() == before
+    with pytest.raises(kedge.SystemFailure, match="cannot be written"):
+        run.policy.export(tmp_path / "absent" / "p.json", "json")
+
+
 def test_a_contextual_policy_chooses_by_the_start(kedge):
     run = kedge.train("double_link", "reps", controller="dmp", context="start", rollouts=40, iterations=1)
     assert run.policy.kind == "contextual"

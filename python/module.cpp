@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <nanobind/eigen/dense.h>
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/filesystem.h>
 #include <nanobind/stl/function.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
@@ -15,6 +16,7 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -484,7 +486,7 @@ void define_policies(nb::module_& m) {
           "format"_a)
       .def(
           "export",
-          [](const PyPolicy& p, const std::string& file, const std::string& format) {
+          [](const PyPolicy& p, const std::filesystem::path& file, const std::string& format) {
             write_file(file, find_export_format(format).text(*p.file, export_prefix(p.file->info)),
                        Durability::process);
           },
@@ -499,7 +501,8 @@ void define_policies(nb::module_& m) {
           },
           "Returns the contents of policy.h5.")
       .def(
-          "save", [](const PyPolicy& p, const std::string& file) { save_policy(file, p.file->policy, p.file->info); },
+          "save",
+          [](const PyPolicy& p, const std::filesystem::path& file) { save_policy(file, p.file->policy, p.file->info); },
           "file"_a, "Writes policy.h5.");
   m.def("load_policy", &load_policy_of, "policy_or_run"_a);
 }

@@ -10,7 +10,6 @@ Numbers are those of the program `kedge` with the same task, options and seed, t
 
 import json as _json
 import os as _os
-import sysconfig as _sysconfig
 
 import numpy as _np
 
@@ -18,8 +17,8 @@ from . import _kedge
 from ._kedge import Evaluation, InputError, Iteration, Policy, Run, SystemFailure, Task, __version__
 from ._options import changes as _changes, settings as _settings, trainer as _trainer
 
-# What an installed wheel has beside it. The program finds the same by its own place.
-_shared = _os.path.join(_sysconfig.get_path("data"), "share", "kedge")
+# What an installed wheel has inside. The program finds the same by its own place.
+_shared = _os.path.join(_os.path.dirname(__file__), "share", "kedge")
 for _variable, _folder in (("KEDGE_TASKS", "tasks"), ("KEDGE_EXPERIMENTS", "experiments")):
     if _variable not in _os.environ and _os.path.isdir(_os.path.join(_shared, _folder)):
         _os.environ[_variable] = _os.path.join(_shared, _folder)

@@ -151,6 +151,6 @@ def environment_id(task):
     return "kedge/" + "".join(word.capitalize() for word in task.split("_")) + "-v0"
 
 
-for _task in _kedge.task_names():
-    gymnasium.register(id=environment_id(_task), entry_point="kedge.gym:TaskEnv",
-                       vector_entry_point="kedge.gym:TaskVectorEnv", kwargs={"task": _task})
+for _name in _kedge.task_names():
+    gymnasium.register(id=environment_id(_name), entry_point="kedge.gym:TaskEnv",
+                       vector_entry_point="kedge.gym:TaskVectorEnv", kwargs={"task": _name})

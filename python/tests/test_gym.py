@@ -89,6 +89,64 @@ def test_a_policy_drives_vectorised_environments(kedge):
     envs.close()
 
 
+@pytest.fixture(scope="module")
+def short(tmp_path_factory):
+    """A cart whose episode ends early where it leaves its track: 2.5 then, and 0.5 for each step that is missing."""
+    folder = tmp_path_factory.mktemp("cart")
+    (folder / "cart.xml").write_text("""<mujoco><option timestep="0.05"/><worldbody><body><joint name="x" type="slide" axis="1 0 0"/>
+      <geom type="box" size=".1 .1 .1" mass="1"/></body></worldbody><actuator><motor joint="x"/></actuator></mujoco>""")
+    (folder / "task.toml").write_text("""kedge = 1
+model = "cart.xml"
+horizon = 20
+control_step = 0.05
+[[cost]]
+name = "effort"
+of = "action"
+weight = 0.01
+[[termination]]
+name = "off"
+of = "qpos:x"
+range = 0.2
+cost = 2.5
+missing_step = 0.5
+""")
+    return folder
+
+
+def test_an_early_end_ends_the_episode_with_its_cost(kedge, short):
+    from kedge.gym import TaskVectorEnv
+
+    env, many = kedge.make(short), TaskVectorEnv(short, num_envs=2, threads=1)
+    env.reset(seed=1)
+    many.reset(seed=1)
+    rewards, ended = [], False
+    while not ended:
+        s, reward, ended, truncated, info = env.step([10.0])
+        _, both, both_ended, _, _ = many.step([[10.0], [0.0]])
+        rewards.append(reward)
+        assert abs(s[0]) < 0.2 or ended
+        assert both[0] == reward and both_ended[0] == ended and not both_ended[1]
+    T, steps = env.task.horizon, len(rewards)
+    assert steps < T and not truncated and not info["diverged"] and np.isnan(info["success"])
+    assert rewards[:-1] == pytest.approx([-1.0] * (steps - 1))
+    assert rewards[-1] == pytest.approx(-1.0 - 2.5 - 0.5 * (T - steps))
+    with pytest.raises(kedge.InputError):
+        env.step([0.0])
+
+
+def test_what_an_environment_cannot_do_is_refused(kedge):
+    from kedge.gym import TaskVectorEnv
+
+    task = kedge.load_task("double_link")
+    with pytest.raises(TypeError, match="horizon to kedge.load_task"):
+        kedge.make(task, horizon=10)
+    envs = TaskVectorEnv(task, num_envs=2)
+    with pytest.raises(ValueError, match="no options"):
+        envs.reset(options={"state": np.zeros(4)})
+    with pytest.raises(ValueError, match="3 seeds for 2"):
+        envs.reset(seed=[1, 2, 3])
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_episodes_on_threads_are_those_of_single_environments(kedge, threads):
     arguments = {"horizon": 25, "observe_time": True}

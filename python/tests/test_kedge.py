@@ -197,7 +197,7 @@ def test_a_policy_acts(kedge, run, task, tmp_path):
     assert repr(policy) == "<kedge.Policy tv_linear_gaussian: 4 observations, 2 actions>"
     assert not np.array_equal(policy.sample(s, 7, seed=1), policy.sample(s, 7, seed=2))
     assert np.array_equal(policy.sample(s, 7, seed=1), policy.sample(s, 7, seed=1))
-    policy.save(str(tmp_path / "p.h5"))
+    policy.save(tmp_path / "p.h5")
     assert kedge.load_policy(tmp_path / "p.h5").file_bytes() == policy.file_bytes()
     for wrong, t in ((s[:3], 0), (s, 30), (s, -1)):
         with pytest.raises(kedge.InputError):
@@ -227,6 +227,16 @@ def test_an_exported_file_acts_as_the_policy(run, tmp_path):
     module = runpy.run_path(str(tmp_path / "p.py"))
     s = np.array([3.0, 0.1, 0.2, -0.3])
     assert np.allclose(module["mean"](4, s), run.policy(s, 4), rtol=1e-12)
+
+
+def test_a_failed_export_leaves_the_old_file(kedge, run, tmp_path):
+    run.policy.export(tmp_path / "p.json", "json")
+    before = (tmp_path / "p.json").read_bytes()
+    with pytest.raises(kedge.InputError, match="onnx"):
+        run.policy.export(tmp_path / "p.json", "yaml")
+    assert (tmp_path / "p.json").read_bytes() == before
+    with pytest.raises(kedge.SystemFailure, match="cannot be written"):
+        run.policy.export(tmp_path / "absent" / "p.json", "json")
 
 
 def test_a_contextual_policy_chooses_by_the_start(kedge):

@@ -6,6 +6,7 @@
 #include <tbb/parallel_pipeline.h>
 #include <tbb/task_arena.h>
 
+#include <algorithm>
 #include <latch>
 #include <map>
 #include <memory>
@@ -46,8 +47,13 @@ struct ObserveAtEnd {
   ~ObserveAtEnd() { observe(edge); }
 };
 
-/// Starts as many threads at once as TBB will, and ends them: where TBB finds out that it cannot start a thread, nobody can
-/// catch its exception, and the process dies.
+/// What a user's limit of processes counts besides the loops: the thread that waits for signals, and a process that reads a
+/// file or compiles a model.
+constexpr std::size_t kOthers = 2;
+
+/// Starts as many threads at once as TBB and others will, and ends them: where TBB finds out that it cannot start a thread,
+/// nobody can catch its exception, and the process dies.
+/// @param count  of TBB, besides the calling thread
 /// @throws SystemError if one cannot be started
 void try_threads(std::size_t count) {
   std::latch all(1);
@@ -60,14 +66,15 @@ void try_threads(std::size_t count) {
   };
   std::vector<pthread_t> threads;
   int error = 0;
-  while (error == 0 && threads.size() < count)
+  while (error == 0 && threads.size() < count + kOthers)
     if (pthread_t thread = {}; (error = pthread_create(&thread, &attributes, wait, &all)) == 0)
       threads.push_back(thread);
   all.count_down();
   for (const pthread_t thread : threads) pthread_join(thread, nullptr);
   pthread_attr_destroy(&attributes);
   if (error != 0)
-    throw SystemError(fmt::format("{} threads cannot be started, but {}: {}", count + 1, threads.size() + 1,
+    throw SystemError(fmt::format("{} threads cannot be started, but {}: {}", count + 1,
+                                  std::max(threads.size(), kOthers) - kOthers + 1,
                                   std::generic_category().message(error)));
 }
 

@@ -68,6 +68,35 @@ class Mistakes : public testing::Test {
 };
 Scratch* Mistakes::scratch_ = nullptr;
 
+TEST_F(Mistakes, InPathsAreTheUsersWithEveryVerb) {
+  fs::create_symlink("loop", path("loop"));
+  const std::string in_kernel = "/proc/kedge/new";  // where nobody can create anything, root neither
+  const std::string loops = "loop: Too many levels of symbolic links",
+                    opened = "loop: cannot be opened: Too many levels";
+  expect({
+      {{"demonstrate", "double_link", "--controller", "wave", "-o", "loop"}, loops},
+      {{"train", "double_link", "--from", "loop", "--out", "new"}, loops},
+      {{"train", "double_link", "--out", "loop"}, "loop: cannot be created: Too many levels"},
+      {{"tune", "double_link", "--trials", "2", "--out", "loop"}, "Too many levels of symbolic links"},
+      {{"resume", "loop"}, opened},
+      {{"view", "loop"}, "loop"},
+      {{"compare", "loop"}, opened},
+      {{"evaluate", "loop"}, loops},
+      {{"train", "double_link", "--out", in_kernel}, in_kernel + ": cannot be created: No such file or directory"},
+      {{"evaluate", "good", "--trajectories", in_kernel}, in_kernel + ": cannot be written: No such file or directory"},
+  });
+  EXPECT_FALSE(fs::exists(path("new")));
+  fs::remove(path("loop"));
+}
+
+TEST_F(Mistakes, InTheModelAreSaidWithItsName) {
+  write(path("big.xml"),
+        "<mujoco><size nstack='1000000000'/><worldbody><body><joint name='j'/><geom size='.1'/></body></worldbody>"
+        "<actuator><motor joint='j'/></actuator></mujoco>");
+  expect({{{"init", "big.xml", "--out", "big"}, "big.xml: needs more than 4096 MB of memory, the limit"}});
+  EXPECT_FALSE(fs::exists(path("big")));
+}
+
 TEST_F(Mistakes, InTheInvocationAreRefusedInOneLine) {
   expect({
       {{}, "no verb; try 'kedge --help'"},

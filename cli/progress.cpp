@@ -13,7 +13,7 @@
 #include <utility>
 
 #include "kedge/core/text.h"
-#include "kedge/tasks/starter.h"
+#include "kedge/tasks/task_file.h"
 #include "print.h"
 
 namespace kedge::cli {

@@ -114,10 +114,6 @@ void copy_into(Image& whole, const Image& part, int x, int y) {
                 whole.pixels.begin() + std::ptrdiff_t{3} * ((y + row) * whole.width + x));
 }
 
-}  // namespace
-
-namespace {
-
 /// What a strip shows, for people: "hopper, after 17 iterations: return -18.35, succeeds".
 std::string caption(const Replay& replay) {
   const ReplayedPolicy& policy = replay.policies.back();

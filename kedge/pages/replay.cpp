@@ -20,6 +20,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
+constexpr int kFramed = 16;  ///< rollouts that the camera is chosen by
+
 struct Kept {
   std::vector<KeptPolicy> all;  ///< by iterations, the last one is that of policy.h5
   int best = 0;                 ///< entry with the highest mean return while training
@@ -177,7 +179,7 @@ Replay make_replay(const Subject& subject, const ReplayOptions& options) {
   const int camera = find_camera(replay.scene, options.camera);
   run_policies(replay, options);
   std::vector<Motion> motions;
-  for (int n = 0; n < options.shown; ++n)
+  for (int n = 0; n < std::min(options.shown, kFramed); ++n)
     motions.push_back(motion_of(system, replay.policies.back().evaluation.batch, n));
   replay.framing = frame_motion(replay.scene, motions, camera);
   return replay;

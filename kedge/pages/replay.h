@@ -29,7 +29,7 @@ struct Replay {
   std::uint64_t seed = 1;
   bool deterministic = false;
   Scene scene;
-  Framing framing;  ///< of the rollouts of the last policy that are shown
+  Framing framing;  ///< of the rollouts of the last policy that are shown, of the first 16 where there are more
 };
 
 struct ReplayOptions {

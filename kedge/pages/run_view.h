@@ -58,8 +58,8 @@ struct ShownRun {
   FileStamp policy;                ///< stamp of policy.h5
 };
 
-/// Returns {"directory", "state" ("unread" before it was looked at), "detail", "iterations", "asked", "generation", "algorithm", "task", "overrides", "seed",
-/// "measures_success", "options": {name: value}, "versions": {}, "warnings": [{"text", "count", "first", "last"}],
+/// Returns {"directory", "state" ("unread" before it was looked at), "detail", "iterations", "asked", "generation",
+/// "algorithm", "task", "overrides", "seed", "measures_success", "options": {name: value}, "versions": {}, "warnings": [{"text", "count", "first", "last"}],
 /// "steps_file": bool, "steps_of": iteration or null, "notes": [files that cannot be read]}.
 Json summary_json(const ShownRun& run);
 

@@ -95,9 +95,11 @@ Range within_reach(Range range) {
   return range;
 }
 
-bool is_beyond_reach(const toml::node& node) {
-  const auto number = node.value<double>();
-  return number && std::isfinite(*number) && std::abs(*number) > kLargest;
+/// The rule that a value broke, in words.
+std::string rule_text(const Option& option, const toml::node& node) {
+  const double number = std::abs(node.value<double>().value_or(0.0));
+  const bool beyond = std::isfinite(number) && number > kLargest && option.range.high > kLargest;
+  return allowed_text(option) + (beyond ? fmt::format(", of at most {}", kLargest) : "");
 }
 
 /// The value in the type of the option, if it is allowed.
@@ -151,12 +153,7 @@ void set_options(Options& options, const Value& table) {
     if (!value) continue;
     auto allowed = converted(option, value->node());
     if (!allowed)
-      value->fail(fmt::format(
-          "must be {}{}, but is {}", allowed_text(option),
-          std::holds_alternative<double>(option.value) && option.range.high > kLargest && is_beyond_reach(value->node())
-              ? ", of at most 1e100"
-              : "",
-          value->describe()));
+      value->fail(fmt::format("must be {}, but is {}", rule_text(option, value->node()), value->describe()));
     option.value = std::move(*allowed);
   }
 }

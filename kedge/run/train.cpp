@@ -94,16 +94,6 @@ void read_from(const TrainRequest& request, const Algorithm& algorithm, RunFile&
     file.from = path;
 }
 
-/// Learns. What was asked for has been checked, so that what an algorithm refuses from here on is no input of the user's.
-/// @throws SystemError
-TrainingEnd learned(const Algorithm& algorithm, const Training& job) {
-  try {
-    return algorithm.train(job);
-  } catch (const InputError& e) {
-    throw SystemError(fmt::format("{} cannot go on: {}", algorithm.name, e.what()));
-  }
-}
-
 /// @throws InputError if the run that is to be replaced holds what the new one starts from
 void require_outside(const fs::path& from, const fs::path& run) {
   std::error_code error;
@@ -257,18 +247,18 @@ RunEnd train(OpenRun& run, const HowToRun& how) {
   }
   if (run.changed) run.directory.replace_run_toml(run_file_text(run.file));
   const auto asked = std::get<std::int64_t>(option_value(run.file.options, "iterations"));
-  const TrainingEnd end = learned(
-      algorithm, {.task = task,
-                  .options = run.file.options,
-                  .run = {.seed = run.file.seed,
-                          .threads = how.threads,
-                          .stop = how.stop,
-                          .record_updates = run.file.record_updates},
-                  .from = from ? &*from : nullptr,
-                  .observe = [&](const Iteration& iteration, const Snapshot& after, const UpdateRecord* record) {
-                    run.directory.commit(iteration, after, record);
-                    if (how.observe) how.observe(progress(iteration, after, static_cast<int>(asked)));
-                  }});
+  const TrainingEnd end =
+      algorithm.train({.task = task,
+                       .options = run.file.options,
+                       .run = {.seed = run.file.seed,
+                               .threads = how.threads,
+                               .stop = how.stop,
+                               .record_updates = run.file.record_updates},
+                       .from = from ? &*from : nullptr,
+                       .observe = [&](const Iteration& iteration, const Snapshot& after, const UpdateRecord* record) {
+                         run.directory.commit(iteration, after, record);
+                         if (how.observe) how.observe(progress(iteration, after, static_cast<int>(asked)));
+                       }});
   run.directory.finish(end.stop, end.message, end.state);
   return {end.stop, end.message, end.state.loop.iteration};
 }

@@ -12,9 +12,9 @@
 #include "kedge/core/errors.h"
 #include "kedge/core/process.h"
 #include "kedge/core/text.h"
-#include "kedge/files/directory.h"
 #include "kedge/run/run_directory.h"
 #include "kedge/run/train.h"
+#include "kedge/study/results.h"
 
 namespace kedge {
 
@@ -24,9 +24,8 @@ namespace {
 
 constexpr std::chrono::milliseconds kLook{20};  // between two looks at the running jobs
 constexpr std::size_t kMostTrainings = 100000;
+constexpr std::size_t kLongestName = 255;  // bytes, of a folder
 const std::array<std::string, 6> kResultKinds{".md", ".csv", ".svg", ".pdf", ".toml", ".log"};
-
-constexpr std::size_t kLongestName = 255;
 
 /// A label as the name of a folder.
 std::string folder_name(std::string label) {
@@ -58,9 +57,8 @@ void require_own_log(const fs::path& directory) {
   const fs::path log = directory.string() + ".log";
   struct stat info = {};
   if (::lstat(log.c_str(), &info) != 0) return;
-  if (!S_ISREG(info.st_mode) || info.st_nlink != 1)
-    throw InputError(fmt::format("{}: is {}, but must be a file of its own: the log of a run", log.string(),
-                                 S_ISREG(info.st_mode) ? "a file with another name too" : kind_of_file(info.st_mode)));
+  if (const std::string why = why_not_own(info); !why.empty())
+    throw InputError(fmt::format("{}: is {}, but must be a file of its own: the log of a run", log.string(), why));
 }
 
 std::int64_t iterations_of(const RunFile& file) {

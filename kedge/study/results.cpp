@@ -42,10 +42,8 @@ void save(const Directory& folder, const Written& written) {
 std::string require_own(const Directory& folder, const std::string& name, const Written& written) {
   const auto status = folder.status(name);
   if (!status) return "";
-  if (!S_ISREG(status->st_mode) || status->st_nlink != 1)
-    throw InputError(
-        fmt::format("{}: is {}, and is not replaced; choose another --out", folder.path_of(name),
-                    S_ISREG(status->st_mode) ? "a file with another name too" : kind_of_file(status->st_mode)));
+  if (const std::string why = why_not_own(*status); !why.empty())
+    throw InputError(fmt::format("{}: is {}, and is not replaced; choose another --out", folder.path_of(name), why));
   const std::string present = digest(read_file(folder / name, kLargest));
   if (const auto known = written.find(name); known == written.end() || !known->second.contains(present))
     throw InputError(
@@ -55,6 +53,11 @@ std::string require_own(const Directory& folder, const std::string& name, const 
 }
 
 }  // namespace
+
+std::string why_not_own(const struct stat& status) {
+  if (!S_ISREG(status.st_mode)) return kind_of_file(status.st_mode);
+  return status.st_nlink == 1 ? "" : "a file with another name too";
+}
 
 void require_own_results(const fs::path& path, const std::vector<std::string>& names) {
   std::error_code unknown;

@@ -2,12 +2,17 @@
 // what kedge wrote, so that a file of somebody else, or one that was changed since, is never replaced.
 #pragma once
 
+#include <sys/stat.h>
+
 #include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace kedge {
+
+/// Returns in words why a file is not one of its own: "a symbolic link", "a file with another name too"; "" if it is.
+std::string why_not_own(const struct stat& status);
 
 /// Checks, before work starts, that results of these names may be written into a folder, which need not exist.
 /// @throws InputError that names a file which kedge did not write, which was changed since, or which is a link

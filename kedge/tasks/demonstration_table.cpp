@@ -163,9 +163,8 @@ void require_inside(const Value& file, const std::string& path, const std::strin
   const auto [end, rest] = std::mismatch(folder.begin(), folder.end(), whole.begin(), whole.end());
   if (error || (end != folder.end() && !end->empty()))
     file.fail(
-        fmt::format("{} is outside of {}; name it on the command line (--set task.demonstration.file=..., --from), or "
-                    "allow a larger "
-                    "folder with the key model_folder",
+        fmt::format("{} is outside of {}; name it on the command line (--set task.demonstration.file=..., --from), "
+                    "or allow a larger folder with the key model_folder",
                     path, allowed));
 }
 

@@ -158,6 +158,4 @@ std::string starter_task(const fs::path& path, const fs::path& folder, const std
   return text + costs_text(m, key.empty() ? m.qpos0 : m.key_qpos);
 }
 
-double longest_compilation() { return LoadLimits{}.seconds; }
-
 }  // namespace kedge

@@ -14,7 +14,4 @@ namespace kedge {
 std::string starter_task(const std::filesystem::path& model, const std::filesystem::path& folder,
                          const std::stop_token& stop = {});
 
-/// Returns the processor time that the model of a task may take to compile, s.
-double longest_compilation();
-
 }  // namespace kedge

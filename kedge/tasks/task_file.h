@@ -51,6 +51,9 @@ struct TaskFile {
 /// `--set task.actions.limit=10` is {"actions.limit", "10"}.
 using Override = std::pair<std::string, std::string>;
 
+/// Returns the processor time that the model of a task may take to compile, s.
+double longest_compilation();
+
 /// Reads a task file, its model and its demonstration, and checks them completely.
 /// @param overrides  values put into the file before it is read, in order
 /// @param stop       ends the compilation of the model and the controller of a demonstration

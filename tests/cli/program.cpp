@@ -87,7 +87,10 @@ Process::Process(const std::vector<std::string>& arguments, const Environment& e
   if (environment.processes > 0) {
     const rlimit limit{environment.processes, environment.processes};
     constexpr uid_t nobody = 65534;
+    const int program = open(argv[0], O_PATH | O_CLOEXEC);  // its folder may be closed to nobody
     if (setrlimit(RLIMIT_NPROC, &limit) != 0 || setgid(nobody) != 0 || setuid(nobody) != 0) _exit(125);
+    execveat(program, "", argv.data(), environ, AT_EMPTY_PATH);
+    _exit(126);
   }
   execv(argv[0], argv.data());
   _exit(126);

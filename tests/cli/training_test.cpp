@@ -397,7 +397,9 @@ TEST(Train, LeavesNothingWhereItsThreadsCannotBeStarted) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can become another user, whose processes have a limit";
   const Scratch scratch;
   fs::permissions(scratch.path(), fs::perms::all);
+  fs::copy(source_dir() + "/tasks/double_link", scratch.path() / "task");  // where that user can read it
   std::vector<std::string> training = small_training("run", 1);
+  *std::ranges::find(training, "double_link") = "task";
   *(std::ranges::find(training, "--threads") + 1) = "4";
   for (int processes = 2; processes <= 8; ++processes) {
     const Outcome o = run(training, {.directory = scratch.path(), .processes = static_cast<std::uint64_t>(processes)});

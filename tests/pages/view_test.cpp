@@ -224,6 +224,21 @@ TEST(View, ShowsADirectoryWithoutARunAsDamagedAmongRuns) {
   EXPECT_EQ(view.warnings().value().size(), 4U);
 }
 
+TEST(View, TakesAFolderForTheRunsInItByName) {
+  const Folder folder;
+  for (const char* name : {"all/b", "all/a", "one"}) {
+    train(folder / name, 1);
+    describe(folder / name);
+  }
+  fs::create_directory(folder / "all" / "empty");
+  ReadView view({folder / "all", folder / "one"}, kPage);
+  std::vector<std::string> shown;
+  const Json runs = asked(view, "/api/runs")["runs"];
+  for (const Json& run : runs)
+    shown.push_back(fs::path(run["directory"].get<std::string>()).lexically_relative(folder / "").string());
+  EXPECT_EQ(shown, (std::vector<std::string>{"all/a", "all/b", "one"}));
+}
+
 TEST(View, ReadsNothingBeforeItIsAskedAndSaysSo) {
   const Folder folder;
   train(folder / "run", 1);

@@ -113,12 +113,10 @@ export class Stage {
 
   /** Looks through a camera of the model; one on a body goes on with it: see `ride`. */
   use(camera: Camera): void {
+    const fixed = camera.body === 0 && camera.target < 0;
     this.camera.fov = camera.field;
-    this.through = camera;
-    if (camera.body === 0 && camera.target < 0) {
-      this.lookAlong(new THREE.Vector3(...camera.position), new THREE.Vector3(0, 0, -1).applyQuaternion(rotationOf(camera)));
-      this.through = null;
-    }
+    this.through = fixed ? null : camera;
+    if (fixed) this.lookAlong(new THREE.Vector3(...camera.position), new THREE.Vector3(0, 0, -1).applyQuaternion(rotationOf(camera)));
     this.draw();
   }
 

@@ -39,6 +39,38 @@ test('has the numbers of the program', async () => {
   await close();
 });
 
+test('gives its curves as a table and as a picture', async () => {
+  const { page, errors, close } = await open(browser, file);
+  const given = async (name) => {
+    const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name, exact: true }).click()]);
+    return [download.suggestedFilename(), readFileSync(await download.path(), 'utf8')];
+  };
+  const [table, csv] = await given('CSV');
+  assert.equal(table, 'double_link-curves.csv');
+  const [head, ...lines] = csv.trim().split('\n');
+  assert.equal(lines.length, 12);
+  const comparison = JSON.parse(await page.locator('#comparison').evaluate((e) => e.textContent));
+  const median = head.split(',').indexOf('median');
+  assert.equal(Number(lines[0].split(',')[median]), comparison.groups[0].curve.median[0]);
+  const [picture, svg] = await given('SVG');
+  assert.equal(picture, 'double_link-curves.svg');
+  const drawn = await page.evaluate((text) => {
+    const root = new DOMParser().parseFromString(text, 'image/svg+xml');
+    const points = [...root.querySelectorAll('polyline')].map((line) => line.getAttribute('points').split(' ').map((p) => p.split(',').map(Number)));
+    return { error: root.querySelector('parsererror') !== null, points, bands: root.querySelectorAll('polygon').length, words: [...root.querySelectorAll('text')].map((t) => t.textContent) };
+  }, svg);
+  assert.equal(drawn.error, false);
+  assert.equal(drawn.bands, 2);
+  assert.deepEqual(drawn.points.map((line) => line.length), [6, 6]);
+  for (const [x, y] of drawn.points.flat()) assert.ok(x >= 59 && y >= 23 && Number.isFinite(x + y), `${x}, ${y} is inside the axes`);
+  const better = comparison.groups.map((g) => g.curve.median.at(-1));
+  const height = drawn.points.map((line) => line.at(-1)[1]);
+  assert.equal(better[0] > better[1], height[0] < height[1], 'the better curve ends above the other');
+  for (const word of ['rollouts', comparison.groups[0].label]) assert.ok(drawn.words.includes(word), word);
+  assert.deepEqual(errors, []);
+  await close();
+});
+
 test('bands have no holes where other groups have points', async () => {
   for (const seed of [1, 2]) train(`few-${seed}`, seed, 6, '--set', 'rollouts=5');
   kedge('compare', 'with-1', 'with-2', 'few-1', 'few-2', '--html', 'bands.html', '--threads', '1');

@@ -54,6 +54,24 @@ test('shows the numbers of the files', async () => {
   await close();
 });
 
+test('draws the runs of one task at a time, listed by task', async () => {
+  kedge('train', 'quad_link', '--iterations', '2', '--out', 'c', '--set', 'task.horizon=20', '--set', 'rollouts=4', '--set', 'window=2', '-q');
+  const both = await start('view', 'a', 'c', 'b');
+  const page = await newPage(browser);
+  await page.goto(both.line);
+  await rows(page, 15);
+  assert.deepEqual(await page.locator('.runs .task').allTextContents(), ['double_link', 'quad_link']);
+  assert.deepEqual(await page.locator('.runs .name').allTextContents(), ['a', 'b', 'c']);
+  const drawn = () => page.locator('.wide').first().locator('.key').evaluateAll((keys) => keys.map((key) => key.title));
+  assert.deepEqual(await drawn(), ['a', 'b']);
+  await page.locator('.runs .name', { hasText: 'c' }).click();
+  assert.deepEqual(await drawn(), ['c']);
+  await page.keyboard.press('k'); // the one above in the list
+  assert.equal(await page.locator('.runs .name[aria-pressed=true]').textContent(), 'b');
+  await page.context().close();
+  both.child.kill('SIGINT');
+});
+
 test('shows the replay of the newest policy', async () => {
   const drawing = await launch();
   const page = await newPage(drawing);

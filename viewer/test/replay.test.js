@@ -132,6 +132,16 @@ describe('replay', () => {
     await finish();
   });
 
+  test('opens playing, but not where the address names a moment', async () => {
+    const opened = await replay();
+    await opened.page.waitForFunction(() => globalThis.kedgeReplay.state().time > 3, null, { polling: 50 });
+    await opened.finish();
+    const moment = await replay({ hash: '#t=11' });
+    await moment.page.waitForTimeout(300);
+    assert.deepEqual((({ playing, time }) => ({ playing, time }))(await moment.state()), { playing: false, time: 11 });
+    await moment.finish();
+  });
+
   test('plays, pauses, scrubs by keys, slider and plots; the picture and the readings follow', async () => {
     const { page, state, finish } = await replay({ hash: '#t=40&v=0.5' });
     const first = await state();

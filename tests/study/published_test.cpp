@@ -30,7 +30,7 @@ using Lines = std::vector<std::string>;
 const std::set<std::string> kOnlyFinal{"moto-fig1b", "moto-fig2b-searched", "vgps-fig1"};
 
 /// Figures without a page of their own: not run yet, or (double-link) a table in moto.md.
-const std::set<std::string> kWithoutTables{"double-link", "vgps-fig1-printed-walker"};
+const std::set<std::string> kWithoutTables{"double-link"};
 
 std::string results(const std::string& name) { return test::source_dir() + "/docs/results/" + name; }
 
@@ -119,6 +119,28 @@ TEST(PublishedFigure, WithoutTablesHasNoPageOfNumbers) {
     }
   }
   EXPECT_EQ(found, kWithoutTables);
+}
+
+/// page -> claim -> verdict, of the pages of all figures.
+std::map<std::string, std::map<std::string, std::string>> published_verdicts() {
+  std::map<std::string, std::map<std::string, std::string>> verdicts;
+  const std::regex row(R"(\| (.+?) \| [^|]* \| \*\*([a-z ]+)\*\* \| .*)");
+  for (const auto& entry : fs::directory_iterator(results(""))) {
+    if (entry.path().extension() != ".md") continue;
+    for (const std::string& line : lines_with_numbers(text_of(entry.path())))
+      if (std::smatch match; std::regex_match(line, match, row)) verdicts[entry.path().filename()][match[1]] = match[2];
+  }
+  return verdicts;
+}
+
+TEST(PublishedFigure, HasEachVerdictInTheTableOfAllClaims) {
+  const std::string table = text_of(results("claims.md"));
+  const std::regex link(R"re(\[([a-z ]+)\]\(([a-z0-9-]+\.md) "([^"]+)"\))re");
+  std::map<std::string, std::map<std::string, std::string>> listed;
+  for (std::sregex_iterator at(table.begin(), table.end(), link), end; at != end; ++at)
+    listed[(*at)[2]][(*at)[3]] = (*at)[1];
+  EXPECT_GE(listed.size(), 10U);
+  EXPECT_EQ(listed, published_verdicts());
 }
 
 /// "-903", "-1.8e5": of thousands and more two digits.

@@ -378,6 +378,35 @@ bool MujocoSystem::site_motion(Index site, SiteMotion& motion) {
   return true;
 }
 
+namespace {
+
+/// The bodies of objects: a kinematic tree that can move and of which none of these drives moves a joint.
+std::vector<bool> object_bodies(const mjModel& m, const std::vector<Drive>& drives) {
+  const auto body = [](int i) { return static_cast<std::size_t>(i); };
+  std::vector<bool> object(body(m.nbody), false);  // of the roots first
+  for (int dof = 0; dof < m.nv; ++dof) object[body(m.body_rootid[m.dof_bodyid[dof]])] = true;
+  for (const Drive& drive : drives) object[body(m.body_rootid[m.dof_bodyid[drive.velocity - m.nq]])] = false;
+  for (int i = 0; i < m.nbody; ++i) object[body(i)] = object[body(m.body_rootid[i])];
+  return object;
+}
+
+/// Of the constraint forces of `mj_inverse`, those of contacts with objects. In inverse dynamics no constraint depends on
+/// another, so that the rest is what the model without them would have. @return [nv]
+VectorXd forces_of_objects(const mjModel& m, mjData& d, const std::vector<Drive>& drives) {
+  const std::vector<bool> object = object_bodies(m, drives);
+  const auto is_object = [&](int geom) { return geom >= 0 && object[static_cast<std::size_t>(m.geom_bodyid[geom])]; };
+  VectorXd rows = VectorXd::Zero(d.nefc), forces = VectorXd::Zero(m.nv);
+  for (int i = 0; i < d.nefc; ++i) {
+    if (d.efc_type[i] < mjCNSTR_CONTACT_FRICTIONLESS) continue;
+    const mjContact& contact = d.contact[d.efc_id[i]];
+    if (is_object(contact.geom1) || is_object(contact.geom2)) rows[i] = d.efc_force[i];
+  }
+  if (!rows.isZero(0.0)) mj_mulJacTVec(&m, &d, forces.data(), rows.data());
+  return forces;
+}
+
+}  // namespace
+
 bool MujocoSystem::inverse_dynamics(VectorIn x, VectorIn acceleration, VectorOut u, MatrixOut inertia) {
   reset(x);
   mjData& d = *data_;
@@ -389,6 +418,7 @@ bool MujocoSystem::inverse_dynamics(VectorIn x, VectorIn acceleration, VectorOut
   note(call_mujoco([&] { mj_inverse(&m, &d); }));
   if (!clean_) return false;
   const bool damped = m.opt.integrator == mjINT_EULER && !flag(mjDISABLESTRING, m.opt.disableflags, "Eulerdamp");
+  const VectorXd objects = forces_of_objects(m, d, drives_);
   VectorXd column(nv), unit = VectorXd::Zero(nv);
   for (std::size_t j = 0; j < drives_.size(); ++j) {
     const double implicit = damped ? m.opt.timestep * m.dof_damping[dof(j)] : 0.0;
@@ -399,7 +429,7 @@ bool MujocoSystem::inverse_dynamics(VectorIn x, VectorIn acceleration, VectorOut
     for (std::size_t i = 0; i < drives_.size(); ++i)
       inertia(static_cast<Index>(i), static_cast<Index>(j)) = column[dof(i)] / gear_[i];
     const auto at = static_cast<Index>(j);
-    u[at] = (d.qfrc_inverse[dof(j)] + implicit * acceleration[at]) / gear_[j];
+    u[at] = (d.qfrc_inverse[dof(j)] + objects[dof(j)] + implicit * acceleration[at]) / gear_[j];
   }
   return u.allFinite() && inertia.allFinite();
 }

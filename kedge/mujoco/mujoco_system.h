@@ -85,7 +85,8 @@ class MujocoSystem final : public System, public Differentiable {
   /// Returns the motors on hinges and slides (model_parts.h); of several on one joint, the first.
   [[nodiscard]] std::vector<Drive> drives() const override { return drives_; }
   /// Takes controls as constant over a sub-step: the implicit damping of MuJoCo's Euler integrator counts. Laws of joint
-  /// limits do not.
+  /// limits do not, nor do contacts with objects (trees of bodies that can move and of which no drive moves a joint): they
+  /// stand still in x while the rest moves through them. Contacts with what is fixed count.
   [[nodiscard]] bool inverse_dynamics(VectorIn x, VectorIn acceleration, VectorOut u, MatrixOut inertia) override;
 
   /// Returns the accelerations d(qvel)/dt at state x under control u. Requires a reset afterwards.

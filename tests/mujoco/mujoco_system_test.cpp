@@ -159,6 +159,32 @@ TEST(MujocoSystem, InverseDynamicsIsThatOfTheSubStep) {
   EXPECT_FALSE(system.inverse_dynamics(x, bad, u, inertia));
 }
 
+/// An arm in a soft contact with a bench, without and with a heavy ball pressed into its hand that nothing drives.
+TEST(MujocoSystem, InverseDynamicsKnowsTheBenchButNotTheBallInTheHand) {
+  const auto arm = [](const std::string& more, const std::string& bench = "0.3") {
+    return compile(R"(<mujoco><option timestep="0.002"/><worldbody>
+      <body name="arm"><joint name="turn" axis="0 1 0"/><geom type="capsule" fromto="0 0 0 0 0 -0.5" size="0.02"/>
+      <body pos="0 0 -0.5"><joint name="bend" axis="0 1 0"/><geom size="0.1"/></body></body>
+      <body name="bench"><geom type="box" pos=")" +
+                   bench + R"( 0 -0.5" size="0.205 1 1"/></body>)" + more + R"(</worldbody>
+      <actuator><motor joint="turn"/><motor joint="bend"/></actuator></mujoco>)");
+  };
+  const std::string ball = R"(<body name="ball" pos="-0.15 0 -0.5"><joint name="ball_x" type="slide" axis="1 0 0"/>
+      <geom size="0.1" mass="5"/></body>)";
+  MujocoSystem alone = arm(""), with_ball = arm(ball), without_bench = arm("", "9");
+  const VectorXd x{{-0.05, 0.02, 0.3, -0.1}}, x_ball{{-0.05, 0.02, 0.0, 0.3, -0.1, 0.0}}, qdd{{2.0, -1.0}};
+  VectorXd u(2), u_ball(2), u_free(2);
+  MatrixXd M(2, 2), M_ball(2, 2), M_free(2, 2);
+  ASSERT_TRUE(alone.inverse_dynamics(x, qdd, u, M));
+  ASSERT_TRUE(with_ball.inverse_dynamics(x_ball, qdd, u_ball, M_ball));
+  ASSERT_TRUE(without_bench.inverse_dynamics(x, qdd, u_free, M_free));
+  EXPECT_LT((u_ball - u).norm(), 1e-12 * u.norm());
+  EXPECT_LT((M_ball - M).norm(), 1e-12 * M.norm());
+  EXPECT_GT((u_free - u).norm(), 1.0) << "the bench pushes back";
+  EXPECT_LT((alone.acceleration(x, u) - qdd).norm(), 1e-6) << "as it does in the simulation";
+  EXPECT_GT((with_ball.acceleration(x_ball, u).head(2) - qdd).norm(), 1.0) << "the ball is in contact";
+}
+
 TEST(MujocoSystem, OnlyMotorsDriveACoordinate) {
   const MujocoSystem system = compile(R"(<mujoco><worldbody><body><joint name="a"/><geom size="0.1"/><body>
     <joint name="b" axis="1 0 0"/><geom size="0.1"/></body></body></worldbody><actuator><position joint="a"/>

@@ -1,0 +1,48 @@
+"""check_documents.py finds links that lead nowhere and names that the code does not have."""
+
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+from check_documents import broken_links, unknown_names  # noqa: E402
+
+PAPERS = """# Items
+| section | kedge | | shown by `ctest --preset release -R` |
+|---|---|---|---|
+| 1 | `step`, `update/step.h`; `epsilon` | same | `Step`, `Step.IsExact` |
+"""
+
+
+class CheckDocuments(unittest.TestCase):
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = Path(folder.name)
+        self.write("kedge/update/step.h", "void step(double epsilon);")
+        self.write("tests/update/step_test.cpp", "TEST(Step, IsExact) {\n")
+        self.write("docs/papers.md", PAPERS)
+
+    def write(self, name: str, text: str) -> None:
+        (self.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (self.root / name).write_text(text)
+
+    def test_good_pages_pass(self) -> None:
+        self.write("README.md", "[a](docs/papers.md) [b](docs/papers.md#items) [c](https://example.org/x)")
+        self.assertEqual(broken_links(self.root) + unknown_names(self.root), [])
+
+    def test_links_to_nothing_are_found(self) -> None:
+        self.write("README.md", "[a](docs/paper.md) [b](docs/papers.md#item)")
+        self.assertEqual(broken_links(self.root), ["README.md: docs/paper.md does not exist",
+                                                   "README.md: docs/papers.md#item is no heading there"])
+
+    def test_names_that_are_not_there_are_found(self) -> None:
+        for old, new in (("`step`", "`stop`"), ("step.h", "stop.h"), ("`epsilon`", "`eps`"), ("`Step`", "`Stop`"),
+                         ("Step.IsExact", "Step.IsNear"), ("`Step`", "`step`")):
+            self.write("docs/papers.md", PAPERS.replace(old, new))
+            self.assertNotEqual(unknown_names(self.root), [], new)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -4,12 +4,14 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test build bench docs install format clean
+.PHONY: help demo test build bench docs wheel install format clean
 MAKEFLAGS += --no-print-directory
 
 JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 BUILD := build/release
+WHEEL_BUILD ?= build/python
+PYTHON ?= .deps/python/bin/python
 RUN := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 
 say = @printf '\n== %s\n' '$(1)'
@@ -57,6 +59,13 @@ docs: ## make the pages of the library from its headers and docs/ (build/docs/ht
 	@scripts/setup.sh docs
 	$(call say,writing build/docs)
 	@scripts/docs.sh
+
+wheel: ## make a wheel for Python in dist/ and try it in a new environment; WHEEL_BUILD=build/python, PYTHON=
+	@scripts/setup.sh build pages python
+	$(call say,building in $(WHEEL_BUILD): as long as the library where it is new)
+	@PYTHON=$(PYTHON) scripts/wheel.sh --build-dir $(WHEEL_BUILD)
+	$(call say,trying it)
+	@PYTHON=$(PYTHON) python/tests/try_wheel.sh "$$(ls -t dist/kedge-*.whl | head -n 1)"
 
 install: build ## install program, library, headers and tasks; PREFIX=/usr/local
 	$(call say,installing in $(PREFIX))

@@ -19,7 +19,8 @@ every Linux with the C library of this machine or a newer one; nothing else is n
 TEXT
 }
 
-python=${PYTHON:-$PWD/.deps/python/bin/python}
+python=${PYTHON:-.deps/python/bin/python}
+[[ $python != */* || $python == /* ]] || python=$PWD/$python
 build=build/python
 out=dist
 options=()

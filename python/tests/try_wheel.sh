@@ -5,11 +5,14 @@
 set -euo pipefail
 
 wheel=$(realpath "$1")
+prepared=$(realpath "$(dirname "$0")/../..")/.deps/python
+python=$(realpath --no-symlinks "$(command -v "${PYTHON:-python3}")")
+from=()  # the Python of scripts/setup.sh has NumPy at hand; another one takes it from its index
+[[ $python != "$prepared"/* ]] || from=(--no-index --find-links "$prepared/wheels")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-python=$(PATH=$PATH command -v "${PYTHON:-python3}")
 "$python" -m venv "$work/venv"
-"$work/venv/bin/python" -m pip install --quiet --disable-pip-version-check "$wheel"
+"$work/venv/bin/python" -m pip install --quiet --disable-pip-version-check "${from[@]}" "$wheel"
 cd "$work"
 bare() { env -i HOME="$work" PATH="$work/venv/bin" "$@"; }
 

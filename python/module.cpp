@@ -532,7 +532,7 @@ void define_policies(nb::module_& m) {
       .def_prop_ro("action_high", [](const PyPolicy& p) { return p.file->info.action_high; })
       .def_prop_ro("noise_meant", [](const PyPolicy& p) { return p.file->info.noise_meant; })
       .def("mean", &PyPolicy::mean, "observation"_a, "t"_a = 0, "Returns the mean action [da], before limits.")
-      .def("sample", &PyPolicy::sample, "observation"_a, "t"_a = 0, "seed"_a,
+      .def("sample", &PyPolicy::sample, "observation"_a, "t"_a = 0, nb::kw_only(), "seed"_a,
            "Returns the mean plus exploration noise, which depends on seed and t only.")
       .def(
           "for_start",

@@ -36,7 +36,9 @@
 #include "kedge/run/policy_source.h"
 #include "kedge/run/run_files.h"
 #include "kedge/run/train.h"
+#include "kedge/run/verdict.h"
 #include "kedge/run/version.h"
+#include "systems.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;  // NOLINT: "name"_a
@@ -124,9 +126,31 @@ class Waiting {
 /// A task with its origin, so that a run can be planned from it as by the program.
 struct PyTask {
   std::shared_ptr<const TaskFile> file;
-  std::string source;            ///< name or path
+  std::string source;            ///< name or path; empty: a part of it is written in Python, and there is no file
   std::vector<std::string> set;  ///< "task.KEY=VALUE"
+
+  std::string no_derivatives;  ///< why algorithms that need derivatives cannot have it; empty: they can
 };
+
+PyTask task_in_python(const PyTaskWords& words, nb::object system, std::string no_derivatives) {
+  auto file = std::make_shared<TaskFile>();
+  file->task = python_task(words, std::move(system));
+  return {std::move(file), {}, {}, std::move(no_derivatives)};
+}
+
+PyTask task_with_cost(const PyTask& task, nb::object cost, nb::object final) {
+  auto file = std::make_shared<TaskFile>(*task.file);
+  file->task = with_cost(task.file->task, std::move(cost), std::move(final));
+  return {std::move(file), {}, {}, "a function of Python gives no derivatives of its cost"};
+}
+
+/// @throws InputError if the task has no file
+const TaskFile& with_file(const PyTask& task, const char* what) {
+  if (task.source.empty())
+    throw InputError(
+        fmt::format("task {}: a part of it is written in Python, so it has no {}", task.file->task.name, what));
+  return *task.file;
+}
 
 PyTask load(const std::string& name_or_path, const std::vector<std::pair<std::string, std::string>>& changes) {
   std::vector<std::string> set;
@@ -134,7 +158,7 @@ PyTask load(const std::string& name_or_path, const std::vector<std::pair<std::st
   auto file = Waiting::for_work([&](Waiting& waiting) {
     return std::make_shared<const TaskFile>(load_task(find_task(name_or_path), changes, waiting.token()));
   });
-  return {std::move(file), name_or_path, std::move(set)};
+  return {std::move(file), name_or_path, std::move(set), {}};
 }
 
 // ---- Policies
@@ -241,6 +265,27 @@ void train_in_directory(PyRun& run, OpenRun open, int threads, Waiting& waiting,
   run.task.file = std::make_shared<const TaskFile>(std::move(open.task));
 }
 
+/// A run on a task of which a part is written in Python: `plan_run` without files.
+PlannedRun plan_in_python(const PyTask& task, const TrainRequest& request, const std::vector<std::string>& set) {
+  const Algorithm& algorithm = find_algorithm(request.algorithm);
+  const std::string& name = task.file->task.name;
+  if (request.out) with_file(task, "copy in a run's directory; out must be None");
+  PlannedRun plan{.file = {}, .task = *task.file, .out = {}, .stop = request.stop};
+  plan.file.algorithm = algorithm.name;
+  plan.file.seed = request.seed;
+  plan.file.options = algorithm.options();
+  for (const std::string& text : set) {
+    const Assignment option = parse_assignment(text);
+    assign_option(plan.file.options, option.key, option.value);
+  }
+  algorithm.check(plan.file.options);
+  if (algorithm.full_state || algorithm.initial_trajectory)
+    throw InputError(fmt::format("{} needs derivatives, but task {}: {}", algorithm.name, name, task.no_derivatives));
+  require_memory(algorithm.name, algorithm.needs(plan.task.task, plan.file.options, request.threads));
+  static_cast<void>(algorithm.start(plan.task.task, plan.file.options));
+  return plan;
+}
+
 PyRun train_task(const PyTask& task, const std::string& algorithm, std::uint64_t seed,
                  const std::vector<std::string>& set, int threads, const std::optional<std::string>& out, bool force,
                  const Callback& callback) {
@@ -257,7 +302,7 @@ PyRun train_task(const PyTask& task, const std::string& algorithm, std::uint64_t
     request.threads = threads;
     PyRun run{
         .task = task, .policy = {}, .algorithm = algorithm, .stop = {}, .message = {}, .directory = {}, .seed = seed};
-    PlannedRun plan = plan_run(request);
+    PlannedRun plan = task.source.empty() ? plan_in_python(task, request, set) : plan_run(request);
     if (out)
       train_in_directory(run, create_run(std::move(plan)), threads, waiting, callback);
     else
@@ -269,7 +314,7 @@ PyRun train_task(const PyTask& task, const std::string& algorithm, std::uint64_t
 PyRun resume_run(const std::string& directory, std::optional<int> iterations, int threads, const Callback& callback) {
   return Waiting::for_work([&](Waiting& waiting) {
     OpenRun open = open_run(directory, iterations, waiting.token());
-    PyRun run{.task = {nullptr, (open.directory.path() / kTaskFolder).string(), {}},
+    PyRun run{.task = {nullptr, (open.directory.path() / kTaskFolder).string(), {}, {}},
               .policy = {},
               .algorithm = open.file.algorithm,
               .stop = {},
@@ -403,8 +448,27 @@ void define_tasks(nb::module_& m) {
           "a success measure below it means success; NaN: the task has none")
       .def_prop_ro("warnings", [](const PyTask& t) { return t.file->warnings; })
       .def_prop_ro(
-          "text", [](const PyTask& t) { return resolved_text(*t.file); }, "the task file, every default written out")
+          "text", [](const PyTask& t) { return resolved_text(with_file(t, "text")); },
+          "the task file, every default written out")
       .def_ro("source", &PyTask::source);
+  nb::class_<PyTaskWords>(m, "TaskWords", "What a task says of a system that is written in Python.")
+      .def(nb::init<>())
+      .def_rw("name", &PyTaskWords::name)
+      .def_rw("summary", &PyTaskWords::summary)
+      .def_rw("horizon", &PyTaskWords::horizon)
+      .def_rw("control_step", &PyTaskWords::control_step)
+      .def_rw("observation", &PyTaskWords::observation)
+      .def_rw("observation_names", &PyTaskWords::observation_names)
+      .def_rw("action_names", &PyTaskWords::action_names)
+      .def_rw("action_low", &PyTaskWords::action_low)
+      .def_rw("action_high", &PyTaskWords::action_high)
+      .def_rw("start_mean", &PyTaskWords::start_mean)
+      .def_rw("start_spread", &PyTaskWords::start_spread)
+      .def_rw("uniform_start", &PyTaskWords::uniform_start)
+      .def_rw("ended", &PyTaskWords::ended)
+      .def_rw("missing_step", &PyTaskWords::missing_step);
+  m.def("python_task", &task_in_python, "words"_a, "system"_a, "no_derivatives"_a);
+  m.def("with_cost", &task_with_cost, "task"_a, "cost"_a, "final"_a.none());
   m.def("load_task", &load, "name_or_path"_a, "changes"_a);
   m.def("task_names", [] {
     std::vector<std::string> names;
@@ -468,7 +532,7 @@ void define_policies(nb::module_& m) {
       .def_prop_ro("action_high", [](const PyPolicy& p) { return p.file->info.action_high; })
       .def_prop_ro("noise_meant", [](const PyPolicy& p) { return p.file->info.noise_meant; })
       .def("mean", &PyPolicy::mean, "observation"_a, "t"_a = 0, "Returns the mean action [da], before limits.")
-      .def("sample", &PyPolicy::sample, "observation"_a, "t"_a = 0, "seed"_a,
+      .def("sample", &PyPolicy::sample, "observation"_a, "t"_a = 0, nb::kw_only(), "seed"_a,
            "Returns the mean plus exploration noise, which depends on seed and t only.")
       .def(
           "for_start",
@@ -573,6 +637,8 @@ void define_training(nb::module_& m) {
 
 NB_MODULE(_kedge, m) {
   using namespace kedge;
+  // A task with a function that sees the task is a circle, which the collector of Python does not see.
+  nb::set_leak_warnings(false);
   m.doc() = "kedge's library (docs/python.md)";
   m.attr("__version__") = KEDGE_VERSION;
   nb::exception<InputError>(m, "InputError", PyExc_ValueError);

@@ -120,7 +120,10 @@ fetch_python_packages() {
   fi
   # Debian's Python, which has the headers of python3-dev, before any other on the path.
   { PATH=/usr/bin:$PATH python3 -m venv $python_folder &&
-    $python_folder/bin/python -m pip install --quiet --disable-pip-version-check -r python/requirements.txt; } >"$log" 2>&1 || {
+    $python_folder/bin/python -m pip install --quiet --disable-pip-version-check -r python/requirements.txt &&
+    # For python/tests/try_wheel.sh: what a wheel of kedge needs, as files.
+    $python_folder/bin/python -m pip download --quiet --disable-pip-version-check --no-deps --dest $python_folder/wheels \
+      "$(grep '^numpy==' python/requirements.txt)"; } >"$log" 2>&1 || {
     tail -n 3 "$log" >&2
     fail "could not fetch the packages of python/requirements.txt (is there a network?)"
   }

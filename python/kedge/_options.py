@@ -53,7 +53,8 @@ def trainer(of, summary, options, train):
 
     lines = [f"Learns a policy by {of}: {summary}.", "", "What kedge.train says holds. Options, with their defaults:", ""]
     only = inspect.Parameter.KEYWORD_ONLY
-    own = list(inspect.signature(algorithm).parameters.values())[:-1]
+    its = inspect.signature(train)
+    own = [parameter for name, parameter in its.parameters.items() if name not in ("algorithm", "options")]
     for option in options:
         unit = f", {option['unit']}" if option["unit"] else ""
         source = f" ({option['source']})" if option["source"] else ""
@@ -63,7 +64,8 @@ def trainer(of, summary, options, train):
         own.append(inspect.Parameter(name, only, default=Default(option["default"])))
     algorithm.__name__ = algorithm.__qualname__ = of
     algorithm.__doc__ = "\n".join(lines)
-    algorithm.__signature__ = inspect.Signature(own)
+    algorithm.__module__ = train.__module__
+    algorithm.__signature__ = inspect.Signature(own, return_annotation=its.return_annotation)
     return algorithm
 
 

@@ -5,11 +5,14 @@
 set -euo pipefail
 
 wheel=$(realpath "$1")
+prepared=$(realpath "$(dirname "$0")/../..")/.deps/python
+python=$(realpath --no-symlinks "$(command -v "${PYTHON:-python3}")")
+from=()  # the Python of scripts/setup.sh has NumPy at hand; another one takes it from its index
+[[ $python != "$prepared"/* ]] || from=(--no-index --find-links "$prepared/wheels")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-python=$(PATH=$PATH command -v "${PYTHON:-python3}")
 "$python" -m venv "$work/venv"
-"$work/venv/bin/python" -m pip install --quiet --disable-pip-version-check "$wheel"
+"$work/venv/bin/python" -m pip install --quiet --disable-pip-version-check "${from[@]}" "$wheel"
 cd "$work"
 bare() { env -i HOME="$work" PATH="$work/venv/bin" "$@"; }
 
@@ -25,6 +28,11 @@ run.policy.save("module.h5")
 PYTHON
 bare python ten.py
 installed=$(bare python -c 'import kedge; print(kedge.__path__[0])')
+test -e "$installed/py.typed"
+grep -q '^def moto(.*epsilon=.* -> .*Run:' "$installed/__init__.pyi" && grep -q 'def from_mjcf(' "$installed/_kedge.pyi" || {
+  echo "the type stubs lack an algorithm or a method" >&2
+  exit 1
+}
 for file in "$installed"/_kedge*.so "$installed/bin/kedge"; do  # but for those of every Linux with Python
   foreign=$(env -i /usr/bin/ldd "$file" | grep -vE "^\s(linux-vdso|/\S*/ld-linux|lib(c|m|gcc_s|stdc\+\+|z)\.so)|$work" || true)
   [[ -z $foreign ]] || {

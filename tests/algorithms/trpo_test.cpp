@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "kedge/algorithms/trpo_update.h"
+#include "kedge/catalogue/needs.h"
 #include "kedge/core/errors.h"
 #include "kedge/rollout/rollout.h"
 #include "kedge/update/gaussian_step.h"
@@ -219,6 +220,19 @@ TEST(Trpo, ACostOfEveryStepThatItIsToldChangesNothing) {
     EXPECT_LT((told - theta).norm(), 1e-8 * theta.norm()) << "episodes end early: " << ends;
     EXPECT_GT((untold - theta).norm(), 1e-4 * theta.norm()) << "or the test could not fail";
   }
+}
+
+TEST(Trpo, NeedsTheMemoryOfTheStepsOfABatch) {
+  const Task task = DoubleIntegrator().task();  // 15 steps
+  TrpoOptions options = variants()[0];
+  const auto bytes = [&] { return needs(task, options, 1).bytes; };
+  options.rollouts = 2;
+  const double two = bytes();
+  options.batch = TrpoOptions::BatchBy::steps;
+  options.batch_steps = 2 * 15;
+  EXPECT_EQ(bytes(), two);
+  options.batch_steps = 2 * 15 + 3;
+  EXPECT_DOUBLE_EQ(bytes(), two * (2 * 16 + 4) / (2 * 16)) << "a rollout of n steps has n + 1 states";
 }
 
 TEST(Trpo, KeepsThePolicyWhereNoStepIsAllowed) {

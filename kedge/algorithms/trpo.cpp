@@ -132,6 +132,16 @@ Outcome<Collected> collect_samples(const Task& task, const AnyPolicy& policy, co
   return collected;
 }
 
+/// Returns V where each step that is left costs `usual_cost`, in the scaled reward's unit. A value network learns what V has beyond.
+/// @param step [N] t  @return [N]
+VectorXd usual_values(const Task& task, const std::vector<int>& step, const TrpoOptions& options) {
+  const VectorXd steps_left = discounted_steps(options.discount, task.horizon);
+  VectorXd v(static_cast<Index>(step.size()));
+  for (std::size_t n = 0; n < step.size(); ++n)
+    v[static_cast<Index>(n)] = -options.reward_scale * options.usual_cost * steps_left[task.horizon - step[n]];
+  return v;
+}
+
 /// V at every sample and after the last step of every segment that was cut, in the scaled reward's unit.
 struct Values {
   VectorXd at_samples;
@@ -146,8 +156,10 @@ Outcome<Values> evaluated(const Task& task, const TrpoState& state, const Collec
   Values v{VectorXd(samples.size()), VectorXd::Zero(segments)};
   if (options.value == TrpoOptions::Value::network) {
     const Network& network = state.value->network;
-    v.at_samples = values(network, network_inputs(samples.s, samples.step, task, options), threads);
-    v.at_ends = values(network, network_inputs(samples.end, samples.end_step, task, options), threads);
+    v.at_samples = values(network, network_inputs(samples.s, samples.step, task, options), threads) +
+                   usual_values(task, samples.step, options);
+    v.at_ends = values(network, network_inputs(samples.end, samples.end_step, task, options), threads) +
+                usual_values(task, samples.end_step, options);
   } else {
     auto quadratic = fit_quadratic_value(task, collected.whole.front(), options.discount, options.ridge, threads);
     if (!quadratic) return quadratic.ending();
@@ -165,7 +177,7 @@ Outcome<Values> evaluated(const Task& task, const TrpoState& state, const Collec
   return v;
 }
 
-/// Teaches a value network the TD(lambda) returns.
+/// Teaches a value network the TD(lambda) returns, less the usual values.
 std::optional<Ending> learn_value(const Task& task, const StepSamples& samples, const VectorXd& target, bool first,
                                   const TrpoOptions& options, int iteration, const Run& run, TrpoState& next) {
   if (!next.value) return std::nullopt;
@@ -308,7 +320,8 @@ TrpoResult trpo(const Task& task, TrpoState state, const TrpoOptions& options, c
       samples.segments[i].end_value = v->at_ends[static_cast<Index>(i)];
     const VectorXd advantage =
         generalised_advantages(samples.reward, v->at_samples, samples.segments, options.discount, options.lambda);
-    const VectorXd target = v->at_samples + advantage;
+    const VectorXd usual = usual_values(task, samples.step, options);
+    const VectorXd beyond = v->at_samples - usual, target = beyond + advantage;
     loop.lap("advantages");
 
     // Step along the natural gradient, within the bound
@@ -325,8 +338,7 @@ TrpoResult trpo(const Task& task, TrpoState state, const TrpoOptions& options, c
     count(collected->reported(), 0, next);
     for (const Batch& cut : collected->cut) next.steps_total += simulated_steps(cut);
     next.rollouts_total += static_cast<std::int64_t>(collected->cut.size());
-    Iteration report =
-        trpo_report(task, *collected, update, explained_share(v->at_samples, target), loop.state(), next);
+    Iteration report = trpo_report(task, *collected, update, explained_share(beyond, target), loop.state(), next);
     loop.commit(std::move(next), std::move(report));
   }
   return loop.done();

@@ -41,6 +41,7 @@ struct TrpoOptions {
   double discount = 0.99;
   double lambda = 0.98;
   double reward_scale = 1.0;
+  double usual_cost = 0.0;
   int value_epochs = 5;
   int value_minibatch = 64;
   double value_rate = 1e-3;
@@ -92,6 +93,9 @@ void describe(O& o, Visit&& visit) {
         {"weight of later steps in the advantage of a step, relative to the one before", "", "[Schulman2016, Eq. 16]"});
   visit("reward_scale", o.reward_scale, above(0),
         {"factor of the rewards before anything is learned from them: value networks need them near 1"});
+  visit("usual_cost", o.usual_cost, at_least(0),
+        {"a cost that every step has, roughly: a value network learns only how V differs from that of such steps",
+         "cost a step"});
   visit("value_epochs", o.value_epochs, at_least(0), {"passes of a value network over the batch"});
   visit("value_minibatch", o.value_minibatch, at_least(1), {"samples of one of its gradient steps"});
   visit("value_rate", o.value_rate, above(0), {"its step size, of Adam"});

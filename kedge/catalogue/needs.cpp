@@ -22,11 +22,13 @@ constexpr double kTooManyBeyond = 0.1;  ///< share of the actions, as where trai
 
 double as_double(Index n) { return static_cast<double>(n); }
 
-/// Bytes of a batch: states, observations, actions, costs.
-double batch_bytes(const Task& task, double rollouts) {
+/// Bytes of one rollout of so many steps: states, observations, actions, costs.
+double rollout_bytes(const Task& task, int steps) {
   const double numbers = as_double(task.nx() + task.ds() + task.da() + static_cast<Index>(task.cost.size()) + 1);
-  return kNumber * rollouts * (task.horizon + 1) * numbers;
+  return kNumber * (steps + 1) * numbers;
 }
+
+double batch_bytes(const Task& task, double rollouts) { return rollouts * rollout_bytes(task, task.horizon); }
 
 /// The largest share of half the range, as a round number of percents, that leaves few enough actions beyond the limits.
 double fitting_share(const Task& task) {
@@ -156,9 +158,11 @@ Needs needs(const Task& task, const ReckonOptions& options, int) {
 
 Needs needs(const Task& task, const TrpoOptions& options, int) {
   const bool by_steps = options.batch == TrpoOptions::BatchBy::steps;
-  Needs needs =
-      needs_of_rollouts(task, by_steps ? (options.batch_steps + task.horizon - 1) / task.horizon : options.rollouts);
-  if (by_steps) needs.steps = options.batch_steps;
+  Needs needs = needs_of_rollouts(task, by_steps ? options.batch_steps / task.horizon : options.rollouts);
+  if (by_steps) {
+    needs.steps = options.batch_steps;
+    if (const int left = options.batch_steps % task.horizon; left > 0) needs.bytes += rollout_bytes(task, left);
+  }
   judge_exploration(task, action_numbers(task, options.initial_std, "initial_std"), 0.0, 0.0, needs);
   return needs;
 }

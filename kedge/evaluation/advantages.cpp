@@ -18,6 +18,13 @@ VectorXd generalised_advantages(VectorIn reward, VectorIn value, std::span<const
   return advantage;
 }
 
+VectorXd discounted_steps(double gamma, int steps) {
+  VectorXd worth(steps + 1);
+  worth[0] = 0.0;
+  for (int n = 1; n <= steps; ++n) worth[n] = 1.0 + gamma * worth[n - 1];
+  return worth;
+}
+
 VectorXd standardised(VectorIn advantage) {
   const VectorXd centred = advantage.array() - advantage.mean();
   const double deviation = std::sqrt(centred.squaredNorm() / static_cast<double>(centred.size()));

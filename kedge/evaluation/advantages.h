@@ -24,6 +24,10 @@ struct Segment {
 VectorXd generalised_advantages(VectorIn reward, VectorIn value, std::span<const Segment> segments, double gamma,
                                 double lambda);
 
+/// Returns what a cost of 1 in each of n steps is worth now, sum_k gamma^k, k = 0 ... n - 1, for n = 0 ... `steps`.
+/// @param gamma in [0, 1]  @param steps >= 0  @return [steps + 1]
+VectorXd discounted_steps(double gamma, int steps);
+
 /// Returns (A - mean) / deviation; zeros where all are equal. @param advantage [N], not empty  @return [N]
 VectorXd standardised(VectorIn advantage);
 

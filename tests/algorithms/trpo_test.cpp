@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "kedge/algorithms/trpo_update.h"
+#include "kedge/catalogue/needs.h"
 #include "kedge/core/errors.h"
 #include "kedge/rollout/rollout.h"
 #include "kedge/update/gaussian_step.h"
@@ -180,6 +181,58 @@ TEST(Trpo, ABatchHasItsStepsAlsoWhereEpisodesEndEarly) {
   EXPECT_GT(ended, 0.0);
   EXPECT_GT(reported, 3 * 7) << "more episodes than of 15 steps would fit";
   EXPECT_EQ(result.state.moments.count, 300.0);
+}
+
+/// Every step costs `more`, made or missing.
+Task dearer(Task task, double more) {
+  CostTerm same = task.cost.front();  // of the steps, not of the final state
+  same.name = "same";
+  same.residual = {Source::state, {0}, MatrixXd::Zero(1, 1), VectorXd::Constant(1, -1.0), false};
+  same.weight = VectorXd::Constant(1, more);
+  same.norm = Norm::absolute;
+  task.cost.push_back(same);
+  for (Termination& end : task.termination) end.missing_step += more;
+  return task;
+}
+
+TEST(Trpo, ACostOfEveryStepThatItIsToldChangesNothing) {
+  Task task = DoubleIntegrator().task();
+  for (const bool ends : {false, true}) {
+    if (ends)
+      task.termination = {{.name = "far",
+                           .residual = {Source::state, {0}, {}, VectorXd::Zero(1), false},
+                           .low = VectorXd::Constant(1, 0.45),
+                           .high = VectorXd::Constant(1, 1.25),
+                           .cost = 3.0,
+                           .missing_step = 0.5}};
+    TrpoOptions options = variants()[0];
+    options.batch = TrpoOptions::BatchBy::steps;
+    options.batch_steps = 100;  // cuts a rollout
+    options.iterations = 3;
+    options.cg_iterations = 4;  // later ones make much of what was rounded
+    const auto learn = [&](const Task& of, double usual_cost) {
+      options.usual_cost = usual_cost;
+      return std::get<MlpGaussian>(trpo(of, trpo_start(of, options), options, {.seed = 4}).state.policy).theta();
+    };
+    const double more = 7.0;
+    const VectorXd theta = learn(task, 0.0), told = learn(dearer(task, more), more),
+                   untold = learn(dearer(task, more), 0.0);
+    EXPECT_LT((told - theta).norm(), 1e-8 * theta.norm()) << "episodes end early: " << ends;
+    EXPECT_GT((untold - theta).norm(), 1e-4 * theta.norm()) << "or the test could not fail";
+  }
+}
+
+TEST(Trpo, NeedsTheMemoryOfTheStepsOfABatch) {
+  const Task task = DoubleIntegrator().task();  // 15 steps
+  TrpoOptions options = variants()[0];
+  const auto bytes = [&] { return needs(task, options, 1).bytes; };
+  options.rollouts = 2;
+  const double two = bytes();
+  options.batch = TrpoOptions::BatchBy::steps;
+  options.batch_steps = 2 * 15;
+  EXPECT_EQ(bytes(), two);
+  options.batch_steps = 2 * 15 + 3;
+  EXPECT_DOUBLE_EQ(bytes(), two * (2 * 16 + 4) / (2 * 16)) << "a rollout of n steps has n + 1 states";
 }
 
 TEST(Trpo, KeepsThePolicyWhereNoStepIsAllowed) {

@@ -151,6 +151,18 @@ TEST(StepSamples, StepsThatAreMissingAfterAnEarlyEndAreDiscountedLikeSteps) {
   EXPECT_NEAR(whole.reward.sum() + undiscounted.sum(), before.reward.sum(), 1e-12) << "returns stay what they are";
 }
 
+TEST(Advantages, DiscountedStepsAreASum) {
+  for (const double gamma : {0.0, 0.9, 1.0}) {
+    const VectorXd worth = discounted_steps(gamma, 4);
+    ASSERT_EQ(worth.size(), 5);
+    for (int n = 0; n <= 4; ++n) {
+      double sum = 0.0;
+      for (int k = 0; k < n; ++k) sum += std::pow(gamma, k);
+      EXPECT_NEAR(worth[n], sum, 1e-14) << gamma << ", " << n;
+    }
+  }
+}
+
 TEST(StepSamples, TimeIsTheLastInput) {
   const MatrixXd s{{1, 2}, {3, 4}};
   EXPECT_EQ(with_time(s, {0, 3}, 4), (MatrixXd{{1, 2}, {3, 4}, {0, 0.75}}));

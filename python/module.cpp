@@ -356,6 +356,8 @@ struct PyEpisode {
 };
 
 using Rows = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using Flags = Eigen::Matrix<bool, Eigen::Dynamic, 1>;
+using Seeds = Eigen::Matrix<std::uint64_t, Eigen::Dynamic, 1>;
 
 /// Many episodes of a task, on several threads.
 class PyEpisodes {
@@ -372,22 +374,21 @@ class PyEpisodes {
   /// Begins or steps every episode; one that ends, at the horizon or early, also has the cost of its end.
   /// @param actions [n, da]  @param begin [n] these begin at a drawn start, whose seed is `seed` [n]; the others step
   /// @return observations [n, ds], costs [n], phases [n]: 0 goes on, 1 has ended, 2 has diverged
-  [[nodiscard]] std::tuple<Rows, VectorXd, Eigen::VectorXi> advance(const Rows& actions, const std::vector<bool>& begin,
-                                                                    const std::vector<std::uint64_t>& seed) {
+  [[nodiscard]] std::tuple<Rows, VectorXd, Eigen::VectorXi> advance(const Rows& actions, const Flags& begin,
+                                                                    const Seeds& seed) {
     const auto n = static_cast<Index>(episodes_.size());
     const Task& task = episodes_.front()->file->task;
-    if (actions.rows() != n || actions.cols() != task.da() || begin.size() != episodes_.size() ||
-        seed.size() != begin.size())
+    if (actions.rows() != n || actions.cols() != task.da() || begin.size() != n || seed.size() != n)
       throw InputError(
           fmt::format("actions are {}x{}, but must be {}x{}", actions.rows(), actions.cols(), n, task.da()));
     Rows observations(n, task.ds());
     VectorXd cost = VectorXd::Zero(n);
     Eigen::VectorXi phase = Eigen::VectorXi::Zero(n);
     parallel_for(n, threads_, [&](Index i) {
-      const auto at = static_cast<std::size_t>(i);
-      Episode& episode = episodes_[at]->episode;
-      if (begin[at]) {
-        episodes_[at]->reset_to_start(seed[at], 0, 0);
+      PyEpisode& own = *episodes_[static_cast<std::size_t>(i)];
+      Episode& episode = own.episode;
+      if (begin[i]) {
+        own.reset_to_start(seed[i], 0, 0);
       } else {
         cost[i] = episode.step(actions.row(i).transpose()).cost;
         const bool ended = !episode.goes_on() && !episode.diverged();

@@ -106,7 +106,7 @@ class TaskVectorEnv(VectorEnv):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._randoms = [seeding.np_random(None)[0] for _ in range(num_envs)]
-        self._begin = [True] * num_envs
+        self._begin = np.ones(num_envs, bool)
         self._rest = np.zeros((num_envs, len(self.task.action_names)))
 
     def _observed(self, observations):
@@ -116,7 +116,9 @@ class TaskVectorEnv(VectorEnv):
         return np.column_stack([observations, times])
 
     def _advance(self, actions):
-        seeds = [_seed(random) if begin else 0 for random, begin in zip(self._randoms, self._begin)]
+        seeds = np.zeros(self.num_envs, np.uint64)
+        for i in np.flatnonzero(self._begin):
+            seeds[i] = _seed(self._randoms[i])
         return self._episodes.advance(actions, self._begin, seeds)
 
     def reset(self, *, seed=None, options=None):
@@ -129,9 +131,9 @@ class TaskVectorEnv(VectorEnv):
         for i, own in enumerate(seeds):
             if own is not None:
                 self._randoms[i] = seeding.np_random(int(own))[0]
-        self._begin = [True] * self.num_envs
+        self._begin = np.ones(self.num_envs, bool)
         observations, _, _ = self._advance(self._rest)
-        self._begin = [False] * self.num_envs
+        self._begin = np.zeros(self.num_envs, bool)
         return self._observed(observations), {}
 
     def step(self, actions):
@@ -142,7 +144,7 @@ class TaskVectorEnv(VectorEnv):
         for i in np.flatnonzero(ended):
             info = {"success": self._episodes.success(i), "diverged": bool(phase[i] == 2), "why": self._episodes.why(i)}
             infos = self._add_info(infos, info, i)
-        self._begin = ended.tolist()
+        self._begin = ended.copy()
         return self._observed(observations), rewards, ended, np.zeros(self.num_envs, bool), infos
 
 

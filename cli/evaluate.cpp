@@ -10,6 +10,7 @@
 #include "kedge/files/trajectory_file.h"
 #include "kedge/run/ablation.h"
 #include "kedge/run/policy_source.h"
+#include "kedge/tasks/demonstrate.h"
 #include "print.h"
 #include "verbs.h"
 
@@ -33,13 +34,14 @@ int evaluate_and_print(const Arguments& a) {
   if (!a.trajectories.empty()) require_output(a.trajectories, find_policy(a.source));
   const Subject subject = find_subject(a.source, a.task, a.set);
   const TaskFile& task = subject.task;
-  const PolicyFile file = load_policy(subject.policy_file);
-  require_names(task.task, file.info, subject.policy_file.string());
+  const PolicyFile file = for_task(task.task, load_policy(subject.policy_file), subject.policy_file.string());
 
   const bool deterministic = a.deterministic || (!file.info.noise_meant && !a.noise);
   const auto result = evaluate_without(task.task, file.policy, a.without,
                                        {.rollouts = a.rollouts, .deterministic = deterministic}, run);
-  if (!a.trajectories.empty()) save_trajectories(a.trajectories, result->batch, task.task.name, task.task.control_step);
+  if (!a.trajectories.empty())
+    save_trajectories(a.trajectories, result->batch, task.task.name, task.task.control_step,
+                      trajectory_names(task.task));
   if (a.json) {
     fmt::print("{}", evaluation_json(task.task, *result, run.seed, deterministic, a.without));
   } else {

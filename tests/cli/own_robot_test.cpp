@@ -351,6 +351,21 @@ TEST_F(OwnRobot, RefusesAPolicyOfOtherNames) {
   EXPECT_EQ(turned.code, 0) << turned.err;
 }
 
+TEST_F(OwnRobot, HoldsBeyondTheHorizon) {
+  robot("arm", kCartPole,
+        std::string(kPlace) + "[success]\nof = \"qpos:slide\"\ntarget = 0.5\nbelow = 0.2\nsteps = \"final\"\n");
+  ASSERT_EQ(kedge({"train", "arm", "--algorithm", "ilqr", "--iterations", "20", "--out", "run"}).code, 0);
+  const Outcome held = kedge({"evaluate", "run", "--hold", "5", "--rollouts", "3"});
+  EXPECT_EQ(held.code, 0) << held.err;
+  EXPECT_THAT(held.out, HasSubstr("held for 100 steps more"));
+  EXPECT_THAT(held.out, HasSubstr("success      3/3"));
+  EXPECT_THAT(held.out, HasSubstr("|qpos:slide - 0.5| at steps 30..130 (held) < 0.2"));
+  expect_refused({"evaluate", "run", "--hold", "0.001"},
+                 "--hold = 0.001 s, but must be between one control step, 0.05 s");
+  expect_refused({"evaluate", "run", "--hold", "5", "--set", "task.cost.effort.steps=0..20"},
+                 "hold: an action costs nothing at the end of the task");
+}
+
 // ---- exploration, verdicts, first tasks ----------------------------------------------------------------------------
 
 TEST_F(OwnRobot, ExploresByAShareOfEachRangeOrByActuator) {

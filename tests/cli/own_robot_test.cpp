@@ -551,7 +551,7 @@ TEST_F(OwnRobot, LearningStartsFromAnotherPolicy) {
   expect_refused({"train", "cart", "--from", "ilqr", "--set", "task.horizon=20", "--out", "out"},
                  "the policy has 30 steps, but task cart has 20");
   expect_refused({"train", "cart", "--from", "ilqr", "--set", "task.observation.parts=[\"qpos\"]", "--out", "out"},
-                 "the observation \"qvel:slide\", which task cart has not");
+                 "but task cart has qpos:slide, qpos:hinge: \"qvel:slide\" is none of the task's");
   expect_refused({"train", "cart", "--from", "nothing.h5", "--out", "out"}, "there is no such run or file");
 }
 

@@ -45,7 +45,7 @@ int demonstrate_and_print(const Arguments& a) {
     throw InputError(fmt::format("{}: has no [demonstration]; --controller simbicon or wave makes one", task.name));
 
   const DemonstrationReport report = demonstrate(task);
-  save_trajectories(a.out, report.batch, task.name, task.control_step);
+  save_trajectories(a.out, report.batch, task.name, task.control_step, trajectory_names(task));
   fmt::print("{}", demonstration_text(file, report));
   fmt::print("  written to   {}\n", a.out);
   if (!report.batch.usable(0))

@@ -46,8 +46,7 @@ PolicyFile policy_to_export(const Arguments& a) {
   }
   const VectorXd x0 = numbers_of(a.start);
   const Subject subject = find_subject(a.source, a.task, {});
-  PolicyFile file = load_policy(subject.policy_file);
-  require_names(subject.task.task, file.info, subject.policy_file.string());
+  PolicyFile file = for_task(subject.task.task, load_policy(subject.policy_file), subject.policy_file.string());
   file.policy = chosen_controller(file.policy, subject.task.task, x0);
   return file;
 }

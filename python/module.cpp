@@ -329,10 +329,10 @@ PyRun resume_run(const std::string& directory, std::optional<int> iterations, in
 Evaluation evaluate_policy(const PyTask& task, const PyPolicy& policy, int rollouts, std::optional<bool> deterministic,
                            std::uint64_t seed, int threads) {
   return Waiting::for_work([&](Waiting& waiting) {
-    require_names(task.file->task, policy.file->info, "policy");
+    const PolicyFile file = for_task(task.file->task, *policy.file, "policy");
     Run run{.seed = seed, .threads = threads, .stop = waiting.token()};
-    const bool mean = deterministic.value_or(!policy.file->info.noise_meant);
-    auto result = evaluate(task.file->task, policy.policy(), {.rollouts = rollouts, .deterministic = mean}, run);
+    const bool mean = deterministic.value_or(!file.info.noise_meant);
+    auto result = evaluate(task.file->task, as_policy(file.policy), {.rollouts = rollouts, .deterministic = mean}, run);
     if (!result) throw Cancelled("interrupted");
     return *std::move(result);
   });
@@ -538,8 +538,9 @@ void define_policies(nb::module_& m) {
       .def(
           "for_start",
           [](const PyPolicy& p, const PyTask& task, const VectorXd& x0) {
-            AnyPolicy chosen = chosen_controller(p.file->policy, task.file->task, x0);
-            return PyPolicy{std::make_shared<const PolicyFile>(std::move(chosen), p.file->info)};
+            PolicyFile file = for_task(task.file->task, *p.file, "policy");
+            file.policy = chosen_controller(file.policy, task.file->task, x0);
+            return PyPolicy{std::make_shared<const PolicyFile>(std::move(file))};
           },
           "task"_a, "x0"_a, "Returns the controller that a contextual policy chooses for the initial state x0 [nx].")
       .def(

@@ -5,12 +5,13 @@
 #include <algorithm>
 
 #include "kedge/files/hdf5.h"
+#include "kedge/files/names.h"
 #include "kedge/files/tensor.h"
 
 namespace kedge {
 
 void save_trajectories(const FileName& file, const Batch& batch, const std::string& task, double control_step,
-                       Durability durability) {
+                       const TrajectoryNames& names, Durability durability) {
   const Index N = batch.rollouts, T = batch.horizon, ds = batch.observation.rows();
   MatrixXd observation(ds, N * T);  // of the steps at which the policy acted
   for (Index n = 0; n < N; ++n)
@@ -22,6 +23,8 @@ void save_trajectories(const FileName& file, const Batch& batch, const std::stri
   root.attribute("kedge_version", KEDGE_VERSION);
   root.attribute("task", task);
   root.attribute("control_step", control_step);
+  if (!names.state.empty()) root.attribute("state_names", names.state);
+  if (!names.action.empty()) root.attribute("action_names", names.action);
   root.dataset("state", columns(batch.state), {N, T + 1, batch.state.rows()});
   root.dataset("observation", columns(observation), {N, T, ds});
   root.dataset("action", columns(batch.action), {N, T, batch.action.rows()});
@@ -31,7 +34,23 @@ void save_trajectories(const FileName& file, const Batch& batch, const std::stri
   write_file(file, hdf5::seal(writer.image()), durability);
 }
 
-Demonstration load_demonstration(const FileName& file) {
+namespace {
+
+/// Moves the rows of a dataset to the places that the task gives to their names.
+void order_rows(const hdf5::GroupReader& root, const std::string& file, const std::string& what, NamedEntries entries,
+                MatrixXd& rows) {
+  const std::string attribute = what + "_names";
+  if (entries.own.empty() || !root.has_attribute(attribute)) return;
+  entries.found = root.texts(attribute);
+  if (static_cast<Index>(entries.found.size()) != rows.rows())
+    root.fail(fmt::format("attribute {}: found {} names, expected {}", attribute, entries.found.size(), rows.rows()));
+  const MatrixXd found = rows;
+  rows(places(entries, file), Eigen::all) = found;
+}
+
+}  // namespace
+
+Demonstration load_demonstration(const FileName& file, const TrajectoryNames& names, const std::string& task) {
   const std::string image = hdf5::read_sealed(file, hdf5::Trailer::optional);
   const hdf5::Reader reader(image, file.string());
   const hdf5::GroupReader root = reader.root();
@@ -63,7 +82,10 @@ Demonstration load_demonstration(const FileName& file) {
   }
   if (many && root.has("ended_at"))
     if (const int ended = root.ints("ended_at", {state[0]}).front(); ended >= 1) T = std::min<Index>(T, ended);
-  return {Eigen::Map<const MatrixXd>(x.data(), nx, T + 1), Eigen::Map<const MatrixXd>(a.data(), da, T)};
+  Demonstration shown{Eigen::Map<const MatrixXd>(x.data(), nx, T + 1), Eigen::Map<const MatrixXd>(a.data(), da, T)};
+  order_rows(root, file.string(), "state", {"states", {}, task, names.state}, shown.state);
+  order_rows(root, file.string(), "action", {"actions", {}, task, names.action}, shown.action);
+  return shown;
 }
 
 }  // namespace kedge

@@ -89,9 +89,7 @@ std::set<int> choose(const Kept& kept, const std::string& text) {
 }
 
 PolicyFile policy_for(const Task& task, const FileName& file) {
-  PolicyFile read = load_policy(file);
-  require_names(task, read.info, file.string());
-  return read;
+  return for_task(task, load_policy(file), file.string());
 }
 
 /// @param deterministic  out: without noise, because it was asked for or the policy's is not meant

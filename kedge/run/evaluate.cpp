@@ -3,7 +3,8 @@
 #include <algorithm>
 
 #include "kedge/core/errors.h"
-#include "kedge/core/text.h"
+#include "kedge/files/names.h"
+#include "kedge/policy/reordered.h"
 #include "kedge/rollout/rollout.h"
 
 namespace kedge {
@@ -20,19 +21,23 @@ void check_fit(const Task& task, const Policy& policy) {
 
 }  // namespace
 
-void require_names(const Task& task, const PolicyInfo& info, const std::string& file) {
-  const auto compare = [&](const char* what, const std::vector<std::string>& of_file,
-                           const std::vector<std::string>& own) {
-    if (of_file.empty() || of_file.size() != own.size() || of_file == own)
-      return;  // other sizes are refused with more words
-    std::vector<std::string> a = of_file, b = own;
-    std::sort(a.begin(), a.end());
-    std::sort(b.begin(), b.end());
-    throw InputError(fmt::format("{}: the policy has the {} {}, but task {} has {}{}", file, what, list(of_file),
-                                 task.name, list(own), a == b ? ": the same in another order" : ""));
+PolicyFile for_task(const Task& task, PolicyFile policy, const std::string& file) {
+  PolicyInfo& info = policy.info;
+  const auto order = [&](const char* what, const std::vector<std::string>& found, const std::vector<std::string>& own,
+                         Index n) {
+    return found.empty() ? in_order(n) : places({what, found, task.name, own}, file);
   };
-  compare("actions", info.action_names, task.action_names);
-  compare("observations", info.observation_names, task.observation_names);
+  const Policy& given = as_policy(policy.policy);
+  const std::vector<Index> s =
+      order("observations", info.observation_names, task.observation_names, given.observation_dim());
+  const std::vector<Index> a = order("actions", info.action_names, task.action_names, given.action_dim());
+  if (std::ranges::is_sorted(s) && std::ranges::is_sorted(a)) return policy;
+  policy.policy = reordered(policy.policy, s, a);
+  if (!info.observation_names.empty()) info.observation_names = task.observation_names;
+  if (!info.action_names.empty()) info.action_names = task.action_names;
+  for (VectorXd* limit : {&info.action_low, &info.action_high})
+    if (limit->size() > 0) (*limit)(a) = VectorXd(*limit);
+  return policy;
 }
 
 std::optional<Evaluation> evaluate(const Task& task, const Policy& policy, const EvaluationOptions& options,

@@ -31,10 +31,10 @@ struct Evaluation {
   [[nodiscard]] double success_rate() const { return static_cast<double>(succeeded) / rollouts; }
 };
 
-/// Checks that a policy file was made for these observations and actions: the names that it has, in their order. A file
-/// without names is not judged.
-/// @throws InputError that says which names differ
-void require_names(const Task& task, const PolicyInfo& info, const std::string& file);
+/// Returns a policy file for a task's observations and actions, matched by their names, whatever their order. A file without
+/// names is taken as it is.
+/// @param file  for messages  @throws InputError with both lists of names if they are not the same names
+PolicyFile for_task(const Task& task, PolicyFile policy, const std::string& file);
 
 /// Runs the rollouts. Their random numbers depend on run.seed and differ from those of every training iteration.
 /// @return nullopt if run.stop was requested before all were done

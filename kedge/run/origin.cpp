@@ -1,43 +1,21 @@
 #include "kedge/run/origin.h"
 
-#include <algorithm>
 #include <filesystem>
 
 #include "kedge/core/errors.h"
 #include "kedge/core/text.h"
 #include "kedge/files/checksum.h"
 #include "kedge/files/hdf5.h"
+#include "kedge/files/names.h"
 #include "kedge/files/trajectory_file.h"
 #include "kedge/run/run_directory.h"
+#include "kedge/tasks/demonstrate.h"
 
 namespace kedge {
 
 namespace fs = std::filesystem;
 
 namespace {
-
-/// The place of each of the policy's names among those of the task.
-std::vector<Index> places(const char* what, const std::vector<std::string>& of_policy, const Task& task,
-                          const std::vector<std::string>& of_task, const std::string& file) {
-  std::vector<Index> all;
-  for (const std::string& name : of_policy) {
-    const auto found = std::find(of_task.begin(), of_task.end(), name);
-    if (found == of_task.end())
-      throw InputError(fmt::format("{}: the policy has the {} \"{}\", which task {} has not{}", file, what,
-                                   one_line(name, 60), task.name, hint(name, of_task)));
-    const Index place = found - of_task.begin();
-    if (std::find(all.begin(), all.end(), place) != all.end())
-      throw InputError(fmt::format("{}: the policy has the {} \"{}\" twice", file, what, one_line(name, 60)));
-    all.push_back(place);
-  }
-  return all;
-}
-
-std::vector<Index> in_order(Index n) {
-  std::vector<Index> all;
-  for (Index i = 0; i < n; ++i) all.push_back(i);
-  return all;
-}
 
 TvLinearGaussian of_trajectory(const Task& task, const Demonstration& shown, const std::string& file) {
   if (shown.action.rows() != task.da() || shown.steps() > task.horizon)
@@ -96,14 +74,13 @@ TvLinearGaussian matched(const Task& task, const PolicyFile& policy, const std::
         fmt::format("{}: the policy has {} observations and {} actions, but task {} has {} and {}, and "
                     "there are no names to match them by",
                     file, ds, da, task.name, task.ds(), task.da()));
-  if (da != task.da())
-    throw InputError(fmt::format("{}: the policy has the actions {}, but task {} has {}", file, list(info.action_names),
-                                 task.name, list(task.action_names)));
-  const std::vector<Index> a =
-      info.action_names.empty() ? in_order(da) : places("action", info.action_names, task, task.action_names, file);
-  const std::vector<Index> s = info.observation_names.empty()
-                                   ? in_order(ds)
-                                   : places("observation", info.observation_names, task, task.observation_names, file);
+  const std::vector<Index> a = info.action_names.empty()
+                                   ? in_order(da)
+                                   : places({"actions", info.action_names, task.name, task.action_names}, file);
+  const std::vector<Index> s =
+      info.observation_names.empty()
+          ? in_order(ds)
+          : places({"observations", info.observation_names, task.name, task.observation_names}, file, false);
   std::vector<LinearGaussian> steps;
   for (int t = 0; t < task.horizon; ++t) {
     const LinearGaussian& from = (*given)[t];
@@ -118,7 +95,8 @@ TvLinearGaussian matched(const Task& task, const PolicyFile& policy, const std::
 
 TvLinearGaussian starting_policy(const Task& task, const Origin& origin) {
   const std::string file = origin.file.string();
-  if (origin.kind == Origin::Kind::trajectory) return of_trajectory(task, load_demonstration(origin.file), file);
+  if (origin.kind == Origin::Kind::trajectory)
+    return of_trajectory(task, load_demonstration(origin.file, trajectory_names(task), task.name), file);
   return matched(task, load_policy(origin.file), file);
 }
 

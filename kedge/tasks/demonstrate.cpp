@@ -2,6 +2,7 @@
 
 #include <cassert>
 
+#include "kedge/mujoco/labels.h"
 #include "kedge/rollout/rollout.h"
 #include "kedge/system/demonstration.h"
 
@@ -36,6 +37,14 @@ DemonstratedTerm describe(const CostTerm& term, int number, const Task& task, co
 }
 
 }  // namespace
+
+TrajectoryNames trajectory_names(const Task& task) {
+  TrajectoryNames names{{}, task.action_names};
+  const MujocoSystem* system = mujoco_of(*task.system);
+  if (system && system->nx() == task.nx())
+    for (const Label& label : state_labels(*system)) names.state.push_back(label.text);
+  return names;
+}
 
 DemonstrationReport demonstrate(const Task& task) {
   assert(task.demonstration);

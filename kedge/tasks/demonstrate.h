@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kedge/core/batch.h"
+#include "kedge/files/trajectory_file.h"
 #include "kedge/system/task.h"
 
 namespace kedge {
@@ -29,6 +30,9 @@ struct DemonstrationReport {
   /// diverges.
   double replay_error = 0.0;
 };
+
+/// Returns the names of a task's actions and, where it is that of a MuJoCo model, of the entries of its state.
+TrajectoryNames trajectory_names(const Task& task);
 
 /// Plays the actions of a task's demonstration. @param task with a demonstration
 DemonstrationReport demonstrate(const Task& task);

@@ -7,6 +7,7 @@
 
 #include "kedge/core/errors.h"
 #include "kedge/files/trajectory_file.h"
+#include "kedge/tasks/demonstrate.h"
 #include "kedge/tasks/simbicon.h"
 #include "kedge/tasks/task_values.h"
 #include "kedge/tasks/wave.h"
@@ -144,7 +145,7 @@ Demonstration table_tennis_stroke(const Value& section, const Task& task, int st
 Demonstration recording(const Value& file, const std::string& path, const Task& task) {
   Demonstration shown;
   try {
-    shown = load_demonstration(path);
+    shown = load_demonstration(path, trajectory_names(task), task.name);
   } catch (const InputError& e) {
     file.fail(e.what());
   }

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cmath>
 #include <csignal>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
 #include <thread>
@@ -291,13 +292,78 @@ TEST_F(OwnRobot, SharesAGoalBetweenCostAndSuccess) {
   expect_refused({"validate", "arm", "--set", "task.success.target=goal:their"}, "did you mean \"there\"?");
 }
 
+/// Two carts on rails of their own, in either order, and their motors in the same or the other one.
+std::string two_carts(bool turned) {
+  const std::string first = R"(<body><joint name="left" type="slide" axis="1 0 0" damping="1"/>
+    <geom type="box" size=".1 .1 .1"/></body>)";
+  const std::string second = R"(<body pos="0 1 0"><joint name="right" type="slide" axis="1 0 0" damping="3"/>
+    <geom type="box" size=".1 .1 .2"/></body>)";
+  const std::string pull = R"(<motor name="pull" joint="left" gear="10"/>)";
+  const std::string shove = R"(<motor name="shove" joint="right" gear="30"/>)";
+  return "<mujoco><option timestep='0.01' gravity='0 0 0'/><worldbody>" + (turned ? second + first : first + second) +
+         "</worldbody><actuator>" + (turned ? shove + pull : pull + shove) + "</actuator></mujoco>";
+}
+
+const char* const kPlaceBoth =
+    "kedge = 1\nmodel = \"model.xml\"\nhorizon = 30\ncontrol_step = 0.05\n[[cost]]\nname = \"effort\"\nof = "
+    "\"action\"\n"
+    "weight = 0.01\n[[cost]]\nname = \"a\"\nof = \"qpos:left\"\ntarget = 0.5\n"
+    "[[cost]]\nname = \"b\"\nof = \"qpos:right\"\ntarget = -0.2\n";
+
+TEST_F(OwnRobot, AModelInAnotherOrderGetsTheSameReturn) {
+  robot("carts", two_carts(false), kPlaceBoth);
+  robot("turned", two_carts(true), kPlaceBoth);
+  ASSERT_EQ(kedge({"train", "carts", "--algorithm", "ilqr", "--iterations", "1", "--out", "run"}).code, 0);
+  const auto mean_return = [&](const std::string& task) {
+    const Outcome o = kedge({"evaluate", "run", "--task", task, "--rollouts", "1", "--json"});
+    EXPECT_EQ(o.code, 0) << o.err;
+    return nlohmann::json::parse(o.out).at("return").at("mean").get<double>();
+  };
+  const double own = mean_return("carts");
+  EXPECT_NEAR(mean_return("turned"), own, 1e-12 * std::abs(own));
+
+  ASSERT_EQ(kedge({"evaluate", "run", "--rollouts", "1", "--trajectories", "t.h5"}).code, 0);
+  const Outcome shown = kedge({"demonstrate", "turned", "-o", "d.h5", "--set", "demonstration.file=../t.h5"});
+  EXPECT_EQ(shown.code, 0) << shown.err;
+  const std::size_t differs = shown.out.find("differs from the recorded steps by up to ");
+  if (differs != std::string::npos) {
+    EXPECT_LT(std::strtod(shown.out.c_str() + differs + 41, nullptr), 1e-9);
+  } else {
+    EXPECT_THAT(shown.out, HasSubstr("repeats every step exactly"));
+  }
+  for (const char* algorithm : {"ilqr", "moto"})
+    EXPECT_EQ(kedge({"train", "turned", "--algorithm", algorithm, "--iterations", "1", "--out",
+                     std::string("from-") + algorithm, "--from", algorithm == std::string("ilqr") ? "t.h5" : "run"})
+                  .code,
+              0);
+  EXPECT_TRUE(draws({"replay", "run", "--task", "turned", "-o", "page.html"}));
+}
+
 TEST_F(OwnRobot, RefusesAPolicyOfOtherNames) {
   robot("arm", kCartPole, kPlace);
   ASSERT_EQ(kedge({"train", "arm", "--algorithm", "ilqr", "--iterations", "1", "--out", "run"}).code, 0);
-  expect_refused({"evaluate", "run", "--set", "actions.actuators=[\"twist\",\"push\"]"},
-                 "the policy has the actions push, twist, but task arm has twist, push: the same in another order");
-  expect_refused({"replay", "run", "--png", "out", "--set", "observation.parts=[\"qvel\",\"qpos\"]"},
-                 "in another order");
+  robot("one", kCartPole, std::string(kPlace) + "[actions]\nactuators = [\"twist\"]\n");
+  expect_refused({"evaluate", "run", "--task", "one"},
+                 "policy.h5: has the actions push, twist, but task one has twist: \"push\" is none of the task's");
+  expect_refused({"replay", "run", "--png", "out", "--set", "observation.parts=[\"qvel\"]"},
+                 "but task arm has qvel:slide, qvel:hinge: \"qpos:slide\" is none of the task's");
+  const Outcome turned = kedge({"evaluate", "run", "--set", "actions.actuators=[\"twist\",\"push\"]"});
+  EXPECT_EQ(turned.code, 0) << turned.err;
+}
+
+TEST_F(OwnRobot, HoldsBeyondTheHorizon) {
+  robot("arm", kCartPole,
+        std::string(kPlace) + "[success]\nof = \"qpos:slide\"\ntarget = 0.5\nbelow = 0.2\nsteps = \"final\"\n");
+  ASSERT_EQ(kedge({"train", "arm", "--algorithm", "ilqr", "--iterations", "20", "--out", "run"}).code, 0);
+  const Outcome held = kedge({"evaluate", "run", "--hold", "5", "--rollouts", "3"});
+  EXPECT_EQ(held.code, 0) << held.err;
+  EXPECT_THAT(held.out, HasSubstr("held for 100 steps more"));
+  EXPECT_THAT(held.out, HasSubstr("success      3/3"));
+  EXPECT_THAT(held.out, HasSubstr("|qpos:slide - 0.5| at steps 30..130 (held) < 0.2"));
+  expect_refused({"evaluate", "run", "--hold", "0.001"},
+                 "--hold = 0.001 s, but must be between one control step, 0.05 s");
+  expect_refused({"evaluate", "run", "--hold", "5", "--set", "task.cost.effort.steps=0..20"},
+                 "hold: an action costs nothing at the end of the task");
 }
 
 // ---- exploration, verdicts, first tasks ----------------------------------------------------------------------------
@@ -485,7 +551,7 @@ TEST_F(OwnRobot, LearningStartsFromAnotherPolicy) {
   expect_refused({"train", "cart", "--from", "ilqr", "--set", "task.horizon=20", "--out", "out"},
                  "the policy has 30 steps, but task cart has 20");
   expect_refused({"train", "cart", "--from", "ilqr", "--set", "task.observation.parts=[\"qpos\"]", "--out", "out"},
-                 "the observation \"qvel:slide\", which task cart has not");
+                 "but task cart has qpos:slide, qpos:hinge: \"qvel:slide\" is none of the task's");
   expect_refused({"train", "cart", "--from", "nothing.h5", "--out", "out"}, "there is no such run or file");
 }
 

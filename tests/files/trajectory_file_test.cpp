@@ -85,6 +85,29 @@ TEST(TrajectoryFile, RecordingsOfOthersNeedOnlyStatesAndActions) {
   }
 }
 
+TEST(TrajectoryFile, EntriesAreMatchedByName) {
+  const Folder folder;
+  const Batch batch = example_batch();
+  const TrajectoryNames names{{"x", "v"}, {"push"}};
+  save_trajectories(folder / "t.h5", batch, "example", 0.1, names);
+  const Demonstration same = load_demonstration(folder / "t.h5", names, "own");
+  EXPECT_EQ(same.state, batch.state.leftCols(4));
+  const Demonstration turned = load_demonstration(folder / "t.h5", {{"v", "x"}, {}}, "own");
+  EXPECT_EQ(turned.state, MatrixXd(batch.state.leftCols(4)).colwise().reverse());
+  EXPECT_EQ(turned.action, batch.action.leftCols(3));
+  const auto refused = [&](const TrajectoryNames& own, const std::string& why) {
+    EXPECT_THAT([&] { load_demonstration(folder / "t.h5", own, "own"); },
+                testing::ThrowsMessage<InputError>(HasSubstr(why)));
+  };
+  refused({{"x", "w"}, {}}, "t.h5: has the states x, v, but task own has x, w: \"v\" is none of the task's");
+  refused({{"x", "v", "w"}, {}}, "has the states x, v, but task own has x, v, w: \"w\" is missing");
+  refused({{}, {"pull"}}, "has the actions push, but task own has pull: \"push\" is none of the task's");
+  save_trajectories(folder / "t.h5", batch, "example", 0.1, {{"x", "x"}, {}});
+  refused(names, "\"x\" is there twice");
+  save_trajectories(folder / "t.h5", batch, "example", 0.1, {{"x"}, {}});
+  refused(names, "attribute state_names: found 1 names, expected 2");
+}
+
 TEST(TrajectoryFile, RefusesWrongContentsInOneLine) {
   const Folder folder;
   struct {

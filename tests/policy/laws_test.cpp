@@ -9,6 +9,7 @@
 
 #include "kedge/files/policy_file.h"
 #include "kedge/policy/kinds.h"
+#include "kedge/policy/reordered.h"
 #include "tests/support/numbers.h"
 #include "tests/support/policies.h"
 #include "tests/support/temporary_folder.h"
@@ -81,6 +82,44 @@ Integral integrate(const Policy& policy, int t, const VectorXd& s) {
       sum.cov += p * d * d.transpose();
     }
   return sum;
+}
+
+/// Checks that pi'(a' | s') = pi(a | s), whatever the order of the entries.
+void expect_same_actions(const Policy& policy, const Policy& moved, const std::vector<Index>& s_place,
+                         const std::vector<Index>& a_place) {
+  Stream random(3, 0, 0, 0);
+  for (const int t : {0, std::min(policy.horizon(), 10) - 1}) {
+    const VectorXd s = random_vector(policy.observation_dim(), random), a = random_vector(2, random);
+    VectorXd s_moved = s, a_moved = a, expected = a;
+    s_moved(s_place) = s;
+    a_moved(a_place) = a;
+    expected(a_place) = mean_of(policy, t, s);
+    EXPECT_LT((mean_of(moved, t, s_moved) - expected).norm(), 1e-12 * (1 + expected.norm()));
+    EXPECT_NEAR(moved.log_prob(t, s_moved, a_moved), policy.log_prob(t, s, a),
+                1e-11 * (1 + std::abs(policy.log_prob(t, s, a))));
+  }
+}
+
+TYPED_TEST(PolicyLaws, ReorderedEntriesGetTheSameActions) {
+  Stream random(4, 0, 0, 0);
+  const auto twisted = [](VectorIn q, VectorIn qd, VectorIn qdd, VectorOut a, MatrixOut inertia) {
+    VectorXd torque(2);
+    MatrixXd M(2, 2);
+    two_links(q.reverse(), qd.reverse(), qdd.reverse(), torque, M);
+    a = torque.reverse();
+    inertia = M.reverse();
+  };
+  for (const TypeParam& policy : examples(std::type_identity<TypeParam>())) {
+    std::vector<Index> s(static_cast<std::size_t>(policy.observation_dim())), a{1, 0};
+    for (std::size_t i = 0; i < s.size(); ++i) s[i] = static_cast<Index>((i + 1) % s.size());
+    const AnyPolicy moved = reordered(policy, s, a);
+    expect_same_actions(policy, as_policy(moved), s, a);
+    const VectorXd x0 = random_vector(5, random);
+    const auto chosen = policy.for_episode(x0, [] { return two_links; });
+    const auto chosen_moved = as_policy(moved).for_episode(x0, [&] { return twisted; });
+    ASSERT_EQ(chosen != nullptr, chosen_moved != nullptr);
+    if (chosen) expect_same_actions(*chosen, *chosen_moved, s, a);
+  }
 }
 
 TYPED_TEST(PolicyLaws, DensityIntegratesToOneAroundTheMean) {

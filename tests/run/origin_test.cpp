@@ -84,11 +84,13 @@ TEST(Matched, RefusesWhatTheTaskDoesNotHave) {
     EXPECT_THAT([&] { (void)matched(task, file, "p.h5"); }, ThrowsMessage<InputError>(HasSubstr(text)));
   };
   expect_refused(file_of(random_policy(2, 3), {"x", "v", "vv"}, a),
-                 "p.h5: the policy has the observation \"vv\", which task named has not");
-  expect_refused(file_of(random_policy(2, 3), {"x", "v", "x"}, a), "the observation \"x\" twice");
+                 "p.h5: has the observations x, v, vv, but task named has x, v, w: \"vv\" is none of the task's");
+  expect_refused(file_of(random_policy(2, 3), {"x", "v", "x"}, a),
+                 "has the observations x, v, x, but task named has x, v, w: \"x\" is there twice");
   expect_refused(file_of(random_policy(2, 3), s, {"push", "twits"}),
-                 "the action \"twits\", which task named has not; did");
-  expect_refused(file_of(random_policy(1, 3), s, {"push"}), "the actions push, but task named has push, twist");
+                 "has the actions push, twits, but task named has push, twist: \"twits\" is none of");
+  expect_refused(file_of(random_policy(1, 3), s, {"push"}),
+                 "the actions push, but task named has push, twist: \"twist\" is missing");
   expect_refused(file_of(random_policy(2, 3, T + 1), s, a), "6 steps, but task named has 5");
   expect_refused(file_of(random_policy(2, 2), {}, {}), "there are no names to match them by");
   NetworkShape shape{

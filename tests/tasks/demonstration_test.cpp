@@ -38,7 +38,7 @@ class DemonstrationTest : public testing::Test {
     folder.write("arm.xml", kModel);
     record_to("shown/x.h5", recording);
   }
-  void record_to(const std::string& name, const Demonstration& shown) const {
+  void record_to(const std::string& name, const Demonstration& shown, const TrajectoryNames& names = {}) const {
     Batch batch;
     batch.rollouts = 1;
     batch.horizon = shown.steps();
@@ -47,7 +47,7 @@ class DemonstrationTest : public testing::Test {
     batch.cost = MatrixXd::Zero(shown.state.cols(), 1);
     batch.diverged_at = {-1};
     folder.write(name, "");
-    save_trajectories(folder.path(name), batch, "arm", 0.05, Durability::process);
+    save_trajectories(folder.path(name), batch, "arm", 0.05, names, Durability::process);
   }
   TaskFile load(const std::string& more, const std::vector<Override>& overrides = {}) {
     return load_task(folder.write("task.toml", kPushed + more), overrides);

@@ -19,6 +19,7 @@
 #include "kedge/tasks/quantities.h"
 #include "kedge/tasks/task_sections.h"
 #include "kedge/tasks/task_values.h"
+#include "kedge/tasks/units.h"
 
 namespace kedge {
 
@@ -186,6 +187,8 @@ void require_first_step(const Value& root, const Task& task, const mjModel& mode
   own.head(static_cast<Index>(model.nq)) = Eigen::Map<const VectorXd>(model.qpos0, static_cast<Index>(model.nq));
   const Value model_key = root.require("model");
   if (const auto start = root.find("start"); start && !first_step_trouble(task, own)) {
+    if (const std::vector<std::string> units = start_warnings(root, task, model); !units.empty())
+      throw InputError(units.front() + "; the simulation diverges from there");
     const std::string what =
         fmt::format("the simulation of {} {}, but not from the model's own pose: {}", model_key.text(), text, *why);
     // The part of the state that is to blame is the one without which it does not diverge.
@@ -265,6 +268,7 @@ TaskFile load_task(const fs::path& path, const std::vector<Override>& overrides,
   file.model_path = std::move(model.path);
   file.model_with_sensors = std::move(model.with_sensors);
   file.warnings = std::move(model.warnings);
+  for (std::string& warning : unit_warnings(root, task, *model.compiled)) file.warnings.push_back(std::move(warning));
   for (const ModelFile& part : model.files.files) file.files.push_back(part.path);
   if (!file.demonstration_path.empty()) file.files.push_back(file.demonstration_path);
   file.model_files = std::make_shared<const std::vector<ModelFile>>(std::move(model.files.files));

@@ -1,0 +1,215 @@
+#include "kedge/tasks/units.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <numbers>
+
+#include "kedge/core/errors.h"
+#include "kedge/mujoco/model_parts.h"
+
+namespace kedge {
+
+namespace {
+
+using std::numbers::pi;
+
+double radians(double degrees) { return degrees * pi / 180.0; }
+
+struct Warnings {
+  const mjModel& m;
+  std::vector<std::string> all;
+
+  void add(const Value& value, const std::string& text) {
+    try {
+      value.fail(text);
+    } catch (const InputError& e) {
+      all.emplace_back(e.what());
+    }
+  }
+};
+
+/// The hinge or slide whose position is entry i of the state; -1: none.
+int scalar_joint(const mjModel& m, Index i) {
+  for (int j = 0; j < static_cast<int>(m.njnt); ++j)
+    if (m.jnt_qposadr[j] == i && (m.jnt_type[j] == mjJNT_HINGE || m.jnt_type[j] == mjJNT_SLIDE)) return j;
+  return -1;
+}
+
+std::string joint_name(const mjModel& m, int joint) { return positions(m)[static_cast<std::size_t>(joint)].name; }
+
+bool in_range(const mjModel& m, int joint, double q) {
+  // Soft limits give way a little, and numbers in task files are rounded.
+  const double low = m.jnt_range[2 * joint], high = m.jnt_range[2 * joint + 1], slack = 0.01 * (high - low);
+  return !m.jnt_limited[joint] || (q >= low - slack && q <= high + slack);
+}
+
+/// "; if they are degrees, write 0.785", where that would be within the range.
+std::string if_degrees(const mjModel& m, int joint, double value) {
+  if (m.jnt_type[joint] != mjJNT_HINGE || !in_range(m, joint, radians(value))) return "";
+  return fmt::format("; {} degrees are {:.4g}", value, radians(value));
+}
+
+std::string range_text(const mjModel& m, int joint) {
+  return fmt::format("the range of joint \"{}\", {:.4g} to {:.4g} {}", joint_name(m, joint), m.jnt_range[2 * joint],
+                     m.jnt_range[2 * joint + 1], m.jnt_type[joint] == mjJNT_HINGE ? "rad" : "m");
+}
+
+/// More than a turn and a half, and a whole number of degrees that people write.
+bool only_degrees(double value) { return std::abs(value) >= 3 * pi && std::fmod(value, 5.0) == 0.0; }
+
+void judge_clock(const Value& root, const Task& task, Warnings& warnings) {
+  const double seconds = task.horizon * task.control_step;
+  const Value horizon = root.require("horizon");
+  if (task.control_step >= 1.0)
+    warnings.add(root.require("control_step"),
+                 fmt::format("{} s is a long time between two actions; {} ms are {}", task.control_step,
+                             task.control_step, task.control_step / 1e3));
+  else if (seconds < 0.1 - 1e-9)
+    warnings.add(horizon,
+                 fmt::format("{} control steps are {:.3g} s; the horizon counts steps, and {} s are {:.0f} of them",
+                             task.horizon, seconds, task.horizon, task.horizon / task.control_step));
+  if (seconds > 3600.0)
+    warnings.add(horizon,
+                 fmt::format("{} control steps are {:.3g} s, more than an hour; the horizon counts steps of {} s",
+                             task.horizon, seconds, task.control_step));
+}
+
+void judge_start(const Value& root, const Task& task, Warnings& warnings) {
+  const auto start = root.find("start");
+  if (!start) return;
+  const mjModel& m = warnings.m;
+  const auto qpos = start->find("qpos"), from = start->find("from"), spread = start->find("qpos_spread");
+  for (Index i = 0; i < static_cast<Index>(m.nq); ++i) {
+    const int joint = scalar_joint(m, i);
+    if (joint < 0) continue;
+    const double mean = task.start.mean[i];
+    if ((qpos || from) && !in_range(m, joint, mean))
+      warnings.add(qpos ? *qpos : *from,
+                   fmt::format("{:.4g} is outside of {}{}", mean, range_text(m, joint), if_degrees(m, joint, mean)));
+    if (spread && m.jnt_type[joint] == mjJNT_HINGE && task.start.spread[i] > 1.01 * pi)
+      warnings.add(
+          *spread,
+          fmt::format("{:.4g} rad for joint \"{}\" are more than half a turn; {:.4g} degrees are {:.4g}",
+                      task.start.spread[i], joint_name(m, joint), task.start.spread[i], radians(task.start.spread[i])));
+  }
+}
+
+/// @param section  with `of` and perhaps a target
+void judge_target(const Value& section, const Residual& residual, Warnings& warnings) {
+  const auto target = section.find("target");
+  if (!target || residual.source != Source::state || residual.matrix.size() > 0) return;
+  const mjModel& m = warnings.m;
+  for (std::size_t j = 0; j < residual.index.size(); ++j) {
+    const int joint = scalar_joint(m, residual.index[j]);
+    const double value = residual.target[static_cast<Index>(j)];
+    if (joint < 0) continue;
+    if (!residual.angle && !in_range(m, joint, value))
+      warnings.add(*target,
+                   fmt::format("{:.4g} is outside of {}{}", value, range_text(m, joint), if_degrees(m, joint, value)));
+    else if (m.jnt_type[joint] == mjJNT_HINGE && only_degrees(value))
+      warnings.add(*target, fmt::format("{:.4g} rad are {:.1f} turns of joint \"{}\"{}", value, value / (2 * pi),
+                                        joint_name(m, joint), if_degrees(m, joint, value)));
+  }
+}
+
+bool all_hinges(const mjModel& m, const Residual& residual) {
+  if (residual.source != Source::state || residual.matrix.size() > 0) return false;
+  for (const Index i : residual.index)
+    if (const int joint = scalar_joint(m, i); joint < 0 || m.jnt_type[joint] != mjJNT_HINGE) return false;
+  return true;
+}
+
+void judge_residuals(const Value& root, const Task& task, Warnings& warnings) {
+  const std::vector<Value> costs = root.require("cost").elements();
+  for (std::size_t i = 0; i < task.cost.size(); ++i)
+    judge_target(Value(costs[i].node(), "cost." + task.cost[i].name, root.file()), task.cost[i].residual, warnings);
+  for (std::size_t i = 0; i < task.termination.size(); ++i) {
+    const Termination& end = task.termination[i];
+    const Value element = root.require("termination").elements()[i];
+    const Value section(element.node(), "termination." + end.name, root.file());
+    judge_target(section, end.residual, warnings);
+    if (!all_hinges(warnings.m, end.residual)) continue;
+    for (const double bound : {end.high[0], end.low[0]})
+      if (std::isfinite(bound) && only_degrees(bound)) {
+        warnings.add(section.require("range"), fmt::format("{:.4g} rad are {:.1f} turns; {:.4g} degrees are {:.4g}",
+                                                           bound, bound / (2 * pi), bound, radians(bound)));
+        break;
+      }
+  }
+  if (task.success.empty()) return;
+  const Success& success = task.success.front();
+  const Value section = root.require("success");
+  judge_target(section, success.residual, warnings);
+  if (all_hinges(warnings.m, success.residual) && success.residual.angle && success.below > pi)
+    warnings.add(section.require("below"),
+                 fmt::format("every angle is nearer than {:.4g} rad; {:.4g} degrees are {:.4g}", success.below,
+                             success.below, radians(success.below)));
+}
+
+/// The way that a motor at its limit moves its joint within one control step, from rest and without anything else.
+void judge_limits(const Value& root, const Task& task, Warnings& warnings) {
+  const mjModel& m = warnings.m;
+  if (m.nv == 0) return;
+  const std::unique_ptr<mjData, decltype(&mj_deleteData)> data(mj_makeData(&m), &mj_deleteData);
+  std::copy_n(task.start.mean.data(), static_cast<std::size_t>(m.nq), data->qpos);
+  mj_forward(&m, data.get());
+  const auto nv = static_cast<Index>(m.nv);
+  Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> M(nv, nv);
+  mj_fullM(&m, M.data(), data->qM);
+  const MatrixXd inverse = M.llt().solve(MatrixXd::Identity(nv, nv));
+  const auto section = root.find("actions");
+  const auto limit = section ? section->find("limit") : std::nullopt;
+  const std::vector<Part> motors = actuators(m);
+  for (Index i = 0; i < task.da(); ++i) {
+    const std::string& name = task.action_names[static_cast<std::size_t>(i)];
+    const auto drives = find(motors, name) ? motor(m, name) : std::nullopt;
+    const double most = std::max(std::abs(task.action_low[i]), std::abs(task.action_high[i]));
+    if (!drives || !std::isfinite(most)) continue;
+    const int joint = static_cast<int>(driven_joint(m, name));
+    const bool hinge = m.jnt_type[joint] == mjJNT_HINGE;
+    const Index v = m.jnt_dofadr[joint];
+    const double way = 0.5 * most * std::abs(drives->gear) * inverse(v, v) * task.control_step * task.control_step;
+    if (way <= (hinge ? pi : 2 * m.stat.extent)) continue;
+    warnings.add(
+        limit ? *limit : root.require("model"),
+        fmt::format(
+            "{:.4g} for \"{}\", with gear {:.4g}, moves joint \"{}\" by {:.3g} {} within one control step; give a "
+            "smaller limit, or is it in N mm?",
+            most, name, drives->gear, drives->joint, way, hinge ? "rad" : "m"));
+  }
+}
+
+void judge_model(const Value& root, Warnings& warnings) {
+  const mjModel& m = warnings.m;
+  for (int joint = 0; joint < static_cast<int>(m.njnt); ++joint) {
+    if (m.jnt_type[joint] != mjJNT_HINGE || !m.jnt_limited[joint]) continue;
+    const double low = m.jnt_range[2 * joint], high = m.jnt_range[2 * joint + 1];
+    const std::string compiler = "its <compiler angle=\"degree\"/> or \"radian\" says in which unit ranges are";
+    if (only_degrees(low) || only_degrees(high))
+      warnings.add(root.require("model"), fmt::format("{} are many turns; {}", range_text(m, joint), compiler));
+    else if (high - low < radians(6.5))
+      warnings.add(root.require("model"),
+                   fmt::format("{} is less than 6.5 degrees; {}", range_text(m, joint), compiler));
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> start_warnings(const Value& root, const Task& task, const mjModel& model) {
+  Warnings warnings{model, {}};
+  judge_start(root, task, warnings);
+  return std::move(warnings.all);
+}
+
+std::vector<std::string> unit_warnings(const Value& root, const Task& task, const mjModel& model) {
+  Warnings warnings{model, {}};
+  judge_model(root, warnings);  // wrong ranges there make others seem wrong
+  judge_clock(root, task, warnings);
+  judge_start(root, task, warnings);
+  judge_residuals(root, task, warnings);
+  judge_limits(root, task, warnings);
+  return std::move(warnings.all);
+}
+
+}  // namespace kedge

@@ -289,7 +289,7 @@ TEST_F(OwnFiles, ElsewhereAreNotCarriedIntoRunsByATaskFile) {
   fs::create_symlink("../../walk.h5", path() / "theirs/task/link.h5");
   EXPECT_THAT(run_soon({"validate", "theirs/task"}, path()).err, HasSubstr("link.h5 is outside of "));
   EXPECT_THAT(run_soon({"validate", "theirs/task", "--set", "task.demonstration.file=\"../../walk.h5\""}, path()).err,
-              HasSubstr("states and"))
+              HasSubstr("walk.h5: has the states "))
       << "the user named it: it is read, and does not fit";
 }
 

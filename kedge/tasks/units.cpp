@@ -155,9 +155,9 @@ void judge_limits(const Value& root, const Task& task, Warnings& warnings) {
   std::copy_n(task.start.mean.data(), static_cast<std::size_t>(m.nq), data->qpos);
   mj_forward(&m, data.get());
   const auto nv = static_cast<Index>(m.nv);
-  Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> M(nv, nv);
-  mj_fullM(&m, M.data(), data->qM);
-  const MatrixXd inverse = M.llt().solve(MatrixXd::Identity(nv, nv));
+  const MatrixXd identity = MatrixXd::Identity(nv, nv);
+  MatrixXd inverse(nv, nv);  // of the inertia, by columns
+  mj_solveM(&m, data.get(), inverse.data(), identity.data(), m.nv);
   const auto section = root.find("actions");
   const auto limit = section ? section->find("limit") : std::nullopt;
   const std::vector<Part> motors = actuators(m);

@@ -10,6 +10,7 @@
 #include "kedge/core/errors.h"
 #include "kedge/core/memory.h"
 #include "kedge/files/policy_file.h"
+#include "kedge/pages/replay.h"
 #include "print.h"
 #include "progress.h"
 #include "signals.h"
@@ -46,13 +47,13 @@ void print_result(const OpenRun& run, int threads) {
              evaluation_text(run.task.task, *result));
 }
 
-void print_next_commands(const std::string& directory) {
+void print_next_commands(const std::string& directory, const TaskFile& task) {
   fmt::print(
-      "\nwritten to {0}\nnext:\n  kedge replay {0} -o page.html --play    # watch it in the browser\n  kedge evaluate "
+      "\nwritten to {0}\nnext:\n  kedge replay {0} -o page.html{1}    # watch it in the browser\n  kedge evaluate "
       "{0}\n"
       "  kedge compare {0}\n"
       "  kedge resume {0} --iterations N    # go on to N iterations\n",
-      shell_word(directory));
+      shell_word(directory), is_playable(task) ? " --play" : "");
 }
 
 /// Trains and says how it ended.
@@ -94,7 +95,7 @@ int train_and_report(OpenRun& run, const Common& common, SignalStop& signals) {
   if (!common.quiet) {
     if (end.stop == Stop::converged) fmt::print("after {} iterations {}\n", end.iterations, end.message);
     print_result(run, common.threads);
-    print_next_commands(directory);
+    print_next_commands(directory, run.task);
   }
   return kDone;
 }

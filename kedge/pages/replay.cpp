@@ -108,6 +108,20 @@ ReplayedPolicy run_policy(const Task& task, PolicyFile file, const ReplayOptions
   return replayed;
 }
 
+/// Returns why the browser cannot simulate a task; "" if it can.
+std::string why_not_playable(const TaskFile& task) {
+  if (!dynamic_cast<const MujocoSystem*>(task.task.system.get()))
+    return fmt::format(
+        "task {}: cannot be played in the browser, which knows MuJoCo but not the task's [world], "
+        "nor after: and change: in its costs; without --play its rollouts are shown",
+        task.task.name);
+  if (task.task.observes_sensors())
+    return fmt::format(
+        "--play: the policy of task {} sees sensors, sites or bodies, which the page has too late; leave --play out",
+        task.task.name);
+  return "";
+}
+
 }  // namespace
 
 const MujocoSystem& shown_system(const TaskFile& task) {
@@ -118,16 +132,10 @@ const MujocoSystem& shown_system(const TaskFile& task) {
 }
 
 void require_playable(const TaskFile& task) {
-  if (!dynamic_cast<const MujocoSystem*>(task.task.system.get()))
-    throw InputError(
-        fmt::format("task {}: cannot be played in the browser, which knows MuJoCo but not the task's [world], "
-                    "nor after: and change: in its costs; without --play its rollouts are shown",
-                    task.task.name));
-  if (task.task.observes_sensors())
-    throw InputError(fmt::format(
-        "--play: the policy of task {} sees sensors, sites or bodies, which the page has too late; leave --play out",
-        task.task.name));
+  if (const std::string why = why_not_playable(task); !why.empty()) throw InputError(why);
 }
+
+bool is_playable(const TaskFile& task) { return why_not_playable(task).empty(); }
 
 int recorded_steps(const Batch& batch, int n) {
   const int diverged = batch.diverged_at[static_cast<std::size_t>(n)];

@@ -49,6 +49,9 @@ const MujocoSystem& shown_system(const TaskFile& task);
 /// @throws InputError if the browser cannot simulate the task: it knows MuJoCo, not what a world adds
 void require_playable(const TaskFile& task);
 
+/// Returns whether the browser can simulate the task.
+bool is_playable(const TaskFile& task);
+
 /// Returns the steps of a rollout that are recorded: up to its end, or until it diverged. @param n its number
 int recorded_steps(const Batch& batch, int n);
 

@@ -86,6 +86,19 @@ TEST(Train, OnATerminalUpdatesOneLine) {
   EXPECT_THAT(o.out.substr(0, o.out.find("40/40")), Not(HasSubstr("\n")));
 }
 
+TEST(Train, OffersToPlayOnlyWhatTheBrowserCanSimulate) {
+  const Scratch scratch;
+  for (const auto& [task, next] : {std::pair{"double_link", "kedge replay run -o page.html --play "},
+                                   std::pair{"table_tennis", "kedge replay run -o page.html  "}}) {
+    const Outcome o =
+        run({"train", task, "--iterations", "0", "--out", "run", "--force"}, {.directory = scratch.path()});
+    EXPECT_EQ(o.code, 0) << o.err;
+    EXPECT_THAT(o.out, HasSubstr(next));
+    const bool play = std::string(next).ends_with("--play ");
+    EXPECT_EQ(run({"replay", "run", "-o", "page.html", "--play"}, {.directory = scratch.path()}).code, play ? 0 : 2);
+  }
+}
+
 TEST(Train, EndsWithNumericalFailureAndKeepsTheLastGoodPolicy) {
   const Scratch scratch;
   // Steps of twenty seconds: every rollout diverges.

@@ -156,14 +156,19 @@ TEST(Trpo, StepsOfABatchAreCounted) {
   }
 }
 
+/// Ends the double integrator's episodes early, at a place that some reach.
+Termination far_end() {
+  return {.name = "far",
+          .residual = {Source::state, {0}, {}, VectorXd::Zero(1), false},
+          .low = VectorXd::Constant(1, 0.45),
+          .high = VectorXd::Constant(1, 1.25),
+          .cost = 3.0,
+          .missing_step = 0.5};
+}
+
 TEST(Trpo, ABatchHasItsStepsAlsoWhereEpisodesEndEarly) {
   Task task = DoubleIntegrator().task();  // 15 steps
-  task.termination = {{.name = "far",
-                       .residual = {Source::state, {0}, {}, VectorXd::Zero(1), false},
-                       .low = VectorXd::Constant(1, 0.45),
-                       .high = VectorXd::Constant(1, 1.25),
-                       .cost = 3.0,
-                       .missing_step = 0.5}};
+  task.termination = {far_end()};
   TrpoOptions options = variants()[0];
   options.batch = TrpoOptions::BatchBy::steps;
   options.batch_steps = 100;
@@ -198,13 +203,7 @@ Task dearer(Task task, double more) {
 TEST(Trpo, ACostOfEveryStepThatItIsToldChangesNothing) {
   Task task = DoubleIntegrator().task();
   for (const bool ends : {false, true}) {
-    if (ends)
-      task.termination = {{.name = "far",
-                           .residual = {Source::state, {0}, {}, VectorXd::Zero(1), false},
-                           .low = VectorXd::Constant(1, 0.45),
-                           .high = VectorXd::Constant(1, 1.25),
-                           .cost = 3.0,
-                           .missing_step = 0.5}};
+    if (ends) task.termination = {far_end()};
     TrpoOptions options = variants()[0];
     options.batch = TrpoOptions::BatchBy::steps;
     options.batch_steps = 100;  // cuts a rollout

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "kedge/core/errors.h"
 #include "kedge/evaluation/linearisation.h"
@@ -82,13 +83,16 @@ void find_rest(const Task& one, SystemClones& clones, Point& at) {
     one.system->integrate(at.x, step.head(n), moved);
     at.x = moved;
     at.a += step.tail(at.a.size());
-    for (Index j = 0; j < at.a.size(); ++j)
-      if (one.limited(j, at.a[j]) != at.a[j])
-        refuse(
-            fmt::format("the rest where the trajectory ends asks for {} = {:.3g}, but its limits are {:.3g} to {:.3g}",
-                        one.action_names[static_cast<std::size_t>(j)], at.a[j], one.action_low[j], one.action_high[j]));
   }
   refuse(fmt::format("there is no rest near the end of the trajectory{}{}", why.empty() ? "" : ": ", why));
+}
+
+void require_within_limits(const Task& task, const VectorXd& a) {
+  for (Index j = 0; j < a.size(); ++j)
+    if (task.limited(j, a[j]) != a[j])
+      refuse(fmt::format("the rest where the trajectory ends asks for {} = {:.3g}, but its limits are {:.3g} to {:.3g}",
+                         task.action_names[static_cast<std::size_t>(j)], a[j], task.action_low[j],
+                         task.action_high[j]));
 }
 
 /// An entry of dx, for people.
@@ -166,11 +170,13 @@ Point end_of_trajectory(const Task& task, const TvLinearGaussian& policy, const 
   return end;
 }
 
-/// The task of one held step.
+/// The task of one held step. Its actions have no limits: those of the rest count, not those on the way to it.
 Task one_held_step(const Task& task) {
   Task one = held_task(task, 1);
   one.horizon = 1;
   for (CostTerm& term : one.cost) term.active = {term.active[static_cast<std::size_t>(task.horizon)], 0};
+  one.action_low.setConstant(-std::numeric_limits<double>::infinity());
+  one.action_high.setConstant(std::numeric_limits<double>::infinity());
   one.success.clear();
   one.termination.clear();
   return one;
@@ -195,6 +201,7 @@ AnyPolicy lasting(const Task& task, const TvLinearGaussian& policy, int steps, c
   Point rest = end_of_trajectory(task, policy, run);
   SystemClones clones(*task.system, 1);
   find_rest(one_held_step(task), clones, rest);
+  require_within_limits(task, rest.a);
   const StationaryLqr lqr = regulator(task, rest);
   const TrajectoryPolicy around{rest.x, rest.a, {lqr.K}, {tail.Sigma}};
   const LinearGaussian whole = to_tv_linear_gaussian(around, tangent_maps(*task.system, rest.x))[0];

@@ -158,6 +158,20 @@ TEST(Hold, SaysWhyThereIsNothingToHold) {
   const Task turning = pendulum_task(0.4, 5.0, 0.1);
   expect_refused(turning, falls_into_place(turning, 0.4), "hold: there is no rest near the end of the trajectory");
 
+  // Left alone it falls to about 1 rad by the end of the task, and 0.3 N m do not lift it from there.
+  const Task weak = pendulum_task(0.0, 0.3);
+  TvLinearGaussian alone = TvLinearGaussian::constant(weak.horizon, 2, vec({0.0}), vec({1.0}));
+  alone[weak.horizon - 1].k[0] = 0.01;
+  expect_refused(weak, alone, "hold: the rest nearest to the end of the trajectory is not reached from there");
+  Task ends = task;
+  ends.termination = {{.name = "near",
+                       .residual = {Source::state, {0}, {}, VectorXd::Zero(1), false},
+                       .low = vec({-1e9}),
+                       .high = vec({0.0}),
+                       .cost = 0.0,
+                       .missing_step = 0.0}};
+  expect_refused(ends, policy, "hold: the trajectory from the middle of the start ends early");
+
   Task half = task;
   half.observation = {0};
   half.observation_names = {"x"};

@@ -28,14 +28,9 @@ bool sees_all(const Task& task) {
 
 void observe_what_is_needed(const Algorithm& algorithm, const fs::path& file, TaskFile& task,
                             std::vector<Override>& overrides, const std::stop_token& stop) {
-  if (!algorithm.full_state) return;
-  for (const char* parts : {R"(["qpos", "qvel"])", R"(["qpos", "qvel", "act"])"}) {
-    if (sees_all(task.task)) return;
-    std::vector<Override> with_parts = overrides;
-    with_parts.emplace_back("observation.parts", parts);
-    task = load_task(file, with_parts, stop);
-    if (sees_all(task.task)) overrides = std::move(with_parts);
-  }
+  if (!algorithm.full_state || sees_all(task.task)) return;
+  overrides.emplace_back("observation.parts", task.whole_state);
+  task = load_task(file, overrides, stop);
 }
 
 double seconds_per_step(const Task& task) {

@@ -216,6 +216,14 @@ std::string task_digest(const toml::table& resolved, const TaskFile& file) {
   return digest(write_toml(resolved), contents);
 }
 
+/// The words of all nx entries of the state: those of the model, then what a world adds.
+std::string whole_state(const mjModel& model, Index nx) {
+  std::string words = R"(["qpos", "qvel")";
+  if (model.na > 0) words += R"(, "act")";
+  if (nx > model.nq + model.nv + model.na) words += R"(, "world")";
+  return words + "]";
+}
+
 }  // namespace
 
 double longest_compilation() { return LoadLimits{}.seconds; }
@@ -246,6 +254,7 @@ TaskFile load_task(const fs::path& path, const std::vector<Override>& overrides,
   Task& task = file.task;
   task.name = task_name;
   task.summary = task_summary;
+  file.whole_state = whole_state(*model.compiled, task.nx());
   if (const auto section = root.find("demonstration")) {
     const auto recording = [](const Override& o) {
       return o.first == "demonstration" || o.first == "demonstration.file";

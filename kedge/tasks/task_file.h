@@ -42,6 +42,8 @@ struct TaskFile {
   /// paths) and the contents of `files`.
   std::string digest;
 
+  std::string whole_state;  ///< `observation.parts` that name the whole state in its order: ["qpos", "qvel", "act"]
+
   std::vector<std::string> joint_limits;  ///< the laws of [[joint_limit]], for people; one line each
 
   /// One line for each warning of MuJoCo's compiler, and for each file that is outside of the model's folder.

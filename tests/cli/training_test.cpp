@@ -99,6 +99,16 @@ TEST(Train, OffersToPlayOnlyWhatTheBrowserCanSimulate) {
   }
 }
 
+TEST(Train, ShowsTheWholeStateToAnAlgorithmThatNeedsIt) {
+  const Scratch scratch;
+  // The task's own observation leaves out what its world adds to the state.
+  const Outcome o = run({"train", "table_tennis", "--algorithm", "ilqr", "--iterations", "0", "--out", "run"},
+                        {.directory = scratch.path()});
+  EXPECT_EQ(o.code, 0) << o.err;
+  EXPECT_EQ(run({"evaluate", "run", "--rollouts", "1"}, {.directory = scratch.path()}).code, 0);
+  EXPECT_THAT(run({"validate", "table_tennis"}, {.directory = scratch.path()}).out, HasSubstr("ilqr           ready"));
+}
+
 TEST(Train, EndsWithNumericalFailureAndKeepsTheLastGoodPolicy) {
   const Scratch scratch;
   // Steps of twenty seconds: every rollout diverges.

@@ -49,8 +49,9 @@ void describe(O& o, Visit&& visit) {
          "projections",
          "", "Sec. 4"});
   visit("ridge", o.ridge, above(0), {"ridge of the regression, on whitened features and standardised returns"});
-  visit("projections", o.projections, at_least(1), {"random projections that are averaged (surrogate = projections)"});
-  visit("projected", o.projected, at_least(1), {"dimensions of a projection (surrogate = projections)"});
+  visit("projections", o.projections, between(1, 100000),
+        {"random projections that are averaged (surrogate = projections)"});
+  visit("projected", o.projected, between(1, 100), {"dimensions of a projection (surrogate = projections)"});
 }
 
 struct MoreState : EpisodicState {

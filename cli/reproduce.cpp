@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 
 #include "kedge/core/errors.h"
@@ -23,7 +24,7 @@ namespace {
 constexpr const char* kSweepTable = "sweep.csv";
 
 struct Arguments {
-  std::string figure, out, kept;
+  std::string figure, out, kept, shard;
   std::optional<int> seeds, jobs;
   bool quick = false, list = false;
 };
@@ -36,13 +37,14 @@ void list_figures() {
   }
 }
 
-/// The command that was given, to be repeated.
-std::string command(const Arguments& a, const std::filesystem::path& folder) {
+/// The command that was given, to be repeated; without its shard if `whole`.
+std::string command(const Arguments& a, const std::filesystem::path& folder, bool whole = false) {
   std::string text = fmt::format("kedge reproduce {}", shell_word(a.figure));
   if (a.seeds) text += fmt::format(" --seeds {}", *a.seeds);
   if (a.jobs) text += fmt::format(" --jobs {}", *a.jobs);
   if (a.quick) text += " --quick";
   if (!a.out.empty()) text += fmt::format(" --out {}", shell_word(folder.string()));
+  if (!whole && !a.shard.empty()) text += " --shard " + shell_word(a.shard);
   return text;
 }
 
@@ -73,15 +75,34 @@ void print_failures(std::size_t failed) {
   if (failed > 0) fmt::print("{} runs failed; their logs are beside their directories\n", failed);
 }
 
+Shard shard_of(const std::string& text) { return text.empty() ? Shard{} : read_shard(text, std::getenv); }
+
+void add_shard(CLI::App& app, std::string& shard) {
+  app.add_option("--shard", shard,
+                 "do only these runs, and make no tables: I/N, the I-th of N shares, or slurm or mpi, which take both "
+                 "from the environment of a task of a job array, of srun, or of mpirun")
+      ->type_name("I/N");
+}
+
+/// The end of a shard, whose runs may be all that are there.
+int end_of_shard(const Shard& shard, std::size_t runs, std::size_t failed, const std::string& whole) {
+  fmt::print("share {} of {}: {} runs are done. When the others are, too, the tables are made by\n  {}\n",
+             shard.index + 1, shard.count, runs, whole);
+  print_failures(failed);
+  return kDone;
+}
+
 struct SweepArguments {
-  std::string file, out;
+  std::string file, out, shard;
   std::optional<int> jobs;
 };
 
-std::string command(const SweepArguments& a) {
+/// The command that was given, to be repeated; without its shard if `whole`.
+std::string command(const SweepArguments& a, bool whole = false) {
   std::string text = fmt::format("kedge sweep {}", shell_word(a.file));
   if (a.jobs) text += fmt::format(" --jobs {}", *a.jobs);
   if (!a.out.empty()) text += fmt::format(" --out {}", shell_word(a.out));
+  if (!whole && !a.shard.empty()) text += " --shard " + shell_word(a.shard);
   return text;
 }
 
@@ -91,10 +112,12 @@ int sweep(const SweepArguments& a) {
   ReproduceOptions options;
   options.stop = signals.token();
   options.folder = a.out.empty() ? "runs/" + sweep.figure.name : a.out;
+  options.shard = shard_of(a.shard);
   const std::vector<FigureJob> jobs = plan_figure(sweep.figure, options);
   require_own_results(options.folder, {kSweepTable});
   const auto failed = run_all(sweep.figure, jobs, a.jobs.value_or(1), options.folder, signals);
   if (!failed) return interrupted(command(a));
+  if (!a.shard.empty()) return end_of_shard(options.shard, jobs.size(), *failed, command(a, true));
   const FigureResult result = summarise_figure(sweep.figure, plan_figure(sweep.figure, options), all_cores());
   const std::vector<SweepRow> rows = rank(sweep, result.comparison);
   const std::filesystem::path table = options.folder / kSweepTable;
@@ -128,15 +151,18 @@ int reproduce(const Arguments& a) {
   options.stop = signals.token();
   options.seeds = a.seeds;
   options.quick = a.quick;
+  options.shard = shard_of(a.shard);
   options.folder = a.out.empty() ? "runs/" + figure.name + (a.quick ? "-quick" : "") : a.out;
   const std::vector<FigureJob> jobs = plan_figure(figure, options);
   require_own_results(options.folder, figure_results());
-  // The drawings come last, hours after the first training.
-  require_gnuplot(PlotFormat::svg, options.folder / "curves.svg");
-  require_gnuplot(PlotFormat::pdf, options.folder / "curves.pdf");
+  if (a.shard.empty()) {  // the drawings come last, hours after the first training
+    require_gnuplot(PlotFormat::svg, options.folder / "curves.svg");
+    require_gnuplot(PlotFormat::pdf, options.folder / "curves.pdf");
+  }
 
   const std::optional<std::size_t> failed = run_all(figure, jobs, a.jobs.value_or(1), options.folder, signals);
   if (!failed) return interrupted(command(a, options.folder));
+  if (!a.shard.empty()) return end_of_shard(options.shard, jobs.size(), *failed, command(a, options.folder, true));
   const FigureResult result = summarise_figure(figure, plan_figure(figure, options), all_cores());
   for (const std::string& note : result.comparison.notes) print_warning(note);
   write_figure(figure, result, command(a, options.folder), options.folder);
@@ -158,12 +184,13 @@ std::function<int()> add_reproduce(CLI::App& app) {
   add_whole_number(app, "--jobs", a->jobs, 1, 1024, "runs at a time, one thread each (default: 1)");
   app.add_flag("--quick", a->quick, "a small version, to see that everything works; decides nothing");
   app.add_option("--out", a->out, "folder of runs and results (default: runs/FIGURE)")->type_name("DIR");
+  add_shard(app, a->shard);
   app.add_flag("--list", a->list, "name the bundled figures and their claims");
   app.add_option("--kept", a->kept,
                  "run nothing: print the page of the figure made anew from PREFIXfinal.csv, PREFIXcurves.csv and "
                  "PREFIXverdicts.csv, as runs/FIGURE/")
       ->type_name("PREFIX")
-      ->excludes("--seeds", "--jobs", "--quick", "--out", "--list");
+      ->excludes("--seeds", "--jobs", "--quick", "--out", "--list", "--shard");
   return [a] {
     if (!a->list) return reproduce(*a);
     list_figures();
@@ -176,6 +203,7 @@ std::function<int()> add_sweep(CLI::App& app) {
   app.add_option("file", a->file, "sweep file")->type_name("FILE")->required();
   add_whole_number(app, "--jobs", a->jobs, 1, 1024, "runs at a time, one thread each (default: 1)");
   app.add_option("--out", a->out, "folder of runs and table (default: runs/NAME)")->type_name("DIR");
+  add_shard(app, a->shard);
   return [a] { return sweep(*a); };
 }
 

@@ -141,8 +141,10 @@ std::vector<FigureJob> plan_figure(const Figure& figure, const ReproduceOptions&
     }
   }
   std::vector<FigureJob> jobs;
+  std::size_t place = 0;
   for (int i = 0; i < seeds; ++i)
     for (std::size_t r = 0; r < planned.size(); ++r) {
+      if (!options.shard.has(place++)) continue;
       auto& [request, file] = planned[r];
       file.seed = request.seed = figure.first_seed + static_cast<std::uint64_t>(i);
       const std::string& label = figure.runs[r].label;

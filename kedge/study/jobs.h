@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kedge/study/figure_file.h"
+#include "kedge/study/shard.h"
 
 namespace kedge {
 
@@ -26,11 +27,12 @@ struct ReproduceOptions {
   std::optional<int> seeds;      ///< nullopt: the number in the figure
   bool quick = false;            ///< the small version
   std::filesystem::path folder;  ///< folder of the runs and results
+  Shard shard = {};              ///< which of the runs
   std::stop_token stop = {};     ///< passed to `load_task` by `plan_figure`
 };
 
-/// Returns all runs of the figure, seed by seed: where one stops early, all curves have the same seeds. Existing runs are
-/// continued or kept.
+/// Returns the runs of the figure, or of its shard, seed by seed: where one stops early, all curves have the same seeds.
+/// Existing runs are continued or kept.
 /// @throws InputError if a task, an algorithm or an option is wrong, or if a directory holds another run than that of
 /// the figure, or a longer one
 /// @throws Cancelled if a stop is requested

@@ -28,6 +28,13 @@ std::string figure(int iterations) {
          "measure = \"final_return\"\n";
 }
 
+std::string sweep(int iterations) {
+  return "kedge = 1\ntitle = \"Tiny\"\ntask = \"double_link\"\nalgorithm = \"moto\"\nseeds = 2\nset = [\"rollouts=6\", "
+         "\"task.horizon=25\", \"iterations=" +
+         std::to_string(iterations) +
+         "\"]\n[search]\nmethod = \"grid\"\n[search.options]\nepsilon = [0.05]\n[rank]\nmeasure = \"final_return\"\n";
+}
+
 /// Iterations that no machine does before the test has done what it does meanwhile.
 constexpr int kWithoutEnd = 1'000'000;
 
@@ -124,6 +131,57 @@ TEST(Reproduce, ContinuesAfterAnInterruptionToTheSameResult) {
     EXPECT_EQ(read(scratch.path() / "out" / file), read(scratch.path() / "whole" / file)) << file;
 }
 
+TEST(Reproduce, InSharesMakesTheSameFigure) {
+  const Scratch scratch;
+  write(scratch.path() / "small.toml", figure(kWithoutEnd));
+  const auto shared = [&](const std::string& share) {
+    std::vector<std::string> command = kCommand;
+    command.insert(command.end(), {"--shard", share});
+    return command;
+  };
+  // One share is stopped in the middle of its first run, as a cluster does at its time limit.
+  Process process(shared("2/3"), {.directory = scratch.path()});
+  const fs::path begun = scratch.path() / "out/without_entropy/s100/metrics.csv";
+  while (process.running() && read(begun).size() < 2000) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  process.signal(SIGTERM);
+  const Outcome stopped = process.wait();
+  ASSERT_EQ(stopped.code, 130) << stopped.out << stopped.err;
+  EXPECT_THAT(stopped.out, HasSubstr("kedge reproduce small.toml --seeds 2 --jobs 2 --out out --shard 2/3"));
+  EXPECT_FALSE(fs::exists(scratch.path() / "out/with"));
+
+  const std::string metrics = read(begun);
+  write(scratch.path() / "small.toml", figure(static_cast<int>(std::ranges::count(metrics, '\n')) + 5));
+  const std::pair<const char*, const char*> shares[] = {{"3/3", "1 runs in out"}, {"1/3", "2 runs"}, {"2/3", "1 runs"}};
+  for (const auto& [share, runs] : shares) {
+    const Outcome o = run(shared(share), {.directory = scratch.path()});
+    ASSERT_EQ(o.code, 0) << o.err;
+    EXPECT_THAT(o.out, HasSubstr(runs));
+    EXPECT_THAT(o.out,
+                HasSubstr("the tables are made by\n  kedge reproduce small.toml --seeds 2 --jobs 2 --out out\n"));
+    EXPECT_FALSE(fs::exists(scratch.path() / "out/final.csv"));
+  }
+  EXPECT_THAT(run(kCommand, {.directory = scratch.path()}).out, HasSubstr("4 runs in out, 0 of them to do"));
+  std::vector<std::string> whole = kCommand;
+  whole.back() = "whole";
+  ASSERT_EQ(run(whole, {.directory = scratch.path()}).code, 0);
+  for (const std::string of_run : {"with/s100", "with/s101", "without_entropy/s100", "without_entropy/s101"})
+    for (const char* file : {"/metrics.csv", "/policy.h5"})
+      EXPECT_EQ(read(scratch.path() / "out" / (of_run + file)), read(scratch.path() / "whole" / (of_run + file)));
+  for (const char* file : {"final.csv", "verdicts.csv"})
+    EXPECT_EQ(read(scratch.path() / "out" / file), read(scratch.path() / "whole" / file)) << file;
+}
+
+TEST(Sweep, InSharesMakesTheSameTable) {
+  const Scratch scratch;
+  write(scratch.path() / "tiny.toml", sweep(3));
+  for (const char* share : {"1/2", "2/2"})
+    ASSERT_EQ(run({"sweep", "tiny.toml", "--out", "out", "--shard", share}, {.directory = scratch.path()}).code, 0);
+  EXPECT_FALSE(fs::exists(scratch.path() / "out/sweep.csv"));
+  for (const char* out : {"out", "whole"})
+    ASSERT_EQ(run({"sweep", "tiny.toml", "--out", out}, {.directory = scratch.path()}).code, 0);
+  EXPECT_EQ(read(scratch.path() / "out/sweep.csv"), read(scratch.path() / "whole/sweep.csv"));
+}
+
 /// Processes that still run (not those that wait to be buried) in this working directory.
 int running_in(const fs::path& directory) {
   int count = 0;
@@ -132,13 +190,6 @@ int running_in(const fs::path& directory) {
     count += fs::read_symlink(entry.path() / "cwd", error) == directory && !read(entry.path() / "cmdline").empty();
   }
   return count;
-}
-
-std::string sweep(int iterations) {
-  return "kedge = 1\ntitle = \"Tiny\"\ntask = \"double_link\"\nalgorithm = \"moto\"\nseeds = 2\nset = [\"rollouts=6\", "
-         "\"task.horizon=25\", \"iterations=" +
-         std::to_string(iterations) +
-         "\"]\n[search]\nmethod = \"grid\"\n[search.options]\nepsilon = [0.05]\n[rank]\nmeasure = \"final_return\"\n";
 }
 
 /// Iterations of every run in a folder.
@@ -372,6 +423,8 @@ TEST(Reproduce, RefusesMistakesInOneLine) {
   EXPECT_THAT(error({"reproduce", "moto-fig1"}), HasSubstr("did you mean \"moto-fig1b\"?"));
   EXPECT_THAT(error({"reproduce", "moto-fig1c", "--seeds", "0"}), HasSubstr("--seeds = 0, but must be"));
   EXPECT_THAT(error({"reproduce", "moto-fig1c", "--jobs", "many"}), HasSubstr("--jobs = many, but must be"));
+  EXPECT_THAT(error({"reproduce", "moto-fig1c", "--shard", "5/4"}), HasSubstr("--shard: found \"5/4\", expected I/N"));
+  EXPECT_THAT(error({"reproduce", "moto-fig1c", "--shard", "slurm"}), HasSubstr("SLURM_ARRAY_TASK_ID is not set"));
 }
 
 }  // namespace

@@ -62,7 +62,7 @@ std::function<int()> add_init(CLI::App& app) {
     std::string model, out;
   };
   auto a = std::make_shared<Arguments>();
-  app.add_option("model", a->model, "a MuJoCo model (MJCF or URDF)")->type_name("MODEL")->required();
+  app.add_option("model", a->model, "a MuJoCo model (MJCF)")->type_name("MODEL")->required();
   app.add_option("--out", a->out, "folder of the task (default: one beside the model, with its name and _task)")
       ->type_name("DIR");
   return [a] {

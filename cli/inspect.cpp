@@ -1,6 +1,8 @@
 // kedge list, kedge validate
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
 #include <memory>
 
 #include "kedge/catalogue/catalogue.h"
@@ -57,21 +59,36 @@ void print_all() {
   for (const PolicyKind& policy : policy_kinds()) fmt::print("  {:<20} {}\n", policy.name, policy.summary);
 }
 
-/// A line for each algorithm, and below it what the numbers say.
-std::string verdicts_text(const std::vector<Verdict>& all) {
-  std::string text = "  algorithms   with their defaults and the option files beside the task\n";
-  for (const Verdict& v : all) {
-    if (!v.refusal.empty()) {
-      text += fmt::format("    {:<14} refused: {}\n", v.algorithm, v.refusal);
-      continue;
-    }
-    text += fmt::format("    {:<14} ready: an iteration simulates {:.0f} steps, takes about {} and {}\n", v.algorithm,
-                        v.needs.steps, v.seconds < 1 ? fmt::format("{:.1g} s", v.seconds) : duration_text(v.seconds),
-                        memory_text(v.needs.bytes));
-    for (const std::string& note : v.needs.notes) text += fmt::format("    {:<14}   {}\n", "", note);
-    for (const std::string& proposal : v.needs.proposals) text += fmt::format("    {:<14}   try {}\n", "", proposal);
-  }
+/// A line, and below it what the numbers say.
+std::string verdict_text(const Verdict& v) {
+  if (!v.refusal.empty()) return fmt::format("    {:<14} refused: {}\n", v.algorithm, v.refusal);
+  std::string text = fmt::format(
+      "    {:<14} ready: an iteration simulates {:.0f} steps, takes about {} and {}\n", v.algorithm, v.needs.steps,
+      v.seconds < 1 ? fmt::format("{:.1g} s", v.seconds) : duration_text(v.seconds), memory_text(v.needs.bytes));
+  for (const std::string& note : v.needs.notes) text += fmt::format("    {:<14}   {}\n", "", note);
+  for (const std::string& proposal : v.needs.proposals) text += fmt::format("    {:<14}   try {}\n", "", proposal);
   return text;
+}
+
+/// What --set changes: the task, or an algorithm.
+struct Changes {
+  std::vector<Override> task;
+  std::map<std::string, std::vector<std::string>> options;  ///< "epsilon=0.1", by algorithm
+};
+
+/// @param set "KEY=VALUE" or "task.KEY=VALUE" of the task, "ALGORITHM.OPTION=VALUE"
+Changes changes(const std::vector<std::string>& set) {
+  Changes all;
+  for (const std::string& text : set) {
+    const Assignment assignment = parse_assignment(text);
+    const std::string& key = assignment.key;
+    const std::string first = key.substr(0, key.find('.'));
+    if (first != key && std::ranges::find(algorithms(), first, &Algorithm::name) != algorithms().end())
+      all.options[first].push_back(fmt::format("{}={}", key.substr(first.size() + 1), assignment.value));
+    else
+      all.task.emplace_back(first == "task" ? key.substr(5) : key, assignment.value);
+  }
+  return all;
 }
 
 }  // namespace
@@ -102,19 +119,17 @@ std::function<int()> add_validate(CLI::App& app) {
   };
   auto a = std::make_shared<Arguments>();
   add_task(app, a->task);
-  add_set(app, a->set);
+  add_set(app, a->set, "change the task, --set actions.limit=10, or an option, --set moto.epsilon=0.1");
   return [a] {
-    std::vector<Override> overrides;
-    for (const std::string& text : a->set) {
-      const Assignment set = parse_assignment(text);
-      overrides.emplace_back(set.key.starts_with("task.") ? set.key.substr(5) : set.key, set.value);
-    }
+    Changes set = changes(a->set);
     const std::filesystem::path file = find_task(a->task);
+    std::vector<Options> options;  // of each algorithm
+    for (const Algorithm& algorithm : algorithms())
+      options.push_back(options_beside(algorithm, file, set.options[algorithm.name]));
     const TaskFile task = [&] {
       const WaitNotice notice(reading_text(file.string()));
-      return load_task(file, overrides);
+      return load_task(file, set.task);
     }();
-    const std::vector<Verdict> all = verdicts(file, task, overrides, all_cores());
     for (const std::string& warning : task.warnings) print_warning(warning);
     fmt::print("{}", task_text(task.task));
     for (const std::string& law : task.joint_limits) fmt::print("  joint limit  {}\n", law);
@@ -122,7 +137,12 @@ std::function<int()> add_validate(CLI::App& app) {
       fmt::print("  shown        {} steps by {}\n", task.task.demonstration->steps(), task.demonstration_text);
     fmt::print("  files        {}\n", file.string());
     for (const std::string& used : task.files) fmt::print("               {}\n", used);
-    fmt::print("{}ok\n", verdicts_text(all));
+    say("  algorithms   with their defaults, the option files beside the task, and what was set\n");
+    const double per_step = seconds_per_step(task.task);
+    const Candidate candidate{file, task, set.task, all_cores()};
+    for (std::size_t i = 0; i < options.size(); ++i)
+      say(verdict_text(verdict(algorithms()[i], options[i], candidate, per_step)));
+    fmt::print("ok\n");
     return kDone;
   };
 }

@@ -7,10 +7,12 @@
 #include <limits>
 #include <memory>
 
+#include "kedge/catalogue/catalogue.h"
 #include "kedge/core/errors.h"
 #include "kedge/core/memory.h"
 #include "kedge/files/policy_file.h"
 #include "kedge/pages/replay.h"
+#include "kedge/run/verdict.h"
 #include "print.h"
 #include "progress.h"
 #include "signals.h"
@@ -35,8 +37,8 @@ void add_common(CLI::App& app, Common& common) {
   app.add_flag("-q,--quiet", common.quiet, "print warnings and errors only");
 }
 
-/// What the run reached: the final policy without noise.
-void print_result(const OpenRun& run, int threads) {
+/// What the run reached: the final policy without noise. @return whether a rollout succeeds, or success is not measured
+bool print_result(const OpenRun& run, int threads) {
   const PolicyFile file = load_policy(run.directory.directory() / kPolicyFile);
   Run how;
   how.seed = run.file.seed;
@@ -45,6 +47,33 @@ void print_result(const OpenRun& run, int threads) {
       evaluate(run.task.task, as_policy(file.policy), {.rollouts = kFinalRollouts, .deterministic = true}, how);
   fmt::print("\nreached, without exploration noise, {} rollouts:\n{}", kFinalRollouts,
              evaluation_text(run.task.task, *result));
+  return result->succeeded > 0 || run.task.task.success.empty();
+}
+
+/// Whether ilqr learns this task, with its default options.
+bool is_for_ilqr(const OpenRun& run) {
+  const Algorithm& ilqr = find_algorithm("ilqr");
+  const Candidate candidate{run.directory.path() / "task" / "task.toml", run.task, {}, 1};
+  return verdict(ilqr, ilqr.options(), candidate, 0.0).refusal.empty();
+}
+
+/// What to try where no rollout succeeds.
+void print_advice(const OpenRun& run) {
+  const Algorithm& algorithm = find_algorithm(run.file.algorithm);
+  const std::string task = shell_word(run.file.task_source.string());
+  std::string changes;
+  for (const std::string& change : run.file.task_overrides) changes += " --set " + shell_word("task." + change);
+  fmt::print("\nno rollout succeeds; what may help:\n");
+  if (algorithm.start_from && run.file.from.empty() && is_for_ilqr(run))
+    fmt::print(
+        "  kedge train {0} --algorithm ilqr --out A{1}    # by the model's derivatives; if that succeeds, go on from "
+        "it:\n"
+        "  kedge train {0} --algorithm {2} --from A{1}\n",
+        task, changes, algorithm.name);
+  fmt::print(
+      "  kedge tune {} --algorithm {} --budget 10{}    # search the options that matter, 10 minutes\n"
+      "  a cost that grows with what is missing, at every step; more iterations; a longer horizon\n",
+      task, algorithm.name, changes);
 }
 
 void print_next_commands(const std::string& directory, const TaskFile& task) {
@@ -94,8 +123,9 @@ int train_and_report(OpenRun& run, const Common& common, SignalStop& signals) {
   }
   if (!common.quiet) {
     if (end.stop == Stop::converged) fmt::print("after {} iterations {}\n", end.iterations, end.message);
-    print_result(run, common.threads);
+    const bool succeeds = print_result(run, common.threads);
     print_next_commands(directory, run.task);
+    if (!succeeds) print_advice(run);
   }
   return kDone;
 }

@@ -44,7 +44,8 @@ void print_round(const std::vector<TrialScore>& scores) {
   say(text);
 }
 
-void write_result(const Arguments& a, const Tuning& found) {
+/// @param has_success  the task measures it
+void write_result(const Arguments& a, const Tuning& found, bool has_success) {
   const TuneOptions& o = a.options;
   const TrialScore& best = *found.best;
   std::string comment =
@@ -57,6 +58,11 @@ void write_result(const Arguments& a, const Tuning& found) {
   else
     fmt::print("\nbest: {}\n  {}{}\n", best.options, score_text(best),
                found.unchanged ? fmt::format("; with the options as they are {}", score_text(*found.unchanged)) : "");
+  if (best.success == 0.0 && has_success)
+    fmt::print(
+        "no configuration succeeds in any rollout: more iterations (--set iterations=N), other costs, or a start from "
+        "the "
+        "run of another algorithm (kedge train --from) may help; more of this search hardly\n");
   std::string changes;  // of the task; those of the options are in the file
   for (const std::string& set : o.set)
     if (set.starts_with("task.")) changes += fmt::format(" --set {}", shell_word(set));
@@ -64,14 +70,14 @@ void write_result(const Arguments& a, const Tuning& found) {
              shell_word(o.task), o.algorithm, changes);
 }
 
-/// The name of the task, which a folder or file need not have.
-std::string name_of_task(const TuneOptions& o) {
+/// The task: its name, which a folder or file need not have, and whether it measures success.
+TaskFile task_of(const TuneOptions& o) {
   TrainRequest request;
   request.task = o.task;
   request.algorithm = o.algorithm;
   request.set = o.set;
   request.stop = o.stop;
-  return plan_run(request).file.task;
+  return plan_run(request).task;
 }
 
 int tune_and_print(Arguments& a) {
@@ -82,7 +88,8 @@ int tune_and_print(Arguments& a) {
   o.stop = signals.token();
   o.program = "/proc/self/exe";
   if (a.minutes) o.deadline = std::chrono::steady_clock::now() + std::chrono::minutes(*a.minutes);
-  o.folder = a.out.empty() ? fmt::format("runs/{}-{}-tune", name_of_task(o), o.algorithm) : a.out;
+  const TaskFile task = task_of(o);
+  o.folder = a.out.empty() ? fmt::format("runs/{}-{}-tune", task.task.name, o.algorithm) : a.out;
   const Tuning found = tune(o, print_round);
   if (found.end == Tuning::End::interrupted) {
     fmt::print("interrupted; what was done is saved. To go on:\n  {}\n", command(a));
@@ -93,7 +100,7 @@ int tune_and_print(Arguments& a) {
     return kDone;
   }
   if (found.end == Tuning::End::deadline) fmt::print("the budget ended within a round, which does not count\n");
-  write_result(a, found);
+  write_result(a, found, !task.task.success.empty());
   return kDone;
 }
 

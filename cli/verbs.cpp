@@ -39,7 +39,7 @@ const std::vector<Verb>& verbs() {
        "\nExamples:\n  kedge validate double_link\n  kedge validate my_robot/task.toml --set actions.limit=10\n",
        leaving<add_validate>},
       {"init", "writes a first task for your own model",
-       "\nExamples:\n  kedge init my_robot.xml\n  kedge init models/arm.urdf --out arm\n", add_init},
+       "\nExamples:\n  kedge init my_robot.xml\n  kedge init models/arm.xml --out arm\n", add_init},
       {"train", "learns a policy",
        "\nA later source of options wins: defaults, <algorithm>.toml beside the task, --config, --set, --iterations.\n"
        "Ctrl-C saves the state; `kedge resume` goes on with the same numbers as if nothing had happened.\n"
@@ -102,6 +102,11 @@ std::int64_t whole_number(const std::string& option, const std::string& text, st
   const char* end = text.data() + text.size();
   const auto [rest, failed] = std::from_chars(text.data(), end, value);
   if (failed == std::errc{} && rest == end && value >= low && value <= high) return value;
+  double number = 0.0;  // 10.0 is a whole number
+  const auto [after, not_a_number] = std::from_chars(text.data(), end, number);
+  if (not_a_number == std::errc{} && after == end && number == std::round(number) && std::abs(number) < 1e15 &&
+      number >= static_cast<double>(low) && number <= static_cast<double>(high))
+    return static_cast<std::int64_t>(number);
   const std::string rule = high == std::numeric_limits<std::int64_t>::max() ? fmt::format(">= {}", low)
                                                                             : fmt::format("in [{}, {}]", low, high);
   throw InputError(fmt::format("{} = {}, but must be a whole number {}", option, text, rule));

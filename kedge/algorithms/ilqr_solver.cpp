@@ -19,10 +19,13 @@ constexpr double kGoodStep = 0.4, kLeastShare = 1e-4;
 
 /// The derivatives of a trajectory without contacts and without chaos stay below this, in units of the cost itself.
 constexpr double kBlownUp = 1e8;
-constexpr const char* kUnstable =
-    "contacts or an unstable motion over a long horizon; what helps: a shorter horizon, box=true, softer contacts or "
-    "more "
-    "substeps in the model, or an algorithm that needs no derivatives (moto, gps)";
+/// What blows derivatives up, and what helps. @param box  the actions are within their limits already
+std::string unstable_text(bool box) {
+  return fmt::format(
+      "contacts or an unstable motion over a long horizon; what helps: a shorter horizon, {}softer contacts or more "
+      "substeps in the model, or an algorithm that needs no derivatives (moto, gps)",
+      box ? "" : "box=true, ");
+}
 
 double more(double lambda) { return lambda > 0.0 ? kGrow * lambda : kFirst; }
 double less(double lambda) { return kShrink * lambda < kZero ? 0.0 : kShrink * lambda; }
@@ -78,7 +81,8 @@ bool Ilqr::expand(Linearisation lin) {
   point_.lin = std::move(lin);
   if (point_.lin.diverged_at >= 0) {
     message_ = fmt::format("a simulation from the neighbourhood of step {} diverged, so there are no derivatives: {}{}",
-                           point_.lin.diverged_at, point_.lin.why.empty() ? "" : point_.lin.why + "; ", kUnstable);
+                           point_.lin.diverged_at, point_.lin.why.empty() ? "" : point_.lin.why + "; ",
+                           unstable_text(options_.box));
     return false;
   }
   point_.costs = trajectory_cost(task, path.x, path.a, path.y, point_.lin, clones_.threads());
@@ -131,7 +135,7 @@ bool Ilqr::backward(double lambda) {
 /// Why the last backward pass failed; an action that its limit cuts off moves nothing, and is named.
 std::string Ilqr::failure_text(double lambda) const {
   std::string text = describe_failure(riccati_, lambda);
-  if (riccati_.status == RiccatiStatus::not_finite) return fmt::format("{}: {}", text, kUnstable);
+  if (riccati_.status == RiccatiStatus::not_finite) return fmt::format("{}: {}", text, unstable_text(options_.box));
   if (riccati_.status != RiccatiStatus::not_positive_definite || options_.box || riccati_.step < 0) return text;
   const Task& task = problem_.task;
   for (Index i = 0; i < task.da(); ++i) {
@@ -214,7 +218,7 @@ std::optional<IlqrStop> Ilqr::iterate(IlqrIteration& done) {
         "{:.6g}; largest derivative {:.3g}",
         done.rollouts, point_.lambda, point_.cost, done.gradient);
     if (!(done.gradient <= kBlownUp * std::max(1.0, std::abs(point_.cost))))
-      message_ += fmt::format(", which is blown up by {}", kUnstable);
+      message_ += fmt::format(", which is blown up by {}", unstable_text(options_.box));
     return IlqrStop::no_step;
   }
   if (done.step > kGoodStep) point_.lambda = less(point_.lambda);

@@ -268,8 +268,10 @@ toml::table parse_toml(std::string_view text, const std::string& origin) {
     return toml::parse(text, origin);
   } catch (const toml::parse_error& e) {
     const toml::source_position at = e.source().begin;
-    throw InputError(
-        fmt::format("{}:{}:{}: not TOML: {}", one_line(origin), at.line, at.column, one_line(e.description())));
+    const std::string why = one_line(e.description());
+    const bool one_of_several = why.find("cannot redefine existing array") != std::string::npos;
+    throw InputError(fmt::format("{}:{}:{}: not TOML: {}{}", one_line(origin), at.line, at.column, why,
+                                 one_of_several ? "; each of several has double brackets, [[...]]" : ""));
   }
 }
 
@@ -288,7 +290,9 @@ void override_value(toml::table& document, const std::string& key, const std::st
   std::optional<toml::table> parsed = parse_value(text, origin);
   if (!parsed) {
     if (text.empty()) fail("the value is missing");
-    if (has_control_characters(text) || text.find_first_of("\"'[]{}\\") != std::string::npos)
+    // "qpos:root[z]" is a text; "[1, 2" is an array that went wrong.
+    if (has_control_characters(text) || text.find_first_of("\"'\\") != std::string::npos ||
+        std::string_view("[{").find(text.front()) != std::string_view::npos)
       fail("the value cannot be read; write it as in the file, a text in quotes");
     parsed = parse_value(fmt::format("\"{}\"", text), origin);
     if (!parsed) fail("the value is not UTF-8");

@@ -64,31 +64,33 @@ void require_memory(const std::string& algorithm, const Needs& needs) {
                   memory_text(there)));
 }
 
-std::vector<Verdict> verdicts(const fs::path& file, const TaskFile& task, const std::vector<Override>& overrides,
-                              int threads) {
-  const double per_step = seconds_per_step(task.task);
-  std::vector<Verdict> all;
-  for (const Algorithm& algorithm : algorithms()) {
-    Options options = algorithm.options();
-    const fs::path beside = file.parent_path() / fmt::format("{}.toml", algorithm.name);
-    if (fs::exists(beside)) read_options(options, beside);
-    algorithm.check(options);
-    Verdict verdict;
-    verdict.algorithm = algorithm.name;
-    try {
-      TaskFile seen = task;
-      std::vector<Override> with = overrides;
-      observe_what_is_needed(algorithm, file, seen, with, {});
-      verdict.needs = algorithm.needs(seen.task, options, threads);
-      require_memory(algorithm.name, verdict.needs);
-      static_cast<void>(algorithm.start(seen.task, options));
-      verdict.seconds = seconds_of(verdict.needs, per_step, threads);
-    } catch (const InputError& e) {
-      verdict.refusal = e.what();
-    }
-    all.push_back(std::move(verdict));
+Options options_beside(const Algorithm& algorithm, const fs::path& file, const std::vector<std::string>& set) {
+  Options options = algorithm.options();
+  const fs::path beside = file.parent_path() / fmt::format("{}.toml", algorithm.name);
+  if (fs::exists(beside)) read_options(options, beside);
+  for (const std::string& text : set) {
+    const Assignment assignment = parse_assignment(text);
+    assign_option(options, assignment.key, assignment.value);
   }
-  return all;
+  algorithm.check(options);
+  return options;
+}
+
+Verdict verdict(const Algorithm& algorithm, const Options& options, const Candidate& candidate, double per_step) {
+  Verdict verdict;
+  verdict.algorithm = algorithm.name;
+  try {
+    TaskFile seen = candidate.task;
+    std::vector<Override> overrides = candidate.overrides;
+    observe_what_is_needed(algorithm, candidate.file, seen, overrides, {});
+    verdict.needs = algorithm.needs(seen.task, options, candidate.threads);
+    require_memory(algorithm.name, verdict.needs);
+    static_cast<void>(algorithm.start(seen.task, options));
+    verdict.seconds = seconds_of(verdict.needs, per_step, candidate.threads);
+  } catch (const InputError& e) {
+    verdict.refusal = e.what();
+  }
+  return verdict;
 }
 
 }  // namespace kedge

@@ -21,11 +21,21 @@ struct Verdict {
   double seconds = 0.0;  ///< of an iteration, about; if it is ready
 };
 
-/// @param file       of the task: options lie beside it  @param overrides  of the task
-/// @param threads    that training would have
-/// @throws InputError if a file of options is wrong
-std::vector<Verdict> verdicts(const std::filesystem::path& file, const TaskFile& task,
-                              const std::vector<Override>& overrides, int threads);
+/// What the verdicts on the algorithms have in common.
+struct Candidate {
+  std::filesystem::path file;  ///< of the task: options lie beside it
+  const TaskFile& task;
+  std::vector<Override> overrides;  ///< of the task
+  int threads = 1;                  ///< that training would have
+};
+
+/// Returns the options of an algorithm: its defaults, those of the file beside the task, then `set`, "epsilon=0.1".
+/// @param file  of the task  @throws InputError if one is wrong
+Options options_beside(const Algorithm& algorithm, const std::filesystem::path& file,
+                       const std::vector<std::string>& set);
+
+/// @param options  of the algorithm  @param per_step  seconds_per_step of the task
+Verdict verdict(const Algorithm& algorithm, const Options& options, const Candidate& candidate, double per_step);
 
 /// Returns how long one control step of the task takes: the fastest of some that are simulated now, from the mean start.
 double seconds_per_step(const Task& task);

@@ -106,26 +106,29 @@ bool is_model(const fs::path& path) {
 
 constexpr std::string_view kGoal = "goal:";
 
-/// Calls visit(table) for the task's costs, its early ends and its measure of success, in order.
+/// Calls visit(table, place) for the task's costs, its early ends and its measure of success, in order; place is "cost.NAME".
 template <class Visit>
 void for_each_residual(toml::table& document, const Visit& visit) {
   for (const char* key : {"cost", "termination"})
     if (toml::array* tables = document[key].as_array())
       for (toml::node& element : *tables)
-        if (toml::table* table = element.as_table()) visit(*table);
-  if (toml::table* success = document["success"].as_table()) visit(*success);
+        if (toml::table* table = element.as_table()) {
+          const auto name = (*table)["name"].value<std::string>();
+          visit(*table, name ? fmt::format("{}.{}", key, one_line(*name, 60)) : key);
+        }
+  if (toml::table* success = document["success"].as_table()) visit(*success, "success");
 }
 
 /// Puts the numbers of [goal] where a target is "goal:NAME".
 /// @return the names, one for each cost and the success; empty where a target is something else
 std::vector<std::string> insert_goals(toml::table& document, const std::string& file) {
   std::vector<std::string> names;
-  for_each_residual(document, [&](toml::table& residual) {
+  for_each_residual(document, [&](toml::table& residual, const std::string& place) {
     const toml::node* target = residual.get("target");
     const auto text = target ? target->value_exact<std::string>() : std::nullopt;
     names.emplace_back(text && text->starts_with(kGoal) ? text->substr(kGoal.size()) : "");
     if (names.back().empty()) return;
-    const Value where(*target, "target", file);
+    const Value where(*target, place + ".target", file);
     const toml::table* goals = document["goal"].as_table();
     std::vector<std::string> known;
     if (goals)
@@ -146,7 +149,7 @@ void resolve_goals(const toml::table& document, const std::vector<std::string>& 
   if (!goals) return;
   resolved.insert("goal", *goals);
   std::size_t i = 0;
-  for_each_residual(resolved, [&](toml::table& residual) {
+  for_each_residual(resolved, [&](toml::table& residual, const std::string&) {
     if (const std::string& name = names[i++]; !name.empty())
       residual.insert_or_assign("target", fmt::format("{}{}", kGoal, name));
   });
@@ -201,7 +204,10 @@ void require_first_step(const Value& root, const Task& task, const mjModel& mode
     for (const char* key : {"qpos", "qvel", "act", "from"})
       if (const auto given = start->find(key)) given->fail(what);
   }
-  model_key.fail(fmt::format("the simulation of {} {}: {}", model_key.text(), text, *why));
+  const std::string what = fmt::format("the simulation of {} {}: {}", model_key.text(), text, *why);
+  if (task.control_step >= kLongStep)
+    root.require("control_step").fail(fmt::format("is {} s; {}", task.control_step, what));
+  model_key.fail(what);
 }
 
 /// The contents of the files, in their order, and what the task is made of.

@@ -61,7 +61,7 @@ bool only_degrees(double value) { return std::abs(value) >= 3 * pi && std::fmod(
 void judge_clock(const Value& root, const Task& task, Warnings& warnings) {
   const double seconds = task.horizon * task.control_step;
   const Value horizon = root.require("horizon");
-  if (task.control_step >= 1.0)
+  if (task.control_step >= kLongStep)
     warnings.add(root.require("control_step"),
                  fmt::format("{} s is a long time between two actions; {} ms are {}", task.control_step,
                              task.control_step, task.control_step / 1e3));

@@ -11,6 +11,8 @@
 
 namespace kedge {
 
+constexpr double kLongStep = 1.0;  ///< s; between two actions
+
 /// Returns a warning, one line with its place and what to write instead, for each value that looks like degrees, seconds,
 /// milliseconds or a thousandth of its unit:
 ///   horizon        less than a tenth of a second, or more than an hour

@@ -290,6 +290,8 @@ TEST_F(OwnRobot, SharesAGoalBetweenCostAndSuccess) {
   EXPECT_THAT(kedge({"evaluate", "run", "--set", "task.goal.there=0.25", "--rollouts", "2"}).out,
               HasSubstr("mean |qpos:slide - 0.25|"));
   expect_refused({"validate", "arm", "--set", "task.success.target=goal:their"}, "did you mean \"there\"?");
+  robot("arm", kCartPole, task);
+  expect_refused({"validate", "arm"}, "arm/task.toml:12:10: cost.place.target: the file has no [goal]");
 }
 
 /// Two carts on rails of their own, in either order, and their motors in the same or the other one.
@@ -397,6 +399,38 @@ TEST_F(OwnRobot, IsJudgedForEveryAlgorithmBeforeWorkStarts) {
   EXPECT_THAT(o.out, HasSubstr("try beta0 = "));
   EXPECT_THAT(o.out, HasSubstr("28 features of 4 states and 2 actions; 15 rollouts are kept"));
   EXPECT_THAT(o.out, HasSubstr("try rollouts = 6"));
+  // A proposal can be tried without writing a file, after the options beside the task.
+  const Outcome tried = kedge({"validate", "arm", "--set", "moto.rollouts=6", "--set", "task.horizon=20.0"});
+  EXPECT_THAT(tried.out, HasSubstr("28 features of 4 states and 2 actions; 30 rollouts are kept"));
+  EXPECT_THAT(tried.out, HasSubstr("horizon      20 steps"));
+  expect_refused({"validate", "arm", "--set", "moto.rolouts=6"}, "did you mean \"rollouts\"?");
+  expect_refused({"validate", "arm", "--set", "motor.rollouts=6"}, "motor");
+}
+
+TEST_F(OwnRobot, ThatDoesNotSucceedIsToldWhatMayHelp) {
+  const std::string hard =
+      std::string(kPlace) + "[success]\nof = \"qpos:slide\"\ntarget = 50\nbelow = 0.1\nsteps = \"last 5\"\n";
+  robot("arm", kCartPole, hard);
+  const auto train = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"train", "arm", "--iterations", "1", "--out", "run", "--force"});
+    return kedge(more).out;
+  };
+  const std::string task = path("arm/task.toml").string();
+  const std::string moto = train({"--set", "task.horizon=20"});
+  EXPECT_THAT(moto, HasSubstr("no rollout succeeds; what may help:\n  kedge train " + task +
+                              " --algorithm ilqr --out A --set task.horizon=20"));
+  EXPECT_THAT(moto, HasSubstr("\n  kedge train " + task + " --algorithm moto --from A --set task.horizon=20\n"));
+  EXPECT_THAT(moto, HasSubstr("\n  kedge tune " + task + " --algorithm moto --budget 10 --set task.horizon=20 "));
+  for (const char* cannot_start : {"ilqr", "random_search"})
+    EXPECT_THAT(train({"--algorithm", cannot_start}),
+                testing::AllOf(HasSubstr("kedge tune"), Not(HasSubstr("--from"))));
+  // A cost that has no quadratic model is not for ilqr.
+  robot("arm", kCartPole, hard + "[[termination]]\nname = \"far\"\nof = \"qpos:slide\"\nrange = 90\ncost = 1\n");
+  EXPECT_THAT(train({"--algorithm", "trpo"}), Not(HasSubstr("--algorithm ilqr")));
+  robot("arm", kCartPole, std::string(kPlace) + "[success]\nof = \"qpos:slide\"\nbelow = 1e3\nsteps = \"last 5\"\n");
+  EXPECT_THAT(train({}), Not(HasSubstr("what may help")));
+  robot("arm", kCartPole, kPlace);
+  EXPECT_THAT(train({}), Not(HasSubstr("what may help"))) << "success is not measured";
 }
 
 TEST_F(OwnRobot, GetsAFirstTaskFromItsModel) {
@@ -415,6 +449,10 @@ TEST_F(OwnRobot, GetsAFirstTaskFromItsModel) {
   expect_refused({"init", "no.xml", "--out", "out"}, "there is no such model");
   write(path("broken.xml"), "<mujoco><worldbody>");
   expect_refused({"init", "broken.xml", "--out", "out"}, "MuJoCo refuses it");
+  write(path("arm.urdf"), R"(<robot name="arm"><link name="base"/><link name="tip"><inertial><mass value="1"/>
+    <inertia ixx="1" ixy="0" ixz="0" iyy="1" iyz="0" izz="1"/></inertial></link>
+    <joint name="j" type="continuous"><parent link="base"/><child link="tip"/><axis xyz="0 1 0"/></joint></robot>)");
+  expect_refused({"init", "arm.urdf", "--out", "out"}, "a URDF cannot have one: save it as MJCF");
   write(path("wild.xml"), R"(<mujoco><worldbody><body><joint name="j" type="slide"/><geom size="0.1"/><body>
     <joint name="k" stiffness="1e300" springref="10"/><geom size="0.1" pos="0 0 1"/></body></body></worldbody>
     <actuator><motor joint="j"/></actuator></mujoco>)");
@@ -602,6 +640,7 @@ TEST_F(OwnRobot, IsTunedTheSameWayHoweverOftenItIsInterrupted) {
   const Outcome once = tune("once");
   ASSERT_EQ(once.code, 0) << once.err << once.out;
   EXPECT_THAT(once.out, HasSubstr("kedge train cart --algorithm gps --config once/gps.toml"));
+  EXPECT_THAT(once.out, Not(HasSubstr("no configuration succeeds"))) << "success is not measured";
   const std::string scores = read(path("once/tune.csv"));
   expect_better_halves(path("once/tune.csv"));
   ASSERT_EQ(tune("again").code, 0);
@@ -664,6 +703,18 @@ TEST_F(OwnRobot, IsTunedTheSameWayHoweverOftenItIsInterrupted) {
 }
 
 /// Searches while signals come: SIGINT to the program, or SIGKILL to a training of it.
+TEST_F(OwnRobot, ThatNoConfigurationSucceedsWithIsSaid) {
+  for (const auto& [below, succeeds] : {std::pair{"0.1", false}, {"1e3", true}}) {
+    robot(
+        "cart", kCartPole,
+        fmt::format("{}[success]\nof = \"qpos:slide\"\ntarget = 50\nbelow = {}\nsteps = \"last 5\"\n", kPlace, below));
+    const Outcome o = kedge({"tune", "cart", "--algorithm", "gps", "--trials", "2", "--seeds", "1", "--set",
+                             "iterations=2", "--set", "rollouts=10", "--out", fmt::format("out-{}", below)});
+    ASSERT_EQ(o.code, 0) << o.err;
+    EXPECT_EQ(o.out.find("no configuration succeeds in any rollout") == std::string::npos, succeeds) << o.out;
+  }
+}
+
 TEST_F(OwnRobot, IsTunedTheSameWayWhateverKillsATraining) {
   robot("cart", kCartPole, kPlace);
   const auto words = [](const std::string& out) {

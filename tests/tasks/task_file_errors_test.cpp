@@ -321,6 +321,7 @@ TEST(WrongOverride, IsRefusedOnOneLineThatRepeatsIt) {
       {"actions.limit", "[1, 2", "the value cannot be read"},
       {"actions.limit", "", "the value is missing"},
       {"actions.limit", "1\nhorizon = 2", "the value cannot be read"},
+      {"cost.effort.of", "qvel:root[z]", "root"},  // read as a text
       {"horizon.x", "3", "horizon is not a table"},
       {"", "3", "the key must be names with single dots"},
       {"actions..limit", "3", "the key must be names with single dots"},

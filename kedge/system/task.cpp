@@ -193,6 +193,31 @@ VectorXd sample_start(const StartDistribution& start, Stream& noise) {
   return x;
 }
 
+namespace {
+
+/// The x, y and z of one or more positions, "site:hook[0] - site:bin[0]" and so on, as the file names them:
+/// "site:hook - site:bin". Empty if the rows are something else.
+std::string of_positions(const std::vector<std::string>& rows) {
+  std::string all;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    std::string row = rows[i];
+    const std::string index = fmt::format("[{}]", i);
+    int positions = 0;
+    for (const char* kind : {"site:", "body:", "com"})
+      for (std::size_t at = row.find(kind); at != std::string::npos; at = row.find(kind, at + 1)) ++positions;
+    int found = 0;
+    for (std::size_t at = row.find(index); at != std::string::npos; at = row.find(index)) {
+      row.erase(at, index.size());
+      ++found;
+    }
+    if (found == 0 || found != positions || row.find('[') != std::string::npos || (i > 0 && row != all)) return "";
+    all = row;
+  }
+  return rows.size() == 3 ? all : "";
+}
+
+}  // namespace
+
 std::string residual_text(const Residual& r) {
   constexpr Index most = 6;  // rows
   const char* source = std::array{"state", "action", "control", "sensor"}[static_cast<std::size_t>(r.source)];
@@ -216,9 +241,14 @@ std::string residual_text(const Residual& r) {
     else
       for (Index j = 0; j < r.matrix.cols(); ++j) signed_number(row, r.matrix(i, j), entry(j));
     if (row.empty()) row.assign(1, '0');
-    signed_number(row, -r.target[i], "");
     rows.push_back(std::move(row));
   }
+  if (const std::string positions = of_positions(rows); !positions.empty() && r.target.size() == 3) {
+    const bool origin = r.target.isZero(0.0);
+    return fmt::format("{}{}", positions,
+                       origin ? "" : fmt::format(" - ({:.6g}, {:.6g}, {:.6g})", r.target[0], r.target[1], r.target[2]));
+  }
+  for (std::size_t i = 0; i < rows.size(); ++i) signed_number(rows[i], -r.target[static_cast<Index>(i)], "");
   if (r.target.size() > most) rows.push_back(fmt::format("... ({} in all)", r.target.size()));
   return fmt::format("{}{}", fmt::join(rows, ", "), r.angle ? ", as angles" : r.quaternion ? ", as one attitude" : "");
 }

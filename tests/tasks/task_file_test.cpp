@@ -289,8 +289,18 @@ TEST_F(TaskFileTest, PlacesVelocitiesAndAttitudesAreThoseOfTheBody) {
   apart.row(2).array() -= 1.0;  // the cart stands at z = 1
   EXPECT_TRUE(near(r(10), apart));
   EXPECT_TRUE(near(r(11), r(0).row(2)));
-  EXPECT_EQ(residual_text(task.cost[10].residual),
-            "site:ear[0] - body:cart[0], site:ear[1] - body:cart[1], site:ear[2] - body:cart[2]");
+  EXPECT_EQ(residual_text(task.cost[10].residual), "site:ear - body:cart");
+  Residual residual = task.cost[10].residual;
+  residual.target << 0.5, 0.0, -2.0;
+  EXPECT_EQ(residual_text(residual), "site:ear - body:cart - (0.5, 0, -2)");
+  // Names of anything less than all of the positions stand for themselves.
+  std::swap(residual.names[0], residual.names[1]);
+  EXPECT_THAT(residual_text(residual), testing::StartsWith("site:ear[1] - body:cart"));
+  residual = task.cost[10].residual;
+  residual.names[0] = "site:ear[0]b";
+  EXPECT_THAT(residual_text(residual), HasSubstr("site:ear[0]b"));
+  residual.names[0] = "qpos:ear[0]";
+  EXPECT_THAT(residual_text(residual), HasSubstr("qpos:ear[0]"));
 }
 
 TEST_F(TaskFileTest, NamesMayHaveWhatSeparatesWords) {

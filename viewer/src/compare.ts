@@ -59,7 +59,9 @@ const interval = (e: Estimate | null): string => (e ? `${short(e.value)} [${shor
 const percent = (e: Estimate | null): string =>
   e ? `${(100 * e.value).toFixed(1)} % [${(100 * e.low).toFixed(1)}, ${(100 * e.high).toFixed(1)}]` : '–';
 
+/** On a phone each row is a card, in which the heads stand before the cells: `data-head`. */
 function table(head: (string | [string])[], rows: (string | Node | [string | Node, string])[][]): HTMLElement {
+  const names = head.map((h) => (Array.isArray(h) ? h[0] : h));
   return make(
     'div',
     { class: 'scroll', tabIndex: 0, role: 'region', 'aria-label': 'Table' },
@@ -71,7 +73,15 @@ function table(head: (string | [string])[], rows: (string | Node | [string | Nod
         'tbody',
         {},
         ...rows.map((row) =>
-          make('tr', {}, ...row.map((c) => (Array.isArray(c) ? make('td', { class: c[1] }, c[0]) : make('td', {}, c)))),
+          make(
+            'tr',
+            {},
+            ...row.map((c, i) => {
+              const cell = Array.isArray(c) ? make('td', { class: c[1] }, c[0]) : make('td', {}, c);
+              cell.dataset['head'] = names[i] ?? '';
+              return cell;
+            }),
+          ),
         ),
       ),
     ),
@@ -208,7 +218,8 @@ finalPanel.append(
 const profilePanel = panel('Performance profile');
 const profile = new Plot(profilePanel, { title: 'Share of seeds whose final policy returns at least …', x: [], lines: [], height: 260, yRange: [-0.02, 1.02], xLabel: 'return' });
 const allNegative = groups.every((g) => g.profile.tau.every((t) => t === null || t < 0));
-profilePanel.hidden = !groups.some((g) => g.profile.tau.length > 1);
+// Where all seeds end alike there is one threshold, and nothing to draw.
+profilePanel.hidden = new Set(groups.flatMap((g) => g.profile.tau)).size < 2;
 if (allNegative)
   profilePanel.append(make('p', { class: 'small muted' }, 'The axis is logarithmic: the largest losses are at the left, the best return, 0, is beyond the right end.'));
 

@@ -119,6 +119,8 @@ async function readAll(): Promise<void> {
     }
   });
   for (let i = 0; i < runs.length; ++i) await readRows(i);
+  // The first look is at a run that has something to show.
+  if (version === null) chosen = Math.max(0, runs.findIndex((run) => run.summary.iterations > 0));
   await readSteps(chosen);
   version = answer.version;
   replays = answer.replays;
@@ -205,6 +207,11 @@ function common(name: string): number[] {
   return [...values].filter((v): v is number => typeof v === 'number');
 }
 
+/** GPS bounds the sum of the KL over a trajectory, divided by its length: one step may take more. */
+function boundsTheMean(run: Run): boolean {
+  return run.summary.options?.kl === 'trajectory';
+}
+
 const page = document.getElementById('page')!;
 const side = make('div', { class: 'side' });
 const wide = make('div');
@@ -250,7 +257,8 @@ const improvement = new Plot(curveGrid, blank('Change of the return: predicted, 
 const trustPanel = panel('Trust region');
 const trustGrid = make('div', { class: 'plots' });
 trustPanel.append(trustGrid);
-const klPlot = new Plot(trustGrid, blank('KL, nats: largest step, mean (dashed); level: bound', { yScale: 'log' }));
+const klTitle = 'KL, nats: largest step, mean (dashed); level: bound';
+const klPlot = new Plot(trustGrid, blank(klTitle, { yScale: 'log' }));
 const entropyPlot = new Plot(trustGrid, blank('Entropy of the policy, nats'));
 const essPlot = new Plot(trustGrid, blank('Effective samples: median, least (dashed)', { yScale: 'log' }));
 const r2Plot = new Plot(trustGrid, blank('R² of the model: median, least (dashed)'));
@@ -468,7 +476,9 @@ function showCurves(): void {
     plot.set({ ...lines(described, change), levels, xLabel: xLabel() });
   };
   put(improvement, ['improvement_predicted', 'improvement_realised']);
-  put(klPlot, ['kl_max', 'kl_mean'], common('epsilon'), positive);
+  const sums = runs.some((run) => seen(run) && boundsTheMean(run));
+  put(klPlot, sums ? ['kl_mean', 'kl_max'] : ['kl_max', 'kl_mean'], common('epsilon'), positive);
+  klPlot.set({ title: sums ? 'KL, nats: mean over the steps, largest step (dashed); level: bound of the mean (MOTO: of every step)' : klTitle });
   put(entropyPlot, ['entropy_mean']);
   put(essPlot, ['ess_median', 'ess_min'], [], positive);
   put(r2Plot, ['q_r2_median', 'q_r2_min']);
@@ -493,7 +503,15 @@ function showSteps(): void {
   const line = (name: string, label: string, more: Partial<Line> = {}): Line => ({ label, y: column(run.steps, name), colour: style(chosen).colour, width: 1.75, ...more });
   const log = (name: string, label: string): Line => line(name, label, { y: column(run.steps, name).map(positive) });
   const plots: [Plot, string, Partial<PlotOptions>][] = [
-    [stepKl, 'kl', { lines: [line('kl', 'KL')], levels: [run.summary.options?.epsilon].filter((v): v is number => typeof v === 'number') }],
+    [
+      stepKl,
+      'kl',
+      {
+        title: boundsTheMean(run) ? 'KL, nats; level: bound of the mean' : 'KL, nats; level: bound',
+        lines: [line('kl', 'KL')],
+        levels: [run.summary.options?.epsilon].filter((v): v is number => typeof v === 'number'),
+      },
+    ],
     [stepEntropy, 'entropy', { lines: [line('entropy', 'entropy'), line('beta', 'bound', { dash: [5, 4] })] }],
     [stepEta, 'eta', { lines: [log('eta', 'η')] }],
     [stepOmega, 'omega', { lines: [log('omega', 'ω')] }],

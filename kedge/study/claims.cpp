@@ -25,6 +25,17 @@ std::vector<double> values_of(const Comparison& comparison, const std::string& l
 
 Estimate interquartile_estimate(const std::vector<double>& values) { return estimate(values, interquartile_mean); }
 
+/// The rollouts at the first iteration that reaches `threshold` with most of a few from it on; infinity where none does.
+/// A single iteration can reach it by luck: where every rollout has another ball, or another start.
+double rollouts_until_it_stays(const ComparedRun& run, double threshold) {
+  constexpr std::ptrdiff_t few = 5, most = 3;
+  const auto reaches = [&](double result) { return result >= threshold; };
+  for (auto at = run.median_returns.begin(); at != run.median_returns.end(); ++at)
+    if (reaches(*at) && std::count_if(at, at + std::min(few, run.median_returns.end() - at), reaches) >= most)
+      return run.rollouts[static_cast<std::size_t>(at - run.median_returns.begin())];
+  return infinity;
+}
+
 Verdict verdict(std::size_t seeds, bool yes, bool no) {
   if (seeds < fewest_seeds) return Verdict::too_few_seeds;
   return yes ? Verdict::holds : no ? Verdict::does_not_hold : Verdict::undecided;
@@ -115,10 +126,7 @@ std::vector<double> measure_values(const ComparisonGroup& group, const Measure& 
           if (run.rollouts[i] <= measure.argument && run.rollouts.back() >= measure.argument)
             value = run.median_returns[i];
         break;
-      case Measure::Kind::rollouts_to:
-        for (std::size_t i = run.rollouts.size(); i-- > 0;)
-          if (run.median_returns[i] >= measure.argument) value = -run.rollouts[i];
-        break;
+      case Measure::Kind::rollouts_to: value = -rollouts_until_it_stays(run, measure.argument); break;
       case Measure::Kind::noisy_return:
         if (!run.median_returns.empty()) value = run.median_returns.back();
         break;

@@ -124,7 +124,7 @@ std::string to_string(const Measure& measure) {
     case Measure::Kind::final_return: return "return of the final policy without noise";
     case Measure::Kind::final_success: return "success of the final policy without noise";
     case Measure::Kind::return_at: return fmt::format("return after {} rollouts", measure.argument);
-    case Measure::Kind::rollouts_to: return fmt::format("rollouts until the return reaches {}", measure.argument);
+    case Measure::Kind::rollouts_to: return fmt::format("rollouts until the return stays at {}", measure.argument);
     case Measure::Kind::noisy_return: return "return of the last iteration's rollouts";
     case Measure::Kind::noisy_success: return "success of the last iteration's rollouts";
   }

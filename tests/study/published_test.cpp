@@ -203,11 +203,11 @@ class KeptTables : public testing::Test {
       return ComparedRun{.directory = {},
                          .seed = seed,
                          .state = RunState::finished,
-                         .iterations = 1,
+                         .iterations = 3,
                          .final_return = result,
                          .final_success = 1.0,
-                         .rollouts = {static_cast<double>(rollouts)},
-                         .median_returns = {result}};
+                         .rollouts = {1.0 * rollouts, 2.0 * rollouts, 3.0 * rollouts},
+                         .median_returns = {result, result, result}};
     };
     figure_.title = "Two runs";
     FigureResult result;

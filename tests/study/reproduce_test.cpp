@@ -125,8 +125,7 @@ TEST(MeasureValues, AreOneNumberForEachSeed) {
   EXPECT_EQ(measure_values(g, {Kind::final_success, 0}), (std::vector<double>{1, 1}));
   EXPECT_EQ(measure_values(g, {Kind::return_at, 29}), (std::vector<double>{-10, -10}));
   EXPECT_EQ(measure_values(g, {Kind::return_at, 30}), (std::vector<double>{-5, -4}));
-  EXPECT_EQ(measure_values(g, {Kind::rollouts_to, -10}), (std::vector<double>{-20, -20}));
-  EXPECT_EQ(measure_values(g, {Kind::rollouts_to, -4.5}), (std::vector<double>{-infinity, -30}));
+  EXPECT_EQ(measure_values(g, {Kind::rollouts_to, -100}), (std::vector<double>{-10, -10}));
   EXPECT_EQ(measure_values(g, {Kind::noisy_return, 0}), (std::vector<double>{-5, -4}));
   ComparisonGroup noisy = g;
   noisy.runs[1].noisy_success = 0.7;
@@ -142,7 +141,25 @@ TEST(MeasureValues, OfARunThatDidNotReachTheThresholdAreTheWorst) {
   EXPECT_EQ(measure_values(g, {Kind::final_success, 0}), std::vector<double>{0});
   EXPECT_EQ(measure_values(g, {Kind::return_at, 5}), std::vector<double>{-infinity});   // before the first iteration
   EXPECT_EQ(measure_values(g, {Kind::return_at, 31}), std::vector<double>{-infinity});  // after the last
-  EXPECT_EQ(measure_values(g, {Kind::rollouts_to, 0}), std::vector<double>{-infinity});
+}
+
+TEST(MeasureValues, OfASpeedIsWhereTheReturnStaysAtTheThreshold) {
+  ComparisonGroup g = group("a", {0});
+  ComparedRun& run = g.runs[0];
+  const auto rollouts_to = [&](double threshold, const std::vector<double>& returns) {
+    run.median_returns = returns;
+    run.rollouts.clear();
+    for (std::size_t i = 0; i < returns.size(); ++i) run.rollouts.push_back(10.0 * static_cast<double>(i + 1));
+    return -measure_values(g, {Measure::Kind::rollouts_to, threshold})[0];
+  };
+  EXPECT_EQ(rollouts_to(-1, {-5, -1, -1, -1, -1, -1}), 20);
+  EXPECT_EQ(rollouts_to(-1, {-1, -5, -5, -5, -5, -1, -1, -1}), 60);    // once, by luck
+  EXPECT_EQ(rollouts_to(-1, {-1, -1, -5, -5, -5, -5, -1, 0, 0}), 70);  // twice
+  EXPECT_EQ(rollouts_to(-1, {-1, -5, -1, -5, -1, -5, -5}), 10);        // three of five, not one after the other
+  EXPECT_EQ(rollouts_to(-1, {-1, -5, -1, -5, -5, -1, -5}), infinity);  // three of six
+  EXPECT_EQ(rollouts_to(-1, {-5, -5, -1, -1, -1}), 30);                // the last that can still be seen to stay
+  EXPECT_EQ(rollouts_to(-1, {-5, -5, -5, -1, -1}), infinity);
+  EXPECT_EQ(rollouts_to(-1, {}), infinity);
 }
 
 Comparison comparison(const std::vector<double>& a, const std::vector<double>& b) {

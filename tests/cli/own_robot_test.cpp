@@ -414,7 +414,7 @@ TEST_F(OwnRobot, GetsAFirstTaskFromItsModel) {
   expect_refused({"init", "my arm.xml", "--out", "tasks/arm"}, "is there already");
   expect_refused({"init", "no.xml", "--out", "out"}, "there is no such model");
   write(path("broken.xml"), "<mujoco><worldbody>");
-  expect_refused({"init", "broken.xml", "--out", "out"}, "MuJoCo refuses it");
+  expect_refused({"init", "broken.xml", "--out", "out"}, " refuses it: XML");
   write(path("wild.xml"), R"(<mujoco><worldbody><body><joint name="j" type="slide"/><geom size="0.1"/><body>
     <joint name="k" stiffness="1e300" springref="10"/><geom size="0.1" pos="0 0 1"/></body></body></worldbody>
     <actuator><motor joint="j"/></actuator></mujoco>)");

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 
@@ -138,6 +139,25 @@ TEST_P(NewerModels, TrainOrAreRefusedWithAVersionThatWouldDo) {
                                  "rollouts=20", "--iterations", "1", "--out", "run"});
   EXPECT_EQ(trained.code, 0) << trained.err;
   EXPECT_EQ(kedge({"evaluate", "run", "--rollouts", "2"}).code, 0);
+}
+
+/// The one of these models that is called so.
+const NewerModel& model(const std::string& name) {
+  return *std::ranges::find_if(kModels, [&](const NewerModel& m) { return m.name == name; });
+}
+
+TEST(ModelsWithDelays, HaveNoDerivativesAndSaySo) {
+  if (numbers(versions().mujoco) < numbers(model("Delay").version)) GTEST_SKIP() << "MuJoCo " << versions().mujoco;
+  const Scratch scratch;
+  write(scratch.path() / "model.xml", model("Delay").xml());
+  const auto kedge = [&](const std::vector<std::string>& arguments) {
+    return run(arguments, {.directory = scratch.path()});
+  };
+  ASSERT_EQ(kedge({"init", "model.xml", "--out", "task"}).code, 0);
+  EXPECT_THAT(kedge({"validate", "task"}).err, HasSubstr("the model has delays"));
+  const Outcome o = kedge({"train", "task", "--algorithm", "ilqr", "--set", "task.horizon=5", "--out", "run"});
+  EXPECT_EQ(o.code, 3);
+  EXPECT_THAT(o.err, HasSubstr("the model has delays: what is on its way is no part of the state"));
 }
 
 INSTANTIATE_TEST_SUITE_P(All, NewerModels, testing::ValuesIn(kModels),

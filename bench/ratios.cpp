@@ -89,8 +89,8 @@ std::vector<double> fastest(int repetitions, const std::vector<std::function<voi
 void bare_steps(const mjModel* model, mjData* data, int substeps, const Task& task, const Batch& batch) {
   for (int n = 0; n < batch.rollouts; ++n) {
     mj_resetData(model, data);
-    mju_copy(data->qpos, batch.state.col(batch.at(n, 0)).data(), model->nq);
-    mju_copy(data->qvel, batch.state.col(batch.at(n, 0)).data() + model->nq, model->nv);
+    std::copy_n(batch.state.col(batch.at(n, 0)).data(), model->nq, data->qpos);
+    std::copy_n(batch.state.col(batch.at(n, 0)).data() + model->nq, model->nv, data->qvel);
     for (int t = 0; t < batch.horizon; ++t) {
       for (Index i = 0; i < task.da(); ++i)
         data->ctrl[task.control_index[static_cast<std::size_t>(i)]] =
@@ -259,9 +259,9 @@ void learning_share(const Case& c, double dsyrk, const Effort& effort, std::vect
 void bare_differences(const mjModel* model, mjData* data, int substeps, const Trajectory& path, int simulations) {
   for (Index t = 0; t < path.a.cols(); ++t)
     for (int i = 0; i < simulations; ++i) {
-      mju_copy(data->qpos, path.x.col(t).data(), model->nq);
-      mju_copy(data->qvel, path.x.col(t).data() + model->nq, model->nv);
-      mju_zero(data->qacc_warmstart, model->nv);
+      std::copy_n(path.x.col(t).data(), model->nq, data->qpos);
+      std::copy_n(path.x.col(t).data() + model->nq, model->nv, data->qvel);
+      std::fill_n(data->qacc_warmstart, model->nv, 0.0);
       for (int k = 0; k < substeps; ++k) mj_step(model, data);
     }
 }

@@ -16,25 +16,31 @@ libhwy-dev libnlopt-dev libpng-dev libtinyxml2-dev nlohmann-json3-dev zlib1g-dev
   [python]="python3-dev python3-venv"
 )
 
-# MuJoCo is a package (libmujoco-dev) on Debian 12 and later. Where a distribution has none, the library and its
-# headers are taken from the official Python wheel, by version and checksum.
-mujoco_version=3.3.7
-mujoco_sha256_x86_64=1afdf8880badccc6fdbef33e09967b6d8feeed3b951da881c4cc41addd1ecde9
-mujoco_sha256_aarch64=19ece543ab1fba444d0b33d42740bd1b0c212445ddcbdb51bf81b6989dd21349
-mujoco_folder=.deps/mujoco
+# MuJoCo's library and headers are taken from its Python wheel, by version and checksum, into a folder of that version.
+# .deps/mujoco is a link to the one that is used, or to /usr for Debian's package.
+mujoco_default=3.14.0  # viewer/package.json has the same version for the pages
+declare -A mujoco_sha256=(
+  [3.3.7-x86_64]=1afdf8880badccc6fdbef33e09967b6d8feeed3b951da881c4cc41addd1ecde9
+  [3.3.7-aarch64]=19ece543ab1fba444d0b33d42740bd1b0c212445ddcbdb51bf81b6989dd21349
+  [3.14.0-x86_64]=7042bfc7cf3e67e885463ff053fc1c28947b75c5ca0cce8d3f780dff4f83f055
+  [3.14.0-aarch64]=f2f72463083b4d319874a93f91a54d46e5d538caea2706f18be874d4307b0264
+)
+mujoco_link=.deps/mujoco
 python_folder=.deps/python
 
 usage() {
   cat <<TEXT
-usage: scripts/setup.sh [--check | --dry-run] [--mujoco-wheel] [GROUP]...
+usage: scripts/setup.sh [--check | --dry-run] [--mujoco VERSION|default|package] [GROUP]...
 
 Installs the packages of the named groups that are missing. Nothing is changed, and no network is used, when nothing is
-missing. Needs root or sudo to install. Without a group: build.
+missing. Needs root or sudo to install Debian's packages, and none for the rest. Without a group: build.
 
-  --check         only say what is missing; exit 1 if something is
-  --dry-run       show the commands instead of running them
-  --mujoco-wheel  use MuJoCo $mujoco_version from its Python wheel ($mujoco_folder) although there may be a package
+  --check           only say what is missing; exit 1 if something is
+  --dry-run         show the commands instead of running them
+  --mujoco VERSION  from now on use this MuJoCo, from its Python wheel: $(mujoco_versions); default: $mujoco_default
+  --mujoco package  from now on use Debian's package, libmujoco-dev
 
+  MUJOCO_ROOT=DIR in the environment: use the MuJoCo in that folder, and fetch none
   KEDGE_SKIP_SETUP=1 in the environment: do nothing (you provide everything yourself)
 
 groups:
@@ -43,7 +49,8 @@ TEXT
   for group in "${groups[@]}"; do
     printf '  %-6s %s\n' "$group" "${packages_of[$group]}"
   done
-  echo "  build also needs MuJoCo: libmujoco-dev, or the wheel where there is no such package"
+  echo "  build: then MuJoCo $mujoco_default, or what --mujoco chose before, into .deps/; an installed libmujoco-dev is not used"
+  echo "         unless it is chosen"
   echo "  pages: Node.js 18 or newer with npm, whoever installed it; then the npm packages of viewer/package-lock.json."
   echo "         Where they cannot be had, kedge is built without its browser pages"
   echo "  python: then the packages of python/requirements.txt, in a virtual environment ($python_folder)"
@@ -75,9 +82,32 @@ has_candidate() {
   [[ -n $candidate && $candidate != "(none)" ]]
 }
 
+mujoco_versions() { printf '%s\n' "${!mujoco_sha256[@]}" | sed 's/-.*//' | sort -uV | paste -sd ' '; }
+
+# What $mujoco_link leads to: a version, package, or nothing. A folder there is of an older setup.sh: of some version.
+mujoco_used() {
+  [[ -e $mujoco_link/include/mujoco/mujoco.h ]] || return 0
+  case $(readlink "$mujoco_link") in
+    mujoco-*) readlink "$mujoco_link" | sed 's/mujoco-//' ;;
+    /usr) echo package ;;
+    *) echo unknown ;;
+  esac
+}
+
 mujoco_is_there() {
-  [[ -n ${MUJOCO_ROOT:-} || -e $mujoco_folder/include/mujoco/mujoco.h ]] && return 0
-  [[ $mujoco_wheel == no && -z $(missing_of libmujoco-dev) ]]
+  [[ -n ${MUJOCO_ROOT:-} ]] && return 0
+  local used
+  used=$(mujoco_used)
+  [[ $used && ($mujoco_asked == "" || $used == "$mujoco_asked") ]]
+}
+
+# Packages without which the wanted MuJoCo cannot be had.
+packages_for_mujoco() {
+  if [[ $mujoco == package ]]; then
+    echo libmujoco-dev
+  elif ! python3 -m pip --version >/dev/null 2>&1; then
+    printf '%s\n' python3 python3-pip
+  fi
 }
 
 # Node.js and npm by themselves: they may come from elsewhere than Debian.
@@ -130,43 +160,59 @@ fetch_python_packages() {
   cp python/requirements.txt $python_folder/
 }
 
-# Downloads the wheel, checks its checksum and unpacks library and headers into $mujoco_folder.
+# Downloads a wheel, checks its checksum and unpacks library, headers and licences into .deps/mujoco-$mujoco.
 fetch_mujoco_wheel() {
-  local machine checksum python=3.12 abi=cp312
+  local machine checksum
   machine=$(uname -m)
-  case $machine in
-    x86_64) checksum=$mujoco_sha256_x86_64 ;;
-    aarch64) checksum=$mujoco_sha256_aarch64 ;;
-    *) fail "there is no MuJoCo wheel for $machine; build MuJoCo yourself and set MUJOCO_ROOT to its folder" ;;
-  esac
-  say "fetching MuJoCo $mujoco_version (Python wheel, $machine) into $mujoco_folder"
+  checksum=${mujoco_sha256[$mujoco-$machine]:-}
+  [[ $checksum ]] || fail "there is no MuJoCo wheel for $machine; build MuJoCo yourself and set MUJOCO_ROOT to its folder"
+  say "fetching MuJoCo $mujoco (Python wheel, $machine) into .deps/mujoco-$mujoco"
   if [[ $mode == dry-run ]]; then
-    echo "  would run: pip download mujoco==$mujoco_version, check sha256 $checksum, unpack"
+    echo "  would run: pip download mujoco==$mujoco, check sha256 $checksum, unpack"
     return
   fi
-  mkdir -p .deps
   work=$(mktemp -d .deps/fetch.XXXXXX)
-  echo "mujoco==$mujoco_version --hash=sha256:$checksum" >"$work/requirements.txt"
+  echo "mujoco==$mujoco --hash=sha256:$checksum" >"$work/requirements.txt"
   # The wheel's Python version is irrelevant: only the C library inside it is used.
   python3 -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary=:all: \
-    --python-version "$python" --implementation cp --abi "$abi" --platform "manylinux_2_28_$machine" \
-    --dest "$work" --requirement "$work/requirements.txt" ||
-    fail "could not fetch the MuJoCo $mujoco_version wheel; with no network, unpack a MuJoCo release yourself and set" \
-      "MUJOCO_ROOT to its folder"
+    --python-version 3.12 --implementation cp --abi cp312 --platform "manylinux_2_28_$machine" \
+    --dest "$work" --requirement "$work/requirements.txt" >"$log" 2>&1 || {
+    tail -n 3 "$log" >&2
+    fail "could not fetch MuJoCo $mujoco (is there a network?). Debian's package will do for most: scripts/setup.sh" \
+      "--mujoco package. Or unpack a MuJoCo release yourself and set MUJOCO_ROOT to its folder"
+  }
   python3 -m zipfile -e "$work"/mujoco-*.whl "$work"
-  rm -rf "$mujoco_folder"
-  mkdir "$mujoco_folder"
-  mv "$work"/mujoco/include "$work"/mujoco/libmujoco.so.* "$work"/mujoco-*.dist-info "$mujoco_folder"
+  mkdir "$work/kept"
+  mv "$work"/mujoco/include "$work"/mujoco/libmujoco.so.* "$work"/mujoco-*.dist-info/licenses "$work/kept"
+  rm -rf ".deps/mujoco-$mujoco"
+  mv "$work/kept" ".deps/mujoco-$mujoco"
+}
+
+# Makes $mujoco_link lead to the wanted MuJoCo, which is fetched if it is not there. CMake follows at the next build.
+use_mujoco() {
+  local target=mujoco-$mujoco
+  [[ $mujoco == package ]] && target=/usr
+  [[ $mode == dry-run ]] || mkdir -p .deps
+  [[ $mujoco == package || -e .deps/$target/include/mujoco/mujoco.h ]] || fetch_mujoco_wheel
+  say "$mujoco_link is from now on ${target/#\/usr/the one in \/usr}"
+  run rm -rf "$mujoco_link"
+  run ln -s "$target" "$mujoco_link"
 }
 
 mode=install
-mujoco_wheel=no
+mujoco_asked=
 wanted=()
 while (($#)); do
   case $1 in
     --check) mode=check ;;
     --dry-run) mode=dry-run ;;
-    --mujoco-wheel) mujoco_wheel=yes ;;
+    --mujoco)
+      mujoco_asked=${2:-nothing}
+      [[ $mujoco_asked != default ]] || mujoco_asked=$mujoco_default
+      [[ " package $(mujoco_versions) " == *" $mujoco_asked "* ]] ||
+        fail "--mujoco \"${2:-}\": must be default, package or one of $(mujoco_versions); any other one by MUJOCO_ROOT"
+      shift
+      ;;
     -h | --help)
       usage
       exit 0
@@ -192,78 +238,66 @@ needs_pages=no
 needs_python=no
 [[ " ${wanted[*]} " == *" python "* ]] && needs_python=yes
 [[ " ${wanted[*]} " == *" pages "* ]] && needs_pages=yes
-[[ " ${wanted[*]} " == *" build "* ]] && needs_mujoco=yes
+[[ " ${wanted[*]} " == *" build "* || $mujoco_asked ]] && needs_mujoco=yes
+mujoco=${mujoco_asked:-$mujoco_default}
+[[ -z $mujoco_asked || -z ${MUJOCO_ROOT:-} ]] || fail "MUJOCO_ROOT is set, so --mujoco $mujoco_asked would change nothing"
 
 log=$(mktemp)
 work=
 trap 'rm -rf "$log" "$work"' EXIT
 
+missing_npm=no
+missing_python=no
+missing_mujoco=no
+if [[ $needs_python == yes ]] && ! python_packages_are_there; then missing_python=yes; fi
+if [[ $needs_pages == yes ]] && ! npm_packages_are_there; then missing_npm=yes; fi
+if [[ $needs_mujoco == yes ]] && ! mujoco_is_there; then missing_mujoco=yes; fi
+
+# What needs no root.
+fetch_the_rest() {
+  [[ $missing_mujoco == no ]] || use_mujoco
+  [[ $missing_npm == no ]] || fetch_npm_packages
+  [[ $missing_python == no ]] || fetch_python_packages
+}
+
+if [[ $missing_mujoco == yes ]]; then mapfile -t -O "${#packages[@]}" packages < <(packages_for_mujoco); fi
 if [[ $needs_pages == yes ]] && ! node_is_there; then packages+=(nodejs npm); fi
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
-  say "this is not Debian or Ubuntu, so nothing is installed; kedge needs the equivalents of: ${packages[*]} libmujoco-dev"
-  if [[ $mode != check && $needs_pages == yes ]] && node_is_there && ! npm_packages_are_there; then fetch_npm_packages; fi
-  if [[ $mode != check && $needs_python == yes ]] && ! python_packages_are_there; then fetch_python_packages; fi
+  say "this is not Debian or Ubuntu, so no packages are installed; kedge needs the equivalents of: ${packages[*]}"
+  [[ $mode == check ]] || fetch_the_rest
   exit 0
 fi
 # Ubuntu's Chromium is no package; without it the browser tests are left out.
 grep -qs '^ID=ubuntu' /etc/os-release && packages=($(printf '%s\n' "${packages[@]}" | grep -vx chromium-headless-shell))
 
 mapfile -t missing < <(missing_of "${packages[@]}")
-mujoco=there
-npm=there
-python=there
-if [[ $needs_python == yes ]] && ! python_packages_are_there; then python=missing; fi
-if [[ $needs_pages == yes ]] && ! npm_packages_are_there; then npm=missing; fi
-if [[ $needs_mujoco == yes ]] && ! mujoco_is_there; then mujoco=missing; fi
-if ((${#missing[@]} == 0)) && [[ $mujoco == there && $npm == there && $python == there ]]; then
-  [[ $mode == check ]] && say "nothing is missing"
-  exit 0
-fi
-
 names=("${missing[@]}")
-if [[ $mujoco == missing && $mujoco_wheel == yes ]]; then
-  names+=("MuJoCo $mujoco_version")
-elif [[ $mujoco == missing ]]; then
-  names+=(libmujoco-dev)
-fi
-if [[ $npm == missing ]]; then names+=("npm packages of viewer/"); fi
-if [[ $python == missing ]]; then names+=("packages of python/requirements.txt"); fi
+if [[ $missing_mujoco == yes && $mujoco != package ]]; then names+=("MuJoCo $mujoco"); fi
+if [[ $missing_npm == yes ]]; then names+=("npm packages of viewer/"); fi
+if [[ $missing_python == yes ]]; then names+=("packages of python/requirements.txt"); fi
 if [[ $mode == check ]]; then
+  ((${#names[@]} == 0)) && [[ $missing_mujoco == yes ]] && names=("the link $mujoco_link to /usr")
+  if ((${#names[@]} == 0)); then
+    say "nothing is missing"
+    exit 0
+  fi
   say "missing: ${names[*]}"
   exit 1
 fi
 
-if ((${#missing[@]} == 0)) && [[ $mujoco == there ]]; then  # nothing for root to do
-  [[ $npm == missing ]] && fetch_npm_packages
-  [[ $python == missing ]] && fetch_python_packages
-  say "done"
-  exit 0
-fi
-
-as_root=()
-if [[ $(id -u) -ne 0 ]]; then
-  command -v sudo >/dev/null ||
-    fail "missing: ${names[*]}. To install them, root is needed: apt-get install ${names[*]}"
-  as_root=(sudo)
-fi
-
-say "missing: ${names[*]}"
-say "reading the package lists (apt-get update)"
-run "${as_root[@]}" apt-get update -qq || say "apt-get update failed; trying with the lists that are there"
-if [[ $mode == install ]] && ! has_candidate cmake; then
-  fail "there are no package lists (is there a network?), so these cannot be installed: ${names[*]}"
-fi
-
-if [[ $mujoco == missing ]]; then
-  if [[ $mujoco_wheel == no ]] && has_candidate libmujoco-dev; then
-    missing+=(libmujoco-dev)
-    mujoco=there
-  else
-    [[ $mujoco_wheel == no ]] && say "this distribution has no package libmujoco-dev"
-    mapfile -t -O "${#missing[@]}" missing < <(missing_of python3 python3-pip)
-  fi
-fi
 if ((${#missing[@]})); then
+  as_root=()
+  if [[ $(id -u) -ne 0 ]]; then
+    command -v sudo >/dev/null ||
+      fail "missing: ${names[*]}. To install packages, root is needed: apt-get install ${missing[*]}"
+    as_root=(sudo)
+  fi
+  say "missing: ${names[*]}"
+  say "reading the package lists (apt-get update)"
+  run "${as_root[@]}" apt-get update -qq || say "apt-get update failed; trying with the lists that are there"
+  if [[ $mode == install ]] && ! has_candidate cmake; then
+    fail "there are no package lists (is there a network?), so these cannot be installed: ${missing[*]}"
+  fi
   say "installing (a minute or two): ${missing[*]}"
   install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
     -o DPkg::Lock::Timeout=120 "${missing[@]}")
@@ -274,8 +308,8 @@ if ((${#missing[@]})); then
     fail "could not install: $(missing_of "${missing[@]}" | tr '\n' ' ')(is there a network? is this Debian 12 or" \
       "newer, or Ubuntu 24.04 or newer?)"
   fi
+elif [[ $missing_mujoco == no && $missing_npm == no && $missing_python == no ]]; then
+  exit 0
 fi
-[[ $mujoco == missing ]] && fetch_mujoco_wheel
-[[ $npm == missing ]] && fetch_npm_packages
-[[ $python == missing ]] && fetch_python_packages
+fetch_the_rest
 say "done"

@@ -63,7 +63,8 @@ mkdir "$work/lib"
 stand_in libcurl.so.4 CURL_OPENSSL_4
 stand_in libcrypto.so.3 OPENSSL_3.0.0
 
-LD_LIBRARY_PATH=$work/lib "$python" -m auditwheel repair --strip --wheel-dir "$work/repaired" "$work"/plain/*.whl >"$work/log" 2>&1 || {
+# A MuJoCo of scripts/setup.sh is on no path that auditwheel knows.
+LD_LIBRARY_PATH=$work/lib:$PWD/.deps/mujoco "$python" -m auditwheel repair --strip --wheel-dir "$work/repaired" "$work"/plain/*.whl >"$work/log" 2>&1 || {
   cat "$work/log" >&2
   exit 1
 }
@@ -87,9 +88,10 @@ for file in "$root"/kedge.libs/*; do
     dpkg-query --show --showformat "$library: Debian package \${Package} \${Version}, source \${source:Package} \${source:Version}\n" \
       "$package" | head -n 1 >>"$licences/README.txt"
     cp "/usr/share/doc/$package/copyright" "$licences/$package.txt"
-  elif [[ $library == libmujoco* && -d .deps/mujoco ]]; then
-    echo "$library: the Python package mujoco" >>"$licences/README.txt"
-    cp .deps/mujoco/*.dist-info/licenses/LICENSE "$licences/mujoco.txt"
+  elif [[ $library == libmujoco* && -e .deps/mujoco/$library ]]; then
+    echo "$library: Python package mujoco ${library#libmujoco.so.}; of what it is made of: mujoco-parts.md" >>"$licences/README.txt"
+    cp .deps/mujoco/licenses/LICENSE "$licences/mujoco.txt"
+    cp .deps/mujoco/licenses/LICENSES_THIRD_PARTY.md "$licences/mujoco-parts.md"
   else
     echo "wheel: error: no package has $library, so its licence is unknown" >&2
     exit 1

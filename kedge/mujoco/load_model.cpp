@@ -205,6 +205,7 @@ void compile_and_report(const ModelFiles& files, std::uint64_t memory, Report& r
   } catch (const std::exception& e) {
     report.error = e.what();
   }
+  child_ran_out_of_memory |= report.error.find("Could not allocate memory") != std::string::npos;  // in its own words
   if (child_ran_out_of_memory && report.model.empty())
     report.refusal = fmt::format("needs more than {} MB of memory, the limit", memory >> 20);
 }
@@ -331,6 +332,10 @@ std::string compile_in_child(const ModelFiles& files, const LoadLimits& limits, 
   const auto [child, from] = start_child(files, limits);
   std::string report = receive(from.number(), *child, limits.seconds, stop);
   const int status = child->wait();
+  // Some versions end like that where they get no memory, for example if they need it in a thread of their own.
+  if (WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT)
+    throw InputError(
+        fmt::format("makes MuJoCo abort; it may need more than {} MB of memory, the limit", limits.memory >> 20));
   if (WIFSIGNALED(status)) throw InputError(fmt::format("makes MuJoCo crash (signal {})", WTERMSIG(status)));
   if (fields_of(report).size() < kFields) throw InputError("makes MuJoCo end its process");
   return report;

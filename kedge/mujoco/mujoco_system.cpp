@@ -239,11 +239,16 @@ double MujocoSystem::slope(const JointLimit& limit) const {
 
 Differentiable::Outcome MujocoSystem::derivatives(VectorIn x, VectorIn u, const DifferenceSteps& steps,
                                                   StepDerivatives& out) {
+  if (has_delays(*model_)) {
+    clean_ = false;
+    trouble_ = "the model has delays: what is on its way is no part of the state, so a step has no derivatives";
+    return Outcome::diverged;
+  }
   if (!has_step_derivatives(*model_) || flag(mjENABLESTRING, model_->opt.enableflags, "Sleep"))
     return Outcome::unsupported;
   mjData& d = *data_;
   reset(x);
-  mju_zero(d.qacc_warmstart, model_->nv);
+  std::fill_n(d.qacc_warmstart, model_->nv, 0.0);
   StepDifferences differences(*model_, d);
   StepDerivatives sub;
   for (int i = 0; i < substeps_; ++i) {
@@ -287,7 +292,7 @@ Differentiable::Outcome MujocoSystem::derivatives(VectorIn x, VectorIn u, const 
 bool MujocoSystem::step(VectorIn u) {
   mjData& d = *data_;
   const bool returned = call_mujoco([&] {
-    mju_zero(d.qacc_warmstart, model_->nv);
+    std::fill_n(d.qacc_warmstart, model_->nv, 0.0);
     apply_control(u);
     mj_step(model_.get(), &d);
     // The first sub-step evaluates the sensors at the state and control of the control step; with RK4 only its first
@@ -326,7 +331,7 @@ void MujocoSystem::settle() {
   // mj_forward normalises quaternions in qpos: put them back.
   std::copy_n(d.qpos, model_->nq, scratch_.data());
   const bool returned = call_mujoco([&] {
-    mju_zero(d.qacc_warmstart, model_->nv);
+    std::fill_n(d.qacc_warmstart, model_->nv, 0.0);
     mj_forward(model_.get(), &d);
   });
   std::copy_n(scratch_.data(), model_->nq, d.qpos);
@@ -351,7 +356,7 @@ VectorXd MujocoSystem::acceleration(VectorIn x, VectorIn u) {
   mjData& d = *data_;
   std::copy_n(u.data(), model_->nu, d.ctrl);
   clean_ = call_mujoco([&] {
-             mju_zero(d.qacc_warmstart, model_->nv);
+             std::fill_n(d.qacc_warmstart, model_->nv, 0.0);
              mj_forward(model_.get(), &d);
            }) &&
            healthy();
@@ -385,11 +390,11 @@ namespace {
 
 /// The bodies of objects: a kinematic tree that can move and of which none of these drives moves a joint.
 std::vector<bool> object_bodies(const mjModel& m, const std::vector<Drive>& drives) {
-  const auto body = [](int i) { return static_cast<std::size_t>(i); };
-  std::vector<bool> object(body(m.nbody), false);  // of the roots first
-  for (int dof = 0; dof < m.nv; ++dof) object[body(m.body_rootid[m.dof_bodyid[dof]])] = true;
-  for (const Drive& drive : drives) object[body(m.body_rootid[m.dof_bodyid[drive.velocity - m.nq]])] = false;
-  for (int i = 0; i < m.nbody; ++i) object[body(i)] = object[body(m.body_rootid[i])];
+  const auto root = [&](Index body) { return static_cast<std::size_t>(m.body_rootid[body]); };
+  std::vector<bool> object(static_cast<std::size_t>(m.nbody), false);  // of the roots first
+  for (Index dof = 0; dof < static_cast<Index>(m.nv); ++dof) object[root(m.dof_bodyid[dof])] = true;
+  for (const Drive& drive : drives) object[root(m.dof_bodyid[drive.velocity - static_cast<Index>(m.nq)])] = false;
+  for (std::size_t i = 0; i < object.size(); ++i) object[i] = object[root(static_cast<Index>(i))];
   return object;
 }
 
@@ -416,7 +421,7 @@ bool MujocoSystem::inverse_dynamics(VectorIn x, VectorIn acceleration, VectorOut
   const mjModel& m = *model_;
   const auto nv = static_cast<Index>(m.nv);
   const auto dof = [&](std::size_t i) { return drives_[i].velocity - static_cast<Index>(m.nq); };
-  mju_zero(d.qacc, m.nv);
+  std::fill_n(d.qacc, m.nv, 0.0);
   for (std::size_t i = 0; i < drives_.size(); ++i) d.qacc[dof(i)] = acceleration[static_cast<Index>(i)];
   note(call_mujoco([&] { mj_inverse(&m, &d); }));
   if (!clean_) return false;

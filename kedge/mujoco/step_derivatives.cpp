@@ -10,7 +10,7 @@ namespace kedge {
 
 namespace {
 
-/// Delayed controls, which later versions of MuJoCo have, are more state than kedge looks at here.
+/// Since 3.5.
 template <class Model>
 bool has_history(const Model& m) {
   if constexpr (requires { m.nhistory; })
@@ -24,8 +24,9 @@ void restore(const VectorXd& from, mjtNum* to) { std::copy_n(from.data(), from.s
 
 }  // namespace
 
+bool has_delays(const mjModel& m) { return has_history(m); }
+
 bool has_step_derivatives(const mjModel& m) {
-  if (has_history(m)) return false;
   if (m.opt.integrator == mjINT_EULER) return true;
   const auto is_scalar = [](int type) { return type == mjJNT_HINGE || type == mjJNT_SLIDE; };
   return m.opt.integrator == mjINT_RK4 && m.na == 0 && std::all_of(m.jnt_type, m.jnt_type + m.njnt, is_scalar);
@@ -61,7 +62,7 @@ bool StepDifferences::differentiate(const DifferenceSteps& steps, bool advance, 
     restore(warmstart_, d_.qacc_warmstart);
     const bool fine = call_mujoco([&] {
       mj_forwardSkip(&m_, &d_, skip, steps.sensors ? 0 : 1);
-      if (&z == &centre_) mju_copy(warmstart_.data(), d_.qacc, m_.nv);  // where the neighbours' solutions are near
+      if (&z == &centre_) std::copy_n(d_.qacc, nv_, warmstart_.data());  // where the neighbours' solutions are near
       if (advance) mj_Euler(&m_, &d_);
     });
     if (fine) read(z);

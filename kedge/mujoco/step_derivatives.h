@@ -10,6 +10,9 @@ struct mjData_;
 
 namespace kedge {
 
+/// True if controls or sensors have a delay: what is on its way is state of MuJoCo (since 3.5), but not in kedge's x.
+bool has_delays(const mjModel_& model);
+
 /// False for integrators, joints and flags for which the whole step has to be simulated from every neighbour.
 bool has_step_derivatives(const mjModel_& model);
 

@@ -12,6 +12,7 @@
 #include "kedge/mujoco/frame_sensors.h"
 #include "kedge/mujoco/load_model.h"
 #include "kedge/mujoco/mujoco_system.h"
+#include "kedge/mujoco/refusal.h"
 #include "kedge/tasks/task_values.h"
 
 namespace kedge {
@@ -112,7 +113,7 @@ std::shared_ptr<mjModel> compiled(const fs::path& path, const std::stop_token& s
   } catch (const InputError& e) {
     throw InputError(fmt::format("{}: {}", one_line(name), e.what()));
   }
-  if (!loaded.model) throw InputError(fmt::format("{}: MuJoCo refuses it: {}", name, one_line(loaded.error)));
+  if (!loaded.model) throw InputError(fmt::format("{}: {}", name, mujoco_refuses("it", loaded.error)));
   if (const std::string why = unsupported(*loaded.model); !why.empty())
     throw InputError(fmt::format("{}: kedge cannot use it: {}", name, why));
   return loaded.model;

@@ -14,6 +14,8 @@
 #include "kedge/core/regular_file.h"
 #include "kedge/files/toml_value.h"
 #include "kedge/mujoco/load_model.h"
+#include "kedge/mujoco/refusal.h"
+#include "kedge/mujoco/step_derivatives.h"
 #include "kedge/rollout/episode.h"
 #include "kedge/tasks/demonstration_table.h"
 #include "kedge/tasks/quantities.h"
@@ -52,10 +54,14 @@ std::shared_ptr<mjModel> compiled(const Value& key, const ModelFiles& files, std
   } catch (const InputError& e) {
     key.fail(fmt::format("{} {}", key.text(), e.what()));
   }
-  if (!loaded.model) key.fail(fmt::format("MuJoCo refuses {}: {}", key.text(), one_line(loaded.error)));
+  if (!loaded.model) key.fail(mujoco_refuses(key.text(), loaded.error));
   if (const std::string why = unsupported(*loaded.model); !why.empty())
     key.fail(fmt::format("kedge cannot use {}: {}", key.text(), why));
   for (const std::string& warning : loaded.warnings) warnings.push_back(one_line(warning));
+  if (has_delays(*loaded.model))
+    warnings.emplace_back(
+        "the model has delays: what is on its way is no part of the state, so algorithms that need derivatives (ilqr, "
+        "vgps and its baselines) will end with that reason");
   return std::move(loaded.model);
 }
 

@@ -157,7 +157,7 @@ void judge_limits(const Value& root, const Task& task, Warnings& warnings) {
   const auto nv = static_cast<Index>(m.nv);
   const MatrixXd identity = MatrixXd::Identity(nv, nv);
   MatrixXd inverse(nv, nv);  // of the inertia, by columns
-  mj_solveM(&m, data.get(), inverse.data(), identity.data(), m.nv);
+  mj_solveM(&m, data.get(), inverse.data(), identity.data(), static_cast<int>(m.nv));
   const auto section = root.find("actions");
   const auto limit = section ? section->find("limit") : std::nullopt;
   const std::vector<Part> motors = actuators(m);

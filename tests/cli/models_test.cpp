@@ -7,7 +7,9 @@
 #include <csignal>
 #include <thread>
 
+#include "kedge/run/version.h"
 #include "program.h"
+#include "tests/support/endless_model.h"
 #include "tests/support/source_dir.h"
 
 namespace kedge::test {
@@ -99,9 +101,7 @@ TEST_F(Models, NothingButRegularFilesIsOpened) {
 }
 
 TEST_F(Models, TheFirstSignalEndsACompilation) {
-  insert(
-      "<worldbody><body><composite type=\"grid\" count=\"300 300 1\" spacing=\".1\"><geom size=\".01\"/></composite>"
-      "</body></worldbody>");
+  write(path("robot/double_link.xml"), endless_model(versions().mujoco.starts_with("2.")));
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
     Process process({"train", "robot", "--out", "run"}, {.directory = scratch_.path()});
     std::this_thread::sleep_for(std::chrono::milliseconds(500));

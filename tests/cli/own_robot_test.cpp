@@ -448,7 +448,7 @@ TEST_F(OwnRobot, GetsAFirstTaskFromItsModel) {
   expect_refused({"init", "my arm.xml", "--out", "tasks/arm"}, "is there already");
   expect_refused({"init", "no.xml", "--out", "out"}, "there is no such model");
   write(path("broken.xml"), "<mujoco><worldbody>");
-  expect_refused({"init", "broken.xml", "--out", "out"}, "MuJoCo refuses it");
+  expect_refused({"init", "broken.xml", "--out", "out"}, " refuses it: XML");
   write(path("arm.urdf"), R"(<robot name="arm"><link name="base"/><link name="tip"><inertial><mass value="1"/>
     <inertia ixx="1" ixy="0" ixz="0" iyy="1" iyz="0" izz="1"/></inertial></link>
     <joint name="j" type="continuous"><parent link="base"/><child link="tip"/><axis xyz="0 1 0"/></joint></robot>)");

@@ -6,7 +6,9 @@
 #include <chrono>
 #include <thread>
 
+#include "kedge/run/version.h"
 #include "program.h"
+#include "tests/support/endless_model.h"
 #include "tests/support/source_dir.h"
 
 namespace kedge::test {
@@ -17,17 +19,13 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using Words = std::vector<std::string>;
 
-/// A model that MuJoCo compiles for a minute.
-constexpr const char* kSlowModel =
-    "<mujoco><worldbody><body><joint name='j'/><geom size='.1'/></body><body><composite type='grid' count='300 300 1' "
-    "spacing='.1'><geom size='.01'/></composite></body></worldbody><actuator><motor joint='j'/></actuator></mujoco>";
 constexpr const char* kSlowTask =
     "kedge = 1\nname = \"slow\"\nmodel = \"slow.xml\"\nhorizon = 20\ncontrol_step = 0.02\nsubsteps = 10\n";
 
 class Signals : public testing::Test {
  protected:
   Signals() {
-    write(path("slow/slow.xml"), kSlowModel);
+    write(path("slow/slow.xml"), endless_model(versions().mujoco.starts_with("2.")));
     write(path("slow/task.toml"), kSlowTask);
   }
   [[nodiscard]] fs::path path(const std::string& name) const { return scratch_.path() / name; }

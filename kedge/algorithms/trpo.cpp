@@ -7,8 +7,8 @@
 #include "kedge/algorithms/requirements.h"
 #include "kedge/algorithms/time_varying.h"
 #include "kedge/algorithms/trpo_update.h"
+#include "kedge/algorithms/trpo_values.h"
 #include "kedge/core/errors.h"
-#include "kedge/evaluation/quadratic_value.h"
 #include "kedge/math/statistics.h"
 #include "kedge/rollout/rollout.h"
 
@@ -19,7 +19,10 @@ namespace {
 /// What the last layer of the first policy weighs, relative to its noise: the first mean actions are near 0.
 constexpr double kFirstOutput = 0.01;
 
-Index input_count(const Task& task, const TrpoOptions& options) { return task.ds() + (options.clock ? 1 : 0); }
+/// What orthogonal hidden layers are multiplied by, as in stable-baselines3.
+const double kHiddenGain = std::sqrt(2.0);
+
+Index input_count(const Task& task, const TrpoOptions& options) { return task.ds() + (options.clock() ? 1 : 0); }
 
 NetworkShape network_shape(const Task& task, const TrpoOptions& options, const VectorXd& output_scale) {
   const Index inputs = input_count(task, options);
@@ -38,10 +41,12 @@ VectorXd log_std(const VectorXd& std) {
 }
 
 /// Draws the first weights of the networks.
-void draw_weights(std::uint64_t seed, TrpoState& state) {
+void draw_weights(std::uint64_t seed, const TrpoOptions& options, TrpoState& state) {
   const auto weights = [&](const NetworkShape& shape, std::uint32_t network, double output) {
     Stream random(seed, streams::network.iteration(0), streams::network.rollout(0), network);
-    return unit_weights(shape, random, output);
+    return options.first_weights == TrpoOptions::FirstWeights::unit
+               ? unit_weights(shape, random, output)
+               : orthogonal_weights(shape, random, kHiddenGain, output);
   };
   if (auto* policy = std::get_if<MlpGaussian>(&state.policy)) {
     VectorXd theta(policy->theta().size());
@@ -132,51 +137,6 @@ Outcome<Collected> collect_samples(const Task& task, const AnyPolicy& policy, co
   return collected;
 }
 
-/// Returns V where each step that is left costs `usual_cost`, in the scaled reward's unit. A value network learns what V has beyond.
-/// @param step [N] t  @return [N]
-VectorXd usual_values(const Task& task, const std::vector<int>& step, const TrpoOptions& options) {
-  const VectorXd steps_left = discounted_steps(options.discount, task.horizon);
-  VectorXd v(static_cast<Index>(step.size()));
-  for (std::size_t n = 0; n < step.size(); ++n)
-    v[static_cast<Index>(n)] = -options.reward_scale * options.usual_cost * steps_left[task.horizon - step[n]];
-  return v;
-}
-
-/// V at every sample and after the last step of every segment that was cut, in the scaled reward's unit.
-struct Values {
-  VectorXd at_samples;
-  VectorXd at_ends;  ///< of every segment; 0 after T steps
-};
-
-/// @param after_early_ends [segments] V where episodes ended early
-Outcome<Values> evaluated(const Task& task, const TrpoState& state, const Collected& collected,
-                          const StepSamples& samples, const VectorXd& after_early_ends, const TrpoOptions& options,
-                          int threads) {
-  const auto segments = static_cast<Index>(samples.segments.size());
-  Values v{VectorXd(samples.size()), VectorXd::Zero(segments)};
-  if (options.value == TrpoOptions::Value::network) {
-    const Network& network = state.value->network;
-    v.at_samples = values(network, network_inputs(samples.s, samples.step, task, options), threads) +
-                   usual_values(task, samples.step, options);
-    v.at_ends = values(network, network_inputs(samples.end, samples.end_step, task, options), threads) +
-                usual_values(task, samples.end_step, options);
-  } else {
-    auto quadratic = fit_quadratic_value(task, collected.whole.front(), options.discount, options.ridge, threads);
-    if (!quadratic) return quadratic.ending();
-    for (Index n = 0; n < samples.size(); ++n)
-      v.at_samples[n] =
-          options.reward_scale * (*quadratic)(samples.step[static_cast<std::size_t>(n)], samples.s.col(n));
-    for (Index i = 0; i < segments; ++i)
-      v.at_ends[i] =
-          options.reward_scale * (*quadratic)(samples.end_step[static_cast<std::size_t>(i)], samples.end.col(i));
-  }
-  for (Index i = 0; i < segments; ++i)
-    if (const auto at = static_cast<std::size_t>(i); samples.ended_early[at] || samples.end_step[at] >= task.horizon)
-      v.at_ends[i] = after_early_ends[i];
-  if (!v.at_samples.allFinite() || !v.at_ends.allFinite()) return failure("the value function is not finite");
-  return v;
-}
-
 /// Teaches a value network the TD(lambda) returns, less the usual values.
 std::optional<Ending> learn_value(const Task& task, const StepSamples& samples, const VectorXd& target, bool first,
                                   const TrpoOptions& options, int iteration, const Run& run, TrpoState& next) {
@@ -227,9 +187,17 @@ Iteration trpo_report(const Task& task, const Collected& collected, const Policy
   return report;
 }
 
-/// The quadratic V is fitted to all rollouts at each step, and none of a rollout that has ended is left to fit to.
+/// What follows the last steps of the rollouts has to be known.
 void require_value_of_ends(const Task& task, const TrpoOptions& options) {
+  // A quadratic V is fitted to all rollouts at each step, and none of a rollout that has ended is left to fit to.
   if (options.value == TrpoOptions::Value::quadratic) require_whole_episodes(task, "trpo with value = quadratic");
+  if (options.time_limit != TrpoOptions::TimeLimit::cut) return;
+  for (const CostTerm& term : task.cost)
+    if (std::find(term.active.begin(), term.active.end() - 1, 0) != term.active.end() - 1)
+      throw InputError(
+          fmt::format("time_limit = cut goes on after the last step, but the cost {} of the task {} counts at some "
+                      "steps only; take seen or end",
+                      term.name, task.name));
 }
 
 void require_fit(const Task& task, const TrpoOptions& options, const TrpoState& state) {
@@ -247,7 +215,7 @@ void require_fit(const Task& task, const TrpoOptions& options, const TrpoState& 
             state.moments.count >= 0.0 && (state.moments.squares.array() >= 0.0).all() &&
             state.value.has_value() == (options.value == TrpoOptions::Value::network);
   if (network)
-    ok = ok && std::get<MlpGaussian>(state.policy).clock() == (options.clock ? task.horizon : 0);
+    ok = ok && std::get<MlpGaussian>(state.policy).clock() == (options.clock() ? task.horizon : 0);
   else
     ok = ok && policy.horizon() == task.horizon;
   if (ok && state.value) {
@@ -264,6 +232,15 @@ void require_fit(const Task& task, const TrpoOptions& options, const TrpoState& 
 
 }  // namespace
 
+void TrpoOptions::validate() const {
+  require_in_range(*this);
+  if (time_limit != TimeLimit::cut) return;
+  if (value == Value::quadratic)
+    throw InputError("time_limit = cut needs value = network: a quadratic V is fitted backwards from an end");
+  if (discount == 1.0)
+    throw InputError("time_limit = cut needs discount < 1: V of an episode without an end is infinite");
+}
+
 TrpoState trpo_start(const Task& task, const TrpoOptions& options) {
   options.validate();
   validate(task);
@@ -275,7 +252,7 @@ TrpoState trpo_start(const Task& task, const TrpoOptions& options) {
     NetworkShape shape = network_shape(task, options, std);
     VectorXd theta = VectorXd::Zero(parameter_count(shape));
     theta.tail(task.da()) = log_std(std);
-    state.policy = MlpGaussian(std::move(shape), std::move(theta), options.clock ? task.horizon : 0);
+    state.policy = MlpGaussian(std::move(shape), std::move(theta), options.clock() ? task.horizon : 0);
   } else {
     state.policy = first_policy(task, options.initial_std);
   }
@@ -303,18 +280,17 @@ TrpoResult trpo(const Task& task, TrpoState state, const TrpoOptions& options, c
   while (loop.next()) {
     TrpoState next = loop.state();
     const int k = loop.iteration();
-    if (k == 0) draw_weights(run.seed, next);
+    if (k == 0) draw_weights(run.seed, options, next);
 
     // Sample the present policy
     auto collected = collect_samples(task, next.policy, options, k, run);
     if (!collected) return loop.end(collected.ending());
     StepSamples samples = step_samples(collected->all());
-    const VectorXd after_early_ends = options.reward_scale * values_after_early_ends(task, options.discount, samples);
-    samples.reward *= options.reward_scale;
+    const VectorXd after_early_ends = scaled_rewards(task, options, samples);
     loop.lap("rollouts");
 
     // Evaluate it: V, then generalised advantages, and the TD(lambda) returns
-    auto v = evaluated(task, next, *collected, samples, after_early_ends, options, run.threads);
+    auto v = evaluated(task, next, collected->whole.front(), samples, after_early_ends, options, run.threads);
     if (!v) return loop.end(v.ending());
     for (std::size_t i = 0; i < samples.segments.size(); ++i)
       samples.segments[i].end_value = v->at_ends[static_cast<Index>(i)];

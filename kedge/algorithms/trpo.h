@@ -20,6 +20,8 @@ struct TrpoOptions {
   enum class BatchBy { steps, rollouts };
   enum class Kind { network, linear };
   enum class Value { network, quadratic };
+  enum class TimeLimit { seen, end, cut };
+  enum class FirstWeights { unit, orthogonal };
 
   int iterations = 300;
   BatchBy batch = BatchBy::steps;
@@ -27,7 +29,8 @@ struct TrpoOptions {
   int rollouts = 20;
   Kind policy = Kind::network;
   Value value = Value::network;
-  bool clock = true;
+  TimeLimit time_limit = TimeLimit::seen;
+  FirstWeights first_weights = FirstWeights::unit;
   int hidden = 32;
   int layers = 2;
   double input_clip = 5.0;
@@ -47,8 +50,9 @@ struct TrpoOptions {
   double value_rate = 1e-3;
   double ridge = 1e-3;
 
+  [[nodiscard]] bool clock() const { return time_limit == TimeLimit::seen; }  ///< the networks see t / T
   /// @throws InputError naming option, value and rule
-  void validate() const { require_in_range(*this); }
+  void validate() const;
 };
 
 template <class O, class Visit>
@@ -70,8 +74,16 @@ void describe(O& o, Visit&& visit) {
       {"the value function: a network that learns from iteration to iteration, or a quadratic function per time step, "
        "fitted backwards to the present batch as in MOTO",
        "", "[Akrour2018, Sec. 7.3]"});
-  visit("clock", o.clock, TrueOrFalse{},
-        {"give the networks the time, t / T, as one more input", "", "[Akrour2018, Sec. 7.3]"});
+  visit("time_limit", o.time_limit, Choices{"seen", "end", "cut"},
+        {"what step T is: an end that the networks see coming, by one more input, t / T; an end that they do not see; "
+         "or, unseen "
+         "as well, a cut in an episode that goes on, so that V of the state there follows",
+         "", "[Akrour2018, Sec. 7.3], [Pardo2018]"});
+  visit("first_weights", o.first_weights, Choices{"unit", "orthogonal"},
+        {"the networks' weights before the first iteration: rows of norm 1, or orthogonal matrices times sqrt(2), of "
+         "random "
+         "directions; in the policy's last layer 0.01 times as large",
+         "", "[Saxe2014]"});
   visit("hidden", o.hidden, at_least(1), {"units of a hidden layer of the networks"});
   visit("layers", o.layers, between(0, 10), {"hidden layers of the networks; 0: linear functions"});
   visit("input_clip", o.input_clip, at_least(0),

@@ -95,7 +95,7 @@ std::vector<Index> every(int k, Index n) {
 }  // namespace
 
 MatrixXd network_inputs(MatrixIn s, const std::vector<int>& step, const Task& task, const TrpoOptions& options) {
-  return options.clock ? with_time(s, step, task.horizon) : MatrixXd(s);
+  return options.clock() ? with_time(s, step, task.horizon) : MatrixXd(s);
 }
 
 Network with_inputs(const Network& network, const RunningMoments& moments, bool first) {

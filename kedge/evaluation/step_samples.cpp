@@ -36,7 +36,7 @@ StepSamples step_samples(const std::vector<const Batch*>& batches) {
   return all;
 }
 
-VectorXd values_after_early_ends(const Task& task, double gamma, StepSamples& samples) {
+VectorXd values_after_early_ends(const Task& task, VectorIn steps_left, StepSamples& samples) {
   VectorXd value = VectorXd::Zero(samples.end_cost.size());
   for (Index i = 0; i < value.size(); ++i) {
     const auto at = static_cast<std::size_t>(i);
@@ -48,9 +48,15 @@ VectorXd values_after_early_ends(const Task& task, double gamma, StepSamples& sa
     const Termination& end = *std::ranges::min_element(task.termination, {}, distance);
     const Segment& segment = samples.segments[at];
     samples.reward[segment.first + segment.count - 1] += end.missing_step * missing;
-    for (int k = 0; k < missing; ++k) value[i] = gamma * value[i] - end.missing_step;
+    value[i] = -end.missing_step * steps_left[samples.end_step[at]];
   }
   return value;
+}
+
+void leave_out_final_costs(StepSamples& samples) {
+  for (std::size_t i = 0; i < samples.segments.size(); ++i)
+    if (const Segment& segment = samples.segments[i]; !samples.ended_early[i])
+      samples.reward[segment.first + segment.count - 1] += samples.end_cost[static_cast<Index>(i)];
 }
 
 MatrixXd with_time(MatrixIn s, const std::vector<int>& step, int horizon) {

@@ -28,11 +28,16 @@ struct StepSamples {
 StepSamples step_samples(const std::vector<const Batch*>& batches);
 
 /// Discounts the steps that are missing after early ends (`Termination::missing_step`) like steps that are made: takes their costs
-/// out of the rewards of the last steps, and returns V after each segment, -missing_step sum_k gamma^k, k = 0 ... T - t - 1, where it
-/// ended early at t, and 0 elsewhere. Which of the task's ends it was, its cost says: the nearest one.
-/// @param samples of the task; their rewards, in the unit of the cost, are changed
-/// @param gamma in [0, 1]  @return [segments]
-VectorXd values_after_early_ends(const Task& task, double gamma, StepSamples& samples);
+/// out of the rewards of the last steps, and returns V after each segment, -missing_step steps_left[t] where it ended early at t, and 0
+/// elsewhere. Which of the task's ends it was, its cost says: the nearest one.
+/// @param steps_left [T+1] what a cost of 1 in every step from t on is worth at t
+/// @param samples of the task; their rewards, in the unit of the cost, are changed  @return [segments]
+VectorXd values_after_early_ends(const Task& task, VectorIn steps_left, StepSamples& samples);
+
+/// Takes the costs of the final states out of the rewards of the last steps, but for early ends: where an episode goes on, its next step
+/// begins with the final state and has that cost.
+/// @param samples their rewards, in the unit of the cost, are changed
+void leave_out_final_costs(StepSamples& samples);
 
 /// Returns states with their time as the last entry, t / horizon. @param s [ds, N]  @param step [N]  @return [ds + 1, N]
 MatrixXd with_time(MatrixIn s, const std::vector<int>& step, int horizon);

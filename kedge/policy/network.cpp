@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <Eigen/QR>
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -53,6 +54,37 @@ void activate(Activation activation, Index count, double* z, double* slope) {
     apply_tanh(count, z, slope);
 }
 
+/// Draws every W_l from N(0, 1) and has it changed by `finish`; b_l = 0. @return [P]
+VectorXd drawn_layers(const NetworkShape& shape, Stream& random,
+                      const std::function<void(Eigen::Ref<MatrixXd> W, bool last)>& finish) {
+  check(shape);
+  VectorXd weights = VectorXd::Zero(weight_count(shape));
+  Index next = 0, in = shape.inputs();
+  const auto draw = [&](Index units, bool last) {
+    Eigen::Map<MatrixXd> W(weights.data() + next, units, in);
+    for (Index j = 0; j < in; ++j) random.normal(W.col(j));
+    finish(W, last);
+    next += units * in;
+  };
+  for (const Index units : shape.hidden) {
+    draw(units, false);
+    next += units;
+    in = units;
+  }
+  draw(shape.outputs(), true);
+  return weights;
+}
+
+/// Returns the orthonormal factor of A = Q R whose R has a positive diagonal: with entries from N(0, 1), Q is uniform [Mezzadri2007].
+/// @param A [m, n], m >= n  @return [m, n]
+MatrixXd orthonormal(const MatrixXd& A) {
+  const Eigen::HouseholderQR<MatrixXd> qr(A);
+  MatrixXd Q = qr.householderQ() * MatrixXd::Identity(A.rows(), A.cols());
+  for (Index j = 0; j < A.cols(); ++j)
+    if (qr.matrixQR()(j, j) < 0.0) Q.col(j) *= -1.0;
+  return Q;
+}
+
 }  // namespace
 
 const char* to_string(Activation activation) { return activation == Activation::softplus ? "softplus" : "tanh"; }
@@ -91,22 +123,19 @@ VectorXd random_weights(const NetworkShape& shape, Stream& random, double hidden
 }
 
 VectorXd unit_weights(const NetworkShape& shape, Stream& random, double output) {
-  check(shape);
-  VectorXd weights = VectorXd::Zero(weight_count(shape));
-  Index next = 0, in = shape.inputs();
-  const auto fill = [&](Index units, double norm) {
-    Eigen::Map<MatrixXd> W(weights.data() + next, units, in);
-    for (Index j = 0; j < in; ++j) random.normal(W.col(j));
-    for (Index i = 0; i < units; ++i) W.row(i) *= norm / W.row(i).norm();
-    next += units * in;
-  };
-  for (const Index units : shape.hidden) {
-    fill(units, 1.0);
-    next += units;
-    in = units;
-  }
-  fill(shape.outputs(), output);
-  return weights;
+  return drawn_layers(shape, random, [&](Eigen::Ref<MatrixXd> W, bool last) {
+    for (Index i = 0; i < W.rows(); ++i) W.row(i) *= (last ? output : 1.0) / W.row(i).norm();
+  });
+}
+
+VectorXd orthogonal_weights(const NetworkShape& shape, Stream& random, double hidden, double output) {
+  return drawn_layers(shape, random, [&](Eigen::Ref<MatrixXd> W, bool last) {
+    const double norm = last ? output : hidden;
+    if (W.rows() >= W.cols())
+      W = norm * orthonormal(W);
+    else
+      W = norm * orthonormal(W.transpose()).transpose();
+  });
 }
 
 VectorXd weights_for_inputs(const NetworkShape& shape, VectorXd weights, VectorIn mean, VectorIn scale) {

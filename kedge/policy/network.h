@@ -48,6 +48,11 @@ VectorXd random_weights(const NetworkShape& shape, Stream& random, double hidden
 /// @throws InputError if the shape is impossible
 VectorXd unit_weights(const NetworkShape& shape, Stream& random, double output);
 
+/// Draws W_l whose columns (rows, if it has fewer) are orthogonal and of norm `hidden`, in the last layer of norm `output`, uniformly among all
+/// such; b_l = 0. @return [P]
+/// @throws InputError if the shape is impossible
+VectorXd orthogonal_weights(const NetworkShape& shape, Stream& random, double hidden, double output);
+
 /// Returns the weights that make a network with other input maps the same function, where neither cuts its inputs.
 /// @param weights [P] with the maps of `shape`  @param mean, scale [inputs] the other maps  @return [P]
 VectorXd weights_for_inputs(const NetworkShape& shape, VectorXd weights, VectorIn mean, VectorIn scale);

@@ -102,6 +102,14 @@ double DoubleIntegrator::least_cost() const {
   return start.mean.dot(P * start.mean) + (P * cov).trace();
 }
 
+Task with_steady_costs(Task task) {
+  std::erase_if(task.cost, [](const CostTerm& term) {
+    return std::find(term.active.begin(), term.active.end() - 1, 0) != term.active.end() - 1;
+  });
+  for (CostTerm& term : task.cost) term.active.back() = term.residual.needs_action ? 0 : 1;
+  return task;
+}
+
 MotoOptions small_options() {
   MotoOptions options;
   options.iterations = 30;

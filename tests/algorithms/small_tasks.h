@@ -27,6 +27,9 @@ struct DoubleIntegrator {
   [[nodiscard]] double least_cost() const;
 };
 
+/// Leaves the costs that count at every step, and makes them count at the final state too.
+Task with_steady_costs(Task task);
+
 /// Options that learn the double integrator quickly.
 MotoOptions small_options();
 

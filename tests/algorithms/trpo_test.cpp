@@ -4,9 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "kedge/algorithms/trpo_update.h"
+#include "kedge/algorithms/trpo_values.h"
 #include "kedge/catalogue/needs.h"
 #include "kedge/core/errors.h"
 #include "kedge/rollout/rollout.h"
@@ -201,10 +203,13 @@ Task dearer(Task task, double more) {
 }
 
 TEST(Trpo, ACostOfEveryStepThatItIsToldChangesNothing) {
-  Task task = DoubleIntegrator().task();
-  for (const bool ends : {false, true}) {
+  using enum TrpoOptions::TimeLimit;
+  for (const auto& [ends, time_limit] : {std::pair{false, seen}, {true, seen}, {false, cut}, {true, cut}}) {
+    Task task = DoubleIntegrator().task();
+    if (time_limit == cut) task = test::with_steady_costs(std::move(task));
     if (ends) task.termination = {far_end()};
     TrpoOptions options = variants()[0];
+    options.time_limit = time_limit;
     options.batch = TrpoOptions::BatchBy::steps;
     options.batch_steps = 100;  // cuts a rollout
     options.iterations = 3;
@@ -216,9 +221,99 @@ TEST(Trpo, ACostOfEveryStepThatItIsToldChangesNothing) {
     const double more = 7.0;
     const VectorXd theta = learn(task, 0.0), told = learn(dearer(task, more), more),
                    untold = learn(dearer(task, more), 0.0);
-    EXPECT_LT((told - theta).norm(), 1e-8 * theta.norm()) << "episodes end early: " << ends;
+    EXPECT_LT((told - theta).norm(), 1e-8 * theta.norm())
+        << "episodes end early: " << ends << ", cut: " << (time_limit == cut);
     EXPECT_GT((untold - theta).norm(), 1e-4 * theta.norm()) << "or the test could not fail";
   }
+}
+
+/// Generalised advantages as they are defined, one sample at a time, where the time limit is a cut [Pardo2018].
+VectorXd plain_advantages(const Task& task, const Batch& batch, const Network& v, const TrpoOptions& o) {
+  const double forever = 1.0 / (1.0 - o.discount);
+  const Termination& end = task.termination.front();
+  std::vector<double> all;
+  for (int n = 0; n < batch.rollouts; ++n) {
+    const int T = batch.steps(n);
+    const bool ended = batch.end(n) >= 0;
+    const auto V = [&](int t) {
+      if (ended && t == T) return -o.reward_scale * end.missing_step * forever;
+      VectorXd y(1);
+      v.output(batch.observation.col(batch.at(n, t)), y);
+      return y[0] - o.reward_scale * o.usual_cost * forever;
+    };
+    for (int t = 0; t < T; ++t) {
+      double A = 0.0;
+      for (int i = t; i < T; ++i) {
+        const double cost = batch.cost(i, n) + (ended && i == T - 1 ? end.cost : 0.0);
+        A += std::pow(o.discount * o.lambda, i - t) * (-o.reward_scale * cost + o.discount * V(i + 1) - V(i));
+      }
+      all.push_back(A);
+    }
+  }
+  return Eigen::Map<VectorXd>(all.data(), static_cast<Index>(all.size()));
+}
+
+TEST(Trpo, VGoesOnWhereTheTimeLimitIsACut) {
+  Task task = test::with_steady_costs(DoubleIntegrator().task());
+  task.termination = {far_end()};
+  TrpoOptions options = variants()[0];
+  options.time_limit = TrpoOptions::TimeLimit::cut;
+  options.usual_cost = 0.3;
+  const TrpoState state = trpo(task, trpo_start(task, options), options, {.seed = 4}).state;
+  EXPECT_EQ(std::get<MlpGaussian>(state.policy).clock(), 0);
+  const Batch batch = *rollout(task, as_policy(state.policy), {.rollouts = 40}, {.seed = 8});
+  ASSERT_GT(std::ranges::count(batch.ended_at, -1), 5);
+  ASSERT_LT(std::ranges::count(batch.ended_at, -1), 35);
+
+  StepSamples samples = step_samples({&batch});
+  const VectorXd after = scaled_rewards(task, options, samples);
+  auto v = evaluated(task, state, batch, samples, after, options, 1);
+  ASSERT_TRUE(static_cast<bool>(v));
+  for (std::size_t i = 0; i < samples.segments.size(); ++i)
+    samples.segments[i].end_value = v->at_ends[static_cast<Index>(i)];
+  const VectorXd advantage =
+      generalised_advantages(samples.reward, v->at_samples, samples.segments, options.discount, options.lambda);
+  const VectorXd plain = plain_advantages(task, batch, state.value->network, options);
+  EXPECT_LT((advantage - plain).norm(), 1e-12 * plain.norm());
+}
+
+TEST(Trpo, RefusesACutOfWhatHasAnEnd) {
+  const Task task = DoubleIntegrator().task();  // the final state has a cost of its own
+  TrpoOptions options = variants()[0];
+  options.time_limit = TrpoOptions::TimeLimit::cut;
+  const auto refusal = [&](const Task& of) {
+    try {
+      (void)trpo_start(of, options);
+    } catch (const InputError& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_THAT(refusal(task), HasSubstr("counts at some steps only"));
+  const Task steady = test::with_steady_costs(task);
+  EXPECT_EQ(refusal(steady), "");
+  EXPECT_THROW((void)trpo(task, trpo_start(steady, options), options, {}), InputError);
+  options.discount = 1.0;
+  EXPECT_THAT(refusal(steady), HasSubstr("needs discount < 1"));
+  options.discount = 0.9;
+  options.value = TrpoOptions::Value::quadratic;
+  EXPECT_THAT(refusal(steady), HasSubstr("needs value = network"));
+}
+
+TEST(Trpo, DrawsItsFirstWeightsAsAsked) {
+  const Task task = DoubleIntegrator().task();
+  TrpoOptions options = variants()[0];
+  options.iterations = 1;
+  options.lengths = 1;
+  options.epsilon = 1e6;  // no step: the policy is that of the first weights
+  options.first_weights = TrpoOptions::FirstWeights::orthogonal;
+  const TrpoState state = trpo(task, trpo_start(task, options), options, {.seed = 4}).state;
+  const VectorXd& theta = std::get<MlpGaussian>(state.policy).theta();  // 3 inputs, 2 layers of 8, 1 output
+  const Eigen::Map<const MatrixXd> first(theta.data(), 8, 3), second(theta.data() + 32, 8, 8),
+      last(theta.data() + 104, 1, 8);
+  EXPECT_LT((first.transpose() * first - 2.0 * MatrixXd::Identity(3, 3)).norm(), 1e-12);
+  EXPECT_LT((second.transpose() * second - 2.0 * MatrixXd::Identity(8, 8)).norm(), 1e-12);
+  EXPECT_NEAR(last.norm(), 0.01, 1e-14);
 }
 
 TEST(Trpo, NeedsTheMemoryOfTheStepsOfABatch) {
@@ -274,7 +369,7 @@ TEST(Trpo, RefusesAStateOfOtherOptions) {
       used.iterations = 0;
       if (fits) {
         EXPECT_NO_THROW((void)trpo(task, trpo_start(task, made), used, {}));
-        used.clock = false;
+        used.time_limit = TrpoOptions::TimeLimit::end;
       }
       EXPECT_THROW((void)trpo(task, trpo_start(task, made), used, {}), InputError);
     }

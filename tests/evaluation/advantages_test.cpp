@@ -134,7 +134,7 @@ TEST(StepSamples, StepsThatAreMissingAfterAnEarlyEndAreDiscountedLikeSteps) {
   batch.cost(4, 3) = 0.5 + 2 * 7.0;
   const StepSamples before = step_samples({&batch});
   StepSamples samples = before;
-  const VectorXd value = values_after_early_ends(task, gamma, samples);
+  const VectorXd value = values_after_early_ends(task, discounted_steps(gamma, 6).reverse(), samples);
   ASSERT_EQ(value.size(), 4);
   EXPECT_EQ(value[0], 0.0) << "did not end early";
   EXPECT_EQ(value[2], 0.0) << "no step is missing";
@@ -147,8 +147,19 @@ TEST(StepSamples, StepsThatAreMissingAfterAnEarlyEndAreDiscountedLikeSteps) {
   EXPECT_NEAR(last(samples, 3) - last(before, 3), 14.0, 1e-14);
   EXPECT_NEAR(samples.reward.sum(), before.reward.sum() + 20.0, 1e-12) << "no other reward moves";
   StepSamples whole = before;
-  const VectorXd undiscounted = values_after_early_ends(task, 1.0, whole);
+  const VectorXd undiscounted = values_after_early_ends(task, discounted_steps(1.0, 6).reverse(), whole);
   EXPECT_NEAR(whole.reward.sum() + undiscounted.sum(), before.reward.sum(), 1e-12) << "returns stay what they are";
+}
+
+TEST(StepSamples, FinalCostsCanBeLeftOutButForEarlyEnds) {
+  Batch batch = test::random_epoch({.horizon = 4, .rollouts = 2}, 0, 5).batch;
+  batch.ended_at = {-1, 3};
+  const StepSamples before = step_samples({&batch});
+  StepSamples samples = before;
+  leave_out_final_costs(samples);
+  EXPECT_NE(batch.cost(4, 0), 0.0) << "or the test could not fail";
+  for (int t = 0; t < 4; ++t) EXPECT_NEAR(samples.reward[t], -batch.cost(t, 0), 1e-14);
+  EXPECT_EQ(samples.reward.tail(3), before.reward.tail(3)) << "nothing follows an early end";
 }
 
 TEST(Advantages, DiscountedStepsAreASum) {

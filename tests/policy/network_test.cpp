@@ -337,6 +337,38 @@ TEST(Network, UnitWeightsHaveRowsOfOneNorm) {
   EXPECT_TRUE(((VectorXd::Ones(w.size()) - weight_mask(n)).cwiseProduct(w)).isZero(0.0)) << "biases are 0";
 }
 
+TEST(Network, OrthogonalWeightsAreOrthogonal) {
+  const NetworkShape n = shape(4, {6, 6, 3}, 2, Activation::tanh, true);
+  Stream random(21, 0, 0, 0);
+  const VectorXd w = orthogonal_weights(n, random, 1.5, 0.01);
+  ASSERT_EQ(w.size(), weight_count(n));
+  const auto layer = [&](Index at, Index out, Index in) {
+    return MatrixXd(Eigen::Map<const MatrixXd>(w.data() + at, out, in));
+  };
+  const MatrixXd tall = layer(0, 6, 4) / 1.5, square = layer(30, 6, 6) / 1.5, wide = layer(72, 3, 6) / 1.5,
+                 last = layer(93, 2, 3) / 0.01;
+  EXPECT_LT((tall.transpose() * tall - MatrixXd::Identity(4, 4)).norm(), 1e-12);
+  EXPECT_LT((square.transpose() * square - MatrixXd::Identity(6, 6)).norm(), 1e-12);
+  EXPECT_LT((wide * wide.transpose() - MatrixXd::Identity(3, 3)).norm(), 1e-12);
+  EXPECT_LT((last * last.transpose() - MatrixXd::Identity(2, 2)).norm(), 1e-12);
+  EXPECT_TRUE(((VectorXd::Ones(w.size()) - weight_mask(n)).cwiseProduct(w)).isZero(0.0)) << "biases are 0";
+}
+
+TEST(Network, OrthogonalWeightsAreUniform) {
+  const NetworkShape n = shape(2, {}, 2, Activation::tanh, true);
+  constexpr int draws = 4000;
+  VectorXd sum = VectorXd::Zero(4);
+  double rotations = 0.0;
+  for (std::uint32_t i = 0; i < draws; ++i) {
+    Stream random(21, 0, 0, i);
+    const VectorXd w = orthogonal_weights(n, random, 1.0, 1.0);
+    sum += w.head(4);
+    rotations += w[0] * w[3] - w[1] * w[2] > 0.0 ? 1.0 : 0.0;
+  }
+  EXPECT_LT((sum / draws).cwiseAbs().maxCoeff(), 0.06) << "each entry has mean 0 and deviation 0.7: five deviations";
+  EXPECT_NEAR(rotations / draws, 0.5, 0.04) << "the other half are reflections";
+}
+
 TEST(Network, WeightsForOtherInputMapsAreTheSameFunction) {
   for (const auto& hidden : std::vector<std::vector<Index>>{{}, {5}, {4, 3}}) {
     NetworkShape n = shape(3, hidden, 2, Activation::tanh, true);

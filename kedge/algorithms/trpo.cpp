@@ -267,7 +267,7 @@ TrpoState trpo_start(const Task& task, const TrpoOptions& options) {
 TrpoState trpo_start_from(const Task& task, const TrpoOptions& options, const TvLinearGaussian& from) {
   TrpoState state = trpo_start(task, options);
   auto* linear = std::get_if<TvLinearGaussian>(&state.policy);
-  if (!linear) throw InputError("trpo begins from linear gains with policy=linear alone: a network has none");
+  if (!linear) throw InputError("a network cannot begin from linear gains: set policy=linear");
   take_means(from, *linear);
   return state;
 }

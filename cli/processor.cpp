@@ -1,11 +1,12 @@
 // Says so where the processor lacks what the program was compiled for, before it meets the first instruction that it does
-// not know. Compiled for every x86-64 processor, and run before the constructors of all other files.
+// not know. Compiled for every x86-64 processor, and run before all constructors, also
+// those of shared libraries: MuJoCo's use AVX.
 #include <unistd.h>
 
 #ifdef KEDGE_NEEDS_AVX2
 namespace {
 
-__attribute__((constructor(101))) void check_processor() {
+void check_processor() {
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2")) return;
   constexpr char text[] =
@@ -13,6 +14,8 @@ __attribute__((constructor(101))) void check_processor() {
   if (::write(STDERR_FILENO, text, sizeof text - 1) < 0) ::_exit(4);
   ::_exit(3);
 }
+
+__attribute__((section(".preinit_array"), used)) void (*const before_constructors)() = check_processor;
 
 }  // namespace
 #endif

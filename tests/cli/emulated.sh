@@ -13,10 +13,10 @@ train=(train double_link --set task.horizon=20 --set rollouts=12 --set window=2 
 for file in metrics.csv policy.h5 checkpoint.h5; do cmp here/$file haswell/$file; done
 echo "the same bytes on an emulated Haswell"
 
-"$qemu" -cpu SandyBridge "$program" list >/dev/null 2>emulator.txt && echo "it runs on a Sandy Bridge" && exit 1
+"$qemu" -cpu Nehalem "$program" list >/dev/null 2>emulator.txt && echo "it runs on a Nehalem" && exit 1
 grep -v "TCG doesn't support" emulator.txt >said.txt
 [[ $(wc -l <said.txt) == 1 ]] && grep -q "^kedge: error: this processor has no AVX2" said.txt || {
-  echo "on a Sandy Bridge it does not say what is wrong in one line:" && cat said.txt
+  echo "on a Nehalem it does not say what is wrong in one line:" && cat said.txt
   exit 1
 }
-echo "one line on an emulated Sandy Bridge"
+echo "one line on an emulated Nehalem"

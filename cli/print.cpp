@@ -55,6 +55,20 @@ std::string vector_text(const VectorXd& v) {
   return fmt::format("{}", fmt::join(entries, ", "));
 }
 
+/// All entries of a small state; of a larger one those that are not 0, by the names of what the policy sees.
+std::string state_text(const Task& task, const VectorXd& x) {
+  constexpr Index small = 8;
+  if (x.size() <= small) return vector_text(x);
+  std::vector<std::string> entries;
+  for (Index i = 0; i < x.size(); ++i) {
+    if (x[i] == 0.0) continue;
+    const auto seen = static_cast<std::size_t>(std::ranges::find(task.observation, i) - task.observation.begin());
+    const std::string name = seen < task.observation.size() ? task.observation_names[seen] : fmt::format("x[{}]", i);
+    entries.push_back(fmt::format("{} {}", name, number_text(x[i])));
+  }
+  return entries.empty() ? "0" : fmt::format("{}, else 0", fmt::join(entries, ", "));
+}
+
 /// One number where all are equal.
 std::string weight_text(const VectorXd& v) {
   return v.size() > 1 && (v.array() == v[0]).all() ? number_text(v[0]) : vector_text(v);
@@ -177,8 +191,8 @@ std::string task_text(const Task& task) {
                         number_text(task.action_low[i]), number_text(task.action_high[i]));
   const bool gaussian = task.start.kind == StartDistribution::Kind::gaussian;
   text += fmt::format("\n  start        {}, mean {}; {} {}\n", gaussian ? "gaussian" : "uniform",
-                      vector_text(task.start.mean), gaussian ? "standard deviation" : "half-width",
-                      vector_text(task.start.spread));
+                      state_text(task, task.start.mean), gaussian ? "standard deviation" : "half-width",
+                      state_text(task, task.start.spread));
   text += "  cost         name, of, norm, weights, steps\n";
   for (const CostTerm& term : task.cost)
     text += fmt::format("    {}: {} of {}; weight {}, steps {}\n", term.name, norm_text(term.norm),

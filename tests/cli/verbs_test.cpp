@@ -95,6 +95,11 @@ TEST_F(Verbs, ValidatePrintsTheParsedTask) {
     EXPECT_THAT(o.out, HasSubstr(expected));
   const Outcome changed = kedge({"validate", "double_link", "--set", "actions.limit=10"});
   EXPECT_THAT(changed.out, HasSubstr("in [-10, 10]"));
+  EXPECT_THAT(o.out, HasSubstr("mean 3.142, 0, 0, 0; standard deviation 0.01, 0.01, 0.01, 0.01\n"));
+  // Of a larger state what is not 0, by name; what the policy does not see by its place.
+  const Outcome tennis = kedge({"validate", "table_tennis"});
+  EXPECT_THAT(tennis.out, HasSubstr("mean qpos:base_y 0.1, qpos:shoulder_yaw -0.7, "));
+  EXPECT_THAT(tennis.out, HasSubstr(" 10, else 0; standard deviation 0\n"));
   const Outcome folder = kedge({"validate", test::source_dir() + "/tasks/double_link"});
   EXPECT_EQ(folder.code, 0) << folder.err;
 }

@@ -37,17 +37,17 @@ void add_common(CLI::App& app, Common& common) {
   app.add_flag("-q,--quiet", common.quiet, "print warnings and errors only");
 }
 
-/// What the run reached: the final policy without noise. @return whether a rollout succeeds, or success is not measured
-bool print_result(const OpenRun& run, int threads) {
+/// What the run reached: the final policy without noise.
+Evaluation print_result(const OpenRun& run, int threads) {
   const PolicyFile file = load_policy(run.directory.directory() / kPolicyFile);
   Run how;
   how.seed = run.file.seed;
   how.threads = threads;
-  const auto result =
-      evaluate(run.task.task, as_policy(file.policy), {.rollouts = kFinalRollouts, .deterministic = true}, how);
+  Evaluation result =
+      *evaluate(run.task.task, as_policy(file.policy), {.rollouts = kFinalRollouts, .deterministic = true}, how);
   fmt::print("\nreached, without exploration noise, {} rollouts:\n{}", kFinalRollouts,
-             evaluation_text(run.task.task, *result));
-  return result->succeeded > 0 || run.task.task.success.empty();
+             evaluation_text(run.task.task, result));
+  return result;
 }
 
 /// Whether ilqr learns this task, with its default options.
@@ -58,12 +58,14 @@ bool is_for_ilqr(const OpenRun& run) {
 }
 
 /// What to try where no rollout succeeds.
-void print_advice(const OpenRun& run) {
+void print_advice(const OpenRun& run, const Evaluation& reached) {
   const Algorithm& algorithm = find_algorithm(run.file.algorithm);
   const std::string task = shell_word(run.file.task_source.string());
   std::string changes;
   for (const std::string& change : run.file.task_overrides) changes += " --set " + shell_word("task." + change);
   fmt::print("\nno rollout succeeds; what may help:\n");
+  if (reached.ended_early == reached.rollouts)
+    fmt::print("  every rollout ends early: where that costs less than to go on, raise its cost or its missing_step\n");
   if (algorithm.start_from && run.file.from.empty() && is_for_ilqr(run))
     fmt::print(
         "  kedge train {0} --algorithm ilqr --out A{1}    # by the model's derivatives; if that succeeds, go on from "
@@ -123,9 +125,9 @@ int train_and_report(OpenRun& run, const Common& common, SignalStop& signals) {
   }
   if (!common.quiet) {
     if (end.stop == Stop::converged) fmt::print("after {} iterations {}\n", end.iterations, end.message);
-    const bool succeeds = print_result(run, common.threads);
+    const Evaluation reached = print_result(run, common.threads);
     print_next_commands(directory, run.task);
-    if (!succeeds) print_advice(run);
+    if (reached.succeeded == 0 && !run.task.task.success.empty()) print_advice(run, reached);
   }
   return kDone;
 }

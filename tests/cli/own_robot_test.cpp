@@ -426,7 +426,12 @@ TEST_F(OwnRobot, ThatDoesNotSucceedIsToldWhatMayHelp) {
                 testing::AllOf(HasSubstr("kedge tune"), Not(HasSubstr("--from"))));
   // A cost that has no quadratic model is not for ilqr.
   robot("arm", kCartPole, hard + "[[termination]]\nname = \"far\"\nof = \"qpos:slide\"\nrange = 90\ncost = 1\n");
-  EXPECT_THAT(train({"--algorithm", "trpo"}), Not(HasSubstr("--algorithm ilqr")));
+  const std::string trpo = train({"--algorithm", "trpo"});
+  EXPECT_THAT(trpo, Not(HasSubstr("--algorithm ilqr")));
+  EXPECT_THAT(trpo, Not(HasSubstr("every rollout ends early")));
+  robot("arm", kCartPole, hard + "[[termination]]\nname = \"tip\"\nof = \"qpos:hinge\"\nrange = 1e-9\ncost = 1\n");
+  EXPECT_THAT(train({"--algorithm", "trpo"}),
+              HasSubstr("every rollout ends early: where that costs less than to go on"));
   robot("arm", kCartPole, std::string(kPlace) + "[success]\nof = \"qpos:slide\"\nbelow = 1e3\nsteps = \"last 5\"\n");
   EXPECT_THAT(train({}), Not(HasSubstr("what may help")));
   robot("arm", kCartPole, kPlace);

@@ -34,7 +34,7 @@ grep -q '^def moto(.*epsilon=.* -> .*Run:' "$installed/__init__.pyi" && grep -q 
   exit 1
 }
 for file in "$installed"/_kedge*.so "$installed/bin/kedge"; do  # but for those of every Linux with Python
-  foreign=$(env -i /usr/bin/ldd "$file" | grep -vE "^\s(linux-vdso|/\S*/ld-linux|lib(c|m|gcc_s|stdc\+\+|z)\.so)|$work" || true)
+  foreign=$(env -i /usr/bin/ldd "$file" | grep -vE "^\s(linux-vdso|/\S*/ld-linux|lib(c|m|dl|pthread|rt|gcc_s|stdc\+\+|z)\.so)|$work" || true)
   [[ -z $foreign ]] || {
     echo "$file uses libraries of this machine: $foreign" >&2
     exit 1

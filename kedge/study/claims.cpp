@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 
 namespace kedge {
@@ -25,15 +26,14 @@ std::vector<double> values_of(const Comparison& comparison, const std::string& l
 
 Estimate interquartile_estimate(const std::vector<double>& values) { return estimate(values, interquartile_mean); }
 
-/// The rollouts at the first iteration that reaches `threshold` with most of a few from it on; infinity where none does.
-/// A single iteration can reach it by luck: where every rollout has another ball, or another start.
+/// The rollouts at the first of several iterations in a row that reach `threshold`; infinity where there are none. A single
+/// iteration can reach it by luck: where every rollout has another ball, or another start.
 double rollouts_until_it_stays(const ComparedRun& run, double threshold) {
-  constexpr std::ptrdiff_t few = 5, most = 3;
-  const auto reaches = [&](double result) { return result >= threshold; };
-  for (auto at = run.median_returns.begin(); at != run.median_returns.end(); ++at)
-    if (reaches(*at) && std::count_if(at, at + std::min(few, run.median_returns.end() - at), reaches) >= most)
-      return run.rollouts[static_cast<std::size_t>(at - run.median_returns.begin())];
-  return infinity;
+  constexpr int in_a_row = 5;
+  const auto at =
+      std::search_n(run.median_returns.begin(), run.median_returns.end(), in_a_row, threshold, std::greater_equal{});
+  if (at == run.median_returns.end()) return infinity;
+  return run.rollouts[static_cast<std::size_t>(at - run.median_returns.begin())];
 }
 
 Verdict verdict(std::size_t seeds, bool yes, bool no) {

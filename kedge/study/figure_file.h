@@ -27,7 +27,7 @@ struct Measure {
     final_return,   ///< median return of the final policy without noise
     final_success,  ///< share of its rollouts that succeed
     return_at,      ///< median return of the rollouts of the last iteration with at most `argument` rollouts in total
-    rollouts_to,    ///< minus the rollouts until that median is `argument` or more in three of five iterations
+    rollouts_to,    ///< minus the rollouts until that median is `argument` or more in five iterations in a row
     noisy_return,   ///< median return of the last iteration's rollouts, with noise
     noisy_success   ///< share of them that succeed
   };

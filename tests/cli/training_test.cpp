@@ -427,11 +427,15 @@ TEST(Train, LeavesNothingWhereItsThreadsCannotBeStarted) {
   const Scratch scratch;
   fs::permissions(scratch.path(), fs::perms::all);
   fs::copy(source_dir() + "/tasks/double_link", scratch.path() / "task");  // where that user can read it
+  const fs::path library = fs::canonical(KEDGE_MUJOCO_LIBRARY);
+  fs::copy(library, scratch.path() / library.filename());
   std::vector<std::string> training = small_training("run", 1);
   *std::ranges::find(training, "double_link") = "task";
   *(std::ranges::find(training, "--threads") + 1) = "4";
   for (int processes = 2; processes <= 8; ++processes) {
-    const Outcome o = run(training, {.directory = scratch.path(), .processes = static_cast<std::uint64_t>(processes)});
+    const Outcome o = run(training, {.directory = scratch.path(),
+                                     .variables = {{"LD_LIBRARY_PATH", scratch.path().string()}},
+                                     .processes = static_cast<std::uint64_t>(processes)});
     EXPECT_THAT(o.code, testing::AnyOf(0, 3)) << o.err;
     EXPECT_EQ(fs::exists(scratch.path() / "run"), o.code == 0) << processes << ": " << o.err;
     if (o.code == 3) {

@@ -203,11 +203,11 @@ class KeptTables : public testing::Test {
       return ComparedRun{.directory = {},
                          .seed = seed,
                          .state = RunState::finished,
-                         .iterations = 3,
+                         .iterations = 5,
                          .final_return = result,
                          .final_success = 1.0,
-                         .rollouts = {1.0 * rollouts, 2.0 * rollouts, 3.0 * rollouts},
-                         .median_returns = {result, result, result}};
+                         .rollouts = {1.0 * rollouts, 2.0 * rollouts, 3.0 * rollouts, 4.0 * rollouts, 5.0 * rollouts},
+                         .median_returns = std::vector<double>(5, result)};
     };
     figure_.title = "Two runs";
     FigureResult result;

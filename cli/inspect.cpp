@@ -73,7 +73,7 @@ std::string verdict_text(const Verdict& v) {
 /// What --set changes: the task, or an algorithm.
 struct Changes {
   std::vector<Override> task;
-  std::map<std::string, std::vector<std::string>> options;  ///< "epsilon=0.1", by algorithm
+  std::map<std::string, std::vector<Assignment>> options;  ///< by algorithm
 };
 
 /// @param set "KEY=VALUE" or "task.KEY=VALUE" of the task, "ALGORITHM.OPTION=VALUE"
@@ -84,7 +84,7 @@ Changes changes(const std::vector<std::string>& set) {
     const std::string& key = assignment.key;
     const std::string first = key.substr(0, key.find('.'));
     if (first != key && std::ranges::find(algorithms(), first, &Algorithm::name) != algorithms().end())
-      all.options[first].push_back(fmt::format("{}={}", key.substr(first.size() + 1), assignment.value));
+      all.options[first].push_back({key.substr(first.size() + 1), assignment.value});
     else
       all.task.emplace_back(first == "task" ? key.substr(5) : key, assignment.value);
   }
@@ -124,8 +124,11 @@ std::function<int()> add_validate(CLI::App& app) {
     Changes set = changes(a->set);
     const std::filesystem::path file = find_task(a->task);
     std::vector<Options> options;  // of each algorithm
-    for (const Algorithm& algorithm : algorithms())
-      options.push_back(options_beside(algorithm, file, set.options[algorithm.name]));
+    for (const Algorithm& algorithm : algorithms()) {
+      options.push_back(options_beside(algorithm, file));
+      for (const auto& [key, value] : set.options[algorithm.name]) assign_option(options.back(), key, value);
+      algorithm.check(options.back());
+    }
     const TaskFile task = [&] {
       const WaitNotice notice(reading_text(file.string()));
       return load_task(file, set.task);

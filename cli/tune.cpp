@@ -61,8 +61,7 @@ void write_result(const Arguments& a, const Tuning& found, bool has_success) {
   if (best.success == 0.0 && has_success)
     fmt::print(
         "no configuration succeeds in any rollout: more iterations (--set iterations=N), other costs, or a start from "
-        "the "
-        "run of another algorithm (kedge train --from) may help; more of this search hardly\n");
+        "the run of another algorithm (kedge train --from) may help; more of this search hardly\n");
   std::string changes;  // of the task; those of the options are in the file
   for (const std::string& set : o.set)
     if (set.starts_with("task.")) changes += fmt::format(" --set {}", shell_word(set));

@@ -111,8 +111,8 @@ std::string unsupported(const mjModel_& m) {
   if (m.nv == 0) return "it has no joints";
   if (m.nu == 0)
     return "it has no actuators; give each joint that is driven a <motor> in <actuator> (a URDF cannot have one: save "
-           "it as "
-           "MJCF, with MuJoCo's `compile arm.urdf arm.xml`, and add them there)";
+           "it "
+           "as MJCF, with MuJoCo's `compile arm.urdf arm.xml`, and add them there)";
   if (flag(mjDISABLESTRING, m.opt.disableflags, "Actuation"))
     return "its flag actuation=\"disable\" makes actions useless";
   if (flag(mjENABLESTRING, m.opt.enableflags, "Sensornoise"))

@@ -129,12 +129,10 @@ PlannedRun plan_run(const TrainRequest& request) {
   file.algorithm = algorithm.name;
   file.seed = request.seed;
   file.record_updates = request.record_updates;
-  file.options = algorithm.options();
   file.versions = versions();
 
   const fs::path task_file = find_task(request.task);
-  const fs::path task_options = task_file.parent_path() / (file.algorithm + ".toml");
-  if (fs::exists(task_options) && !fs::equivalent(task_options, task_file)) read_options(file.options, task_options);
+  file.options = options_beside(algorithm, task_file);
   if (request.config) read_options(file.options, *request.config);
   std::vector<Override> overrides;
   for (const std::string& text : request.set) {

@@ -64,15 +64,10 @@ void require_memory(const std::string& algorithm, const Needs& needs) {
                   memory_text(there)));
 }
 
-Options options_beside(const Algorithm& algorithm, const fs::path& file, const std::vector<std::string>& set) {
+Options options_beside(const Algorithm& algorithm, const fs::path& file) {
   Options options = algorithm.options();
   const fs::path beside = file.parent_path() / fmt::format("{}.toml", algorithm.name);
-  if (fs::exists(beside)) read_options(options, beside);
-  for (const std::string& text : set) {
-    const Assignment assignment = parse_assignment(text);
-    assign_option(options, assignment.key, assignment.value);
-  }
-  algorithm.check(options);
+  if (fs::exists(beside) && !fs::equivalent(beside, file)) read_options(options, beside);
   return options;
 }
 

@@ -29,10 +29,9 @@ struct Candidate {
   int threads = 1;                  ///< that training would have
 };
 
-/// Returns the options of an algorithm: its defaults, those of the file beside the task, then `set`, "epsilon=0.1".
+/// Returns the options of an algorithm: its defaults, then those of <algorithm>.toml beside the task.
 /// @param file  of the task  @throws InputError if one is wrong
-Options options_beside(const Algorithm& algorithm, const std::filesystem::path& file,
-                       const std::vector<std::string>& set);
+Options options_beside(const Algorithm& algorithm, const std::filesystem::path& file);
 
 /// @param options  of the algorithm  @param per_step  seconds_per_step of the task
 Verdict verdict(const Algorithm& algorithm, const Options& options, const Candidate& candidate, double per_step);

@@ -405,6 +405,9 @@ TEST_F(OwnRobot, IsJudgedForEveryAlgorithmBeforeWorkStarts) {
   EXPECT_THAT(tried.out, HasSubstr("horizon      20 steps"));
   expect_refused({"validate", "arm", "--set", "moto.rolouts=6"}, "did you mean \"rollouts\"?");
   expect_refused({"validate", "arm", "--set", "motor.rollouts=6"}, "motor");
+  // A task file that is called as a file of options is none.
+  write(path("arm/moto.toml"), kPlace);
+  EXPECT_EQ(kedge({"validate", "arm/moto.toml"}).code, 0);
 }
 
 TEST_F(OwnRobot, ThatDoesNotSucceedIsToldWhatMayHelp) {

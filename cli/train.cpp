@@ -72,6 +72,8 @@ void print_advice(const OpenRun& run, const Evaluation& reached) {
         "it:\n"
         "  kedge train {0} --algorithm {2} --from A{1}\n",
         task, changes, algorithm.name);
+  if (algorithm.advice)
+    fmt::print("  kedge train {}{} --algorithm {} {}\n", task, changes, algorithm.name, algorithm.advice);
   fmt::print(
       "  kedge tune {} --algorithm {} --budget 10{}    # search the options that matter, 10 minutes\n"
       "  a cost that grows with what is missing, at every step; more iterations; a longer horizon\n",

@@ -120,6 +120,13 @@ UpdateRecord record_of(const GpsState& after, KlLqrUpdate update, double step_si
 
 void GpsOptions::validate() const { require_in_range(*this); }
 
+int rollouts_of(const Task& task, const GpsOptions& options) {
+  if (options.rollouts == 1) throw InputError("rollouts = 1, but must be 0 or >= 2: one rollout has no variance");
+  if (options.rollouts > 0) return options.rollouts;
+  const int coefficients = static_cast<int>(task.ds() + task.da() + 1);
+  return std::max(20, (6 * coefficients + 4) / 5);
+}
+
 double step_factor(double predicted, double realised) {
   if (!(predicted > 0.0)) return 1.0;
   const double error = std::max(predicted - realised, 0.5 * predicted / kLargestFactor);
@@ -132,12 +139,13 @@ GpsState gps_start(const Task& task, const GpsOptions& options) {
   GpsState state;
   state.policy = first_policy(task, options.initial_std);
   const Index coefficients = task.ds() + task.da() + 1;
-  if (options.prior == GpsOptions::Prior::none && options.rollouts < coefficients)
+  if (const int rollouts = rollouts_of(task, options);
+      options.prior == GpsOptions::Prior::none && rollouts < coefficients)
     throw InputError(
-        fmt::format("rollouts = {}, but must be >= {}: the dynamics of a step have as many coefficients for each "
+        fmt::format("rollouts = {}, but must be 0 or >= {}: the dynamics of a step have as many coefficients for each "
                     "observation; or set "
                     "prior=gmm",
-                    options.rollouts, coefficients));
+                    rollouts, coefficients));
   return state;
 }
 
@@ -151,6 +159,7 @@ GpsResult gps(const Task& task, GpsState state, const GpsOptions& options, const
   options.validate();
   require_fit(task, state, state.policy, state.window);
   require_whole_episodes(task, "gps");
+  const int rollouts = rollouts_of(task, options);
   const int window_size = options.prior == GpsOptions::Prior::gmm ? options.window : 1;
 
   Loop<GpsState> loop(std::move(state), options.iterations, run, observe);
@@ -158,8 +167,7 @@ GpsResult gps(const Task& task, GpsState state, const GpsOptions& options, const
     GpsState next = loop.state();
 
     // Sample M trajectories from p_i
-    auto batch =
-        rollout(task, next.policy, {options.rollouts, static_cast<std::uint32_t>(loop.iteration()), true}, run);
+    auto batch = rollout(task, next.policy, {rollouts, static_cast<std::uint32_t>(loop.iteration()), true}, run);
     if (!batch) return loop.end(cancelled());
     next.window = with_newest(next.window, loop.iteration(), next.policy, std::move(*batch), window_size);
     Epoch& epoch = next.window.change(next.window.size() - 1);

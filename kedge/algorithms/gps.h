@@ -18,7 +18,7 @@ struct GpsOptions {
   enum class Prior { none, gmm };
 
   int iterations = 60;
-  int rollouts = 20;
+  int rollouts = 0;
   double epsilon = 0.1;
   bool entropy_constraint = true;
   double beta0 = 0.1;
@@ -39,7 +39,10 @@ template <class O, class Visit>
 requires IsOptions<O, GpsOptions>
 void describe(O& o, Visit&& visit) {
   visit("iterations", o.iterations, at_least(0), {"outer iterations; 0: nothing is learned"});
-  visit("rollouts", o.rollouts, at_least(2), {"trajectories per iteration"});
+  visit("rollouts", o.rollouts, at_least(0),
+        {"trajectories per iteration, at least 2; 0: 20, or a fifth more than the fitted dynamics have coefficients, "
+         "ds + "
+         "da + 1, whatever is more"});
   visit("epsilon", o.epsilon, above(0),
         {"step size per time step: the new policy stays within this expected KL of the old one, on average over the "
          "trajectory or at every step",
@@ -81,6 +84,9 @@ void describe(S& s, Visit&& visit) {
   visit("cost_before", s.cost_before);
   visit("cost_predicted", s.cost_predicted);
 }
+
+/// Returns the number of trajectories of an iteration. @throws InputError if it is 1
+int rollouts_of(const Task& task, const GpsOptions& options);
 
 using GpsResult = LoopResult<GpsState>;
 using GpsObserver = LoopObserver<GpsState>;

@@ -199,12 +199,40 @@ TEST(Gps, LeavesOutTheRolloutsThatDivergeAndWarns) {
               Contains(HasSubstr("few rollouts: 5 for dynamics with 4 coefficients")));
 }
 
+TEST(Gps, TakesAsManyRolloutsAsItsDynamicsNeed) {
+  const auto rollouts = [](Index observed, int asked) {
+    Task task = DoubleIntegrator().task();
+    task.observation.assign(static_cast<std::size_t>(observed), 0);
+    GpsOptions options;
+    options.rollouts = asked;
+    return rollouts_of(task, options);
+  };
+  EXPECT_EQ(rollouts(2, 0), 20);
+  EXPECT_EQ(rollouts(14, 0), 20);  // 16 coefficients and a fifth more: 19.2
+  EXPECT_EQ(rollouts(15, 0), 21);
+  EXPECT_EQ(rollouts(23, 0), 30);
+  EXPECT_EQ(rollouts(23, 7), 7);
+
+  const DoubleIntegrator model;
+  GpsOptions options = gps_small();
+  options.rollouts = 0;
+  options.iterations = 1;
+  const auto r = record(model.task(), gps_start(model.task(), options), options, kedge::Run{1, 2, {}});
+  EXPECT_EQ(r.result.state.rollouts_total, 20);
+  for (const auto prior : {GpsOptions::Prior::none, GpsOptions::Prior::gmm}) {
+    options.rollouts = 1;
+    options.prior = prior;
+    EXPECT_THROW((void)gps_start(model.task(), options), InputError);
+    EXPECT_THROW((void)gps(model.task(), gps_start(model.task(), gps_small()), options, {}), InputError);
+  }
+}
+
 // ---- mistakes ------------------------------------------------------------------------------------------------------
 
 TEST(GpsOptions, AreRefusedByNameValueAndRule) {
   const std::vector<std::pair<std::function<void(GpsOptions&)>, const char*>> mistakes = {
       {[](GpsOptions& o) { o.iterations = -1; }, "iterations = -1, but must be >= 0"},
-      {[](GpsOptions& o) { o.rollouts = 1; }, "rollouts = 1, but must be >= 2"},
+      {[](GpsOptions& o) { o.rollouts = -1; }, "rollouts = -1, but must be >= 0"},
       {[](GpsOptions& o) { o.epsilon = 0; }, "epsilon = 0, but must be > 0 (nats)"},
       {[](GpsOptions& o) { o.epsilon = nan; }, "epsilon = nan"},
       {[](GpsOptions& o) { o.beta0 = -0.1; }, "beta0 = -0.1, but must be >= 0 (nats)"},

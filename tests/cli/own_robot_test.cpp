@@ -169,7 +169,7 @@ TEST_F(OwnRobot, NeedsACostForEveryActionOfAModelBasedAlgorithm) {
 TEST_F(OwnRobot, NeedsAsManyRolloutsOfGpsAsItsDynamicsHaveCoefficients) {
   robot("arm", kCartPole, kPlace);
   expect_refused({"train", "arm", "--algorithm", "gps", "--set", "rollouts=6", "--out", "out"},
-                 "rollouts = 6, but must be >= 7");
+                 "rollouts = 6, but must be 0 or >= 7");
 }
 
 TEST_F(OwnRobot, MayLieInAFolderOfAnyName) {
@@ -427,6 +427,9 @@ TEST_F(OwnRobot, ThatDoesNotSucceedIsToldWhatMayHelp) {
   for (const char* cannot_start : {"ilqr", "random_search"})
     EXPECT_THAT(train({"--algorithm", cannot_start}),
                 testing::AllOf(HasSubstr("kedge tune"), Not(HasSubstr("--from"))));
+  EXPECT_THAT(train({"--algorithm", "gps", "--set", "task.horizon=20"}),
+              HasSubstr("\n  kedge train " + task + " --set task.horizon=20 --algorithm gps --set prior=gmm "));
+  EXPECT_THAT(moto, Not(HasSubstr("prior=gmm")));
   // A cost that has no quadratic model is not for ilqr.
   robot("arm", kCartPole, hard + "[[termination]]\nname = \"far\"\nof = \"qpos:slide\"\nrange = 90\ncost = 1\n");
   const std::string trpo = train({"--algorithm", "trpo"});

@@ -1,6 +1,9 @@
 #include "kedge/algorithms/ilqr.h"
 
+#include <algorithm>
 #include <cmath>
+#include <memory>
+#include <numeric>
 
 #include "kedge/algorithms/requirements.h"
 #include "kedge/algorithms/time_varying.h"
@@ -11,6 +14,9 @@ namespace kedge {
 
 namespace {
 
+/// Iterations after which the worse half of the race is left behind.
+constexpr int kHeat = 10;
+
 /// An open-loop policy of these actions, of unit variance.
 TvLinearGaussian without_feedback(const Task& task, const MatrixXd& a) {
   TvLinearGaussian policy =
@@ -19,12 +25,14 @@ TvLinearGaussian without_feedback(const Task& task, const MatrixXd& a) {
   return policy;
 }
 
-/// @param std [da]
-MatrixXd with_noise(MatrixXd a, const VectorXd& std, std::uint64_t seed) {
+/// Adds noise to the first actions of a start: none to start 0, a third of `std` to the even ones. @param std [da]
+MatrixXd with_noise(MatrixXd a, const VectorXd& std, int start, std::uint64_t seed) {
+  const double share = start == 0 ? 0.0 : start % 2 == 1 ? 1.0 : 1.0 / 3.0;
   VectorXd noise(a.rows());
-  for (Index t = 0; t < a.cols() && (std.array() > 0.0).any(); ++t) {
-    Stream(seed, 0, streams::first_actions.rollout(0), static_cast<std::uint32_t>(t)).normal(noise);
-    a.col(t).array() += std.array() * noise.array();
+  for (Index t = 0; t < a.cols() && start > 0; ++t) {
+    Stream(seed, 0, streams::first_actions.rollout(static_cast<std::uint32_t>(start)), static_cast<std::uint32_t>(t))
+        .normal(noise);
+    a.col(t).array() += share * std.array() * noise.array();
   }
   return a;
 }
@@ -37,9 +45,115 @@ double saturated(const Task& task, const MatrixXd& a) {
   return static_cast<double>(count) / static_cast<double>(a.size());
 }
 
-/// @param number of the iteration  @param after state of the loop after it
-Iteration report(const Task& task, const Trajectory& path, const IlqrIteration& done, double scale, int number,
+/// One trajectory of the race, with what its last iteration brought.
+struct Racer {
+  std::unique_ptr<Ilqr> solver;
+  bool ended = false;
+  IlqrIteration done = {};
+  std::optional<IlqrStop> stop = {};  ///< why the last iteration made no step
+  std::string text = {};              ///< of its end
+};
+using Race = std::vector<Racer>;
+
+/// What the race simulated, and why it lost a trajectory.
+struct Effort {
+  std::int64_t rollouts = 0, steps = 0;
+  std::string loss;
+};
+
+std::vector<IlqrRacer> saved(const Race& race) {
+  std::vector<IlqrRacer> racers;
+  for (const Racer& racer : race)
+    racers.push_back({racer.solver->point().path.a, racer.solver->point().lambda, racer.ended ? 1 : 0});
+  return racers;
+}
+
+/// The first trajectories of a run: that without noise, and those with it.
+std::vector<IlqrRacer> starts(const Task& task, const IlqrRacer& quiet, const IlqrOptions& options,
+                              std::uint64_t seed) {
+  const VectorXd std = action_numbers(task, options.initial_noise, "initial_noise");
+  std::vector<IlqrRacer> racers = {quiet};
+  for (int start = 1; start < options.starts && (std.array() > 0.0).any(); ++start)
+    racers.push_back({with_noise(quiet.action, std, start, seed), quiet.lambda});
+  return racers;
+}
+
+/// Rolls the trajectories out. Those that diverge do not take part.
+Race begin_race(const IlqrProblem& problem, const IlqrOptions& options, const std::vector<IlqrRacer>& racers,
+                SystemClones& clones, Effort& effort) {
+  Race race;
+  for (const IlqrRacer& racer : racers) {
+    auto solver = std::make_unique<Ilqr>(problem, options, clones);
+    const bool began = solver->start(open_loop(racer.action), racer.lambda);
+    ++effort.rollouts;
+    effort.steps += solver->simulated_steps();
+    if (!began) {
+      if (effort.loss.empty()) effort.loss = solver->message();
+      continue;
+    }
+    race.push_back({std::move(solver), racer.ended != 0});
+    if (racer.ended != 0) race.back().text = fmt::format("converged: cost {:.6g}", race.back().solver->point().cost);
+  }
+  return race;
+}
+
+/// Improves every trajectory by one step. Those around which the simulation diverges are left behind.
+/// @return false: a stop was requested
+bool improve(Race& race, const Run& run, Effort& effort) {
+  for (Racer& racer : race) {
+    racer.done = {};
+    racer.stop.reset();
+    if (racer.ended) continue;
+    if (run.stop.stop_requested()) return false;
+    const std::int64_t before = racer.solver->simulated_steps();
+    racer.stop = racer.solver->iterate(racer.done);
+    effort.rollouts += racer.done.rollouts;
+    effort.steps += racer.solver->simulated_steps() - before;
+    racer.ended = racer.stop || racer.solver->settled(racer.done);
+    if (racer.ended) racer.text = racer.stop ? racer.solver->message() : settled_text(racer.done);
+    if (racer.stop == IlqrStop::diverged) effort.loss = racer.text;
+  }
+  std::erase_if(race, [](const Racer& racer) { return racer.stop == IlqrStop::diverged; });
+  return true;
+}
+
+/// The trajectory of the least cost; of equal ones the first.
+std::size_t best_of(const Race& race) {
+  std::size_t best = 0;
+  for (std::size_t i = 1; i < race.size(); ++i)
+    if (race[i].solver->point().cost < race[best].solver->point().cost) best = i;
+  return best;
+}
+
+/// Returns the policy around the best trajectory. Those that have none are left behind.
+/// @param best its place in the race
+std::optional<TrajectoryPolicy> policy_of_best(Race& race, std::size_t& best, Effort& effort) {
+  while (!race.empty()) {
+    best = best_of(race);
+    if (std::optional<TrajectoryPolicy> policy = race[best].solver->policy()) return policy;
+    effort.loss = race[best].solver->message();
+    race.erase(race.begin() + static_cast<std::ptrdiff_t>(best));
+  }
+  return std::nullopt;
+}
+
+/// Leaves the worse half behind.
+void drop_worse_half(Race& race) {
+  std::vector<std::size_t> order(race.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::stable_sort(order, {}, [&](std::size_t i) { return race[i].solver->point().cost; });
+  order.resize((race.size() + 1) / 2);
+  std::ranges::sort(order);
+  Race left;
+  for (const std::size_t i : order) left.push_back(std::move(race[i]));
+  race = std::move(left);
+}
+
+/// @param best of the race  @param rollouts of the line searches  @param after state of the loop after iteration `number`
+Iteration report(const Task& task, const Racer& best, double scale, std::int64_t rollouts, int number,
                  const IlqrState& after) {
+  const Trajectory& path = best.solver->point().path;
+  const IlqrIteration& done = best.done;
   const double value = -path.cost.sum();
   const bool success = path.success < task.success_limit();
   Iteration it;
@@ -55,10 +169,11 @@ Iteration report(const Task& task, const Trajectory& path, const IlqrIteration& 
       {"improvement_realised", done.realised / scale},
       {"return_median", value},
       {"success_rate", success ? 1.0 : 0.0},
+      {"trajectories", static_cast<double>(after.race.size())},
       {"lambda", done.lambda},
       {"step_size", done.step},
       {"gradient_max", done.gradient / scale},
-      {"line_search_rollouts", static_cast<double>(done.rollouts)},
+      {"line_search_rollouts", static_cast<double>(rollouts)},
       {"saturated_share", saturated(task, path.a)},
   };
   return it;
@@ -67,8 +182,17 @@ Iteration report(const Task& task, const Trajectory& path, const IlqrIteration& 
 /// The end of a run whose first trajectory already is stationary.
 std::string stationary_text(const std::string& message) {
   return message +
-         "; the first trajectory is stationary, and nothing pushes it off. If it does not do the task, set "
-         "initial_noise='\"10 %\"', or give a demonstration";
+         "; the first trajectory is stationary, and nothing pushes it off. If it does not do the task, set starts=16, "
+         "or give a demonstration";
+}
+
+/// Checks a state. @throws InputError unless its trajectories fit the task
+void require_race(const Task& task, const std::vector<IlqrRacer>& race) {
+  require(!race.empty(), "state trajectories", 0, ">= 1");
+  for (const IlqrRacer& racer : race)
+    require(racer.action.rows() == task.da() && racer.action.cols() == task.horizon, "state actions",
+            fmt::format("{}x{}", racer.action.rows(), racer.action.cols()),
+            fmt::format("{}x{}", task.da(), task.horizon).c_str());
 }
 
 }  // namespace
@@ -90,9 +214,8 @@ IlqrState ilqr_start(const Task& task, const IlqrOptions& options) {
   require_action_costs(task, options.box);
   static_cast<void>(action_numbers(task, options.initial_noise, "initial_noise"));
   IlqrState state;
-  state.action = first_actions(task);
-  state.policy = without_feedback(task, state.action);
-  state.lambda = options.lambda;
+  state.race = {{first_actions(task), options.lambda}};
+  state.policy = without_feedback(task, state.race.front().action);
   return state;
 }
 
@@ -102,49 +225,56 @@ IlqrResult ilqr(const Task& task, IlqrState state, const IlqrOptions& options, c
   require_fit(task, state, state.policy, {});
   require_whole_episodes(task, "ilqr");
   require_full_state(task);
-  MatrixXd a = state.action;
-  require(a.rows() == task.da() && a.cols() == task.horizon, "state actions", fmt::format("{}x{}", a.rows(), a.cols()),
-          fmt::format("{}x{}", task.da(), task.horizon).c_str());
-  if (state.iteration == 0)
-    a = with_noise(std::move(a), action_numbers(task, options.initial_noise, "initial_noise"), run.seed);
+  require(run.threads >= 1, "threads", run.threads, ">= 1");
+  require_race(task, state.race);
   const IlqrProblem problem{task, options.cost_scale, nullptr, task.start.mean};
-  Ilqr solver(problem, options, run.threads);
+  SystemClones clones(*task.system, run.threads);
 
+  // The first trajectories, or those of a run that goes on: they follow from their actions
+  const bool begins = state.iteration == 0;
+  const std::vector<IlqrRacer> racers = begins ? starts(task, state.race.front(), options, run.seed) : state.race;
   Loop<IlqrState> loop(std::move(state), options.iterations, run, observe);
-  // The trajectory is a function of its actions: a resumed run rolls it out again.
-  if (loop.iteration() < options.iterations && !solver.start(open_loop(a), loop.state().lambda))
-    return loop.end(failure(solver.message()));
-  std::int64_t counted = loop.iteration() == 0 ? 0 : solver.simulated_steps();
+  Effort effort;
+  Race race;
+  if (loop.iteration() < options.iterations) race = begin_race(problem, options, racers, clones, effort);
+  if (!begins) effort = {};  // it was counted when they were made
 
   while (loop.next()) {
-    // Improve the trajectory by one step, or find that it has converged
-    IlqrIteration done;
-    const std::optional<IlqrStop> stop = solver.iterate(done);
-    // Where nothing better is found, what was found is the result; where nothing was, the run has failed.
-    if (stop == IlqrStop::no_step && loop.iteration() > 0) return loop.converged(loop.state(), solver.message());
-    if (stop && *stop != IlqrStop::converged) return loop.end(failure(solver.message()));
-    std::optional<TrajectoryPolicy> policy = solver.policy();
-    if (!policy) return loop.end(failure(solver.message()));
+    // Improve every trajectory by one step, or find that it has converged
+    const std::int64_t before = effort.rollouts;
+    if (!improve(race, run, effort)) return loop.end(cancelled());
+
+    // The policy is that around the best
+    std::size_t best = 0;
+    std::optional<TrajectoryPolicy> policy = policy_of_best(race, best, effort);
+    if (!policy) return loop.end(failure(effort.loss));
     IlqrState next = loop.state();
     next.policy = to_tv_linear_gaussian(*policy, tangent_maps(*task.system, policy->x));
-    if (stop) {
-      const bool at_start = loop.iteration() == 0 && solver.point().cost > 0.0 &&
-                            action_numbers(task, options.initial_noise, "initial_noise").isZero(0.0) &&
-                            !task.demonstration;
-      return loop.converged(std::move(next), at_start ? stationary_text(solver.message()) : solver.message());
+    const Racer& leader = race[best];
+    if (std::ranges::none_of(race, [](const Racer& racer) { return racer.done.step > 0.0; })) {
+      // Where nothing better is found, what was found is the result; where nothing was, the run has failed.
+      if (leader.stop == IlqrStop::no_step && loop.iteration() == 0) return loop.end(failure(leader.text));
+      const bool stationary = loop.iteration() == 0 && race.size() == 1 && leader.solver->point().cost > 0.0;
+      return loop.converged(std::move(next),
+                            stationary && !task.demonstration ? stationary_text(leader.text) : leader.text);
     }
     loop.lap("optimisation");
 
-    const Trajectory& path = solver.point().path;
-    next.rollouts_total += done.rollouts + (loop.iteration() == 0 ? 1 : 0);  // the first trajectory
-    next.steps_total += solver.simulated_steps() - counted;
-    counted = solver.simulated_steps();
-    next.last_return_mean = -path.cost.sum();
-    next.lambda = solver.point().lambda;
-    next.action = policy->a;
-    Iteration it = report(task, path, done, options.cost_scale, loop.iteration(), next);
+    next.rollouts_total += effort.rollouts;
+    next.steps_total += effort.steps;
+    next.last_return_mean = -leader.solver->point().path.cost.sum();
+    next.race = saved(race);
+    Iteration it = report(task, leader, options.cost_scale, effort.rollouts - before, loop.iteration(), next);
+    const std::string text = leader.text;
+
+    // After every heat the worse half is left behind
+    if ((loop.iteration() + 1) % kHeat == 0) {
+      drop_worse_half(race);
+      next.race = saved(race);
+    }
     loop.commit(std::move(next), std::move(it));
-    if (solver.settled(done)) return loop.converged(loop.state(), settled_text(done));
+    if (std::ranges::all_of(race, &Racer::ended)) return loop.converged(loop.state(), text);
+    effort = {};
   }
   return loop.done();
 }

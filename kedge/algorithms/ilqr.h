@@ -1,4 +1,5 @@
-// iLQR as an algorithm: the iterations of ilqr_solver.h on the task's own cost, as a loop that can be stopped and resumed.
+// iLQR as an algorithm: the iterations of ilqr_solver.h on the task's own cost, from several first trajectories that race, as
+// a loop that can be stopped and resumed.
 // docs/algorithms/ilqr.md.
 #pragma once
 
@@ -10,8 +11,11 @@ namespace kedge {
 
 /// `describe` below gives the meaning and the range of each option.
 struct IlqrOptions : IlqrSolverOptions {
+  int starts = 16;
+  ActionNumbers initial_noise = ActionNumbers::share_of_range(0.3);
   double cost_scale = 1.0;
-  ActionNumbers initial_noise = 0.0;
+
+  IlqrOptions() { box = true; }
 
   /// @throws InputError naming option, value and rule
   void validate() const { require_in_range(*this); }
@@ -21,16 +25,35 @@ template <class O, class Visit>
 requires IsOptions<O, IlqrOptions>
 void describe(O& o, Visit&& visit) {
   describe_solver(o, visit);
+  visit("starts", o.starts, between(1, 1000),
+        {"first trajectories: one without noise, the others with it. The worse half is left behind after every 10 "
+         "iterations, until one is left"});
+  visit("initial_noise", o.initial_noise, at_least(0),
+        {"standard deviation of the noise on the actions of every second start, the others have a third of it; a share "
+         "is of half the range of each action",
+         "units of the action"});
   visit("cost_scale", o.cost_scale, above(0),
         {"factor on the cost: the covariance of the policy is the inverse of Quu of the scaled cost"});
-  visit("initial_noise", o.initial_noise, at_least(0),
-        {"standard deviation of noise on the first actions: leaves a symmetric start", "units of the action"});
+}
+
+/// A trajectory in the race, as it can be continued.
+struct IlqrRacer {
+  MatrixXd action;      ///< [da, T]; the trajectory follows from them
+  double lambda = 0.0;  ///< regularisation to continue with
+  int ended = 0;        ///< 1: it has converged, or nothing better was found; it stays in the race
+};
+
+template <class S, class Visit>
+requires IsOptions<S, IlqrRacer>
+void describe(S& s, Visit&& visit) {
+  visit("action", s.action);
+  visit("lambda", s.lambda);
+  visit("ended", s.ended);
 }
 
 struct IlqrState : LoopState {
-  TvLinearGaussian policy;  ///< around the last trajectory, with covariance Quu^-1
-  MatrixXd action;          ///< [da, T] of that trajectory, which follows from them
-  double lambda = 0.0;      ///< regularisation to continue with
+  TvLinearGaussian policy;      ///< around the best trajectory, with covariance Quu^-1
+  std::vector<IlqrRacer> race;  ///< by their start; before the first iteration one, of the first actions without noise
 };
 
 template <class S, class Visit>
@@ -38,8 +61,7 @@ requires IsOptions<S, IlqrState>
 void describe(S& s, Visit&& visit) {
   describe_loop(s, visit);
   visit("policy", s.policy);
-  visit("action", s.action);
-  visit("lambda", s.lambda);
+  visit("race", s.race);
 }
 
 using IlqrResult = LoopResult<IlqrState>;

@@ -41,12 +41,11 @@ void move_within_limits(const Task& task, VectorOut a) {
 
 }  // namespace
 
-Ilqr::Ilqr(const IlqrProblem& problem, const IlqrSolverOptions& options, int threads)
-    : problem_(problem), options_(options), clones_(*problem.task.system, threads) {
+Ilqr::Ilqr(const IlqrProblem& problem, const IlqrSolverOptions& options, SystemClones& clones)
+    : problem_(problem), options_(options), clones_(clones) {
   require(problem.x0.size() == problem.task.nx() && problem.x0.allFinite(), "x0 size", problem.x0.size(),
           fmt::format("{} finite numbers", problem.task.nx()).c_str());
   require(problem.scale > 0 && std::isfinite(problem.scale), "scale", problem.scale, "> 0");
-  require(threads >= 1, "threads", threads, ">= 1");
   require(problem.task.termination.empty(), "task.termination", problem.task.termination.size(), "empty");
 }
 
@@ -227,7 +226,10 @@ std::optional<IlqrStop> Ilqr::iterate(IlqrIteration& done) {
 }
 
 std::optional<TrajectoryPolicy> Ilqr::policy() {
-  if (!backward(0.0)) {
+  // Without limits: an action that a limit holds has no feedback within it, so that off the trajectory it would stay there.
+  RiccatiOptions free;
+  free.R = point_.R;
+  if (!riccati({point_.lin.A, point_.lin.B, point_.costs}, free, riccati_)) {
     message_ = failure_text(0.0);
     return std::nullopt;
   }
@@ -259,7 +261,9 @@ std::optional<IlqrSolution> ilqr_optimise(const IlqrProblem& problem, const Acti
                                           const IlqrSolverOptions& options, const Run& run,
                                           const Linearisation* known) {
   options.validate();
-  Ilqr solver(problem, options, run.threads);
+  require(run.threads >= 1, "threads", run.threads, ">= 1");
+  SystemClones clones(*problem.task.system, run.threads);
+  Ilqr solver(problem, options, clones);
   IlqrSolution solution;
   const auto finish = [&](IlqrStop stop, std::string message) {
     solution.stop = stop;

@@ -107,9 +107,9 @@ struct IlqrPoint {
 /// The iterations, one by one. Between calls `point` is the whole state of the optimisation.
 class Ilqr {
  public:
-  /// @param problem, options outlive this object
+  /// @param problem, options, clones outlive this object. Solvers that do not run at the same time can share clones.
   /// @throws InputError unless the problem has the sizes of the task
-  Ilqr(const IlqrProblem& problem, const IlqrSolverOptions& options, int threads);
+  Ilqr(const IlqrProblem& problem, const IlqrSolverOptions& options, SystemClones& clones);
 
   /// Rolls out the first trajectory and expands it. With `box` actions are moved into their limits.
   /// @param known derivatives along that trajectory, null: not known
@@ -119,8 +119,8 @@ class Ilqr {
   /// Runs one iteration. @return nullopt if it made a step; else the reason, with `message`
   std::optional<IlqrStop> iterate(IlqrIteration& done);
 
-  /// Returns the policy around the trajectory: gains without regularisation, Sigma = Quu^-1. Returns nullopt if Quu is not
-  /// positive definite; `message` names the step.
+  /// Returns the policy around the trajectory: gains without regularisation and without limits, which the simulation
+  /// enforces, Sigma = Quu^-1. Returns nullopt if Quu is not positive definite; `message` names the step.
   std::optional<TrajectoryPolicy> policy();
 
   /// Returns true if the step improved the cost by so little that the iterations have converged.
@@ -145,7 +145,7 @@ class Ilqr {
 
   const IlqrProblem& problem_;
   const IlqrSolverOptions& options_;
-  SystemClones clones_;
+  SystemClones& clones_;
   IlqrPoint point_;
   Riccati riccati_;
   RiccatiOptions regularised_;

@@ -43,6 +43,16 @@ double fitting_share(const Task& task) {
   return 0.1;
 }
 
+/// Of the derivatives along one trajectory, and of its backward pass.
+Needs needs_of_pass(const Task& task, bool centred) {
+  Needs needs;
+  const double nx = as_double(task.system->ndx()), da = as_double(task.da()), T = task.horizon;
+  needs.steps = T * ((centred ? 2.0 : 1.0) * (nx + da) + 3.0);
+  needs.bytes = kNumber * T * (4.0 * (nx + da) * (nx + da) + as_double(task.nx()));
+  needs.operations = T * 8.0 * (nx + da) * (nx + da) * (nx + da);
+  return needs;
+}
+
 }  // namespace
 
 double share_beyond_limits(const Task& task, const VectorXd& std) {
@@ -116,14 +126,15 @@ Needs needs(const Task& task, const MotoOptions& options, int threads) {
 }
 
 Needs needs(const Task& task, const GpsOptions& options, int) {
-  Needs needs = needs_of_rollouts(task, options.rollouts);
+  const int rollouts = rollouts_of(task, options);
+  Needs needs = needs_of_rollouts(task, rollouts);
   const double n = as_double(task.ds() + task.da()), T = task.horizon;
   needs.bytes += kNumber * T * (4.0 * n * n);
-  needs.operations = T * n * n * (options.rollouts + 60.0 * n);  // the dual takes tens of passes
+  needs.operations = T * n * n * (rollouts + 60.0 * n);  // the dual takes tens of passes
   const Index coefficients = task.ds() + task.da() + 1;
   needs.notes.push_back(
-      fmt::format("{} coefficients for each observed number, fitted to {} rollouts", coefficients, options.rollouts));
-  if (options.prior == GpsOptions::Prior::none && options.rollouts < coefficients + 2)
+      fmt::format("{} coefficients for each observed number, fitted to {} rollouts", coefficients, rollouts));
+  if (options.prior == GpsOptions::Prior::none && rollouts < coefficients + 2)
     needs.proposals.push_back(fmt::format(
         "rollouts = {}, or prior = \"gmm\": the fit of the dynamics has too few rollouts", coefficients + 2));
   judge_exploration(task, action_numbers(task, options.initial_std, "initial_std"), options.epsilon,
@@ -132,12 +143,15 @@ Needs needs(const Task& task, const GpsOptions& options, int) {
 }
 
 Needs needs(const Task& task, const IlqrOptions& options, int) {
-  Needs needs;
-  const double nx = as_double(task.system->ndx()), da = as_double(task.da()), T = task.horizon;
-  needs.steps = T * ((options.differences.centred ? 2.0 : 1.0) * (nx + da) + 3.0);
-  needs.bytes = kNumber * T * (4.0 * (nx + da) * (nx + da) + as_double(task.nx()));
-  needs.operations = T * 8.0 * (nx + da) * (nx + da) * (nx + da);
-  needs.notes.push_back(fmt::format("{:.0f} simulations of a step for its derivatives, no noise", needs.steps / T));
+  Needs needs = needs_of_pass(task, options.differences.centred);
+  needs.notes.push_back(
+      fmt::format("{:.0f} simulations of a step for its derivatives, no noise", needs.steps / task.horizon));
+  if (options.starts > 1)
+    needs.notes.push_back(
+        fmt::format("the first iterations, with {} trajectories; later ones have one", options.starts));
+  needs.steps *= options.starts;
+  needs.bytes *= options.starts;
+  needs.operations *= options.starts;
   return needs;
 }
 
@@ -185,8 +199,8 @@ Needs needs(const Task& task, const RandomSearchOptions& options, int) {
   return needs;
 }
 
-Needs needs(const Task& task, const GuidedOptions& options, int threads) {
-  const Needs pass = needs(task, IlqrOptions{}, threads);  // of DDP
+Needs needs(const Task& task, const GuidedOptions& options, int) {
+  const Needs pass = needs_of_pass(task, true);  // of DDP
   Needs needs = needs_of_rollouts(task, options.rollouts);
   needs.bytes += pass.bytes;
   needs.steps += options.initial_iterations * pass.steps;

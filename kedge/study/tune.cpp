@@ -213,7 +213,7 @@ std::vector<Dimension> search_space(const std::string& algorithm) {
        {logarithmic("epsilon", 0.02, 0.3), logarithmic("beta0", 0.02, 0.3), exploration, {"gamma", {}, 0.2, 0.9}}},
       {"gps",
        {logarithmic("epsilon", 0.05, 2), logarithmic("beta0", 0.02, 0.3), exploration, {"prior", {"none", "gmm"}}}},
-      {"ilqr", {{"initial_noise", {"0", "5 %", "10 %", "20 %", "40 %"}}, logarithmic("cost_scale", 1e-3, 1e2)}},
+      {"ilqr", {{"initial_noise", {"3 %", "10 %", "30 %", "60 %"}}, logarithmic("cost_scale", 1e-3, 1e2)}},
       {"trpo",
        {logarithmic("epsilon", 0.003, 0.1), exploration, logarithmic("reward_scale", 1e-4, 1), {"lambda", {}, 0.9, 1}}},
       {"reps",

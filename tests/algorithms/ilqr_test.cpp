@@ -3,10 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "kedge/core/errors.h"
+#include "kedge/evaluation/trajectory_cost.h"
 #include "kedge/tasks/task_file.h"
 #include "small_tasks.h"
 #include "tests/evaluation/wave.h"
@@ -55,8 +57,16 @@ Task wave(double limit, int horizon = 20) {
   return task;
 }
 
-IlqrOptions precise() {
+/// One trajectory, and its simulation cuts off what is beyond the limits.
+IlqrOptions plain() {
   IlqrOptions options;
+  options.starts = 1;
+  options.box = false;
+  return options;
+}
+
+IlqrOptions precise() {
+  IlqrOptions options = plain();
   options.tolerance = 1e-12;
   return options;
 }
@@ -152,7 +162,8 @@ TEST(Ilqr, KeepsLimitsAndMeetsTheirOptimalityConditions) {
 
   // The gradient that is reported leaves out what the limits hold.
   const IlqrProblem problem{task, 1.0, nullptr, task.start.mean};
-  Ilqr solver(problem, options, 1);
+  SystemClones clones(*task.system, 1);
+  Ilqr solver(problem, options, clones);
   IlqrIteration done;
   ASSERT_TRUE(solver.start(open_loop(s.q.a), 0.0));
   EXPECT_EQ(solver.iterate(done), IlqrStop::converged);
@@ -287,7 +298,7 @@ TEST(Ilqr, ActionsWithoutAnyCostHaveNoQuu) {
   task.cost.resize(2);
   task.cost[0].weight.setZero();
   task.cost[1].weight.setZero();
-  const IlqrSolution s = optimise(task, {});
+  const IlqrSolution s = optimise(task, plain());
   EXPECT_EQ(s.stop, IlqrStop::not_positive_definite);
   EXPECT_THAT(s.message, HasSubstr("step 14"));
   EXPECT_TRUE(s.q.K.empty());
@@ -298,7 +309,7 @@ TEST(Ilqr, RegularisationCannotRepairEveryQuu) {
   ActionCost concave(0.0);
   concave.told_curvature = -1e30;
   const auto start = open_loop(MatrixXd::Zero(1, 15));
-  const IlqrSolution s = *ilqr_optimise({task, 1.0, &concave, task.start.mean}, start, {}, {});
+  const IlqrSolution s = *ilqr_optimise({task, 1.0, &concave, task.start.mean}, start, plain(), {});
   EXPECT_EQ(s.stop, IlqrStop::not_positive_definite);
   EXPECT_THAT(s.message, HasSubstr("-1e+30"));
 }
@@ -308,7 +319,7 @@ TEST(Ilqr, StopsWhereNoStepIsAcceptable) {
   ActionCost lie(1.0);
   lie.told_slope = -200.0;  // promises to gain by what costs
   const auto start = open_loop(MatrixXd::Ones(1, 15));
-  const IlqrSolution s = *ilqr_optimise({task, 1.0, &lie, task.start.mean}, start, {}, {});
+  const IlqrSolution s = *ilqr_optimise({task, 1.0, &lie, task.start.mean}, start, plain(), {});
   EXPECT_EQ(s.stop, IlqrStop::no_step);
   EXPECT_THAT(s.message, HasSubstr("no better step was found"));
   EXPECT_EQ(s.q.K.size(), 15u);  // the last trajectory and its gains are there
@@ -317,7 +328,7 @@ TEST(Ilqr, StopsWhereNoStepIsAcceptable) {
 TEST(Ilqr, ReportsAFirstTrajectoryThatDiverges) {
   Task task = DoubleIntegrator().task(1.55);
   const IlqrProblem problem{task, 1.0, nullptr, vec({1.0, 1.0})};
-  const IlqrSolution s = *ilqr_optimise(problem, open_loop(MatrixXd::Zero(1, 15)), {}, {});
+  const IlqrSolution s = *ilqr_optimise(problem, open_loop(MatrixXd::Zero(1, 15)), plain(), {});
   EXPECT_EQ(s.stop, IlqrStop::diverged);
   EXPECT_THAT(s.message, HasSubstr("first trajectory diverged at step 5"));
 }
@@ -325,7 +336,7 @@ TEST(Ilqr, ReportsAFirstTrajectoryThatDiverges) {
 TEST(Ilqr, ReportsANeighbourThatDiverges) {
   Task task = DoubleIntegrator().task(1.0 + 1e-6);
   const IlqrProblem problem{task, 1.0, nullptr, vec({1.0, 0.0})};
-  const IlqrSolution s = *ilqr_optimise(problem, open_loop(MatrixXd::Zero(1, 15)), {}, {});
+  const IlqrSolution s = *ilqr_optimise(problem, open_loop(MatrixXd::Zero(1, 15)), plain(), {});
   EXPECT_EQ(s.stop, IlqrStop::diverged);
   EXPECT_THAT(s.message, HasSubstr("neighbourhood of step 0"));
 }
@@ -334,7 +345,7 @@ TEST(Ilqr, ARolloutThatDivergesIsAnInfiniteCost) {
   Task task = DoubleIntegrator().task(2.0);
   for (CostTerm& term : task.cost)
     if (term.residual.source == Source::state) term.residual.target[0] = 3.0;  // beyond the edge
-  const IlqrSolution s = optimise(task, {});
+  const IlqrSolution s = optimise(task, plain());
   EXPECT_GE(s.history.size(), 1u);
   EXPECT_LT(s.cost, roll_out(task, MatrixXd::Zero(1, 15), task.start.mean).cost.sum());
   EXPECT_LE(s.q.x.row(0).maxCoeff(), 2.0);
@@ -419,24 +430,150 @@ TEST(IlqrTraining, ConvergesAtOnceAtAnEquilibriumWithoutCost) {
   }
 }
 
-TEST(IlqrTraining, NoiseOfTheFirstActionsComesFromTheSeed) {
-  const Task task = wave(100.0);
-  IlqrOptions options;
+// ---- the race ------------------------------------------------------------------------------------------------------------
+
+/// The actions of every trajectory after one iteration that changes them as little as a step can.
+std::vector<MatrixXd> first_trajectories(const Task& task, IlqrOptions options, std::uint64_t seed) {
   options.iterations = 1;
-  const auto first_return = [&](double noise, std::uint64_t seed) {
-    options.initial_noise = noise;
-    return test::metric(train(task, ilqr_start(task, options), options, {seed, 1, {}}).iterations.at(0), "return_mean");
-  };
-  EXPECT_EQ(first_return(0.0, 1), first_return(0.0, 2));
-  EXPECT_EQ(first_return(0.1, 1), first_return(0.1, 1));
-  EXPECT_NE(first_return(0.1, 1), first_return(0.1, 2));
+  options.lambda = 1e10;
+  std::vector<MatrixXd> actions;
+  for (const IlqrRacer& racer : train(task, ilqr_start(task, options), options, {seed, 1, {}}).result.state.race)
+    actions.push_back(racer.action);
+  return actions;
+}
+
+TEST(IlqrRace, NoiseIsNoneThenWholeThenAThirdAndComesFromTheSeed) {
+  const Task task = wave(100.0, 400);
+  IlqrOptions options = plain();
+  options.starts = 5;
+  options.initial_noise = 0.3;
+  const std::vector<MatrixXd> a = first_trajectories(task, options, 1);
+  ASSERT_EQ(a.size(), 5u);
+  EXPECT_LT(a[0].lpNorm<Eigen::Infinity>(), 1e-3);
+  const double expected[] = {0.3, 0.1, 0.3, 0.1};
+  for (std::size_t i = 1; i < 5; ++i) {
+    const double n = static_cast<double>(a[i].size());
+    EXPECT_NEAR(std::sqrt(a[i].squaredNorm() / n), expected[i - 1], 5.0 * expected[i - 1] / std::sqrt(2.0 * n)) << i;
+    EXPECT_LT(std::abs(a[i].row(0).dot(a[i].row(1))), 0.2 * a[i].row(0).norm() * a[i].row(1).norm());
+    for (std::size_t j = 1; j < i; ++j)
+      EXPECT_LT(std::abs((a[i].array() * a[j].array()).sum()), 0.2 * a[i].norm() * a[j].norm());
+  }
+  EXPECT_TRUE(test::same_bits(a[3], first_trajectories(task, options, 1)[3]));
+  EXPECT_GT((a[3] - first_trajectories(task, options, 2)[3]).norm(), 1.0);
+  options.initial_noise = 0.0;
+  EXPECT_EQ(first_trajectories(task, options, 1).size(), 1u);
+}
+
+TEST(IlqrRace, LeavesTheWorseHalfBehindAfterTenIterations) {
+  Task task = wave(0.8);
+  IlqrOptions options = precise();
+  options.starts = 7;
+  options.initial_noise = 0.5;
+  options.iterations = 25;
+  options.lambda = 1e4;  // slow, so that none converges meanwhile
+  const Recorded r = train(task, ilqr_start(task, options), options);
+  ASSERT_EQ(r.states.size(), 25u);
+  const auto cost = [&](const IlqrRacer& racer) { return roll_out(task, racer.action, task.start.mean).cost.sum(); };
+  for (std::size_t i = 0; i < 25; ++i) {
+    const std::size_t before = i < 10 ? 7 : i < 20 ? 4 : 2;
+    EXPECT_EQ(test::metric(r.iterations[i], "trajectories"), static_cast<double>(before));
+    EXPECT_EQ(r.states[i].race.size(), (i + 1) % 10 == 0 ? (before + 1) / 2 : before);
+    double least = std::numeric_limits<double>::infinity();
+    for (const IlqrRacer& racer : r.states[i].race) least = std::min(least, cost(racer));
+    EXPECT_DOUBLE_EQ(test::metric(r.iterations[i], "return_mean"), -least);
+    if (i > 0) {
+      EXPECT_GE(test::metric(r.iterations[i], "return_mean"), test::metric(r.iterations[i - 1], "return_mean"));
+    }
+  }
+  // The four that are left after ten iterations are the best of the seven, in their order.
+  IlqrOptions nine = options;
+  nine.iterations = 9;
+  const IlqrState state = train(task, ilqr_start(task, nine), nine).result.state;
+  IlqrOptions alone = options;
+  alone.iterations = 1;
+  std::vector<double> all;
+  for (const IlqrRacer& racer : state.race) {
+    IlqrState one;
+    one.policy = state.policy;
+    one.iteration = 0;
+    one.race = {racer};
+    alone.starts = 1;
+    all.push_back(-test::metric(train(task, one, alone).iterations.at(0), "return_mean"));
+  }
+  std::vector<double> kept;
+  for (const IlqrRacer& racer : r.states[9].race) kept.push_back(cost(racer));
+  std::vector<double> expected = all;
+  std::ranges::sort(expected);
+  std::erase_if(all, [&](double c) { return c > expected[3]; });
+  EXPECT_EQ(kept, all);
+}
+
+TEST(IlqrRace, ContinuesTheSameFromAnyOfItsStates) {
+  const Task task = wave(0.8);
+  IlqrOptions options;
+  options.starts = 5;
+  options.initial_noise = 0.5;
+  const Recorded whole = train(task, ilqr_start(task, options), options);
+  ASSERT_GT(whole.states.size(), 3u);
+  for (std::size_t i = 0; i + 1 < whole.states.size(); ++i) {
+    const Recorded rest = train(task, whole.states[i], options, {0, 2, {}});
+    ASSERT_EQ(rest.iterations.size(), whole.iterations.size() - i - 1);
+    EXPECT_TRUE(test::same_bits(rest.result.state.policy, whole.result.state.policy));
+    EXPECT_EQ(rest.result.state.steps_total, whole.result.state.steps_total);
+    EXPECT_EQ(rest.result.state.rollouts_total, whole.result.state.rollouts_total);
+  }
+}
+
+TEST(IlqrRace, LeavesOutWhatDiverges) {
+  Task task = DoubleIntegrator().task(3.0);
+  task.start.mean = vec({2.9, 0.0});
+  IlqrOptions options = plain();
+  options.starts = 9;
+  options.initial_noise = 100.0;  // most are thrown over the edge
+  options.iterations = 3;
+  const Recorded r = train(task, ilqr_start(task, options), options);
+  ASSERT_FALSE(r.iterations.empty()) << r.result.message;
+  EXPECT_LT(test::metric(r.iterations[0], "trajectories"), 9.0);
+  EXPECT_GE(r.result.state.rollouts_total, 9);
+}
+
+TEST(IlqrRace, FailsWithTheReasonOfTheFirstWhereAllDiverge) {
+  Task task = DoubleIntegrator().task(1.0001);
+  task.start.mean = vec({1.0, 1.0});
+  const Recorded r = train(task, ilqr_start(task, {}), {});
+  EXPECT_EQ(r.result.stop, Stop::numerical_failure);
+  EXPECT_THAT(r.result.message, HasSubstr("the first trajectory diverged at step"));
+}
+
+TEST(IlqrTraining, FeedsBackAlsoWhereALimitHoldsTheAction) {
+  const Task task = wave(0.8);
+  IlqrOptions options = precise();
+  options.box = true;
+  const IlqrSolution s = optimise(task, options);
+  // The gains of the same local models without limits.
+  const Trajectory path = roll_out(task, s.q.a, task.start.mean);
+  Riccati free;
+  RiccatiOptions none;
+  none.R = VectorXd::Ones(2);
+  ASSERT_TRUE(riccati({s.lin.A, s.lin.B, trajectory_cost(task, path.x, path.a, path.y, s.lin, 1)}, none, free));
+  int held = 0;
+  for (Index t = 0; t < 20; ++t) {
+    const auto i = static_cast<std::size_t>(t);
+    EXPECT_LT((s.q.K[i] - free.K[i]).norm(), 1e-9 * std::max(1.0, free.K[i].norm()));
+    for (Index j = 0; j < 2; ++j)
+      if (std::abs(s.q.a(j, t)) == 0.8) {
+        ++held;
+        EXPECT_GT(s.q.K[i].row(j).norm(), 0.0);
+      }
+  }
+  EXPECT_GT(held, 2);
 }
 
 TEST(IlqrTraining, KeepsTheLastPolicyWhenItFails) {
   Task task = DoubleIntegrator().task(1.0 + 1e-6);
   task.start.mean = vec({1.0, 0.0});
-  const IlqrState start = ilqr_start(task, {});
-  const Recorded r = train(task, start, {});
+  const IlqrState start = ilqr_start(task, plain());
+  const Recorded r = train(task, start, plain());
   EXPECT_EQ(r.result.stop, Stop::numerical_failure);
   EXPECT_THAT(r.result.message, HasSubstr("iteration 0: a simulation from the neighbourhood of step 0 diverged"));
   EXPECT_TRUE(test::same_bits(r.result.state.policy, start.policy));
@@ -444,7 +581,7 @@ TEST(IlqrTraining, KeepsTheLastPolicyWhenItFails) {
 
 TEST(IlqrTraining, StopsAtItsNumberOfIterationsAndWhenAsked) {
   const Task task = wave(100.0);
-  IlqrOptions options;
+  IlqrOptions options = plain();
   options.iterations = 2;
   const Recorded r = train(task, ilqr_start(task, options), options);
   EXPECT_EQ(r.result.stop, Stop::max_iterations);
@@ -473,8 +610,9 @@ TEST(IlqrTraining, BeginsWithTheDemonstration) {
   shown.action = MatrixXd::Constant(2, 5, 0.3);
   task.demonstration = std::make_shared<Demonstration>(shown);
   const IlqrState state = ilqr_start(task, {});
-  EXPECT_EQ(state.action.leftCols(5), shown.action);
-  EXPECT_EQ(state.action.col(7), vec({0.5, 0.0}));
+  ASSERT_EQ(state.race.size(), 1u);
+  EXPECT_EQ(state.race[0].action.leftCols(5), shown.action);
+  EXPECT_EQ(state.race[0].action.col(7), vec({0.5, 0.0}));
   VectorXd a(2);
   state.policy.mean(2, vec({4.0, 5.0}), a);
   EXPECT_EQ(a, vec({0.3, 0.3}));
@@ -487,13 +625,11 @@ TEST(IlqrTraining, SwingsTheDoubleLinkUp) {
     const Task task =
         load_task(test::source_dir() + "/tasks/double_link/task.toml", {{"actions.limit", fmt::format("{}", limit)}})
             .task;
-    IlqrOptions options;
-    options.box = true;
-    options.initial_noise = 0.1;
+    const IlqrOptions options;
     const Recorded r = train(task, ilqr_start(task, options), options, {1, 2, {}});
     EXPECT_NE(r.result.stop, Stop::numerical_failure) << r.result.message;
     EXPECT_EQ(test::metric(r.iterations.back(), "success_rate"), 1.0);
-    EXPECT_LE(r.result.state.action.lpNorm<Eigen::Infinity>(), limit);
+    for (const IlqrRacer& racer : r.result.state.race) EXPECT_LE(racer.action.lpNorm<Eigen::Infinity>(), limit);
   }
 }
 

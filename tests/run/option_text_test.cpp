@@ -83,7 +83,7 @@ TEST(Options, NameEveryFieldOfTheStruct) {
   EXPECT_EQ(named_options(GpsOptions{}).size(), 13U);
   static_assert(made_from<IlqrSolverOptions>(std::make_index_sequence<7>{}));  // one of them, `differences`, has three
   static_assert(!made_from<IlqrSolverOptions>(std::make_index_sequence<8>{}));
-  EXPECT_EQ(named_options(IlqrOptions{}).size(), 11U);
+  EXPECT_EQ(named_options(IlqrOptions{}).size(), 12U);
 }
 
 TEST(Options, AreSetByText) {

@@ -1,4 +1,4 @@
-"""Every link of the documents leads somewhere, and every name in docs/papers.md is one of the code.
+"""Every link of the documents leads somewhere, every name in docs/papers.md is one of the code, and CITATION.cff has the version.
 
     check_documents.py SOURCE_FOLDER
 
@@ -62,9 +62,15 @@ def unknown_names(root: Path) -> list[str]:
     return wrong
 
 
+def cited_version(root: Path) -> list[str]:
+    version = re.search(r"project\(kedge VERSION ([\d.]+)", (root / "CMakeLists.txt").read_text())[1]
+    cited = re.search(r"^version: (\S+)$", (root / "CITATION.cff").read_text(), re.MULTILINE)[1]
+    return [] if cited == version else [f"CITATION.cff: version is {cited}, but kedge's is {version}"]
+
+
 def main() -> int:
     root = Path(sys.argv[1])
-    wrong = broken_links(root) + unknown_names(root)
+    wrong = broken_links(root) + unknown_names(root) + cited_version(root)
     print("\n".join(wrong) or "all links and names are there")
     return 1 if wrong else 0
 

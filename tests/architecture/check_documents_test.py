@@ -6,7 +6,7 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from check_documents import broken_links, unknown_names  # noqa: E402
+from check_documents import broken_links, cited_version, unknown_names  # noqa: E402
 
 PAPERS = """# Items
 | section | kedge | | shown by `ctest --preset release -R` |
@@ -42,6 +42,12 @@ class CheckDocuments(unittest.TestCase):
                          ("Step.IsExact", "Step.IsNear"), ("`Step`", "`step`")):
             self.write("docs/papers.md", PAPERS.replace(old, new))
             self.assertNotEqual(unknown_names(self.root), [], new)
+
+    def test_another_version_in_the_citation_is_found(self) -> None:
+        self.write("CMakeLists.txt", "project(kedge VERSION 1.2.3 LANGUAGES CXX)")
+        for version, faults in (("1.2.3", 0), ("1.2.2", 1)):
+            self.write("CITATION.cff", f"cff-version: 1.2.0\nversion: {version}\n")
+            self.assertEqual(len(cited_version(self.root)), faults)
 
 
 if __name__ == "__main__":

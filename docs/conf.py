@@ -114,8 +114,8 @@ def link_headers(app, doctree):
         target = os.path.normpath(page.parent / node["reftarget"])
         if target.startswith("kedge/") and target.endswith(".h"):
             name = Path(target).name.replace("_", "__").replace(".h", "_8h.html")
-            up = "../" * len(page.parents[:-1]) if page.parent != Path(".") else ""
-            node.replace_self(nodes.reference("", "", *node.children, refuri=f"{up}api/{name}", internal=False))
+            address = f"{os.path.relpath('api', page.parent)}/{name}"
+            node.replace_self(nodes.reference("", "", *node.children, refuri=address, internal=False))
 
 
 def add_contents(app, docname, source):

@@ -55,7 +55,7 @@ bench: ## measure speed as ratios: a table, and JSON beside it
 	@$(BUILD)/bench/kedge_update_bench --benchmark_out=$(BUILD)/update_bench.json --benchmark_out_format=json
 	$(call say,the numbers are in $(BUILD)/ratios.json and $(BUILD)/update_bench.json)
 
-docs: ## make the pages of the library from its headers and docs/ (build/docs/html/index.html)
+docs: ## make the documentation site (build/docs/html/index.html)
 	@scripts/setup.sh docs
 	$(call say,writing build/docs)
 	@scripts/docs.sh

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Fails where an algorithm of the program is missing from a list that is written by hand: the README, the public headers and
+# Fails where an algorithm of the program is missing from a list that is written by hand: that of the algorithms, the public headers and
 # their page, its own page, and the runs that show that a change changes no byte.
 #   scripts/listed.sh PROGRAM
 set -euo pipefail
@@ -18,7 +18,7 @@ algorithms=$("$program" list | sed -n '/^algorithms/,/^$/s/^  \([a-z_]*\) .*/\1/
 [[ -n $algorithms ]] || { echo "$program list names no algorithm" >&2 && exit 1; }
 for algorithm in $algorithms; do
   [[ -f docs/algorithms/$algorithm.md ]] || { echo "docs/algorithms/$algorithm.md is missing" && missing=1; }
-  has README.md "docs/algorithms/$algorithm.md"
+  has docs/algorithms/index.md "($algorithm.md)"
   has docs/api.md "$algorithm.h"
   has kedge/CMakeLists.txt "algorithms/$algorithm.h"
   has scripts/same_bytes.sh "[$algorithm]"

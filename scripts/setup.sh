@@ -11,7 +11,7 @@ libhwy-dev libnlopt-dev libpng-dev libtinyxml2-dev nlohmann-json3-dev zlib1g-dev
   [test]="libgtest-dev libgmock-dev python3 python3-numpy python3-h5py qemu-user chromium-headless-shell ffmpeg"
   [bench]="libbenchmark-dev libopenblas-dev"
   [plot]="gnuplot-nox"
-  [docs]="doxygen"
+  [docs]="doxygen python3-sphinx python3-myst-parser furo python3-sphinx-copybutton"
   [dev]="clang-format clang-tidy ccache debootstrap"
   [python]="python3-dev python3-venv"
 )

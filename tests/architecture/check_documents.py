@@ -1,4 +1,5 @@
-"""Every link of the documents leads somewhere, and every name in docs/papers.md is one of the code.
+"""Every link of the documents leads somewhere, every name in docs/papers.md is one of the code, every message in
+docs/troubleshooting.md is one of the program, and CITATION.cff has the version.
 
     check_documents.py SOURCE_FOLDER
 
@@ -62,9 +63,33 @@ def unknown_names(root: Path) -> list[str]:
     return wrong
 
 
+def unknown_messages(root: Path) -> list[str]:
+    """Messages in the first column of docs/troubleshooting.md that nothing prints.
+
+    Numbers, names in quotation marks and "..." stand for anything; every run of three or more words between them must be in
+    a text of the program or of scripts/setup.sh.
+    """
+    sources = [*root.glob("kedge/**/*.cpp"), *root.glob("cli/*.cpp"), *root.glob("scripts/setup.sh")]
+    texts = " ".join(re.sub(r'"\s*\n\s*"', "", source.read_text()) for source in sources)
+    texts = re.sub(r"\s+", " ", re.sub(r"\{[^{}\n]*\}", "...", texts))
+    wrong = []
+    for row in re.findall(r"^\| (.*?) \|", (root / "docs/troubleshooting.md").read_text(), re.MULTILINE):
+        for message in re.findall(r"`([^`]+)`", row):
+            for words in re.split(r"\.\.\.|\"[^\"]*\"|'[^']*'(?= has)|[-+]?\d[\d.e+]*|\[\[\w+\]\]|[()]", message):
+                if len(words.split()) >= 3 and words.strip(" ;,:") not in texts:
+                    wrong.append(f"docs/troubleshooting.md: nothing prints {words.strip()!r}")
+    return wrong
+
+
+def cited_version(root: Path) -> list[str]:
+    version = re.search(r"project\(kedge VERSION ([\d.]+)", (root / "CMakeLists.txt").read_text())[1]
+    cited = re.search(r"^version: (\S+)$", (root / "CITATION.cff").read_text(), re.MULTILINE)[1]
+    return [] if cited == version else [f"CITATION.cff: version is {cited}, but kedge's is {version}"]
+
+
 def main() -> int:
     root = Path(sys.argv[1])
-    wrong = broken_links(root) + unknown_names(root)
+    wrong = broken_links(root) + unknown_names(root) + unknown_messages(root) + cited_version(root)
     print("\n".join(wrong) or "all links and names are there")
     return 1 if wrong else 0
 

@@ -6,7 +6,7 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from check_documents import broken_links, unknown_names  # noqa: E402
+from check_documents import broken_links, cited_version, unknown_messages, unknown_names  # noqa: E402
 
 PAPERS = """# Items
 | section | kedge | | shown by `ctest --preset release -R` |
@@ -42,6 +42,21 @@ class CheckDocuments(unittest.TestCase):
                          ("Step.IsExact", "Step.IsNear"), ("`Step`", "`step`")):
             self.write("docs/papers.md", PAPERS.replace(old, new))
             self.assertNotEqual(unknown_names(self.root), [], new)
+
+    def test_messages_that_nothing_prints_are_found(self) -> None:
+        self.write("kedge/run/a.cpp", 'fmt::format("{}: few rollouts: {} for dynamics with {} coefficients; "\n    "raise rollouts", a)')
+        for message, faults in (("few rollouts: 10 for dynamics with 20 coefficients; raise rollouts", 0),
+                                ("... for dynamics with 20 coefficients", 0), ("task.toml:3: few rollouts", 0),
+                                ("few rollouts: 10 for dynamics of 20 coefficients; raise rollouts", 1),
+                                ("few rollouts: 10 for dynamics with 20 coefficients; raise the rollouts", 1)):
+            self.write("docs/troubleshooting.md", f"| message | do |\n|---|---|\n| `{message}` | as it says |\n")
+            self.assertEqual(len(unknown_messages(self.root)), faults, message)
+
+    def test_another_version_in_the_citation_is_found(self) -> None:
+        self.write("CMakeLists.txt", "project(kedge VERSION 1.2.3 LANGUAGES CXX)")
+        for version, faults in (("1.2.3", 0), ("1.2.2", 1)):
+            self.write("CITATION.cff", f"cff-version: 1.2.0\nversion: {version}\n")
+            self.assertEqual(len(cited_version(self.root)), faults)
 
 
 if __name__ == "__main__":

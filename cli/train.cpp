@@ -76,7 +76,9 @@ void print_advice(const OpenRun& run, const Evaluation& reached) {
     fmt::print("  kedge train {}{} --algorithm {} {}\n", task, changes, algorithm.name, algorithm.advice);
   fmt::print(
       "  kedge tune {} --algorithm {} --budget 10{}    # search the options that matter, 10 minutes\n"
-      "  a cost that grows with what is missing, at every step; more iterations; a longer horizon\n",
+      "  a cost that grows with what is missing, or that only the last steps have, where the way costs more than to "
+      "stay\n"
+      "  more iterations; a longer horizon\n",
       task, algorithm.name, changes);
 }
 

@@ -32,47 +32,16 @@ MixtureFit fit_prior(const Window& window, const GpsOptions& options, int iterat
   return fit_mixture(samples, mixture, seeding, run.threads);
 }
 
-/// Returns [sensors; state] of the usable rollouts at step t. @param sensors  of `batch_sensors`  @return [ny + nx, usable]
-MatrixXd unobserved_at(const Batch& batch, const MatrixXd& sensors, int t) {
-  MatrixXd y(sensors.rows() + batch.state.rows(), usable_rollouts(batch));
-  Index column = 0;
-  for (int n = 0; n < batch.rollouts; ++n) {
-    if (!batch.usable(n)) continue;
-    y.col(column).head(sensors.rows()) = sensors.col(batch.at(n, t));
-    y.col(column++).tail(batch.state.rows()) = batch.state.col(batch.at(n, t));
-  }
-  return y;
-}
-
-/// Fits to the rollouts, as the dynamics are, everything that costs read and the policy does not see.
+/// Fits to the rollouts, as the dynamics are, everything that costs read and the policy does not see: sensors and state.
 /// @return [T + 1] models; none where costs read only observations and actions
-Outcome<std::vector<LinearDynamics>> fit_unobserved(const Task& task, const Batch& batch, double ridge,
-                                                    const Run& run) {
+Outcome<std::vector<LinearDynamics>> unobserved_models(const Task& task, const Batch& batch, double ridge,
+                                                       const Run& run) {
   if (!reads_unobserved(task)) return std::vector<LinearDynamics>{};
   const auto sensors = batch_sensors(task, batch, run);
   if (!sensors) return cancelled();
-  const MatrixXd joint = joint_samples(batch);
-  const Index n = task.ds() + task.da(), usable = usable_rollouts(batch);
-  std::vector<std::optional<LinearDynamics>> fits(static_cast<std::size_t>(task.horizon) + 1);
-  parallel_for(task.horizon + 1, run.threads, [&](Index t) {
-    const int step = static_cast<int>(t);
-    const MatrixXd z =
-        t < task.horizon ? MatrixXd(joint.block(0, t * usable, n, usable)) : observations_at(batch, step);
-    const MatrixXd y = unobserved_at(batch, *sensors, step);
-    MatrixXd both(z.rows() + y.rows(), usable);
-    both << z, y;
-    fits[static_cast<std::size_t>(t)] = conditional_dynamics(sample_moments(both), z.rows(), ridge);
-  });
-  std::vector<LinearDynamics> models;
-  for (std::size_t t = 0; t < fits.size(); ++t) {
-    if (!fits[t])
-      return failure(
-          fmt::format("step {}: the quantities that costs read and the policy does not see cannot be fitted: the "
-                      "inputs are linearly dependent; raise ridge or rollouts",
-                      t));
-    models.push_back(std::move(*fits[t]));
-  }
-  return models;
+  MatrixXd values(sensors->rows() + batch.state.rows(), batch.state.cols());
+  values << *sensors, batch.state;
+  return fit_unobserved(task, batch, values, ridge, run.threads);
 }
 
 /// The step size of this iteration, in units of epsilon, from what the last update promised and brought (supplement).
@@ -182,7 +151,7 @@ GpsResult gps(const Task& task, GpsState state, const GpsOptions& options, const
     loop.lap("dynamics");
 
     // Expand the cost
-    auto unobserved = fit_unobserved(task, epoch.batch, options.ridge, run);
+    auto unobserved = unobserved_models(task, epoch.batch, options.ridge, run);
     if (!unobserved) return loop.end(unobserved.ending());
     const LqModel model{sample_moments(observations_at(epoch.batch, 0)), dynamics->fit.dynamics,
                         cost_expansions(task, epoch.batch, run.threads, *unobserved)};

@@ -147,10 +147,10 @@ double cautious_cost(const Batch& batch, std::size_t members) {
 }
 
 Imagined imagined(const Task& task, TvLinearGaussian policy, const ImaginedDynamics& model, const Particles& particles,
-                  const ReckonOptions& options, int threads) {
+                  const ReckonOptions& options, SystemClones& clones) {
   Imagined result{std::move(policy), {}, 0.0, 0.0};
   const auto with = [&](Predictor predictor) {
-    return imagine(task, result.policy, model, particles, predictor, options.quiet_noise, threads);
+    return imagine(task, result.policy, model, particles, predictor, options.quiet_noise, clones);
   };
   result.batch = with(Predictor::mean);
   result.cost = cost_of(result.batch);
@@ -180,11 +180,18 @@ double mean_entropy(const TvLinearGaussian& policy) {
 }
 
 /// The linear-quadratic model around imagined rollouts, or why there is none.
-Outcome<LqModel> local_model(const Task& task, const Batch& batch, int threads) {
+Outcome<LqModel> local_model(const Task& task, const Batch& batch, SystemClones& clones) {
+  const int threads = clones.threads();
   DynamicsFit fit = fit_dynamics(batch, {}, kRidge, threads);
   if (fit.status != DynamicsStatus::ok) return failure(fmt::format("{} ({})", fit.message, to_string(fit.status)));
+  std::vector<LinearDynamics> sensors;
+  if (reads_unobserved(task)) {
+    auto models = fit_unobserved(task, batch, sensors_of_states(task, batch, clones), kRidge, threads);
+    if (!models) return models.ending();
+    sensors = std::move(*models);
+  }
   return LqModel{sample_moments(observations_at(batch, 0)), std::move(fit.dynamics),
-                 cost_expansions(task, batch, threads)};
+                 cost_expansions(task, batch, threads, sensors)};
 }
 
 /// Steers by the chart: exact KL steps on imagined rollouts, inside the trust region around the base.
@@ -195,15 +202,16 @@ Outcome<Plan> steer(const Task& task, const ReckonState& state, const ImaginedDy
   const double bound = T * state.trust;
   const double allowed = options.beta0 * fix_size(task, options).all() * static_cast<double>(task.da());
   const Particles particles = draw_particles(task, state.data, options, iteration, run);
+  SystemClones clones(*task.system, run.threads);
 
-  Imagined now = imagined(task, base, model, particles, options, run.threads);
+  Imagined now = imagined(task, base, model, particles, options, clones);
   if (!std::isfinite(now.cost + now.cautious)) return failure("the imagined rollouts of the policy are not finite");
   Plan plan;
   plan.cost_before = now.cost;
   plan.cautious_before = now.cautious;
   plan.step = std::clamp(state.step, kFirstStep, std::max(kFirstStep, std::min(1.0, state.trust)));
 
-  Outcome<LqModel> lq = local_model(task, now.batch, run.threads);
+  Outcome<LqModel> lq = local_model(task, now.batch, clones);
   if (!lq) return lq.ending();
   while (plan.accepted < options.steps && plan.step >= kLeastStep && plan.kl < kUsedUp * bound) {
     if (run.stop.stop_requested()) return cancelled();
@@ -216,7 +224,7 @@ Outcome<Plan> steer(const Task& task, const ReckonState& state, const ImaginedDy
     }
     TvLinearGaussian stepped = now.policy;
     for (int t = 0; t < T; ++t) stepped[t] = update.steps[static_cast<std::size_t>(t)].next;
-    Imagined candidate = imagined(task, std::move(stepped), model, particles, options, run.threads);
+    Imagined candidate = imagined(task, std::move(stepped), model, particles, options, clones);
     const double predicted = update.cost_old - update.cost_new, gain = now.cost - candidate.cost;
     const bool better =
         candidate.cost + candidate.cautious < now.cost + now.cautious && gain >= -kAllowedRise * predicted;
@@ -225,7 +233,7 @@ Outcome<Plan> steer(const Task& task, const ReckonState& state, const ImaginedDy
       plan.step *= kRefusedStep;
       continue;
     }
-    Outcome<LqModel> next_lq = local_model(task, candidate.batch, run.threads);
+    Outcome<LqModel> next_lq = local_model(task, candidate.batch, clones);
     if (!next_lq) {
       plan.step *= kRefusedStep;
       continue;

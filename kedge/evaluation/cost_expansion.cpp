@@ -118,18 +118,51 @@ bool reads_unobserved(const Task& task) {
 }
 
 void require_expandable(const Task& task) {
+  Index hidden = 0;  // the first entry of the state that is not observed
+  while (hidden < task.nx() && observed_at(task, hidden) >= 0) ++hidden;
   for (const CostTerm& term : task.cost) {
     const auto refuse = [&](const std::string& what) {
       throw InputError(
-          fmt::format("task {}: cost {} reads {}, but a quadratic model of it needs observed state entries, actions or "
-                      "controls",
+          fmt::format("task {}: cost {} reads {}, but a quadratic model of it needs observed state entries, actions, "
+                      "controls, or sensors that follow from them",
                       task.name, term.name, what));
     };
-    if (term.residual.source == Source::sensor) refuse("sensors");
+    if (term.residual.source == Source::sensor) {
+      if (term.residual.needs_action) refuse("sensors that depend on forces, or on what the step leads to");
+      if (hidden < task.nx()) refuse(fmt::format("sensors, and state entry {} is not observed", hidden));
+    }
     if (term.residual.source != Source::state) continue;
     for (const Index i : term.residual.index)
       if (observed_at(task, i) < 0) refuse(fmt::format("state entry {}, which is not observed", i));
   }
+}
+
+Outcome<std::vector<LinearDynamics>> fit_unobserved(const Task& task, const Batch& batch, MatrixIn values, double ridge,
+                                                    int threads) {
+  const MatrixXd joint = joint_samples(batch);
+  const Index n = task.ds() + task.da(), usable = usable_rollouts(batch);
+  std::vector<std::optional<LinearDynamics>> fits(static_cast<std::size_t>(task.horizon) + 1);
+  parallel_for(task.horizon + 1, threads, [&](Index t) {
+    const int step = static_cast<int>(t);
+    const MatrixXd z =
+        t < task.horizon ? MatrixXd(joint.block(0, t * usable, n, usable)) : observations_at(batch, step);
+    MatrixXd both(z.rows() + values.rows(), usable);
+    both.topRows(z.rows()) = z;
+    Index column = 0;
+    for (int i = 0; i < batch.rollouts; ++i)
+      if (batch.usable(i)) both.col(column++).tail(values.rows()) = values.col(batch.at(i, step));
+    fits[static_cast<std::size_t>(t)] = conditional_dynamics(sample_moments(both), z.rows(), ridge);
+  });
+  std::vector<LinearDynamics> models;
+  for (std::size_t t = 0; t < fits.size(); ++t) {
+    if (!fits[t])
+      return failure(
+          fmt::format("step {}: the quantities that costs read and the policy does not see cannot be fitted: the "
+                      "inputs are linearly dependent; raise ridge or rollouts",
+                      t));
+    models.push_back(std::move(*fits[t]));
+  }
+  return models;
 }
 
 Quadratic cost_expansion(const Task& task, int t, const Moments& z, const LinearDynamics* unobserved) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kedge/core/batch.h"
+#include "kedge/core/outcome.h"
 #include "kedge/math/lq.h"
 #include "kedge/system/task.h"
 
@@ -13,9 +14,16 @@ namespace kedge {
 /// True if a cost reads sensors, or a state entry that is not observed: then `cost_expansion` needs a model of them.
 bool reads_unobserved(const Task& task);
 
-/// Checks that every cost is a function of observation and action, for algorithms without such a model.
-/// @throws InputError naming the first cost term that reads sensors or a state entry that is not observed
+/// Checks that every cost is a function of observation and action, for algorithms that know no state but the observed one.
+/// Sensors that do not depend on forces are such functions where the whole state is observed.
+/// @throws InputError naming the first cost term that reads another sensor, or a state entry that is not observed
 void require_expandable(const Task& task);
+
+/// Fits quantities to the usable rollouts of a batch as linear functions of z, step by step, as the dynamics are.
+/// @param values [rows, columns of batch.state]  @param ridge share of the variance of every input  @param threads changes no result
+/// @return [T + 1] models; a failure where inputs are linearly dependent
+Outcome<std::vector<LinearDynamics>> fit_unobserved(const Task& task, const Batch& batch, MatrixIn values, double ridge,
+                                                    int threads);
 
 /// Returns the cost of step t as q(z) = c + g'z + z'H z / 2 with H >= 0, minimised: z = [s; a] for t < T, z = s for t = T.
 /// Residuals of observations and actions are linear in z, so that only the norm is approximated:

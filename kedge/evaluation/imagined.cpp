@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "kedge/core/parallel.h"
+#include "kedge/evaluation/cost_expansion.h"
 
 namespace kedge {
 namespace {
@@ -45,22 +46,36 @@ class Stepper {
   MatrixXd y_, change_;
 };
 
+/// Sensors at a state; NaN where it is not finite.
+void read_sensors(VectorIn x, System& system, VectorOut y) {
+  if (!x.allFinite()) {
+    y.setConstant(std::numeric_limits<double>::quiet_NaN());
+    return;
+  }
+  system.reset(x);
+  system.settle();
+  system.sensors(y);
+}
+
 /// Evaluates the cost terms of one rollout, which has its observations and actions.
-void evaluate_costs(const Task& task, Batch& batch, int n) {
+/// @param system null where no cost reads a sensor
+void evaluate_costs(const Task& task, Batch& batch, int n, System* system) {
   VectorXd x = VectorXd::Zero(task.nx()), u(task.system->nu());
-  const VectorXd no_action = VectorXd::Zero(task.da()), no_sensors;
+  VectorXd sensors = VectorXd::Zero(system ? system->nsensor() : 0);
+  const VectorXd no_action = VectorXd::Zero(task.da());
   for (int t = 0; t <= batch.horizon; ++t) {
     const Index column = batch.at(n, t);
     for (Index i = 0; i < task.ds(); ++i)
       x[task.observation[static_cast<std::size_t>(i)]] = batch.observation(i, column);
     batch.state.col(column) = x;
+    if (system) read_sensors(x, *system, sensors);
     const bool acts = t < batch.horizon;
     const VectorXd a = acts ? VectorXd(batch.action.col(batch.step(n, t))) : no_action;
     task.control(a, u);
     for (std::size_t j = 0; j < task.cost.size(); ++j) {
       const CostTerm& term = task.cost[j];
       if (!acts && term.residual.needs_action) continue;
-      const double value = term_value(term, x, a, u, no_sensors);
+      const double value = term_value(term, x, a, u, sensors);
       batch.terms(static_cast<Index>(j), column) = value;
       if (term.active[static_cast<std::size_t>(t)]) batch.cost(t, n) += value;
     }
@@ -78,11 +93,12 @@ void set_range(const TransitionStore& data, ImaginedDynamics& model) {
 }
 
 Batch imagine(const Task& task, const TvLinearGaussian& policy, const ImaginedDynamics& model,
-              const Particles& particles, Predictor predictor, double spread, int threads) {
+              const Particles& particles, Predictor predictor, double spread, SystemClones& clones) {
   const Index N = particles.start.cols(), ds = task.ds(), da = task.da(), T = task.horizon;
   const auto parts = static_cast<Index>(model.ensemble.members.size());
   Batch batch = empty_batch(static_cast<int>(N), task.horizon, task.nx(), ds, da, static_cast<Index>(task.cost.size()));
-  parallel_for(parts, threads, [&](Index part) {
+  const bool senses = reads_unobserved(task);
+  parallel_for(parts, clones.threads(), [&](Index part, int worker) {
     const Index first = part * N / parts, count = (part + 1) * N / parts - first;
     Stepper stepper(model, predictor, static_cast<std::size_t>(part), count);
     MatrixXd s = particles.start.middleCols(first, count), z(ds + da, count), next(ds, count);
@@ -102,11 +118,22 @@ Batch imagine(const Task& task, const TvLinearGaussian& policy, const ImaginedDy
     }
     for (Index n = first; n < first + count; ++n) {
       const int rollout = static_cast<int>(n);
-      evaluate_costs(task, batch, rollout);
+      evaluate_costs(task, batch, rollout, senses ? &clones.of(worker) : nullptr);
       if (!batch.cost.col(n).allFinite()) batch.diverged_at[static_cast<std::size_t>(n)] = 0;
     }
   });
   return batch;
+}
+
+MatrixXd sensors_of_states(const Task& task, const Batch& batch, SystemClones& clones) {
+  MatrixXd y = MatrixXd::Zero(task.system->nsensor(), batch.state.cols());
+  parallel_for(batch.rollouts, clones.threads(), [&](Index i, int worker) {
+    const int n = static_cast<int>(i);
+    if (!batch.usable(n)) return;
+    for (int t = 0; t <= batch.horizon; ++t)
+      read_sensors(batch.state.col(batch.at(n, t)), clones.of(worker), y.col(batch.at(n, t)));
+  });
+  return y;
 }
 
 }  // namespace kedge

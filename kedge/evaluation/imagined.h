@@ -3,6 +3,7 @@
 
 #include "kedge/evaluation/local_residual.h"
 #include "kedge/policy/tv_linear_gaussian.h"
+#include "kedge/system/clones.h"
 
 namespace kedge {
 
@@ -29,9 +30,14 @@ enum class Predictor {
 };
 
 /// Imagines one rollout for each particle under a ~ K_t s + k_t + spread C_t xi. The cost terms are those of the task, which
-/// must be functions of observation and action (`require_expandable`). A rollout that is no longer finite has diverged.
-/// @param spread share of the policy's noise, >= 0  @param threads changes no result
+/// must be functions of observation and action (`require_expandable`): sensors are read from the system at the imagined
+/// states, by its kinematics and not by its dynamics. A rollout that is no longer finite has diverged.
+/// @param spread share of the policy's noise, >= 0  @param clones of the task's system; their number changes no result
 Batch imagine(const Task& task, const TvLinearGaussian& policy, const ImaginedDynamics& model,
-              const Particles& particles, Predictor predictor, double spread, int threads);
+              const Particles& particles, Predictor predictor, double spread, SystemClones& clones);
+
+/// Returns the sensors at the states of a batch whose rollouts are whole, under no control.
+/// @return [nsensor, columns of batch.state]; columns of rollouts that diverged are 0
+MatrixXd sensors_of_states(const Task& task, const Batch& batch, SystemClones& clones);
 
 }  // namespace kedge

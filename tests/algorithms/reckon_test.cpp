@@ -1,6 +1,7 @@
 // Reckon on a linear-quadratic task. What it promises as every algorithm does: contract_test.cpp.
 #include "kedge/algorithms/reckon.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -50,6 +51,82 @@ TEST(Reckon, FindsRiccatisPolicyOfALinearSystem) {
   const Learned learned = learn(task, start, small());
   EXPECT_GT(model.expected_cost(start.policy), 2.0 * model.least_cost());
   EXPECT_LT(model.expected_cost(learned.result.state.policy), 1.05 * model.least_cost());
+}
+
+/// A system with a sensor for each state, and one that depends on the force: position, speed, force.
+class Shown final : public System {
+ public:
+  explicit Shown(std::unique_ptr<System> inner) : inner_(std::move(inner)), y_(VectorXd::Zero(inner_->nx() + 1)) {}
+  [[nodiscard]] Index nx() const override { return inner_->nx(); }
+  [[nodiscard]] Index nu() const override { return inner_->nu(); }
+  [[nodiscard]] Index nsensor() const override { return nx() + 1; }
+  [[nodiscard]] std::unique_ptr<System> clone() const override { return std::make_unique<Shown>(inner_->clone()); }
+  void reset(VectorIn x) override { inner_->reset(x); }
+  [[nodiscard]] bool step(VectorIn u) override {
+    look(u[0]);
+    return inner_->step(u);
+  }
+  void settle() override { look(0.0); }
+  void state(VectorOut x) const override { inner_->state(x); }
+  void sensors(VectorOut y) const override { y = y_; }
+
+ private:
+  void look(double force) {
+    VectorXd x(nx());
+    inner_->state(x);
+    y_ << x, force;
+  }
+  std::unique_ptr<System> inner_;
+  VectorXd y_;
+};
+
+/// The double integrator whose costs of the state are costs of sensors that show it.
+Task shown_task() {
+  Task task = DoubleIntegrator().task();
+  task.system = std::make_shared<Shown>(task.system->clone());
+  for (CostTerm& term : task.cost)
+    if (term.residual.source == Source::state) term.residual.source = Source::sensor;
+  return task;
+}
+
+TEST(Reckon, LearnsFromSensorsThatShowTheStateAsFromTheState) {
+  const DoubleIntegrator model;
+  ReckonOptions options = small();
+  options.iterations = 3;
+  const Learned by_state = learn(model.task(), reckon_start(model.task(), options), options);
+  const Task task = shown_task();
+  const Learned by_sensor = learn(task, reckon_start(task, options), options);
+  for (int t = 0; t < model.T; ++t) {
+    const LinearGaussian &a = by_state.result.state.policy[t], &b = by_sensor.result.state.policy[t];
+    EXPECT_LT((a.K - b.K).norm(), 0.02 * (1.0 + a.K.norm())) << t;
+    EXPECT_LT((a.k - b.k).norm(), 0.02 * (1.0 + a.k.norm())) << t;
+  }
+  const Learned one_thread = learn(task, reckon_start(task, options), options, 1);
+  EXPECT_TRUE(test::same_bits(one_thread.result.state.policy, by_sensor.result.state.policy));
+}
+
+TEST(Reckon, RefusesSensorsThatItsModelDoesNotGive) {
+  const auto refusal = [](const Task& task) {
+    try {
+      static_cast<void>(reckon_start(task, small()));
+    } catch (const InputError& error) {
+      return std::string(error.what());
+    }
+    return std::string("accepted");
+  };
+  Task task = shown_task();
+  EXPECT_EQ(refusal(task), "accepted");
+  CostTerm force = task.cost.front();
+  force.name = "force";
+  force.residual = {Source::sensor, {2}, {}, VectorXd::Zero(1), true};
+  force.weight = VectorXd::Ones(1);
+  force.active.back() = 0;
+  task.cost.push_back(force);
+  EXPECT_THAT(refusal(task), testing::HasSubstr("cost force reads sensors that depend on forces"));
+  task = shown_task();
+  task.observation = {0};
+  task.observation_names = {"position"};
+  EXPECT_THAT(refusal(task), testing::HasSubstr("reads sensors, and state entry 1 is not observed"));
 }
 
 TEST(Reckon, StaysWithinTheTrustRegionInEveryIteration) {

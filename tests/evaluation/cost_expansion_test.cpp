@@ -179,7 +179,9 @@ TEST(CostExpansion, RejectsCostsOfUnobservedStatesAndSensorsWithoutAModel) {
   EXPECT_THAT(refusal({"hidden", {Source::state, {0, 1}, {}, vec({0, 0}), false}, vec({1, 1}), {}, 0, everywhere}),
               HasSubstr("task invented: cost hidden reads state entry 1, which is not observed"));
   EXPECT_THAT(refusal({"tip", {Source::sensor, {0}, {}, vec({0}), false}, vec({1}), {}, 0, everywhere}),
-              HasSubstr("cost tip reads sensors"));
+              HasSubstr("cost tip reads sensors, and state entry 1 is not observed"));
+  EXPECT_THAT(refusal({"push", {Source::sensor, {0}, {}, vec({0}), true}, vec({1}), {}, 0, decisions}),
+              HasSubstr("cost push reads sensors that depend on forces"));
 }
 
 /// A system that shows its states.

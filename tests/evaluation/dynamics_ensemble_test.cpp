@@ -259,8 +259,9 @@ TEST(Imagine, FollowsTheMeanOrTheMembers) {
   random.normal(particles.noise.reshaped());
   TvLinearGaussian policy = TvLinearGaussian::constant(10, 2, VectorXd::Constant(1, 0.5), VectorXd::Constant(1, 3.0));
   for (int t = 0; t < 10; ++t) policy[t].K = MatrixXd{{-0.5, 0.1 * t}};
+  SystemClones one(*local.task.system, 1), four(*local.task.system, 4);
   for (const Predictor predictor : {Predictor::mean, Predictor::members}) {
-    const Batch batch = imagine(local.task, policy, model, particles, predictor, 0.5, 1);
+    const Batch batch = imagine(local.task, policy, model, particles, predictor, 0.5, one);
     for (int n = 0; n < 7; ++n) {
       // Seven particles of three members: 2, 2 and 3.
       const std::size_t member = n < 2 ? 0 : n < 4 ? 1 : 2;
@@ -275,7 +276,7 @@ TEST(Imagine, FollowsTheMeanOrTheMembers) {
       }
       EXPECT_NEAR(-rollout_return(batch, n), cost, 1e-9 * cost);
     }
-    const Batch again = imagine(local.task, policy, model, particles, predictor, 0.5, 4);
+    const Batch again = imagine(local.task, policy, model, particles, predictor, 0.5, four);
     EXPECT_EQ(batch.observation, again.observation);
     EXPECT_EQ(batch.cost, again.cost);
   }
@@ -287,7 +288,8 @@ TEST(Imagine, StaysNearTheData) {
   set_range(local.data, model);
   const Particles particles{MatrixXd::Constant(2, 3, 1e6), MatrixXd::Zero(1, 30)};
   const auto policy = TvLinearGaussian::constant(10, 2, VectorXd::Zero(1), VectorXd::Ones(1));
-  const Batch batch = imagine(local.task, policy, model, particles, Predictor::mean, 1.0, 1);
+  SystemClones one(*local.task.system, 1);
+  const Batch batch = imagine(local.task, policy, model, particles, Predictor::mean, 1.0, one);
   const double low = std::min(local.data.z.row(0).minCoeff(), local.data.next.row(0).minCoeff());
   const double high = std::max(local.data.z.row(0).maxCoeff(), local.data.next.row(0).maxCoeff());
   for (int t = 1; t <= 10; ++t) EXPECT_LE(batch.observation(0, batch.at(1, t)), high + 0.25 * (high - low) + 1e-12);

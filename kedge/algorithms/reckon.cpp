@@ -112,7 +112,7 @@ Outcome<ImaginedDynamics> correct_model(const Task& task, ReckonState& next, con
 Particles draw_particles(const Task& task, const TransitionStore& data, const ReckonOptions& options, int iteration,
                          const Run& run) {
   const MatrixXd real = starts(data);
-  const Index N = std::max(options.particles, options.members);
+  const Index N = particles_of(task, options);
   Stream random(run.seed, streams::imagination.iteration(iteration), streams::imagination.rollout(0), 0);
   Particles particles{MatrixXd(task.ds(), N), MatrixXd(task.da(), task.horizon * N)};
   for (Index n = 0; n < N; ++n)
@@ -254,7 +254,7 @@ Outcome<Plan> steer(const Task& task, const ReckonState& state, const ImaginedDy
 /// Linear dynamics are fitted to the particles: they need more of them than coefficients.
 void require_particles(const Task& task, const ReckonOptions& options) {
   const auto least = static_cast<int>(task.ds() + task.da()) + 2;
-  if (std::max(options.particles, options.members) < least)
+  if (particles_of(task, options) < least)
     throw InputError(fmt::format("particles = {}, but must be >= {} for {} observations and {} actions",
                                  options.particles, least, task.ds(), task.da()));
 }
@@ -292,6 +292,11 @@ FixSize fix_size(const Task& task, const ReckonOptions& options) {
   const int all = 5 * std::max(1, static_cast<int>(std::lround(0.16 * static_cast<double>(task.ds() + task.da()))));
   const int quiet = (3 * all + 9) / 10;
   return {all - quiet, quiet};
+}
+
+int particles_of(const Task& task, const ReckonOptions& options) {
+  const int twice = 2 * static_cast<int>(task.ds() + task.da());
+  return std::max(options.members, options.particles > 0 ? options.particles : std::max(48, twice));
 }
 
 ReckonState reckon_start(const Task& task, const ReckonOptions& options) {

@@ -18,7 +18,7 @@ struct ReckonOptions {
   ActionNumbers initial_std = default_exploration();
   double beta0 = 0.045;
   double quiet_noise = 0.15;
-  int particles = 48;
+  int particles = 0;
   int steps = 25;
   int members = 4;
   int units = 64;
@@ -44,7 +44,11 @@ void describe(O& o, Visit&& visit) {
         {"the entropy of a time step falls by at most this per iteration, rollout and action entry", "nats"});
   visit("quiet_noise", o.quiet_noise, between(0.01, 1),
         {"share of the policy's noise with which rollouts are imagined, and quiet ones are run", "", "kappa"});
-  visit("particles", o.particles, between(2, 10000), {"imagined rollouts, at least one for each member", "", "N"});
+  visit("particles", o.particles, between(0, 10000),
+        {"imagined rollouts, at least one for each member; 0: 48, or twice as many as observation and action have "
+         "entries, "
+         "whatever is more",
+         "", "N"});
   visit("steps", o.steps, at_least(1), {"KL steps on imagined rollouts per iteration, at most", "", "J"});
   visit("members", o.members, between(1, 20), {"networks of the model", "", "E"});
   visit("units", o.units, between(1, 1024), {"units in each of a network's two layers"});
@@ -105,6 +109,8 @@ struct FixSize {
   [[nodiscard]] int all() const { return exploring + quiet; }
 };
 FixSize fix_size(const Task& task, const ReckonOptions& options);
+/// Returns the number N of imagined rollouts.
+int particles_of(const Task& task, const ReckonOptions& options);
 
 /// Returns the state before the first iteration: see `first_policy`.
 /// @throws InputError

@@ -160,12 +160,14 @@ Needs needs(const Task& task, const ReckonOptions& options, int) {
   Needs needs = needs_of_rollouts(task, fix.all());
   const double kept = std::min(as_double(options.memory), needs.steps * std::max(1, options.iterations));
   const double weights = as_double(weight_count({task.ds() + task.da(), options.units, task.ds()}));
-  const double imagined = as_double(task.horizon) * options.particles, batches = as_double(options.batches) * fix.all();
-  needs.bytes += kNumber * kept * as_double(2 * task.ds() + task.da()) + 2.0 * batch_bytes(task, options.particles);
+  const double imagined = as_double(task.horizon) * particles_of(task, options),
+               batches = as_double(options.batches) * fix.all();
+  needs.bytes +=
+      kNumber * kept * as_double(2 * task.ds() + task.da()) + 2.0 * batch_bytes(task, particles_of(task, options));
   needs.operations =
       options.members * weights * (6.0 * batches * EnsembleFit{}.minibatch + 4.0 * options.steps * imagined);
   needs.notes.push_back(fmt::format("{} rollouts that explore and {} quiet ones, {} imagined ones for each step",
-                                    fix.exploring, fix.quiet, options.particles));
+                                    fix.exploring, fix.quiet, particles_of(task, options)));
   judge_exploration(task, action_numbers(task, options.initial_std, "initial_std"), 0.0, 0.0, needs);
   return needs;
 }

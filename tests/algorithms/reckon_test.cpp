@@ -192,6 +192,18 @@ TEST(Reckon, ImaginesAtLeastOneRolloutForEachMember) {
   EXPECT_EQ(learn(task, reckon_start(task, options), options).result.state.model.members.size(), 5U);
 }
 
+TEST(Reckon, ImaginesAsManyRolloutsAsTheFitNeeds) {
+  Task task = DoubleIntegrator().task();
+  ReckonOptions options;
+  EXPECT_EQ(particles_of(task, options), 48);
+  options.members = 20;
+  EXPECT_EQ(particles_of(task, options), 48);
+  task.observation.assign(72, 0);
+  EXPECT_EQ(particles_of(task, options), 2 * 73);
+  options.particles = 7;
+  EXPECT_EQ(particles_of(task, options), 20);
+}
+
 TEST(Reckon, RefusesFewerParticlesThanTheFitNeeds) {
   const Task task = DoubleIntegrator().task();
   ReckonOptions options = small();

@@ -28,6 +28,7 @@
 #include "kedge/core/parallel.h"
 #include "kedge/export/export.h"
 #include "kedge/files/atomic_file.h"
+#include "kedge/files/checksum.h"
 #include "kedge/files/policy_file.h"
 #include "kedge/rollout/episode.h"
 #include "kedge/rollout/rollout.h"
@@ -126,8 +127,8 @@ class Waiting {
 /// A task with its origin, so that a run can be planned from it as by the program.
 struct PyTask {
   std::shared_ptr<const TaskFile> file;
-  std::string source;            ///< name or path; empty: a part of it is written in Python, and there is no file
-  std::vector<std::string> set;  ///< "task.KEY=VALUE"
+  std::string source;  ///< name or path; empty: a part of it is written in Python, and there is no file
+  std::vector<std::pair<std::string, std::string>> changes;  ///< of keys
 
   std::string no_derivatives;  ///< why algorithms that need derivatives cannot have it; empty: they can
 };
@@ -153,12 +154,10 @@ const TaskFile& with_file(const PyTask& task, const char* what) {
 }
 
 PyTask load(const std::string& name_or_path, const std::vector<std::pair<std::string, std::string>>& changes) {
-  std::vector<std::string> set;
-  for (const auto& [key, value] : changes) set.push_back(fmt::format("task.{}={}", key, value));
   auto file = Waiting::for_work([&](Waiting& waiting) {
     return std::make_shared<const TaskFile>(load_task(find_task(name_or_path), changes, waiting.token()));
   });
-  return {std::move(file), name_or_path, std::move(set), {}};
+  return {std::move(file), name_or_path, changes, {}};
 }
 
 // ---- Policies
@@ -286,16 +285,37 @@ PlannedRun plan_in_python(const PyTask& task, const TrainRequest& request, const
   return plan;
 }
 
+TrainRequest request_of(const PyTask& task, const std::string& algorithm, std::uint64_t seed,
+                        const std::vector<std::string>& set) {
+  TrainRequest request;
+  request.task = task.source;
+  request.algorithm = algorithm;
+  request.seed = seed;
+  for (const auto& [key, value] : task.changes) request.set.push_back(fmt::format("task.{}={}", key, value));
+  request.set.insert(request.set.end(), set.begin(), set.end());
+  return request;
+}
+
+/// A name for the directory of a run: equal for equal tasks, with their models, algorithms, seeds and options, and no other.
+/// @throws InputError if there cannot be such a run
+std::string run_name(const PyTask& task, const std::string& algorithm, std::uint64_t seed,
+                     const std::vector<std::string>& set) {
+  static_cast<void>(with_file(task, "copy in a run's directory"));
+  return Waiting::for_work([&](Waiting& waiting) {
+    TrainRequest request = request_of(task, algorithm, seed, set);
+    request.stop = waiting.token();
+    const RunFile file = plan_run(request).file;
+    const auto iterations = std::get<std::int64_t>(option_value(file.options, "iterations"));
+    const std::string all = fmt::format("{} {} {}", file.task_digest, options_digest(file), iterations);
+    return fmt::format("{}-{}-s{}-{}", task.file->task.name, file.algorithm, seed, digest(all));
+  });
+}
+
 PyRun train_task(const PyTask& task, const std::string& algorithm, std::uint64_t seed,
                  const std::vector<std::string>& set, int threads, const std::optional<std::string>& out, bool force,
                  const Callback& callback) {
   return Waiting::for_work([&](Waiting& waiting) {
-    TrainRequest request;
-    request.task = task.source;
-    request.algorithm = algorithm;
-    request.seed = seed;
-    request.set = task.set;
-    request.set.insert(request.set.end(), set.begin(), set.end());
+    TrainRequest request = request_of(task, algorithm, seed, set);
     if (out) request.out = *out;
     request.force = force;
     request.stop = waiting.token();
@@ -451,7 +471,8 @@ void define_tasks(nb::module_& m) {
       .def_prop_ro(
           "text", [](const PyTask& t) { return resolved_text(with_file(t, "text")); },
           "the task file, every default written out")
-      .def_ro("source", &PyTask::source);
+      .def_ro("source", &PyTask::source, "name or path; empty: a part of it is written in Python")
+      .def_ro("changes", &PyTask::changes, "keys of the task file that were changed, and their values");
   nb::class_<PyTaskWords>(m, "TaskWords", "What a task says of a system that is written in Python.")
       .def(nb::init<>())
       .def_rw("name", &PyTaskWords::name)
@@ -600,6 +621,14 @@ void define_training(nb::module_& m) {
   m.def("train", &train_task, "task"_a, "algorithm"_a, "seed"_a, "set"_a, "threads"_a, "out"_a.none(), "force"_a,
         "callback"_a.none());
   m.def("resume", &resume_run, "directory"_a, "iterations"_a.none(), "threads"_a, "callback"_a.none());
+  m.def("run_name", &run_name, "task"_a, "algorithm"_a, "seed"_a, "set"_a);
+  m.def(
+      "run_status",
+      [](const std::string& directory) {
+        const RunStatus status = run_status(directory);
+        return std::tuple(std::string(to_string(status.state)), status.iterations, status.detail);
+      },
+      "directory"_a);
   m.def("options", &options_of, "algorithm"_a);
   m.def("algorithms", [] {
     std::vector<std::pair<std::string, std::string>> all;

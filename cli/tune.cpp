@@ -121,7 +121,9 @@ std::function<int()> add_tune(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   a->options.algorithm = "moto";
   add_task(app, a->options.task);
-  app.add_option("--algorithm", a->options.algorithm, "see `kedge list`")->type_name("NAME")->capture_default_str();
+  app.add_option("--algorithm", a->options.algorithm, "see `kedge list`")
+      ->type_name("ALGORITHM")
+      ->capture_default_str();
   add_whole_number(app, "--budget", a->minutes, 1, 100000, "minutes to search");
   add_whole_number(app, "--trials", a->options.trials, 1, most_trials, "configurations to try: the same ones always");
   add_whole_number(app, "--seeds", a->options.seeds, 1, 100, "runs of each configuration");

@@ -377,7 +377,6 @@ struct PyEpisode {
 
 using Rows = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using Flags = Eigen::Matrix<bool, Eigen::Dynamic, 1>;
-using Seeds = Eigen::Matrix<std::uint64_t, Eigen::Dynamic, 1>;
 
 /// Many episodes of a task, on several threads.
 class PyEpisodes {
@@ -391,33 +390,36 @@ class PyEpisodes {
   PyEpisodes(const PyEpisodes&) = delete;
   PyEpisodes& operator=(const PyEpisodes&) = delete;
 
-  /// Begins or steps every episode; one that ends, at the horizon or early, also has the cost of its end.
-  /// @param actions [n, da]  @param begin [n] these begin at a drawn start, whose seed is `seed` [n]; the others step
-  /// @return observations [n, ds], costs [n], phases [n]: 0 goes on, 1 has ended, 2 has diverged
-  [[nodiscard]] std::tuple<Rows, VectorXd, Eigen::VectorXi> advance(const Rows& actions, const Flags& begin,
-                                                                    const Seeds& seed) {
+  /// Begins or steps every episode. The reward is minus the cost, with that of the end where an episode ends, at the horizon
+  /// or early.
+  /// @param actions [n, da]  @param seed [n] of the drawn start at which an episode begins; null: it steps. Empty: all step
+  /// @return observations [n, ds], rewards [n], whether an episode has ended now [n], and whether any has
+  [[nodiscard]] std::tuple<Rows, VectorXd, Flags, bool> advance(const Rows& actions,
+                                                                const std::vector<std::optional<std::uint64_t>>& seed,
+                                                                double diverged_reward) {
     const auto n = static_cast<Index>(episodes_.size());
     const Task& task = episodes_.front()->file->task;
-    if (actions.rows() != n || actions.cols() != task.da() || begin.size() != n || seed.size() != n)
+    if (actions.rows() != n || actions.cols() != task.da() || (!seed.empty() && std::ssize(seed) != n))
       throw InputError(
           fmt::format("actions are {}x{}, but must be {}x{}", actions.rows(), actions.cols(), n, task.da()));
     Rows observations(n, task.ds());
-    VectorXd cost = VectorXd::Zero(n);
-    Eigen::VectorXi phase = Eigen::VectorXi::Zero(n);
+    VectorXd reward = VectorXd::Zero(n);
+    Flags ended = Flags::Zero(n);
     parallel_for(n, threads_, [&](Index i) {
       PyEpisode& own = *episodes_[static_cast<std::size_t>(i)];
       Episode& episode = own.episode;
-      if (begin[i]) {
-        own.reset_to_start(seed[i], 0, 0);
+      if (!seed.empty() && seed[static_cast<std::size_t>(i)]) {
+        own.reset_to_start(*seed[static_cast<std::size_t>(i)], 0, 0);
       } else {
-        cost[i] = episode.step(actions.row(i).transpose()).cost;
-        const bool ended = !episode.goes_on() && !episode.diverged();
-        if (ended) cost[i] += episode.finish().cost;
-        phase[i] = episode.diverged() ? 2 : ended ? 1 : 0;
+        double cost = episode.step(actions.row(i).transpose()).cost;
+        ended[i] = !episode.goes_on();
+        if (ended[i] && !episode.diverged()) cost += episode.finish().cost;
+        reward[i] = episode.diverged() ? diverged_reward : -cost;
       }
       observations.row(i) = episode.observation().transpose();
     });
-    return {std::move(observations), std::move(cost), std::move(phase)};
+    const bool any = ended.any();
+    return {std::move(observations), std::move(reward), std::move(ended), any};
   }
 
   [[nodiscard]] const Episode& at(int i) const { return episodes_.at(static_cast<std::size_t>(i))->episode; }
@@ -524,9 +526,12 @@ void define_tasks(nb::module_& m) {
 
   nb::class_<PyEpisodes>(m, "Episodes", "Many episodes of a task, on several threads.")
       .def(nb::init<const PyTask&, int, int>(), "task"_a, "n"_a, "threads"_a)
-      .def("advance", &PyEpisodes::advance, "actions"_a, "begin"_a, "seed"_a, nb::call_guard<nb::gil_scoped_release>(),
-           "Begins or steps every episode; returns observations, costs and phases: 0 goes on, 1 has ended, 2 has "
-           "diverged.")
+      .def("advance", &PyEpisodes::advance, "actions"_a, "seed"_a, "diverged_reward"_a,
+           nb::call_guard<nb::gil_scoped_release>(),
+           "Steps every episode, or begins those with a seed; returns observations, rewards, which have ended now, and "
+           "whether any has.")
+      .def(
+          "diverged", [](const PyEpisodes& e, int i) { return e.at(i).diverged(); }, "i"_a)
       .def(
           "time", [](const PyEpisodes& e, int i) { return e.at(i).time(); }, "i"_a)
       .def(

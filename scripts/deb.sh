@@ -28,6 +28,12 @@ done
   echo "deb: error: $build: is no build folder (make build)" >&2
   exit 2
 }
+! grep -q '^SKBUILD:' "$build/CMakeCache.txt" || {
+  echo "deb: error: $build: has the settings of a wheel; remove its CMakeCache.txt and build it anew" >&2
+  exit 2
+}
+
+build=$(realpath --no-symlinks "$build")
 
 # dpkg writes beside the source, so in a folder of its own: copies of the files here, links to the folders.
 work=$(mktemp -d)
@@ -36,7 +42,7 @@ mkdir "$work/kedge"
 find "$PWD" -mindepth 1 -maxdepth 1 -type d ! -name debian ! -name .git -exec ln -s {} "$work/kedge" \;
 find "$PWD" -mindepth 1 -maxdepth 1 -type f -exec cp {} "$work/kedge" \;
 cp -r debian "$work/kedge"
-(cd "$work/kedge" && DEB_KEDGE_BUILD=$(realpath --no-symlinks "$OLDPWD/$build") dpkg-buildpackage -us -uc -b -d >"$work/log" 2>&1) || {
+(cd "$work/kedge" && DEB_KEDGE_BUILD=$build dpkg-buildpackage -us -uc -b -d >"$work/log" 2>&1) || {
   tail -n 20 "$work/log" >&2
   exit 1
 }

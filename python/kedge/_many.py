@@ -46,7 +46,7 @@ def _plan(configuration, folder, threads):
 
 def _train(work):
     """Trains a run, or goes on with it, or finds that it has ended."""
-    if not os.path.isdir(work.directory):
+    if not os.path.exists(os.path.join(work.directory, "run.toml")):  # killed before that, it has not begun
         _kedge.train(work.task, work.algorithm, work.seed, work.options, work.threads, work.directory, False, None)
     elif _kedge.run_status(work.directory)[0] not in ("finished", "failed"):
         _kedge.resume(work.directory, None, work.threads, None)

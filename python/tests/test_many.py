@@ -77,9 +77,12 @@ def test_what_is_wrong_is_named_before_any_run(kedge, configurations, tmp_path, 
 
 
 def test_a_run_that_fails_is_named_and_the_others_are_done(kedge, configurations, here, tmp_path):
-    (tmp_path / here[1].directory.name).mkdir()  # a directory, but no run
+    (tmp_path / here[0].directory.name).mkdir()  # as of a worker that was killed at once
+    foreign = tmp_path / here[1].directory.name
+    foreign.mkdir()
+    (foreign / "mine.txt").write_text("mine")
     with concurrent.futures.ThreadPoolExecutor(2) as executor:
-        with pytest.raises(kedge.SystemFailure, match=r"1 of 4 runs are not done, the first \{.*'gps'.*'seed': 2.*: is not a run"):
+        with pytest.raises(kedge.SystemFailure, match=r"1 of 4 runs are not done, the first \{.*'gps'.*'seed': 2.*: is not empty"):
             kedge.train_many(configurations, tmp_path, executor=executor)
     done = [tmp_path / run.directory.name / "policy.h5" for run in here]
     assert [path.exists() for path in done] == [True, False, True, True]

@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test build bench docs wheel install format clean
+.PHONY: help demo test build bench docs wheel deb install format clean
 MAKEFLAGS += --no-print-directory
 
 JOBS ?= $(shell nproc)
@@ -66,6 +66,12 @@ wheel: ## make a wheel for Python in dist/ and try it in a new environment; WHEE
 	@PYTHON=$(PYTHON) scripts/wheel.sh --build-dir $(WHEEL_BUILD)
 	$(call say,trying it)
 	@PYTHON=$(PYTHON) python/tests/try_wheel.sh "$$(ls -t dist/kedge-*.whl | head -n 1)"
+
+deb: ## make a Debian package of the program in dist/ from build/release
+	@scripts/setup.sh build pages package
+	@test -e $(BUILD)/build.ninja || cmake --preset release -DKEDGE_TESTS=OFF
+	$(call say,packing what is built in $(BUILD))
+	@scripts/deb.sh --build-dir $(BUILD)
 
 install: build ## install program, library, headers and tasks; PREFIX=/usr/local
 	$(call say,installing in $(PREFIX))

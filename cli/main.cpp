@@ -25,6 +25,7 @@
 #include "kedge/run/version.h"
 #include "print.h"
 #include "verbs.h"
+#include "words.h"
 
 namespace kedge::cli {
 
@@ -97,6 +98,14 @@ int run(int argc, char** argv) {
   const std::string first = argv[1];
   if (first.starts_with("-") && first != "--help" && first != "-h" && first != "--version")
     throw InputError(fmt::format("{}; try 'kedge --help'", unexpected(app, first)));
+  if (first == "__complete") {  // for the scripts in cli/completion
+    fmt::print("{}", completions(app, {argv + 2, argv + argc}));
+    return kDone;
+  }
+  if (first == "__manual") {  // for the build
+    fmt::print("{}", manual_page(app, versions().kedge));
+    return kDone;
+  }
   if (!first.starts_with("-") && std::find(names.begin(), names.end(), first) == names.end())
     throw InputError(fmt::format("unknown verb '{}'{}; try 'kedge --help'", first, hint(first, names)));
 

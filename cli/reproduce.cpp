@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <memory>
 
 #include "kedge/core/errors.h"
@@ -73,15 +72,6 @@ int interrupted(const std::string& again) {
 
 void print_failures(std::size_t failed) {
   if (failed > 0) fmt::print("{} runs failed; their logs are beside their directories\n", failed);
-}
-
-Shard shard_of(const std::string& text) { return text.empty() ? Shard{} : read_shard(text, std::getenv); }
-
-void add_shard(CLI::App& app, std::string& shard) {
-  app.add_option("--shard", shard,
-                 "do only these runs, and make no tables: I/N, the I-th of N shares, or slurm or mpi, which take both "
-                 "from the environment of a task of a job array, of srun, or of mpirun")
-      ->type_name("I/N");
 }
 
 /// The end of a shard, whose runs may be all that are there.
@@ -184,7 +174,7 @@ std::function<int()> add_reproduce(CLI::App& app) {
   add_whole_number(app, "--jobs", a->jobs, 1, 1024, "runs at a time, one thread each (default: 1)");
   app.add_flag("--quick", a->quick, "a small version, to see that everything works; decides nothing");
   app.add_option("--out", a->out, "folder of runs and results (default: runs/FIGURE)")->type_name("DIR");
-  add_shard(app, a->shard);
+  add_shard(app, a->shard, "runs");
   app.add_flag("--list", a->list, "name the bundled figures and their claims");
   app.add_option("--kept", a->kept,
                  "run nothing: print the page of the figure made anew from PREFIXfinal.csv, PREFIXcurves.csv and "
@@ -203,7 +193,7 @@ std::function<int()> add_sweep(CLI::App& app) {
   app.add_option("file", a->file, "sweep file")->type_name("FILE")->required();
   add_whole_number(app, "--jobs", a->jobs, 1, 1024, "runs at a time, one thread each (default: 1)");
   app.add_option("--out", a->out, "folder of runs and table (default: runs/NAME)")->type_name("DIR");
-  add_shard(app, a->shard);
+  add_shard(app, a->shard, "runs");
   return [a] { return sweep(*a); };
 }
 

@@ -146,7 +146,9 @@ std::function<int()> add_train(CLI::App& app) {
   };
   auto a = std::make_shared<Arguments>();
   add_task(app, a->request.task);
-  app.add_option("--algorithm", a->request.algorithm, "see `kedge list`")->type_name("NAME")->capture_default_str();
+  app.add_option("--algorithm", a->request.algorithm, "see `kedge list`")
+      ->type_name("ALGORITHM")
+      ->capture_default_str();
   add_seed(app, a->request.seed);
   add_common(app, a->common);
   add_set(app, a->request.set, "set an option of the algorithm, or of the task: --set task.KEY=VALUE");

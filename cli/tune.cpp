@@ -18,19 +18,20 @@ namespace {
 
 struct Arguments {
   TuneOptions options;
-  std::string out;
+  std::string out, shard;
   std::optional<int> minutes;
 };
 
-/// The command that was given, to be repeated.
-std::string command(const Arguments& a) {
+/// The command that was given, to be repeated; without its shard if `whole`.
+std::string command(const Arguments& a, bool whole = false) {
   const TuneOptions& o = a.options;
   std::string text = fmt::format("kedge tune {} --algorithm {}", shell_word(o.task), o.algorithm);
   if (o.trials) text += fmt::format(" --trials {}", *o.trials);
   if (a.minutes) text += fmt::format(" --budget {}", *a.minutes);
   text += fmt::format(" --seeds {} --seed {} --jobs {}", o.seeds, o.seed, o.at_once);
   for (const std::string& set : o.set) text += fmt::format(" --set {}", shell_word(set));
-  return text + fmt::format(" --out {}", shell_word(o.folder.string()));
+  text += fmt::format(" --out {}", shell_word(o.folder.string()));
+  return whole || a.shard.empty() ? text : text + fmt::format(" --shard {}", shell_word(a.shard));
 }
 
 std::string score_text(const TrialScore& s) {
@@ -83,6 +84,8 @@ int tune_and_print(Arguments& a) {
   TuneOptions& o = a.options;
   if (!o.trials && !a.minutes)
     throw InputError("say how long: --budget MINUTES, or --trials N configurations; try 'kedge tune --help'");
+  if (!a.shard.empty() && !o.trials) throw InputError("--shard shares configurations: say how many, --trials N");
+  o.shard = shard_of(a.shard);
   const SignalStop signals;
   o.stop = signals.token();
   o.program = "/proc/self/exe";
@@ -93,6 +96,15 @@ int tune_and_print(Arguments& a) {
   if (found.end == Tuning::End::interrupted) {
     fmt::print("interrupted; what was done is saved. To go on:\n  {}\n", command(a));
     return kInterrupted;
+  }
+  if (!a.shard.empty() && found.end == Tuning::End::complete) {
+    fmt::print("share {} of {} is done. When the others are, too, the option file is written by\n  {}\n",
+               o.shard.index + 1, o.shard.count, command(a, true));
+    return kDone;
+  }
+  if (!a.shard.empty()) {
+    fmt::print("the budget ended within a round; what was done is saved. To go on:\n  {}\n", command(a));
+    return kDone;
   }
   if (!found.best) {
     fmt::print("the budget ended within the first round; what was done is saved. To go on:\n  {}\n", command(a));
@@ -109,13 +121,16 @@ std::function<int()> add_tune(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   a->options.algorithm = "moto";
   add_task(app, a->options.task);
-  app.add_option("--algorithm", a->options.algorithm, "see `kedge list`")->type_name("NAME")->capture_default_str();
+  app.add_option("--algorithm", a->options.algorithm, "see `kedge list`")
+      ->type_name("ALGORITHM")
+      ->capture_default_str();
   add_whole_number(app, "--budget", a->minutes, 1, 100000, "minutes to search");
   add_whole_number(app, "--trials", a->options.trials, 1, most_trials, "configurations to try: the same ones always");
   add_whole_number(app, "--seeds", a->options.seeds, 1, 100, "runs of each configuration");
   add_seed(app, a->options.seed);
   add_whole_number(app, "--jobs", a->options.at_once, 1, 1024, "runs at a time, one thread each");
   add_set(app, a->options.set, "set an option of the algorithm, or of the task, in every configuration");
+  add_shard(app, a->shard, "configurations, by eights");
   app.add_option("--out", a->out, "folder of runs, scores and the option file (default: runs/TASK-ALGORITHM-tune)")
       ->type_name("DIR");
   return [a] { return tune_and_print(*a); };

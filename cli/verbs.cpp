@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <filesystem>
 #include <limits>
 #include <system_error>
@@ -161,6 +162,16 @@ void add_noise(CLI::App& app, bool& deterministic, bool& noise) {
 void add_set(CLI::App& app, std::vector<std::string>& set, const std::string& meaning) {
   app.add_option("--set", set, meaning)->type_name("KEY=VALUE")->allow_extra_args(false);
 }
+
+void add_shard(CLI::App& app, std::string& shard, const std::string& what) {
+  app.add_option("--shard", shard,
+                 fmt::format("do only these {}, and write no result: I/N, the I-th of N shares, or slurm or mpi, which "
+                             "take both from the environment of a task of a job array, of srun, or of mpirun",
+                             what))
+      ->type_name("I/N");
+}
+
+Shard shard_of(const std::string& shard) { return shard.empty() ? Shard{} : read_shard(shard, std::getenv); }
 
 void add_task(CLI::App& app, std::string& task) {
   app.add_option("task", task, "name of a bundled task, or path of a task file or its folder")

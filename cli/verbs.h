@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kedge/files/directory.h"
+#include "kedge/study/shard.h"
 
 namespace kedge::cli {
 
@@ -64,6 +65,11 @@ void add_noise(CLI::App& app, bool& deterministic, bool& noise);
 /// Declares --set KEY=VALUE, any number of times.
 void add_set(CLI::App& app, std::vector<std::string>& set,
              const std::string& meaning = "change the task, e.g. --set task.actions.limit=10");
+/// Declares --shard I/N|slurm|mpi.
+/// @param what  what is shared: "runs"
+void add_shard(CLI::App& app, std::string& shard, const std::string& what);
+/// Returns the share that --shard names, from this process's environment if it says so; without it, all. @throws InputError
+Shard shard_of(const std::string& shard);
 /// Declares the argument TASK.
 void add_task(CLI::App& app, std::string& task);
 /// Declares the argument POLICY_OR_RUN.

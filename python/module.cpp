@@ -28,6 +28,7 @@
 #include "kedge/core/parallel.h"
 #include "kedge/export/export.h"
 #include "kedge/files/atomic_file.h"
+#include "kedge/files/checksum.h"
 #include "kedge/files/policy_file.h"
 #include "kedge/rollout/episode.h"
 #include "kedge/rollout/rollout.h"
@@ -126,8 +127,8 @@ class Waiting {
 /// A task with its origin, so that a run can be planned from it as by the program.
 struct PyTask {
   std::shared_ptr<const TaskFile> file;
-  std::string source;            ///< name or path; empty: a part of it is written in Python, and there is no file
-  std::vector<std::string> set;  ///< "task.KEY=VALUE"
+  std::string source;  ///< name or path; empty: a part of it is written in Python, and there is no file
+  std::vector<std::pair<std::string, std::string>> changes;  ///< of keys
 
   std::string no_derivatives;  ///< why algorithms that need derivatives cannot have it; empty: they can
 };
@@ -153,12 +154,10 @@ const TaskFile& with_file(const PyTask& task, const char* what) {
 }
 
 PyTask load(const std::string& name_or_path, const std::vector<std::pair<std::string, std::string>>& changes) {
-  std::vector<std::string> set;
-  for (const auto& [key, value] : changes) set.push_back(fmt::format("task.{}={}", key, value));
   auto file = Waiting::for_work([&](Waiting& waiting) {
     return std::make_shared<const TaskFile>(load_task(find_task(name_or_path), changes, waiting.token()));
   });
-  return {std::move(file), name_or_path, std::move(set), {}};
+  return {std::move(file), name_or_path, changes, {}};
 }
 
 // ---- Policies
@@ -286,16 +285,37 @@ PlannedRun plan_in_python(const PyTask& task, const TrainRequest& request, const
   return plan;
 }
 
+TrainRequest request_of(const PyTask& task, const std::string& algorithm, std::uint64_t seed,
+                        const std::vector<std::string>& set) {
+  TrainRequest request;
+  request.task = task.source;
+  request.algorithm = algorithm;
+  request.seed = seed;
+  for (const auto& [key, value] : task.changes) request.set.push_back(fmt::format("task.{}={}", key, value));
+  request.set.insert(request.set.end(), set.begin(), set.end());
+  return request;
+}
+
+/// A name for the directory of a run: equal for equal tasks, with their models, algorithms, seeds and options, and no other.
+/// @throws InputError if there cannot be such a run
+std::string run_name(const PyTask& task, const std::string& algorithm, std::uint64_t seed,
+                     const std::vector<std::string>& set) {
+  static_cast<void>(with_file(task, "copy in a run's directory"));
+  return Waiting::for_work([&](Waiting& waiting) {
+    TrainRequest request = request_of(task, algorithm, seed, set);
+    request.stop = waiting.token();
+    const RunFile file = plan_run(request).file;
+    const auto iterations = std::get<std::int64_t>(option_value(file.options, "iterations"));
+    const std::string all = fmt::format("{} {} {}", file.task_digest, options_digest(file), iterations);
+    return fmt::format("{}-{}-s{}-{}", task.file->task.name, file.algorithm, seed, digest(all));
+  });
+}
+
 PyRun train_task(const PyTask& task, const std::string& algorithm, std::uint64_t seed,
                  const std::vector<std::string>& set, int threads, const std::optional<std::string>& out, bool force,
                  const Callback& callback) {
   return Waiting::for_work([&](Waiting& waiting) {
-    TrainRequest request;
-    request.task = task.source;
-    request.algorithm = algorithm;
-    request.seed = seed;
-    request.set = task.set;
-    request.set.insert(request.set.end(), set.begin(), set.end());
+    TrainRequest request = request_of(task, algorithm, seed, set);
     if (out) request.out = *out;
     request.force = force;
     request.stop = waiting.token();
@@ -357,7 +377,6 @@ struct PyEpisode {
 
 using Rows = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using Flags = Eigen::Matrix<bool, Eigen::Dynamic, 1>;
-using Seeds = Eigen::Matrix<std::uint64_t, Eigen::Dynamic, 1>;
 
 /// Many episodes of a task, on several threads.
 class PyEpisodes {
@@ -371,33 +390,36 @@ class PyEpisodes {
   PyEpisodes(const PyEpisodes&) = delete;
   PyEpisodes& operator=(const PyEpisodes&) = delete;
 
-  /// Begins or steps every episode; one that ends, at the horizon or early, also has the cost of its end.
-  /// @param actions [n, da]  @param begin [n] these begin at a drawn start, whose seed is `seed` [n]; the others step
-  /// @return observations [n, ds], costs [n], phases [n]: 0 goes on, 1 has ended, 2 has diverged
-  [[nodiscard]] std::tuple<Rows, VectorXd, Eigen::VectorXi> advance(const Rows& actions, const Flags& begin,
-                                                                    const Seeds& seed) {
+  /// Begins or steps every episode. The reward is minus the cost, with that of the end where an episode ends, at the horizon
+  /// or early.
+  /// @param actions [n, da]  @param seed [n] of the drawn start at which an episode begins; null: it steps. Empty: all step
+  /// @return observations [n, ds], rewards [n], whether an episode has ended now [n], and whether any has
+  [[nodiscard]] std::tuple<Rows, VectorXd, Flags, bool> advance(const Rows& actions,
+                                                                const std::vector<std::optional<std::uint64_t>>& seed,
+                                                                double diverged_reward) {
     const auto n = static_cast<Index>(episodes_.size());
     const Task& task = episodes_.front()->file->task;
-    if (actions.rows() != n || actions.cols() != task.da() || begin.size() != n || seed.size() != n)
+    if (actions.rows() != n || actions.cols() != task.da() || (!seed.empty() && std::ssize(seed) != n))
       throw InputError(
           fmt::format("actions are {}x{}, but must be {}x{}", actions.rows(), actions.cols(), n, task.da()));
     Rows observations(n, task.ds());
-    VectorXd cost = VectorXd::Zero(n);
-    Eigen::VectorXi phase = Eigen::VectorXi::Zero(n);
+    VectorXd reward = VectorXd::Zero(n);
+    Flags ended = Flags::Zero(n);
     parallel_for(n, threads_, [&](Index i) {
       PyEpisode& own = *episodes_[static_cast<std::size_t>(i)];
       Episode& episode = own.episode;
-      if (begin[i]) {
-        own.reset_to_start(seed[i], 0, 0);
+      if (!seed.empty() && seed[static_cast<std::size_t>(i)]) {
+        own.reset_to_start(*seed[static_cast<std::size_t>(i)], 0, 0);
       } else {
-        cost[i] = episode.step(actions.row(i).transpose()).cost;
-        const bool ended = !episode.goes_on() && !episode.diverged();
-        if (ended) cost[i] += episode.finish().cost;
-        phase[i] = episode.diverged() ? 2 : ended ? 1 : 0;
+        double cost = episode.step(actions.row(i).transpose()).cost;
+        ended[i] = !episode.goes_on();
+        if (ended[i] && !episode.diverged()) cost += episode.finish().cost;
+        reward[i] = episode.diverged() ? diverged_reward : -cost;
       }
       observations.row(i) = episode.observation().transpose();
     });
-    return {std::move(observations), std::move(cost), std::move(phase)};
+    const bool any = ended.any();
+    return {std::move(observations), std::move(reward), std::move(ended), any};
   }
 
   [[nodiscard]] const Episode& at(int i) const { return episodes_.at(static_cast<std::size_t>(i))->episode; }
@@ -451,7 +473,8 @@ void define_tasks(nb::module_& m) {
       .def_prop_ro(
           "text", [](const PyTask& t) { return resolved_text(with_file(t, "text")); },
           "the task file, every default written out")
-      .def_ro("source", &PyTask::source);
+      .def_ro("source", &PyTask::source, "name or path; empty: a part of it is written in Python")
+      .def_ro("changes", &PyTask::changes, "keys of the task file that were changed, and their values");
   nb::class_<PyTaskWords>(m, "TaskWords", "What a task says of a system that is written in Python.")
       .def(nb::init<>())
       .def_rw("name", &PyTaskWords::name)
@@ -503,9 +526,12 @@ void define_tasks(nb::module_& m) {
 
   nb::class_<PyEpisodes>(m, "Episodes", "Many episodes of a task, on several threads.")
       .def(nb::init<const PyTask&, int, int>(), "task"_a, "n"_a, "threads"_a)
-      .def("advance", &PyEpisodes::advance, "actions"_a, "begin"_a, "seed"_a, nb::call_guard<nb::gil_scoped_release>(),
-           "Begins or steps every episode; returns observations, costs and phases: 0 goes on, 1 has ended, 2 has "
-           "diverged.")
+      .def("advance", &PyEpisodes::advance, "actions"_a, "seed"_a, "diverged_reward"_a,
+           nb::call_guard<nb::gil_scoped_release>(),
+           "Steps every episode, or begins those with a seed; returns observations, rewards, which have ended now, and "
+           "whether any has.")
+      .def(
+          "diverged", [](const PyEpisodes& e, int i) { return e.at(i).diverged(); }, "i"_a)
       .def(
           "time", [](const PyEpisodes& e, int i) { return e.at(i).time(); }, "i"_a)
       .def(
@@ -600,6 +626,14 @@ void define_training(nb::module_& m) {
   m.def("train", &train_task, "task"_a, "algorithm"_a, "seed"_a, "set"_a, "threads"_a, "out"_a.none(), "force"_a,
         "callback"_a.none());
   m.def("resume", &resume_run, "directory"_a, "iterations"_a.none(), "threads"_a, "callback"_a.none());
+  m.def("run_name", &run_name, "task"_a, "algorithm"_a, "seed"_a, "set"_a);
+  m.def(
+      "run_status",
+      [](const std::string& directory) {
+        const RunStatus status = run_status(directory);
+        return std::tuple(std::string(to_string(status.state)), status.iterations, status.detail);
+      },
+      "directory"_a);
   m.def("options", &options_of, "algorithm"_a);
   m.def("algorithms", [] {
     std::vector<std::pair<std::string, std::string>> all;

@@ -9,18 +9,23 @@ readonly commands='make demo && make test'
 
 usage() {
   cat <<TEXT
-usage: scripts/fresh_machine.sh [COMMAND]
+usage: scripts/fresh_machine.sh [--carry FILE] [COMMAND]
 
 Makes a minimal Debian 12 ($release) in a temporary folder (TMPDIR, or /var/tmp; about 6 GB) with debootstrap, puts a
 clean clone of the last commit into it, and runs COMMAND there, in a chroot as root: "$commands".
 Of this machine it carries in where packages come from: apt's mirror, proxies and settings, npm's and pip's settings, and the
-certificates that are trusted. Everything else must come from COMMAND itself. Nothing is left behind: mounts and
-processes end with namespaces of their own, and the folder is removed.
+certificates that are trusted, and FILE, into /root. Everything else must come from COMMAND itself. Nothing is left
+behind: mounts and processes end with namespaces of their own, and the folder is removed.
 
 Needs root, debootstrap and a network. Exit status: that of COMMAND; $cannot if the system cannot be made here.
 TEXT
 }
 
+carried_file=
+if [[ ${1:-} == --carry && $# -gt 1 ]]; then
+  carried_file=$2
+  shift 2
+fi
 if [[ ${1:-} == --help || ${1:-} == -h || $# -gt 1 ]]; then
   usage
   exit $(($# > 1 ? 2 : 0))
@@ -88,6 +93,7 @@ cp -a /etc/apt/auth.conf.d /etc/apt/trusted.gpg.d "$root/etc/apt/"
 for file in /etc/resolv.conf /etc/hosts /etc/npmrc /etc/pip.conf; do
   [[ ! -e $file ]] || cp -L "$file" "$root$file"
 done
+[[ ! $carried_file ]] || cp "$carried_file" "$root/root/"
 [[ ! -e ~/.npmrc ]] || cp ~/.npmrc "$root/root/"
 # A proxy's certificate must outlive the installation of Debian's own.
 certificates=/etc/ssl/certs/ca-certificates.crt

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-groups=(build pages test bench plot docs dev python)
+groups=(build pages test bench plot docs dev python package)
 declare -A packages_of=(
   [build]="g++ cmake ninja-build make libeigen3-dev libtbb-dev libhdf5-dev libtomlplusplus-dev libcli11-dev libfmt-dev \
 libhwy-dev libnlopt-dev libpng-dev libtinyxml2-dev nlohmann-json3-dev zlib1g-dev"
@@ -14,6 +14,7 @@ libhwy-dev libnlopt-dev libpng-dev libtinyxml2-dev nlohmann-json3-dev zlib1g-dev
   [docs]="doxygen python3-sphinx python3-myst-parser furo python3-sphinx-copybutton"
   [dev]="clang-format clang-tidy ccache debootstrap"
   [python]="python3-dev python3-venv"
+  [package]="debhelper dpkg-dev lintian groff mandoc zsh fish"
 )
 
 # MuJoCo's library and headers are taken from its Python wheel, by version and checksum, into a folder of that version.
@@ -47,7 +48,7 @@ groups:
 TEXT
   local group
   for group in "${groups[@]}"; do
-    printf '  %-6s %s\n' "$group" "${packages_of[$group]}"
+    printf '  %-7s %s\n' "$group" "${packages_of[$group]}"
   done
   echo "  build: then MuJoCo $mujoco_default, or what --mujoco chose before, into .deps/; an installed libmujoco-dev is not used"
   echo "         unless it is chosen"

@@ -1,8 +1,11 @@
 """Control steps a second from Python: kedge's vectorised environment and evaluation, Gymnasium's vector environments with MuJoCo's own
 bindings, and mujoco.rollout, on the same models, sub-steps and actions, in one run.
 
-    pip install "gymnasium[mujoco]" dist/kedge-*.whl      # or PYTHONPATH=build/release/python
+    pip install "gymnasium[mujoco]" dist/kedge-*.whl
     python bench/peers/python_speed.py
+
+With a wheel, which has a MuJoCo of its own: a module of a build folder shares the library that the bindings load, and so the clock
+that they set (mjcb_time), which takes half of the time on the double link.
 
 Processor time of all threads and processes together, so that other work beside it matters little; all take turns, and of each the
 fastest turn counts. mujoco.rollout computes states only: no cost, no observation, nobody who chooses actions.

@@ -30,7 +30,6 @@ constexpr int kBracket = 8;    ///< configurations that begin together
 constexpr int kRollouts = 20;  ///< of each final policy
 constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr std::uint64_t kLargestJournal = std::uint64_t{1} << 24;
-const char* const kJournal = "tune.csv";
 const char* const kColumns = "bracket,round,trial,iterations,success,return,options\n";
 
 Dimension logarithmic(const char* option, double low, double high, const char* unit = "") {
@@ -58,21 +57,28 @@ TrainRequest request_of(const TuneOptions& options, const std::vector<std::strin
   return request;
 }
 
-/// A search: what is known before it begins, and what it has found.
+/// What is known of a search before it begins.
 struct Search {
   TuneOptions options;
-  int iterations = 0;                ///< of a whole training
-  std::string title;                 ///< first line of the journal: of which search it is
+  int iterations = 0;  ///< of a whole training
+  std::string title;   ///< first line of its journals: of which search they are
+};
+
+/// Configurations that begin together, and what was found of them.
+struct Bracket {
+  int number = 0;
+  std::vector<int> trials;           ///< that begin
+  fs::path file;                     ///< its journal
   std::vector<std::string> earlier;  ///< lines of a journal that is there already, in order
   std::size_t replayed = 0;          ///< how many of them are in `journal`
   std::vector<TrialScore> journal;
 };
 
-[[noreturn]] void refuse_journal(const Search& search) {
+[[noreturn]] void refuse_journal(const Bracket& bracket) {
   throw InputError(
       fmt::format("{}: is not of this search (another task, option, --trials, --seeds or --seed), or was changed; "
                   "choose another --out",
-                  (search.options.folder / kJournal).string()));
+                  bracket.file.string()));
 }
 
 std::string journal_line(const TrialScore& s) {
@@ -80,41 +86,41 @@ std::string journal_line(const TrialScore& s) {
 }
 
 /// Reads the journal of an earlier call in the folder, if there is one.
-void read_journal(Search& search) {
-  const fs::path file = search.options.folder / kJournal;
-  if (!fs::exists(fs::symlink_status(file))) return;
-  const std::string text = read_file(file, kLargestJournal), head = search.title + kColumns;
-  if (!text.starts_with(head) || !text.ends_with('\n')) refuse_journal(search);
+void read_journal(const Search& search, Bracket& bracket) {
+  if (!fs::exists(fs::symlink_status(bracket.file))) return;
+  const std::string text = read_file(bracket.file, kLargestJournal), head = search.title + kColumns;
+  if (!text.starts_with(head) || !text.ends_with('\n')) refuse_journal(bracket);
   for (std::size_t at = head.size(); at < text.size();) {
     const std::size_t end = text.find('\n', at) + 1;
-    search.earlier.push_back(text.substr(at, end - at));
+    bracket.earlier.push_back(text.substr(at, end - at));
     at = end;
   }
 }
 
 /// Takes the scores of a round from the journal, where they must be as this search wrote them.
 /// @param scores all but success and value is given  @return false if the journal has no more
-bool replay_round(Search& search, std::vector<TrialScore>& scores) {
-  if (search.replayed == search.earlier.size()) return false;
+bool replay_round(Bracket& bracket, std::vector<TrialScore>& scores) {
+  if (bracket.replayed == bracket.earlier.size()) return false;
   for (TrialScore& s : scores) {
-    if (search.replayed == search.earlier.size()) refuse_journal(search);
-    const std::string& line = search.earlier[search.replayed++];
+    if (bracket.replayed == bracket.earlier.size()) refuse_journal(bracket);
+    const std::string& line = bracket.earlier[bracket.replayed++];
     const std::string before = fmt::format("{},{},{},{},", s.bracket, s.round, s.trial, s.iterations);
-    if (!line.starts_with(before)) refuse_journal(search);
+    if (!line.starts_with(before)) refuse_journal(bracket);
     const char* end = line.data() + line.size();
     const auto success = std::from_chars(line.data() + before.size(), end, s.success);
-    if (success.ec != std::errc() || success.ptr == end) refuse_journal(search);
+    if (success.ec != std::errc() || success.ptr == end) refuse_journal(bracket);
     std::from_chars(success.ptr + 1, end, s.value);
     if (!(s.success >= 0.0 && s.success <= 1.0) || std::isnan(s.value) || journal_line(s) != line)
-      refuse_journal(search);
+      refuse_journal(bracket);
   }
   return true;
 }
 
-void write_journal(const Search& search) {
+void write_journal(const Search& search, const Bracket& bracket) {
   std::string text = search.title + kColumns;
-  for (const TrialScore& s : search.journal) text += journal_line(s);
-  write_file(Directory(search.options.folder) / kJournal, text, Durability::process);  // not through a link
+  for (const TrialScore& s : bracket.journal) text += journal_line(s);
+  write_file(Directory(search.options.folder) / bracket.file.filename().string(), text,
+             Durability::process);  // not through a link
 }
 
 /// What the runs of a configuration reached.
@@ -180,26 +186,46 @@ std::vector<int> survivors(std::vector<TrialScore> scores) {
   return trials;
 }
 
-/// One bracket of successive halving. @param trials  their numbers
-RoundEnd run_bracket(Search& search, int bracket, std::vector<int> trials,
+/// One bracket of successive halving.
+RoundEnd run_bracket(const Search& search, Bracket& bracket,
                      const std::function<void(const std::vector<TrialScore>&)>& observe) {
+  std::vector<int> trials = bracket.trials;
   int rounds = 1;
   while ((std::size_t{1} << (rounds - 1)) < trials.size()) ++rounds;
   for (int round = 0; round < rounds; ++round) {
     const int iterations = std::max(1, search.iterations >> (rounds - 1 - round));
     std::vector<TrialScore> scores;
     for (const int trial : trials)
-      scores.push_back({bracket, round, trial, iterations, 0.0, 0.0, joined(draw(search.options, trial))});
-    const bool replayed = replay_round(search, scores);
+      scores.push_back({bracket.number, round, trial, iterations, 0.0, 0.0, joined(draw(search.options, trial))});
+    const bool replayed = replay_round(bracket, scores);
     if (!replayed && run_round(search, scores) == RoundEnd::stopped) return RoundEnd::stopped;
-    search.journal.insert(search.journal.end(), scores.begin(), scores.end());
+    bracket.journal.insert(bracket.journal.end(), scores.begin(), scores.end());
     if (!replayed) {
-      write_journal(search);
+      write_journal(search, bracket);
       observe(scores);
     }
     trials = survivors(std::move(scores));
   }
+  if (bracket.replayed < bracket.earlier.size()) refuse_journal(bracket);
   return RoundEnd::complete;
+}
+
+/// The brackets of the search, or of its share, with the journals that are there.
+std::vector<Bracket> brackets_of(const Search& search) {
+  const TuneOptions& options = search.options;
+  const int trials = options.trials.value_or(most_trials), count = (trials + kBracket - 1) / kBracket;
+  if (options.shard.count > count)
+    throw InputError(fmt::format("--shard: {} configurations are {} bracket{} of {}, which {} shares cannot share",
+                                 trials, count, count == 1 ? "" : "s", kBracket, options.shard.count));
+  std::vector<Bracket> brackets;
+  for (int number = 0; number < count; ++number) {
+    if (!options.shard.has(static_cast<std::size_t>(number))) continue;
+    Bracket bracket{number, {}, options.folder / fmt::format("tune-{}.csv", number), {}, 0, {}};
+    for (int i = number * kBracket; i < std::min((number + 1) * kBracket, trials); ++i) bracket.trials.push_back(i);
+    read_journal(search, bracket);
+    brackets.push_back(std::move(bracket));
+  }
+  return brackets;
 }
 
 }  // namespace
@@ -239,29 +265,25 @@ bool better(const TrialScore& a, const TrialScore& b) {
 Tuning tune(const TuneOptions& options, const std::function<void(const std::vector<TrialScore>&)>& observe) {
   static_cast<void>(search_space(options.algorithm));
   const RunFile file = plan_run(request_of(options, {})).file;
-  Search search{options, static_cast<int>(std::get<std::int64_t>(option_value(file.options, "iterations"))), {}, {}, 0,
-                {}};
+  Search search{options, static_cast<int>(std::get<std::int64_t>(option_value(file.options, "iterations"))), {}};
   if (search.iterations < 1) throw InputError("iterations = 0, so that there is nothing to compare");
   search.title =
       fmt::format("# search {}\n", digest(fmt::format("{} {} {} {} {}", file.task_digest, options_digest(file),
                                                       search.iterations, options.seeds, options.seed)));
-  read_journal(search);
+  std::vector<Bracket> brackets = brackets_of(search);
   require_own_results(options.folder, {tuned_file(options).filename().string()});
   std::error_code error;
   fs::create_directories(options.folder, error);
   if (error) throw InputError(fmt::format("{}: cannot be created: {}", options.folder.string(), error.message()));
-  for (const fs::path& output : {options.folder / kJournal, tuned_file(options)}) require_writable(output);
+  for (const fs::path& output : {brackets.front().file, tuned_file(options)}) require_writable(output);
   Tuning result;
-  const int most = options.trials.value_or(most_trials);
-  for (int first = 0, bracket = 0; first < most; first += kBracket, ++bracket) {
-    std::vector<int> trials;
-    for (int i = first; i < std::min(first + kBracket, most); ++i) trials.push_back(i);
-    if (run_bracket(search, bracket, std::move(trials), observe) == RoundEnd::complete) continue;
+  for (Bracket& bracket : brackets) {
+    const RoundEnd end = run_bracket(search, bracket, observe);
+    result.scores.insert(result.scores.end(), bracket.journal.begin(), bracket.journal.end());
+    if (end == RoundEnd::complete) continue;
     result.end = options.stop.stop_requested() ? Tuning::End::interrupted : Tuning::End::deadline;
     break;
   }
-  if (search.replayed < search.earlier.size()) refuse_journal(search);
-  result.scores = search.journal;
   int longest = 0;
   for (const TrialScore& s : result.scores) longest = std::max(longest, s.iterations);
   for (const TrialScore& s : result.scores) {

@@ -2,7 +2,8 @@
 //
 // Successive halving [Jamieson & Talwalkar 2016]: n configurations train for a small part of the iterations, the better half
 // of them goes on for twice as many, and so on until the last ones have trained for all. The configuration that the task has
-// now is number 0 and always goes on, so that the result says what the search brought.
+// now is number 0 and always goes on, so that the result says what the search brought. Eight configurations are a bracket, which
+// asks nothing of the others, so several processes share the brackets of a search.
 #pragma once
 
 #include <chrono>
@@ -14,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "kedge/study/shard.h"
 #include "kedge/study/sweep.h"
 
 namespace kedge {
@@ -32,6 +34,7 @@ struct TuneOptions {
   int at_once = 1;               ///< runs at a time
   std::optional<int> trials;     ///< configurations, at most most_trials; nullopt: until the deadline
   std::optional<std::chrono::steady_clock::time_point> deadline;
+  Shard shard = {};  ///< which of the brackets of `trials`
   std::filesystem::path folder;
   std::filesystem::path program;  ///< that trains
   std::stop_token stop;
@@ -57,11 +60,11 @@ struct Tuning {
 /// Returns the scores in the order in which they are better: by success, then by value, then by number.
 bool better(const TrialScore& a, const TrialScore& b);
 
-/// Searches, or goes on with a search in the same folder. Runs and scores are kept there: what it chooses depends on the
-/// arguments and on how many rounds are completed, not on interruptions.
+/// Searches, or goes on with a search in the same folder. Runs, and the scores of bracket B in tune-B.csv, are kept there: what
+/// it chooses depends on the arguments and on how many rounds are completed, not on interruptions or on who shared the brackets.
 /// @param observe  called with the scores of each round that is completed now
-/// @throws InputError if task, algorithm or options are wrong, or if the folder holds another search, or an option file that
-/// is not of a search
+/// @throws InputError if task, algorithm or options are wrong, if the folder holds another search, or an option file that
+/// is not of a search, or if there are fewer brackets than shares
 /// @throws SystemError if a run was killed: the same call again goes on
 Tuning tune(const TuneOptions& options, const std::function<void(const std::vector<TrialScore>&)>& observe);
 

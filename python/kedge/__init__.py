@@ -19,6 +19,7 @@ import numpy as _np
 
 from . import _kedge
 from ._kedge import Evaluation, InputError, Iteration, Policy, Run, SystemFailure, Task, __version__
+from ._many import TrainedRun, train_many
 from ._options import changes as _changes, settings as _settings, trainer as _trainer
 from ._systems import from_function as _from_function, from_gymnasium as _from_gymnasium, with_cost as _with_cost
 
@@ -192,6 +193,18 @@ def _task_repr(self) -> str:
             f"observations, {len(self.action_names)} actions>")
 
 
+def _loaded(source, changed):
+    return _kedge.load_task(source, changed)
+
+
+def _task_reduce(self):
+    """For pickle: a Task goes to another process as its file and what was changed."""
+    if not self.source:
+        raise InputError(f"task {self.name}: a part of it is written in Python, so it cannot go to another process")
+    bundled = self.source in _kedge.task_names()
+    return _loaded, (self.source if bundled else _os.path.abspath(self.source), self.changes)
+
+
 def _policy_repr(self) -> str:
     return f"<kedge.Policy {self.kind}: {self.observation_dim} observations, {self.action_dim} actions>"
 
@@ -209,7 +222,7 @@ def _add(of, kind=None, **methods):
         setattr(of, name, kind(own) if kind else own)
 
 
-_add(Task, __repr__=_task_repr, with_cost=_with_cost)
+_add(Task, __repr__=_task_repr, __reduce__=_task_reduce, with_cost=_with_cost)
 _add(Task, staticmethod, load=load_task, from_file=load_task, from_mjcf=from_mjcf, from_function=_from_function,
      from_gymnasium=_from_gymnasium)
 _add(Run, __repr__=_run_repr, evaluate=_run_evaluate)
@@ -220,5 +233,5 @@ _add(Policy, property, data=_policy_data)
 for _name, _summary in _kedge.algorithms():
     globals()[_name] = _trainer(_name, _summary, _kedge.options(_name), train)
 
-__all__ = ["Evaluation", "InputError", "Iteration", "Policy", "Run", "SystemFailure", "Task", "algorithms", "evaluate",
-           "load_policy", "load_task", "make", "options", "resume", "tasks", "train", *algorithms()]
+__all__ = ["Evaluation", "InputError", "Iteration", "Policy", "Run", "SystemFailure", "Task", "TrainedRun", "algorithms",
+           "evaluate", "load_policy", "load_task", "make", "options", "resume", "tasks", "train", "train_many", *algorithms()]

@@ -106,7 +106,7 @@ class TaskVectorEnv(VectorEnv):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._randoms = [seeding.np_random(None)[0] for _ in range(num_envs)]
-        self._begin = np.ones(num_envs, bool)
+        self._begin = range(num_envs)  # the environments that begin at the next step
         self._rest = np.zeros((num_envs, len(self.task.action_names)))
 
     def _observed(self, observations):
@@ -116,10 +116,14 @@ class TaskVectorEnv(VectorEnv):
         return np.column_stack([observations, times])
 
     def _advance(self, actions):
-        seeds = np.zeros(self.num_envs, np.uint64)
-        for i in np.flatnonzero(self._begin):
-            seeds[i] = _seed(self._randoms[i])
-        return self._episodes.advance(actions, self._begin, seeds)
+        seeds = []
+        if self._begin:
+            seeds = [None] * self.num_envs
+            for i in self._begin:
+                seeds[i] = _seed(self._randoms[i])
+        result = self._episodes.advance(actions, seeds, self.diverged_reward)
+        self._begin = ()
+        return result
 
     def reset(self, *, seed=None, options=None):
         if options:
@@ -131,20 +135,18 @@ class TaskVectorEnv(VectorEnv):
         for i, own in enumerate(seeds):
             if own is not None:
                 self._randoms[i] = seeding.np_random(int(own))[0]
-        self._begin = np.ones(self.num_envs, bool)
-        observations, _, _ = self._advance(self._rest)
-        self._begin = np.zeros(self.num_envs, bool)
+        self._begin = range(self.num_envs)
+        observations, *_ = self._advance(self._rest)
         return self._observed(observations), {}
 
     def step(self, actions):
-        observations, cost, phase = self._advance(np.asarray(actions, float))
-        rewards = np.where(phase == 2, self.diverged_reward, -cost)
-        ended = phase > 0
+        observations, rewards, ended, any_ended = self._advance(np.asarray(actions, float))
         infos = {}
-        for i in np.flatnonzero(ended):
-            info = {"success": self._episodes.success(i), "diverged": bool(phase[i] == 2), "why": self._episodes.why(i)}
-            infos = self._add_info(infos, info, i)
-        self._begin = ended.copy()
+        if any_ended:
+            self._begin = np.flatnonzero(ended).tolist()
+            for i in self._begin:
+                info = {"success": self._episodes.success(i), "diverged": self._episodes.diverged(i), "why": self._episodes.why(i)}
+                infos = self._add_info(infos, info, i)
         return self._observed(observations), rewards, ended, np.zeros(self.num_envs, bool), infos
 
 

@@ -651,24 +651,24 @@ TEST_F(OwnRobot, IsTunedTheSameWayHoweverOftenItIsInterrupted) {
   ASSERT_EQ(once.code, 0) << once.err << once.out;
   EXPECT_THAT(once.out, HasSubstr("kedge train cart --algorithm gps --config once/gps.toml"));
   EXPECT_THAT(once.out, Not(HasSubstr("no configuration succeeds"))) << "success is not measured";
-  const std::string scores = read(path("once/tune.csv"));
-  expect_better_halves(path("once/tune.csv"));
+  const std::string scores = read(path("once/tune-0.csv"));
+  expect_better_halves(path("once/tune-0.csv"));
   ASSERT_EQ(tune("again").code, 0);
-  EXPECT_EQ(read(path("again/tune.csv")), scores);
+  EXPECT_EQ(read(path("again/tune-0.csv")), scores);
   // Interrupted in the second round, of which nothing is left.
   std::size_t end = 0;
   for (int i = 0; i < 2 + 4; ++i) end = scores.find('\n', end) + 1;
-  write(path("again/tune.csv"), scores.substr(0, end));
+  write(path("again/tune-0.csv"), scores.substr(0, end));
   for (const auto& run : fs::directory_iterator(path("again")))
     if (run.is_directory()) fs::remove_all(run.path());
   ASSERT_EQ(tune("again").code, 0);
-  EXPECT_EQ(read(path("again/tune.csv")), scores);
+  EXPECT_EQ(read(path("again/tune-0.csv")), scores);
   EXPECT_EQ(read(path("again/gps.toml")).substr(read(path("again/gps.toml")).find('\n')),
             read(path("once/gps.toml")).substr(read(path("once/gps.toml")).find('\n')));
-  write(path("again/tune.csv"), scores.substr(0, scores.rfind('\n', end - 2) + 1));
+  write(path("again/tune-0.csv"), scores.substr(0, scores.rfind('\n', end - 2) + 1));
   const Outcome torn = tune("again");
   EXPECT_EQ(torn.code, 2);
-  EXPECT_THAT(torn.err, HasSubstr("again/tune.csv: is not of this search"));
+  EXPECT_THAT(torn.err, HasSubstr("again/tune-0.csv: is not of this search"));
   const Outcome trained = kedge({"train", "cart", "--algorithm", "gps", "--config", "once/gps.toml", "--out", "run"});
   EXPECT_EQ(trained.code, 0) << trained.err;
   const std::vector<std::string> same{"tune", "cart",  "--algorithm",  "gps",   "--trials",    "4",     "--seeds",
@@ -677,21 +677,21 @@ TEST_F(OwnRobot, IsTunedTheSameWayHoweverOftenItIsInterrupted) {
        std::vector<std::pair<std::size_t, std::string>>{{5, "3"}, {7, "2"}, {9, "iterations=5"}, {11, "rollouts=11"}}) {
     auto changed = same;
     changed[at] = other;
-    expect_refused(changed, "once/tune.csv: is not of this search");
+    expect_refused(changed, "once/tune-0.csv: is not of this search");
   }
   auto moved = same;
   moved.insert(moved.end(), {"--set", "task.horizon=20"});
-  expect_refused(moved, "once/tune.csv: is not of this search");
+  expect_refused(moved, "once/tune-0.csv: is not of this search");
   for (const auto& [from, to] : {std::pair{"0,0,1,1,0", "0,0,1,1,nan"},
                                  {"0,0,1,1", "7,0,1,1"},
                                  {"0,0,1,1", "0,0,1,9"},
                                  {"epsilon=", "epsilon=1"}}) {
     std::string altered = scores;
     altered.replace(altered.find(from), std::string_view(from).size(), to);
-    write(path("once/tune.csv"), altered);
-    expect_refused(same, "once/tune.csv: is not of this search");
+    write(path("once/tune-0.csv"), altered);
+    expect_refused(same, "once/tune-0.csv: is not of this search");
   }
-  write(path("once/tune.csv"), scores);
+  write(path("once/tune-0.csv"), scores);
   EXPECT_EQ(kedge(same).code, 0) << "its own result is made anew";
   const std::string tuned = read(path("once/gps.toml"));
   write(path("once/gps.toml"), tuned + "# mine\n");
@@ -710,6 +710,34 @@ TEST_F(OwnRobot, IsTunedTheSameWayHoweverOftenItIsInterrupted) {
                  "vgps has no declared search; gps, ilqr,");
   expect_refused({"tune", "cart", "--out", "out"}, "say how long");
   expect_refused({"tune", "cart", "--trials", "2", "--set", "epsilon=-1", "--out", "out"}, "epsilon: must be");
+}
+
+TEST_F(OwnRobot, IsTunedInSharesAsByOne) {
+  robot("cart", kCartPole, kPlace);
+  std::vector<std::string> words{"tune", "cart",  "--algorithm",  "gps",   "--trials",    "9",     "--seeds",
+                                 "1",    "--set", "iterations=2", "--set", "rollouts=10", "--out", "whole"};
+  ASSERT_EQ(kedge(words).code, 0);
+  words.back() = "parts";
+  for (const char* share : {"2/2", "1/2"}) {
+    auto shared = words;
+    shared.insert(shared.end(), {"--shard", share});
+    const Outcome o = kedge(shared);
+    ASSERT_EQ(o.code, 0) << o.err;
+    EXPECT_THAT(o.out, HasSubstr("the option file is written by\n  kedge tune cart --algorithm gps --trials 9 "));
+    EXPECT_FALSE(fs::exists(path("parts/gps.toml")));
+    EXPECT_EQ(fs::exists(path("parts/trial-000")), share[0] == '1') << "the first eight are the first share's";
+  }
+  const Outcome o = kedge(words);
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_THAT(o.out, Not(HasSubstr("iterations of"))) << "every round is there already";
+  for (const char* file : {"tune-0.csv", "tune-1.csv"})
+    EXPECT_EQ(read(path(std::string("parts/") + file)), read(path(std::string("whole/") + file)));
+  const std::string tuned = read(path("parts/gps.toml")), whole = read(path("whole/gps.toml"));
+  EXPECT_EQ(tuned.substr(tuned.find('\n')), whole.substr(whole.find('\n')));
+
+  words.insert(words.end(), {"--shard", "1/3"});
+  expect_refused(words, "--shard: 9 configurations are 2 brackets of 8, which 3 shares cannot share");
+  expect_refused({"tune", "cart", "--budget", "1", "--shard", "1/2", "--out", "out"}, "say how many, --trials N");
 }
 
 /// Searches while signals come: SIGINT to the program, or SIGKILL to a training of it.
@@ -748,7 +776,7 @@ TEST_F(OwnRobot, IsTunedTheSameWayWhateverKillsATraining) {
     EXPECT_EQ(o.code, number == SIGINT ? 130 : 3) << o.err << o.out;
     EXPECT_THAT(o.err + o.out, HasSubstr(number == SIGINT ? "To go on" : "the same command again goes on"));
     ASSERT_EQ(kedge(words(out)).code, 0);
-    EXPECT_EQ(read(path(out + "/tune.csv")), read(path("whole/tune.csv"))) << out;
+    EXPECT_EQ(read(path(out + "/tune-0.csv")), read(path("whole/tune-0.csv"))) << out;
   }
 }
 

@@ -44,6 +44,7 @@ std::function<int()> add_compare(CLI::App& app) {
     options.partial = a->partial;
     const Comparison comparison = compare({a->directories.begin(), a->directories.end()}, options);
     for (const std::string& note : comparison.notes) print_warning(note);
+    if (const auto note = mixed_builds({a->directories.begin(), a->directories.end()})) print_warning(*note);
     fmt::print("{}", comparison_text(comparison));
     if (!a->csv.empty()) write_file(a->csv, comparison_csv(comparison), Durability::process);
     if (!a->svg.empty()) draw(curves_script(comparison, axis), PlotFormat::svg, a->svg);

@@ -109,6 +109,7 @@ int sweep(const SweepArguments& a) {
   if (!failed) return interrupted(command(a));
   if (!a.shard.empty()) return end_of_shard(options.shard, jobs.size(), *failed, command(a, true));
   const FigureResult result = summarise_figure(sweep.figure, plan_figure(sweep.figure, options), all_cores());
+  for (const std::string& note : result.comparison.notes) print_warning(note);
   const std::vector<SweepRow> rows = rank(sweep, result.comparison);
   const std::filesystem::path table = options.folder / kSweepTable;
   replace_result(options.folder, kSweepTable, sweep_csv(sweep, rows));

@@ -310,6 +310,21 @@ Comparison compare(const std::vector<fs::path>& directories, const CompareOption
   return result;
 }
 
+std::optional<std::string> mixed_builds(const std::vector<fs::path>& directories) {
+  std::map<std::string, int> builds;
+  for (const fs::path& directory : directories) {
+    try {
+      const Versions v = read_run_file(directory).versions;
+      ++builds[fmt::format("kedge {} {}, MuJoCo {}, {}, {}", v.kedge, v.commit, v.mujoco, v.compiler, v.build)];
+    } catch (const InputError&) {  // `compare` says so
+    }
+  }
+  if (builds.size() < 2) return std::nullopt;
+  std::string text;
+  for (const auto& [build, runs] : builds) text += fmt::format("{}{} by {}", text.empty() ? "" : "; ", runs, build);
+  return fmt::format("the runs are not of one program, so their last digits may differ: {}", text);
+}
+
 Estimate estimate(const std::vector<double>& values, const Statistic& statistic) {
   return {statistic(values), bootstrap_interval({values}, statistic)};
 }

@@ -75,6 +75,10 @@ struct CompareOptions {
   bool partial = false;  ///< leave out damaged runs, with a note, and let groups have different seeds
 };
 
+/// Returns a note if the runs were made by different programs, whose results may differ in the last bits: kedge, MuJoCo,
+/// compiler. Runs that cannot be read do not count.
+std::optional<std::string> mixed_builds(const std::vector<std::filesystem::path>& directories);
+
 /// What the last policy of a run reaches without exploration noise.
 struct FinalResult {
   double value = 0.0;             ///< median return; -infinity if every rollout diverged

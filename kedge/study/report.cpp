@@ -82,6 +82,9 @@ FigureResult summarise_figure(const Figure& figure, const std::vector<FigureJob>
     any = any || !of_run.groups.front().curve.empty();
     result.comparison.groups.push_back(std::move(of_run.groups.front()));
   }
+  std::vector<fs::path> all;
+  for (const FigureJob& job : jobs) all.push_back(job.directory);
+  if (auto note = mixed_builds(all)) result.comparison.notes.push_back(std::move(*note));
   if (!any)
     throw SystemError(
         fmt::format("{}: no run has completed an iteration; see {}.log", figure.name, jobs.front().directory.string()));

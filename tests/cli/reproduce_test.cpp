@@ -16,6 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using testing::HasSubstr;
+using testing::Not;
 
 std::string figure(int iterations) {
   return "kedge = 1\ntitle = \"Small\"\ntask = \"double_link\"\nalgorithm = \"moto\"\nfirst_seed = 100\nset = "
@@ -169,6 +170,20 @@ TEST(Reproduce, InSharesMakesTheSameFigure) {
       EXPECT_EQ(read(scratch.path() / "out" / (of_run + file)), read(scratch.path() / "whole" / (of_run + file)));
   for (const char* file : {"final.csv", "verdicts.csv"})
     EXPECT_EQ(read(scratch.path() / "out" / file), read(scratch.path() / "whole" / file)) << file;
+
+  // A node of the cluster had another MuJoCo: that is said, by the program and on the page.
+  const char* said = "the runs are not of one program, so their last digits may differ: ";
+  EXPECT_THAT(read(scratch.path() / "out/README.md"), Not(HasSubstr(said)));
+  const fs::path of_run = scratch.path() / "out/with/s101/run.toml";
+  write(of_run, std::regex_replace(read(of_run), std::regex("mujoco = \"[^\"]*\""), "mujoco = \"1.50\""));
+  const Outcome mixed = run(kCommand, {.directory = scratch.path()});
+  EXPECT_EQ(mixed.code, 0);
+  EXPECT_THAT(mixed.err, HasSubstr(said));
+  EXPECT_THAT(mixed.err, HasSubstr("1 by kedge"));
+  EXPECT_THAT(mixed.err, HasSubstr("3 by kedge"));
+  EXPECT_THAT(read(scratch.path() / "out/README.md"), HasSubstr(said));
+  const Outcome compared = run({"compare", "out/with/s100", "out/with/s101"}, {.directory = scratch.path()});
+  EXPECT_THAT(compared.err, HasSubstr(said));
 }
 
 TEST(Sweep, InSharesMakesTheSameTable) {

@@ -7,6 +7,7 @@
 #include "kedge/core/errors.h"
 #include "kedge/export/export.h"
 #include "kedge/study/figure_file.h"
+#include "kedge/study/tune.h"
 #include "kedge/tasks/bundled.h"
 #include "words.h"
 
@@ -88,7 +89,12 @@ Candidates values_of(const std::string& kind) {
 
 Candidates values_of(const CLI::App& verb, const CLI::Option& option, const std::vector<std::string>& before,
                      const std::string& begun) {
-  if (option.get_type_name() != "KEY=VALUE") return values_of(option.get_type_name());
+  if (option.get_type_name() != "KEY=VALUE") {
+    Candidates found = values_of(option.get_type_name());
+    if (verb.get_name() == "tune" && option.get_type_name() == "ALGORITHM")
+      std::erase_if(found.words, [](const auto& word) { return !has_search_space(word.first); });
+    return found;
+  }
   const auto algorithm = algorithm_of(verb, before);
   return algorithm ? settings(*algorithm, begun) : Candidates{};
 }

@@ -12,7 +12,9 @@
 #include "kedge/core/memory.h"
 #include "kedge/files/policy_file.h"
 #include "kedge/pages/replay.h"
+#include "kedge/run/option_text.h"
 #include "kedge/run/verdict.h"
+#include "kedge/study/tune.h"
 #include "print.h"
 #include "progress.h"
 #include "signals.h"
@@ -57,6 +59,17 @@ bool is_for_ilqr(const OpenRun& run) {
   return verdict(ilqr, ilqr.options(), candidate, 0.0).refusal.empty();
 }
 
+/// " --set KEY=VALUE" of a catalogue's words; empty where the run has that value.
+std::string setting(const OpenRun& run, const std::string& words) {
+  const std::size_t equals = words.find('=');
+  const std::string value = words.substr(equals + 1, words.find(' ', equals) - equals - 1);
+  for (const Option& option : run.file.options)
+    if (option.name == words.substr(0, equals) &&
+        (value_text(option.value) == value || value_text(option.value) == '"' + value + '"'))
+      return {};
+  return " --set " + words;
+}
+
 /// What to try where no rollout succeeds.
 void print_advice(const OpenRun& run, const Evaluation& reached) {
   const Algorithm& algorithm = find_algorithm(run.file.algorithm);
@@ -70,25 +83,28 @@ void print_advice(const OpenRun& run, const Evaluation& reached) {
     fmt::print(
         "  kedge train {0} --algorithm ilqr --out A{1}    # by the model's derivatives; if that succeeds, go on from "
         "it:\n"
-        "  kedge train {0} --algorithm {2} --from A{1}\n",
-        task, changes, algorithm.name);
-  if (algorithm.advice)
-    fmt::print("  kedge train {}{} --algorithm {} {}\n", task, changes, algorithm.name, algorithm.advice);
+        "  kedge train {0} --algorithm {2} --from A{1}{3}\n",
+        task, changes, algorithm.name, algorithm.from_needs ? setting(run, algorithm.from_needs) : "");
+  const std::string advice = algorithm.advice ? setting(run, algorithm.advice) : "";
+  if (!advice.empty()) fmt::print("  kedge train {} --algorithm {}{}{}\n", task, algorithm.name, changes, advice);
+  if (has_search_space(algorithm.name))
+    fmt::print("  kedge tune {} --algorithm {} --budget 10{}    # search the options that matter, 10 minutes\n", task,
+               algorithm.name, changes);
   fmt::print(
-      "  kedge tune {} --algorithm {} --budget 10{}    # search the options that matter, 10 minutes\n"
       "  a cost that grows with what is missing, or that only the last steps have, where the way costs more than to "
       "stay\n"
-      "  more iterations; a longer horizon\n",
-      task, algorithm.name, changes);
+      "  more iterations; a longer horizon\n");
 }
 
-void print_next_commands(const std::string& directory, const TaskFile& task) {
+void print_next_commands(const std::string& directory, const TaskFile& task, const RunEnd& end) {
+  const std::string run = shell_word(directory);
   fmt::print(
       "\nwritten to {0}\nnext:\n  kedge replay {0} -o page.html{1}    # watch it in the browser\n  kedge evaluate "
-      "{0}\n"
-      "  kedge compare {0}\n"
-      "  kedge resume {0} --iterations N    # go on to N iterations\n",
-      shell_word(directory), is_playable(task) ? " --play" : "");
+      "{0}\n",
+      run, is_playable(task) ? " --play" : "");
+  if (end.iterations > 0) fmt::print("  kedge compare {}\n", run);
+  if (end.stop == Stop::max_iterations)
+    fmt::print("  kedge resume {} --iterations N    # go on to N iterations\n", run);
 }
 
 /// Trains and says how it ended.
@@ -130,8 +146,8 @@ int train_and_report(OpenRun& run, const Common& common, SignalStop& signals) {
   if (!common.quiet) {
     if (end.stop == Stop::converged) fmt::print("after {} iterations {}\n", end.iterations, end.message);
     const Evaluation reached = print_result(run, common.threads);
-    print_next_commands(directory, run.task);
-    if (reached.succeeded == 0 && !run.task.task.success.empty()) print_advice(run, reached);
+    print_next_commands(directory, run.task, end);
+    if (end.iterations > 0 && reached.succeeded == 0 && !run.task.task.success.empty()) print_advice(run, reached);
   }
   return kDone;
 }

@@ -17,6 +17,11 @@ namespace {
 /// Iterations after which the worse half of the race is left behind.
 constexpr int kHeat = 10;
 
+/// Where no action changes what costs, no iteration can.
+constexpr const char* kUnmovedText =
+    "; no action changes the cost there: a cost that leads to the aim is missing, or none of the first trajectories "
+    "comes near it (raise initial_noise or starts)";
+
 /// An open-loop policy of these actions, of unit variance.
 TvLinearGaussian without_feedback(const Task& task, const MatrixXd& a) {
   TvLinearGaussian policy =
@@ -111,6 +116,8 @@ bool improve(Race& race, const Run& run, Effort& effort) {
     effort.steps += racer.solver->simulated_steps() - before;
     racer.ended = racer.stop || racer.solver->settled(racer.done);
     if (racer.ended) racer.text = racer.stop ? racer.solver->message() : settled_text(racer.done);
+    if (racer.stop == IlqrStop::converged && racer.done.gradient == 0.0 && racer.solver->point().cost > 0.0)
+      racer.text += kUnmovedText;
     if (racer.stop == IlqrStop::diverged) effort.loss = racer.text;
   }
   std::erase_if(race, [](const Racer& racer) { return racer.stop == IlqrStop::diverged; });

@@ -110,7 +110,7 @@ constexpr std::array kAlgorithms = {
         {.name = "gps",
          .summary = "trajectory optimisation of guided policy search: fitted linear dynamics [LevineAbbeel2014]",
          .records_updates = true,
-         .advice = "--set prior=gmm    # the mixture prior fits more from as many rollouts, and takes about ten times "
+         .advice = "prior=gmm    # the mixture prior fits more from as many rollouts, and takes about ten times "
                    "as long",
          .start_from = snapshot_from<GpsOptions, gps_start_from>}),
     row<IlqrOptions, ilqr_start, ilqr>(
@@ -119,6 +119,7 @@ constexpr std::array kAlgorithms = {
              "iterative linear-quadratic regulator: the model itself, its derivatives [LiTodorov2004; Tassa2014]",
          .full_state = true,
          .noise_meant = false,
+         .advice = "starts=64    # more first trajectories: another one may lead there",
          .begins_with_demonstration = true}),
     row<ReckonOptions, reckon_start, reckon>(
         {.name = "reckon",
@@ -139,6 +140,7 @@ constexpr std::array kAlgorithms = {
     row<TrpoOptions, trpo_start, trpo>(
         {.name = "trpo",
          .summary = "trust-region policy optimisation of a network or of linear controllers [Schulman2015]",
+         .from_needs = "policy=linear",
          .start_from = snapshot_from<TrpoOptions, trpo_start_from>}),
     row<RepsOptions, reps_start, reps>(
         {.name = "reps",

@@ -44,11 +44,12 @@ struct TrainingEnd {
 
 struct Algorithm {
   const char* name = nullptr;
-  const char* summary = nullptr;  ///< one line
-  bool full_state = false;        ///< its policy needs the whole state, which replaces the task's observation
-  bool noise_meant = true;        ///< false: the covariance of its policy is a by-product; the policy is its mean
-  bool records_updates = false;   ///< it supports run.record_updates
-  const char* advice = nullptr;   ///< what to set where no rollout succeeds: words of a command line, and why
+  const char* summary = nullptr;     ///< one line
+  bool full_state = false;           ///< its policy needs the whole state, which replaces the task's observation
+  bool noise_meant = true;           ///< false: the covariance of its policy is a by-product; the policy is its mean
+  bool records_updates = false;      ///< it supports run.record_updates
+  const char* advice = nullptr;      ///< what to set where no rollout succeeds, "KEY=VALUE    # why"
+  const char* from_needs = nullptr;  ///< option without which it cannot start from a policy, "KEY=VALUE"
   bool begins_with_demonstration = false;  ///< it begins with the task's demonstration, if there is one
 
   /// Returns all options with their defaults.

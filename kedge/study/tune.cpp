@@ -228,11 +228,8 @@ std::vector<Bracket> brackets_of(const Search& search) {
   return brackets;
 }
 
-}  // namespace
-
-fs::path tuned_file(const TuneOptions& options) { return options.folder / (options.algorithm + ".toml"); }
-
-std::vector<Dimension> search_space(const std::string& algorithm) {
+/// The options that are searched, of every algorithm that has a search.
+const std::map<std::string, std::vector<Dimension>>& search_spaces() {
   static const Dimension exploration = logarithmic("initial_std", 5, 60, " %");
   static const std::map<std::string, std::vector<Dimension>> spaces = {
       {"moto",
@@ -247,6 +244,17 @@ std::vector<Dimension> search_space(const std::string& algorithm) {
       {"more", {logarithmic("epsilon", 0.1, 2), logarithmic("beta0", 0.05, 1), logarithmic("initial_std", 0.03, 1)}},
       {"random_search", {logarithmic("step", 0.003, 0.3), logarithmic("spread", 0.003, 0.3)}},
   };
+  return spaces;
+}
+
+}  // namespace
+
+fs::path tuned_file(const TuneOptions& options) { return options.folder / (options.algorithm + ".toml"); }
+
+bool has_search_space(const std::string& algorithm) { return search_spaces().contains(algorithm); }
+
+std::vector<Dimension> search_space(const std::string& algorithm) {
+  const std::map<std::string, std::vector<Dimension>>& spaces = search_spaces();
   static_cast<void>(find_algorithm(algorithm));
   const auto found = spaces.find(algorithm);
   if (found != spaces.end()) return found->second;

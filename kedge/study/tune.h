@@ -23,6 +23,9 @@ namespace kedge {
 /// Returns the options of an algorithm that are searched, with their ranges. @throws InputError if it has no such search
 std::vector<Dimension> search_space(const std::string& algorithm);
 
+/// Returns whether an algorithm has such a search.
+bool has_search_space(const std::string& algorithm);
+
 inline constexpr int most_trials = 1000;
 
 struct TuneOptions {

@@ -545,6 +545,19 @@ TEST(IlqrRace, FailsWithTheReasonOfTheFirstWhereAllDiverge) {
   EXPECT_THAT(r.result.message, HasSubstr("the first trajectory diverged at step"));
 }
 
+TEST(IlqrRace, SaysThatNoActionChangesTheCost) {
+  Task task = DoubleIntegrator().task();
+  for (CostTerm& term : task.cost)
+    if (term.residual.source == Source::state) term.active.assign(term.active.size(), 0), term.active[0] = 1;
+  task.start.mean = vec({1.0, 0.0});  // what costs is over before the first action moves it
+  IlqrOptions options = precise();
+  options.starts = 3;
+  options.initial_noise = 1.0;
+  const Recorded r = train(task, ilqr_start(task, options), options);
+  EXPECT_EQ(r.result.stop, Stop::converged);
+  EXPECT_THAT(r.result.message, HasSubstr("no action changes the cost there"));
+}
+
 TEST(IlqrTraining, FeedsBackAlsoWhereALimitHoldsTheAction) {
   const Task task = wave(0.8);
   IlqrOptions options = precise();

@@ -428,8 +428,19 @@ TEST_F(OwnRobot, ThatDoesNotSucceedIsToldWhatMayHelp) {
     EXPECT_THAT(train({"--algorithm", cannot_start}),
                 testing::AllOf(HasSubstr("kedge tune"), Not(HasSubstr("--from"))));
   EXPECT_THAT(train({"--algorithm", "gps", "--set", "task.horizon=20"}),
-              HasSubstr("\n  kedge train " + task + " --set task.horizon=20 --algorithm gps --set prior=gmm "));
+              HasSubstr("\n  kedge train " + task + " --algorithm gps --set task.horizon=20 --set prior=gmm "));
   EXPECT_THAT(moto, Not(HasSubstr("prior=gmm")));
+  EXPECT_THAT(train({"--algorithm", "gps", "--set", "prior=gmm"}),
+              testing::AllOf(HasSubstr("what may help"), Not(HasSubstr("--set prior=gmm"))));
+  EXPECT_THAT(train({"--algorithm", "ilqr"}), HasSubstr(" --algorithm ilqr --set starts=64 "));
+  EXPECT_THAT(train({"--algorithm", "trpo"}), HasSubstr(" --algorithm trpo --from A --set policy=linear\n"));
+  EXPECT_THAT(train({"--algorithm", "reckon"}),
+              testing::AllOf(HasSubstr("what may help"), Not(HasSubstr("kedge tune"))));
+  // Nothing was learned, so nothing is advised.
+  const std::string nothing = kedge({"train", "arm", "--iterations", "0", "--out", "run", "--force"}).out;
+  EXPECT_THAT(nothing, Not(HasSubstr("what may help")));
+  EXPECT_THAT(nothing, Not(HasSubstr("kedge compare")));
+  EXPECT_THAT(nothing, HasSubstr("kedge resume"));
   // A cost that has no quadratic model is not for ilqr.
   robot("arm", kCartPole, hard + "[[termination]]\nname = \"far\"\nof = \"qpos:slide\"\nrange = 90\ncost = 1\n");
   const std::string trpo = train({"--algorithm", "trpo"});

@@ -83,11 +83,12 @@ std::vector<IlqrRacer> starts(const Task& task, const IlqrRacer& quiet, const Il
   return racers;
 }
 
-/// Rolls the trajectories out. Those that diverge do not take part.
+/// Rolls the trajectories out. Those that diverge do not take part, nor do any after a stop request.
 Race begin_race(const IlqrProblem& problem, const IlqrOptions& options, const std::vector<IlqrRacer>& racers,
-                SystemClones& clones, Effort& effort) {
+                SystemClones& clones, const Run& run, Effort& effort) {
   Race race;
   for (const IlqrRacer& racer : racers) {
+    if (run.stop.stop_requested()) break;
     auto solver = std::make_unique<Ilqr>(problem, options, clones);
     const bool began = solver->start(open_loop(racer.action), racer.lambda);
     ++effort.rollouts;
@@ -243,7 +244,7 @@ IlqrResult ilqr(const Task& task, IlqrState state, const IlqrOptions& options, c
   Loop<IlqrState> loop(std::move(state), options.iterations, run, observe);
   Effort effort;
   Race race;
-  if (loop.iteration() < options.iterations) race = begin_race(problem, options, racers, clones, effort);
+  if (loop.iteration() < options.iterations) race = begin_race(problem, options, racers, clones, run, effort);
   if (!begins) effort = {};  // it was counted when they were made
 
   while (loop.next()) {

@@ -35,8 +35,8 @@ MatrixXd with_noise(MatrixXd a, const VectorXd& std, int start, std::uint64_t se
   const double share = start == 0 ? 0.0 : start % 2 == 1 ? 1.0 : 1.0 / 3.0;
   VectorXd noise(a.rows());
   for (Index t = 0; t < a.cols() && start > 0; ++t) {
-    // By the names of rollouts of training, of which a run of ilqr has none.
-    Stream(seed, streams::training.iteration(0), streams::training.rollout(start - 1), static_cast<std::uint32_t>(t))
+    Stream(seed, streams::first_actions.iteration(0), streams::first_actions.rollout(start - 1),
+           static_cast<std::uint32_t>(t))
         .normal(noise);
     a.col(t).array() += share * std.array() * noise.array();
   }

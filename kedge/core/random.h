@@ -96,11 +96,12 @@ inline constexpr StreamUse parameters{"parameters of controllers (reps, more)", 
 /// The random projections of a model of the return. The step is the number of the projection.
 inline constexpr StreamUse projections{"projections (more)", 0, last_training_iteration, 0xfffffff6, 0xfffffff6};
 
-// No run has both of the next two, which share their names.
 /// The seeding of the mixture prior.
 inline constexpr StreamUse mixture{"mixture prior (gps)", 0, last_training_iteration, 0xffffffff, 0xffffffff};
-/// The noise on the first actions. The step is that of the action.
-inline constexpr StreamUse first_actions{"first actions (ilqr)", 0, 0, 0xffffffff, 0xffffffff};
+
+/// The noise on the first actions. The rollout is the start, from the first with noise on; the step is that of the action. A
+/// run of ilqr has no rollouts of training, with which they share their names.
+inline constexpr StreamUse first_actions{"first actions (ilqr)", 0, 0, 0, last_rollout_number};
 
 inline constexpr std::array all{
     training, guide_rollouts, candidate_rollouts, quiet_rollouts, evaluation,  marginals, network,      conditions,

@@ -524,6 +524,43 @@ TEST(IlqrRace, ContinuesTheSameFromAnyOfItsStates) {
   }
 }
 
+/// The double integrator, which counts its steps and asks to stop after some.
+class StopsAfter final : public System {
+ public:
+  StopsAfter(std::unique_ptr<System> inner, std::shared_ptr<int> left, std::stop_source stop)
+      : inner_(std::move(inner)), left_(std::move(left)), stop_(std::move(stop)) {}
+  [[nodiscard]] Index nx() const override { return inner_->nx(); }
+  [[nodiscard]] Index nu() const override { return inner_->nu(); }
+  [[nodiscard]] Index nsensor() const override { return 0; }
+  [[nodiscard]] std::unique_ptr<System> clone() const override {
+    return std::make_unique<StopsAfter>(inner_->clone(), left_, stop_);
+  }
+  void reset(VectorIn x) override { inner_->reset(x); }
+  [[nodiscard]] bool step(VectorIn u) override {
+    if (--*left_ == 0) stop_.request_stop();
+    return inner_->step(u);
+  }
+  void settle() override { inner_->settle(); }
+  void state(VectorOut x) const override { inner_->state(x); }
+  void sensors(VectorOut) const override {}
+
+ private:
+  std::unique_ptr<System> inner_;
+  std::shared_ptr<int> left_;
+  std::stop_source stop_;
+};
+
+TEST(IlqrRace, ObeysAStopRequestBetweenFirstTrajectories) {
+  Task task = DoubleIntegrator().task();
+  const auto left = std::make_shared<int>(1);  // within the first trajectory
+  std::stop_source stop;
+  task.system = std::make_shared<StopsAfter>(task.system->clone(), left, stop);
+  const Recorded r = train(task, ilqr_start(task, {}), {}, {0, 1, stop.get_token()});
+  EXPECT_EQ(r.result.stop, Stop::cancelled);
+  const int one_trajectory = task.horizon * (1 + 2 * 3);  // it and its derivatives, 2 (ndx + da) a step
+  EXPECT_EQ(1 - *left, one_trajectory);
+}
+
 TEST(IlqrRace, LeavesOutWhatDiverges) {
   Task task = DoubleIntegrator().task(3.0);
   task.start.mean = vec({2.9, 0.0});

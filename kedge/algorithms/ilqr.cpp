@@ -264,8 +264,8 @@ IlqrResult ilqr(const Task& task, IlqrState state, const IlqrOptions& options, c
       // Where nothing better is found, what was found is the result; where nothing was, the run has failed.
       if (leader.stop == IlqrStop::no_step && loop.iteration() == 0) return loop.end(failure(leader.text));
       const bool stationary = loop.iteration() == 0 && race.size() == 1 && leader.solver->point().cost > 0.0;
-      return loop.converged(std::move(next),
-                            stationary && !task.demonstration ? stationary_text(leader.solver->message()) : leader.text);
+      return loop.converged(
+          std::move(next), stationary && !task.demonstration ? stationary_text(leader.solver->message()) : leader.text);
     }
     loop.lap("optimisation");
 

@@ -43,13 +43,6 @@ MatrixXd within(const MatrixXd& M, const MatrixXd& S, double width) {
 
 VectorXd observed(const Task& task, VectorIn x) { return x(task.observation); }
 
-/// ds / d(dx), the tangent map's rows that are observed. @return [ds, ndx]
-MatrixXd observation_map(const Task& task, VectorIn x) {
-  MatrixXd G(task.nx(), task.system->ndx());
-  task.system->tangent(x, G);
-  return G(task.observation, Eigen::all);
-}
-
 /// x (+) dx
 VectorXd moved(const System& system, VectorIn x, VectorIn dx) {
   VectorXd y(x.size());
@@ -132,6 +125,12 @@ void PolicyCost::add_expansion(int t, VectorIn x, VectorIn a, StageCost& q) cons
     q.Huu.diagonal() += P;
   }
   q.c += value(t, x, a);
+}
+
+MatrixXd observation_map(const Task& task, VectorIn x) {
+  MatrixXd G(task.nx(), task.system->ndx());
+  task.system->tangent(x, G);
+  return G(task.observation, Eigen::all);
 }
 
 std::vector<MatrixXd> network_gains(const Task& task, const MlpGaussian& policy, const MatrixXd& x) {

@@ -155,6 +155,9 @@ class PolicyCost final : public ExtraCost {
   std::vector<MatrixXd> offsets_, action_offsets_;
 };
 
+/// Returns ds / d(dx) at x, the tangent map's rows that are observed. @return [ds, ndx]
+MatrixXd observation_map(const Task& task, VectorIn x);
+
 /// Returns the gains of the network's mean along a trajectory, in tangent coordinates: J_t = d mu / d(dx).
 /// @param x [nx, T+1]  @return [T] [da, ndx]
 std::vector<MatrixXd> network_gains(const Task& task, const MlpGaussian& policy, const MatrixXd& x);

@@ -23,11 +23,18 @@ NetworkShape plain_network(const Task& task, const GuidedOptions& options) {
           .output_scale = VectorXd::Ones(task.da())};
 }
 
-/// Units of the entries of x: root mean square along a trajectory; 1 where an entry does not move. @param x [n, T]
-VectorXd units(const MatrixXd& x) {
+/// An entry that moves less than this share of the guide's width around the trajectory hardly moves.
+constexpr double kHardly = 0.1;
+
+/// Units of the entries of x: root mean square along the trajectory; the guide's own width around it where an entry hardly
+/// moves, as all do where a robot only balances; 1 where it has neither. @param x [n, T]  @param variance [n, T] under q
+VectorXd units(const MatrixXd& x, const MatrixXd& variance) {
   VectorXd unit = x.cwiseAbs2().rowwise().mean().cwiseSqrt();
-  for (Index i = 0; i < unit.size(); ++i)
+  const VectorXd width = variance.rowwise().mean().cwiseSqrt();
+  for (Index i = 0; i < unit.size(); ++i) {
+    if (unit[i] < kHardly * width[i]) unit[i] = width[i];
     if (!(unit[i] > 1e-6)) unit[i] = 1.0;
+  }
   return unit;
 }
 
@@ -44,11 +51,19 @@ Outcome<FitResult> usable(FitResult fit) {
 }  // namespace
 
 MlpGaussian initial_network(const Task& task, const Guide& guide, const GuidedOptions& options, std::uint64_t seed) {
-  const MatrixXd s = guide.q.x(task.observation, Eigen::seqN(0, task.horizon));
+  const int T = task.horizon;
+  const MatrixXd s = guide.q.x(task.observation, Eigen::seqN(0, T));
+  MatrixXd s_variance(task.ds(), T), a_variance(task.da(), T);  // under q
+  for (int t = 0; t < T; ++t) {
+    const auto at = static_cast<std::size_t>(t);
+    const MatrixXd G = observation_map(task, guide.q.x.col(t)), &K = guide.q.K[at], &S = guide.S[at];
+    s_variance.col(t) = (G * S * G.transpose()).diagonal();
+    a_variance.col(t) = (K * S * K.transpose() + guide.q.Sigma[at]).diagonal();
+  }
   NetworkShape network = plain_network(task, options);
   network.input_mean = s.rowwise().mean();
-  network.input_scale = units(s.colwise() - network.input_mean);
-  network.output_scale = units(guide.q.a);
+  network.input_scale = units(s.colwise() - network.input_mean, s_variance);
+  network.output_scale = units(guide.q.a, a_variance);
   Stream random(seed, 0, streams::network.rollout(0), 0);
   VectorXd theta = random_theta(network, network.output_scale.array().log(), random);
   return MlpGaussian(std::move(network), std::move(theta));

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "kedge/algorithms/guide.h"
+#include "kedge/algorithms/network_training.h"
 #include "kedge/algorithms/vgps.h"
 #include "kedge/catalogue/fields.h"
 #include "kedge/core/errors.h"
@@ -229,6 +230,41 @@ TEST(InitialGuide, HasTheMarginalsOfItsNoiseTimesTheScale) {
                    noise = lin.B[t] * guide.q.Sigma[t] * lin.B[t].transpose();
     S = (closed * S * closed.transpose() + noise).eval();
     S_wide = (closed * S_wide * closed.transpose() + 9.0 * noise).eval();
+  }
+}
+
+/// A task whose trajectory moves has units of its own size; of what hardly moves, the guide's width is the unit: a network that
+/// sees velocities of 1e-3 in units of 1e-3 cannot be fitted where the start spreads them by 1.
+TEST(InitialNetwork, MeasuresInUnitsOfTheTrajectoryOrOfTheGuidesWidthWhereThatHardlyMoves) {
+  const Task task = DoubleIntegrator().task();
+  const int T = task.horizon;
+  GuidedOptions options;
+  options.start_spread = 1.0;
+  auto plan = initial_guide(task, 0, nullptr, options, kedge::Run{1, 1, {}});
+  ASSERT_TRUE(plan) << plan.ending().message;
+  Guide guide = plan->guide;
+  Eigen::Vector2d s_variance = Eigen::Vector2d::Zero();
+  double a_variance = 0.0;
+  for (int t = 0; t < T; ++t) {
+    const auto at = static_cast<std::size_t>(t);
+    s_variance += guide.S[at].diagonal() / T;
+    a_variance += (guide.q.K[at] * guide.S[at] * guide.q.K[at].transpose() + guide.q.Sigma[at])(0, 0) / T;
+  }
+  const Eigen::Vector2d width = s_variance.cwiseSqrt();
+
+  const auto with_size = [&](double size) {  // alternates between +-size about a mean
+    for (int t = 0; t < T; ++t) {
+      guide.q.x.col(t) = Eigen::Vector2d(3.0, -1.0) + (t % 2 ? size : -size) * width;
+      guide.q.a(0, t) = size * std::sqrt(a_variance);
+    }
+    return initial_network(task, guide, options, 1).shape();
+  };
+  const NetworkShape moving = with_size(0.2), resting = with_size(0.05), still = with_size(0.0);
+  EXPECT_TRUE(moving.input_scale.isApprox(0.2 * width, 0.01)) << moving.input_scale.transpose();
+  EXPECT_NEAR(moving.output_scale[0], 0.2 * std::sqrt(a_variance), 1e-9);
+  for (const NetworkShape& balancing : {resting, still}) {
+    EXPECT_TRUE(balancing.input_scale.isApprox(width, 1e-9)) << balancing.input_scale.transpose();
+    EXPECT_NEAR(balancing.output_scale[0], std::sqrt(a_variance), 1e-9);
   }
 }
 

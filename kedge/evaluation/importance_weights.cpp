@@ -7,47 +7,13 @@
 #include <numeric>
 
 #include "kedge/core/parallel.h"
-#include "kedge/evaluation/tile_density.h"
+#include "kedge/math/log_mixture.h"
 
 namespace kedge {
 
 namespace {
 
-using TileMatrix = Eigen::Array<double, kTile, Eigen::Dynamic>;
-
-/// A density this far below the largest one (in nats) adds less than rounding to a sum of them.
-constexpr double kNegligible = 45.0;
-
-/// Samples [first, first + kTile) of x [n, samples], one a row, those beyond the end zero.
-void load_tile(const MatrixXd& x, Index first, Eigen::Ref<MatrixXd> tile) {
-  const Index count = std::min(kTile, x.cols() - first);
-  tile.topRows(count) = x.middleCols(first, count).transpose();
-  tile.bottomRows(kTile - count).setZero();
-}
-
 const TileArray kAnything = TileArray::Constant(-std::numeric_limits<double>::infinity());
-
-/// log z of a tile under each of T components, one a column, and the log of their sum. Where a component is negligible in the
-/// sum for every sample of the tile, its column may hold a bound instead (log_density).
-/// @param nearest where to begin: a component that is large
-TileArray log_mixture(const std::vector<Whitening>& components, const double* tile, Index nearest, TileMatrix& log_z) {
-  const auto T = static_cast<Index>(components.size());
-  TileArray top = kAnything;
-  std::vector<Index> complete;
-  complete.reserve(components.size());
-  for (Index k = 0; k < T; ++k) {
-    const Index t = (nearest + k) % T;
-    if (!log_density(components[static_cast<std::size_t>(t)], tile, top - kNegligible, &log_z(0, t))) continue;
-    top = top.max(log_z.col(t));
-    complete.push_back(t);
-  }
-  TileArray sum = TileArray::Zero();
-  for (const Index t : complete) {
-    const TileArray below = log_z.col(t) - top;
-    if (below.maxCoeff() > -kNegligible) sum += below.exp();
-  }
-  return top + sum.log();
-}
 
 /// log sum_j exp(terms_j + log_share_j) of rows [first, first + count).
 VectorXd log_sum_exp(const std::deque<VectorXd>& terms, const std::vector<double>& log_share, Index first,

@@ -11,13 +11,6 @@ namespace kedge {
 
 namespace {
 
-/// What the mixture says about the samples of one step: its moments under the samples' mean responsibilities.
-Moments prior_moments(const GaussianMixture& mixture, MatrixIn samples) {
-  const MatrixXd log_p = log_joint(mixture, samples, 1);
-  const MatrixXd r = (log_p.colwise() - log_sum_exp_rows(log_p)).array().exp();
-  return mixture_moments(mixture, r.colwise().mean().transpose());
-}
-
 /// Mean over the entries of s' that vary.
 double explained(const MatrixXd& residual, const MatrixXd& total) {
   double sum = 0.0;
@@ -125,13 +118,16 @@ DynamicsFit fit_dynamics(const Batch& batch, const DynamicsPrior& prior, double 
                             n + 1, usable, batch.rollouts));
 
   const MatrixXd joint = joint_samples(batch);
+  const MatrixXd share = prior.mixture ? responsibilities(*prior.mixture, joint, threads).share : MatrixXd();
   std::vector<std::optional<LinearDynamics>> models(static_cast<std::size_t>(batch.horizon));
   fit.r2.resize(models.size());
   parallel_for(batch.horizon, threads, [&](Index t) {
     const MatrixXd samples = joint.middleCols(t * usable, usable);
     Moments moments = sample_moments(samples);
-    if (prior.mixture)
-      moments = normal_inverse_wishart(moments, usable, prior_moments(*prior.mixture, samples), prior.strength);
+    if (prior.mixture) {  // what it says about the samples of this step: its moments under their mean responsibilities
+      const VectorXd mean_share = share.middleRows(t * usable, usable).colwise().mean().transpose();
+      moments = normal_inverse_wishart(moments, usable, mixture_moments(*prior.mixture, mean_share), prior.strength);
+    }
     const auto at = static_cast<std::size_t>(t);
     models[at] = conditional_dynamics(moments, n, ridge);
     if (models[at]) fit.r2[at] = explained(models[at]->S, moments.cov.bottomRightCorner(ds, ds));

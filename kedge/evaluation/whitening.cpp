@@ -1,28 +1,11 @@
 #include "kedge/evaluation/whitening.h"
 
 #include <algorithm>
-#include <cmath>
-#include <numbers>
 
 #include "kedge/math/outer_products.h"
 #include "kedge/math/vectors.h"
 
 namespace kedge {
-
-namespace {
-MatrixXd inverse_of_lower(const MatrixXd& L) {
-  return L.triangularView<Eigen::Lower>().solve(MatrixXd::Identity(L.rows(), L.rows()));
-}
-double log_normaliser(Index n, double log_det_cov) {
-  return -0.5 * (static_cast<double>(n) * std::log(2.0 * std::numbers::pi) + log_det_cov);
-}
-}  // namespace
-
-Whitening whitening(const Gaussian& rho) {
-  Whitening map{inverse_of_lower(rho.L), {}, log_normaliser(rho.dim(), log_det(rho.L))};
-  map.b = map.W * rho.mean;
-  return map;
-}
 
 Whitening whitening(const Gaussian& rho, const LinearGaussian& pi) {
   const Index ds = rho.dim(), da = pi.k.size();

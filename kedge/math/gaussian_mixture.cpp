@@ -2,10 +2,13 @@
 
 #include <cmath>
 #include <limits>
-#include <numbers>
+#include <numeric>
 
 #include "kedge/core/errors.h"
 #include "kedge/core/parallel.h"
+#include "kedge/math/log_mixture.h"
+#include "kedge/math/outer_products.h"
+#include "kedge/math/vectors.h"
 
 namespace kedge {
 
@@ -61,6 +64,30 @@ MatrixXd seed(const MatrixXd& y, int K, Stream& random) {
   return r;
 }
 
+/// Mean and covariance of the samples that belong to component k, each with its share of `total`. What has no share costs
+/// nothing.
+Moments weighted_moments(const MatrixXd& y, const VectorXd& share, double total) {
+  const Index n = y.rows();
+  std::vector<Index> own;
+  for (Index i = 0; i < share.size(); ++i)
+    if (share[i] > 0.0) own.push_back(i);
+  Moments m{VectorXd::Zero(n), MatrixXd::Zero(padded(n), n)};
+  for (const Index i : own) m.mean += share[i] / total * y.col(i);
+  std::vector<Index> row(static_cast<std::size_t>(n));
+  std::iota(row.begin(), row.end(), Index{0});
+  MatrixXd block = MatrixXd::Zero(padded(n), kTile);  // deviations, each times the root of its weight
+  for (std::size_t first = 0; first < own.size(); first += static_cast<std::size_t>(kTile)) {
+    const Index count = std::min(kTile, static_cast<Index>(own.size() - first));
+    for (Index j = 0; j < count; ++j) {
+      const Index i = own[first + static_cast<std::size_t>(j)];
+      block.col(j).head(n) = std::sqrt(share[i] / total) * (y.col(i) - m.mean);
+    }
+    add_outer_products(block.data(), block.rows(), row, block.data(), block.rows(), block.rows(), count, m.cov.data());
+  }
+  m.cov.conservativeResize(n, n);
+  return m;
+}
+
 /// The M-step. @param r [N, K] responsibilities  @param lambda of the penalty
 /// @return false if a covariance is not positive definite
 bool maximise(const MatrixXd& y, const MatrixXd& r, double lambda, int threads, GaussianMixture& mixture) {
@@ -72,12 +99,9 @@ bool maximise(const MatrixXd& y, const MatrixXd& r, double lambda, int threads, 
   std::vector<std::optional<Gaussian>> component(kept.size());
   parallel_for(K, threads, [&](Index i) {
     const Index k = kept[static_cast<std::size_t>(i)];
-    const VectorXd mean = y * r.col(k) / total[k];
-    MatrixXd d = y.colwise() - mean;
-    for (Index n = 0; n < d.cols(); ++n) d.col(n) *= std::sqrt(r(n, k) / total[k]);
-    MatrixXd cov = d * d.transpose();
-    cov.diagonal().array() += lambda / total[k];
-    component[static_cast<std::size_t>(i)] = make_gaussian(mean, cov);
+    Moments m = weighted_moments(y, r.col(k), total[k]);
+    m.cov.diagonal().array() += lambda / total[k];
+    component[static_cast<std::size_t>(i)] = make_gaussian(std::move(m.mean), m.cov);
   });
   mixture.weight.resize(K);
   mixture.component.clear();
@@ -92,11 +116,19 @@ bool maximise(const MatrixXd& y, const MatrixXd& r, double lambda, int threads, 
 /// sum_k tr(Sigma_k^-1)
 double trace_of_inverses(const GaussianMixture& mixture) {
   double sum = 0.0;
-  for (const Gaussian& g : mixture.component) {
-    const MatrixXd identity = MatrixXd::Identity(g.dim(), g.dim());
-    sum += g.L.triangularView<Eigen::Lower>().solve(identity).squaredNorm();
-  }
+  for (const Gaussian& g : mixture.component) sum += inverse_of_lower(g.L).squaredNorm();
   return sum;
+}
+
+/// Returns the component that is largest at x, but for its normaliser: where to begin a tile around x.
+Index nearest(const std::vector<Whitening>& components, const VectorXd& x) {
+  Index best = 0;
+  double least = std::numeric_limits<double>::infinity();
+  for (std::size_t k = 0; k < components.size(); ++k) {
+    const double distance = (components[k].W * x - components[k].b).squaredNorm();
+    if (distance < least) least = distance, best = static_cast<Index>(k);
+  }
+  return best;
 }
 
 /// Back to the units of the samples.
@@ -121,16 +153,28 @@ const char* to_string(MixtureStatus status) {
   return "?";
 }
 
-MatrixXd log_joint(const GaussianMixture& mixture, MatrixIn x, int threads) {
-  MatrixXd log_p(x.cols(), mixture.size());
-  parallel_for(mixture.size(), threads, [&](Index k) {
-    const Gaussian& g = mixture.component[static_cast<std::size_t>(k)];
-    const MatrixXd d = g.L.triangularView<Eigen::Lower>().solve(x.colwise() - g.mean);
-    const double n = static_cast<double>(g.dim());
-    const double constant = std::log(mixture.weight[k]) - 0.5 * (n * std::log(2.0 * std::numbers::pi) + log_det(g.L));
-    log_p.col(k) = constant - 0.5 * d.colwise().squaredNorm().transpose().array();
+Responsibilities responsibilities(const GaussianMixture& mixture, MatrixIn x, int threads) {
+  const Index N = x.cols(), K = mixture.size();
+  std::vector<Whitening> components;
+  for (Index k = 0; k < K; ++k) {
+    components.push_back(whitening(mixture.component[static_cast<std::size_t>(k)]));
+    components.back().log_normaliser += std::log(mixture.weight[k]);
+  }
+  Responsibilities r{MatrixXd(N, K), VectorXd(N)};
+  parallel_for((N + kTile - 1) / kTile, threads, [&](Index tile) {
+    const Index first = tile * kTile, count = std::min(kTile, N - first);
+    MatrixXd samples(kTile, x.rows());
+    load_tile(x, first, samples);
+    TileMatrix log_z(kTile, K);
+    const TileArray log_p = log_mixture(components, samples.data(), nearest(components, x.col(first)), log_z);
+    for (Index k = 0; k < K; ++k)
+      for (Index i = 0; i < count; ++i) {
+        const double below = log_z(i, k) - log_p[i];
+        r.share(first + i, k) = below < -kNegligible ? 0.0 : std::exp(below);
+      }
+    r.log_p.segment(first, count) = log_p.head(count);
   });
-  return log_p;
+  return r;
 }
 
 VectorXd log_sum_exp_rows(MatrixIn m) {
@@ -151,6 +195,7 @@ Moments mixture_moments(const GaussianMixture& mixture, VectorIn weight) {
   for (Index k = 0; k < mixture.size(); ++k)
     m.mean += weight[k] / total * mixture.component[static_cast<std::size_t>(k)].mean;
   for (Index k = 0; k < mixture.size(); ++k) {
+    if (weight[k] == 0.0) continue;
     const Gaussian& g = mixture.component[static_cast<std::size_t>(k)];
     const VectorXd d = g.mean - m.mean;
     m.cov += weight[k] / total * (g.cov + d * d.transpose());
@@ -181,12 +226,11 @@ MixtureFit fit_mixture(MatrixIn x, const MixtureOptions& options, Stream random,
     if (!maximise(y, r, lambda, threads, fit.mixture))
       return failed(MixtureStatus::not_finite,
                     fmt::format("a covariance is lost to rounding at a ridge of {}", options.ridge));
-    r = log_joint(fit.mixture, y, threads);
-    const VectorXd log_p = log_sum_exp_rows(r);
-    fit.objective.push_back(log_p.mean() - units - 0.5 * lambda * trace_of_inverses(fit.mixture) / samples);
+    Responsibilities next = responsibilities(fit.mixture, y, threads);
+    fit.objective.push_back(next.log_p.mean() - units - 0.5 * lambda * trace_of_inverses(fit.mixture) / samples);
     const std::size_t last = fit.objective.size() - 1;
     if (last > 0 && fit.objective[last] - fit.objective[last - 1] < options.tolerance) break;
-    r = (r.colwise() - log_p).array().exp();
+    r = std::move(next.share);
   }
   unscale(scaling, fit.mixture);
   return fit;

@@ -53,8 +53,13 @@ struct MixtureFit {
 /// @param x [n, N]  @param random decides the seeding  @param threads changes no result
 [[nodiscard]] MixtureFit fit_mixture(MatrixIn x, const MixtureOptions& options, Stream random, int threads);
 
-/// Returns log weight_k + log N(x_n; mean_k, cov_k). @return [N, K]
-MatrixXd log_joint(const GaussianMixture& mixture, MatrixIn x, int threads);
+/// Who made the samples: share(n, k) = p(k | x_n), exactly zero where it is below e^-45.
+struct Responsibilities {
+  MatrixXd share;  ///< [N, K] in [0, 1], rows sum to 1
+  VectorXd log_p;  ///< [N] log p(x_n), nats
+};
+/// @param x [n, N] finite
+Responsibilities responsibilities(const GaussianMixture& mixture, MatrixIn x, int threads);
 
 /// Returns log sum_j exp(row_j) of every row, -infinity for a row of -infinity.
 VectorXd log_sum_exp_rows(MatrixIn m);

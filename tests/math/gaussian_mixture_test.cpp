@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <numbers>
 
 #include "kedge/core/errors.h"
 
@@ -59,6 +60,28 @@ TEST(GaussianMixture, FindsSeparatedClusters) {
     }
     EXPECT_LT(nearest, 0.02);  // 9 parameters, 1000 to 3000 samples: about 9 / (2 N) nats
     EXPECT_NEAR(its_weight, weight[k], 1e-3);
+  }
+}
+
+/// By the definition: weight_k N(x_n; mean_k, cov_k), one density at a time.
+TEST(GaussianMixture, ResponsibilitiesAreThoseOfTheirDefinition) {
+  const Clusters c = clusters(75);  // no whole number of tiles
+  const MixtureFit fit = fit_mixture(c.x, {5, 1e-4, 30, 0.0}, Stream(4, 0, 0, 0), 1);
+  ASSERT_EQ(fit.status, MixtureStatus::ok) << fit.message;
+  const Responsibilities r = responsibilities(fit.mixture, c.x, 1);
+  for (Index n = 0; n < c.x.cols(); ++n) {
+    VectorXd log_joint(fit.mixture.size());
+    for (Index k = 0; k < fit.mixture.size(); ++k) {
+      const Gaussian& g = fit.mixture.component[static_cast<std::size_t>(k)];
+      const VectorXd d = c.x.col(n) - g.mean;
+      log_joint[k] = std::log(fit.mixture.weight[k]) -
+                     0.5 * (d.dot(g.cov.ldlt().solve(d)) + 3.0 * std::log(2.0 * std::numbers::pi) + log_det(g.L));
+    }
+    const double log_p = log_sum_exp_rows(log_joint.transpose())[0];
+    EXPECT_NEAR(r.log_p[n], log_p, 1e-9 * (1.0 + std::abs(log_p)));
+    for (Index k = 0; k < fit.mixture.size(); ++k)
+      EXPECT_NEAR(r.share(n, k), std::exp(log_joint[k] - log_p), 1e-9) << n << ", " << k;
+    EXPECT_NEAR(r.share.row(n).sum(), 1.0, 1e-12);
   }
 }
 
@@ -120,9 +143,9 @@ TEST(GaussianMixture, StaysFiniteFarAwayAndWithoutVariance) {
   ASSERT_EQ(fit.status, MixtureStatus::ok) << fit.message;
   for (const Gaussian& g : fit.mixture.component) EXPECT_TRUE(g.cov.allFinite() && g.mean.allFinite());
   const MatrixXd far = MatrixXd::Constant(3, 1, 1e9);
-  const MatrixXd log_p = log_joint(fit.mixture, far, 1);
-  EXPECT_TRUE(log_p.allFinite());
-  EXPECT_TRUE(std::isfinite(log_sum_exp_rows(log_p)[0]));
+  const Responsibilities r = responsibilities(fit.mixture, far, 1);
+  EXPECT_TRUE(std::isfinite(r.log_p[0]));
+  EXPECT_NEAR(r.share.sum(), 1.0, 1e-12);
   EXPECT_EQ(log_sum_exp_rows(MatrixXd::Constant(1, 2, -std::numeric_limits<double>::infinity()))[0],
             -std::numeric_limits<double>::infinity());
 }

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "kedge/core/types.h"
-#include "kedge/evaluation/whitening.h"
+#include "kedge/math/whitening.h"
 
 namespace kedge {
 

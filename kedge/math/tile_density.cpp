@@ -1,9 +1,9 @@
-#include "kedge/evaluation/tile_density.h"
+#include "kedge/math/tile_density.h"
 
 #include "kedge/math/vectors.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kedge/evaluation/tile_density.cpp"
+#define HWY_TARGET_INCLUDE "kedge/math/tile_density.cpp"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 

@@ -34,7 +34,7 @@ CONTENTS = {
         "Start from another policy <docs/how-to/start_from>", "Tune <docs/how-to/tune>", "Compare runs <docs/how-to/compare>",
         "On a cluster <docs/how-to/cluster>", "Export a controller <docs/export>", "A ROS 2 node <docs/how-to/ros2>",
         "A program in C <examples/c_controller/README>", "Another MuJoCo <docs/mujoco>",
-        "End episodes early <docs/how-to/end_early>", "Hold beyond the horizon <docs/how-to/hold>",
+        "End episodes early <docs/how-to/end_early>", "Hold beyond the horizon <docs/how-to/hold>", "Several goals <docs/how-to/goals>",
         "Without an observation <docs/how-to/without>", "Watch in the browser <docs/viewer>",
         "A robot, line by line <examples/own_robot/README>", "Ten robots <examples/robots/README>",
         "Tasks of Gymnasium <examples/gymnasium/README>"])],

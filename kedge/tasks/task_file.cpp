@@ -295,6 +295,7 @@ TaskFile load_task(const fs::path& path, const std::vector<Override>& overrides,
   file.model_files = std::make_shared<const std::vector<ModelFile>>(std::move(model.files.files));
   resolve_goals(document, goals, resolved);
   file.digest = task_digest(resolved, file);
+  name_numbers(*model.compiled, resolved);
   // A text that kedge makes is made again: it says the targets of then.
   if (const auto success = root.find("success"); success && success->find("text"))
     resolved["success"].as_table()->insert("text", task.success[0].text);

@@ -286,6 +286,35 @@ std::vector<Index> read_context(const Value& root, const Plant& plant, toml::tab
   return std::move(entries.index);
 }
 
+void name_numbers(const mjModel& m, toml::table& resolved) {
+  const auto name = [](toml::node_view<toml::node> section, const std::string& key, const std::vector<Part>& parts) {
+    const toml::array* numbers = section[key].as_array();
+    if (!numbers || parts.empty()) return;
+    toml::table named;
+    for (const Part& part : parts) {
+      toml::array own;
+      for (Index i = 0; i < part.size; ++i) own.push_back(*numbers->get(static_cast<std::size_t>(part.first + i)));
+      if (part.size == 1)
+        named.insert(part.name, own[0]);
+      else
+        named.insert(part.name, std::move(own));
+    }
+    section.as_table()->insert_or_assign(key, std::move(named));
+  };
+  const toml::node_view<toml::node> start = resolved["start"], actions = resolved["actions"];
+  for (const std::string suffix : {"", "_spread"}) {
+    name(start, "qpos" + suffix, positions(m));
+    name(start, "qvel" + suffix, velocities(m));
+    name(start, "act" + suffix, activations(m));
+  }
+  const toml::array& actuators = *actions["actuators"].as_array();
+  std::vector<Part> parts;
+  for (const toml::node& actuator : actuators)
+    parts.push_back({*actuator.value<std::string>(), static_cast<Index>(parts.size()), 1});
+  if (actions["limit"].as_array()->size() == parts.size())
+    name(actions, "limit", parts);  // else one has several controls
+}
+
 StartDistribution read_start(const Value& root, const Plant& plant, toml::table& resolved) {
   const mjModel& m = plant.model;
   const Index nq = static_cast<Index>(m.nq), nv = static_cast<Index>(m.nv), na = static_cast<Index>(m.na);

@@ -52,6 +52,10 @@ std::vector<Index> read_context(const Value& root, const Plant& plant, toml::tab
 /// replaces it.
 StartDistribution read_start(const Value& root, const Plant& plant, toml::table& resolved);
 
+/// Writes starts and limits of a resolved task by the names of joints and actuators, so that one of them can be changed by its
+/// name. They mean the same as in their order, by which the task has its digest.
+void name_numbers(const mjModel& model, toml::table& resolved);
+
 /// Returns the mean of the start of a task with a demonstration: the demonstration's first state if the file asks for it,
 /// else `mean`.
 VectorXd start_of_demonstration(const Value& root, const mjModel& model, const Demonstration& shown, VectorXd mean);

@@ -154,6 +154,23 @@ TEST_F(TaskFileTest, LimitsAreNumbersPairsOrTables) {
   EXPECT_THAT(with(given, "").action_high, numbers({2, infinity}));
 }
 
+/// What a run keeps of its task has every default, and can still be changed by name, as the task itself.
+TEST_F(TaskFileTest, StartsAndLimitsOfAResolvedTaskKeepTheirNames) {
+  const std::string text = resolved_text(load(kTask));
+  const Task before = load(text).task;
+  const Task task = load(text, {{"start.qpos.hinge", "0.25"},
+                                {"start.qvel_spread.rail", "0.5"},
+                                {"start.act.twist", "0.125"},
+                                {"actions.limit.push", "[-1, 3]"}})
+                        .task;
+  VectorXd mean = before.start.mean, spread = before.start.spread;
+  mean[1] = 0.25, mean[4] = 0.125, spread[2] = 0.5;
+  EXPECT_EQ(task.start.mean, mean);
+  EXPECT_EQ(task.start.spread, spread);
+  EXPECT_THAT(task.action_low, numbers({before.action_low[0], -1}));
+  EXPECT_THAT(task.action_high, numbers({before.action_high[0], 3}));
+}
+
 TEST_F(TaskFileTest, StepsAreNamedInManyWays) {
   const auto steps = [&](const std::string& text) {
     return active(with(R"(steps = ["0..1", 4])", "steps = " + text).cost[2].active);

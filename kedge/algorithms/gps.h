@@ -24,7 +24,7 @@ struct GpsOptions {
   double beta0 = 0.1;
   ActionNumbers initial_std = default_exploration();
   Kl kl = Kl::trajectory;
-  Prior prior = Prior::none;
+  Prior prior = Prior::gmm;
   int clusters = 20;
   double prior_strength = 1.0;
   int window = 3;

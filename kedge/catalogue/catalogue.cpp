@@ -110,8 +110,6 @@ constexpr std::array kAlgorithms = {
         {.name = "gps",
          .summary = "trajectory optimisation of guided policy search: fitted linear dynamics [LevineAbbeel2014]",
          .records_updates = true,
-         .advice = "prior=gmm    # the mixture prior fits more from as many rollouts, and takes about ten times "
-                   "as long",
          .start_from = snapshot_from<GpsOptions, gps_start_from>}),
     row<IlqrOptions, ilqr_start, ilqr>(
         {.name = "ilqr",

@@ -11,6 +11,7 @@
 #include "kedge/algorithms/time_varying.h"
 #include "kedge/core/parallel.h"
 #include "kedge/math/gated_network.h"
+#include "kedge/math/gaussian_mixture.h"
 #include "kedge/math/hermite.h"
 
 namespace kedge {
@@ -131,6 +132,12 @@ Needs needs(const Task& task, const GpsOptions& options, int) {
   const double n = as_double(task.ds() + task.da()), T = task.horizon;
   needs.bytes += kNumber * T * (4.0 * n * n);
   needs.operations = T * n * n * (rollouts + 60.0 * n);  // the dual takes tens of passes
+  if (options.prior == GpsOptions::Prior::gmm) {         // expectation maximisation over the window's transitions
+    const double samples = options.window * rollouts * T, joint = n + as_double(task.ds());
+    const double components = std::max(1.0, std::min<double>(options.clusters, samples / (2.0 * joint)));
+    needs.bytes += options.window * batch_bytes(task, rollouts) + kNumber * samples * (3.0 * joint + 2.0 * components);
+    needs.operations += MixtureOptions{}.iterations * samples * components * joint * joint;
+  }
   const Index coefficients = task.ds() + task.da() + 1;
   needs.notes.push_back(
       fmt::format("{} coefficients for each observed number, fitted to {} rollouts", coefficients, rollouts));

@@ -30,6 +30,7 @@ GpsOptions gps_small() {
   options.epsilon = 0.2;
   options.beta0 = 0.3;
   options.initial_std = 3.0;
+  options.prior = GpsOptions::Prior::none;
   return options;
 }
 
@@ -171,7 +172,9 @@ TEST(Gps, StopsWithTheLastPolicyAndSaysWhy) {
     EXPECT_THAT(r.result.message, HasSubstr("the policy of the last iteration is kept"));
     return r.result.message;
   };
-  EXPECT_THAT(failure(model.task(0.01), [](GpsOptions&) {}), HasSubstr("0 of 12 rollouts are usable"));
+  for (const auto prior : {GpsOptions::Prior::none, GpsOptions::Prior::gmm})
+    EXPECT_THAT(failure(model.task(0.01), [&](GpsOptions& o) { o.prior = prior; }),
+                HasSubstr("0 of 12 rollouts are usable"));
   EXPECT_THAT(failure(model.task(), [](GpsOptions& o) { o.rollouts = 3; }),
               HasSubstr("4 coefficients for each observation, but only 3 of 3 rollouts are usable (rank)"));
   Task fixed = model.task();  // the velocity follows from the position: dependent, and no ridge to decide

@@ -168,7 +168,7 @@ TEST_F(OwnRobot, NeedsACostForEveryActionOfAModelBasedAlgorithm) {
 
 TEST_F(OwnRobot, NeedsAsManyRolloutsOfGpsAsItsDynamicsHaveCoefficients) {
   robot("arm", kCartPole, kPlace);
-  expect_refused({"train", "arm", "--algorithm", "gps", "--set", "rollouts=6", "--out", "out"},
+  expect_refused({"train", "arm", "--algorithm", "gps", "--set", "prior=none", "--set", "rollouts=6", "--out", "out"},
                  "rollouts = 6, but must be 0 or >= 7");
 }
 
@@ -427,12 +427,11 @@ TEST_F(OwnRobot, ThatDoesNotSucceedIsToldWhatMayHelp) {
   for (const char* cannot_start : {"ilqr", "random_search"})
     EXPECT_THAT(train({"--algorithm", cannot_start}),
                 testing::AllOf(HasSubstr("kedge tune"), Not(HasSubstr("--from"))));
-  EXPECT_THAT(train({"--algorithm", "gps", "--set", "task.horizon=20"}),
-              HasSubstr("\n  kedge train " + task + " --algorithm gps --set task.horizon=20 --set prior=gmm "));
-  EXPECT_THAT(moto, Not(HasSubstr("prior=gmm")));
-  EXPECT_THAT(train({"--algorithm", "gps", "--set", "prior=gmm"}),
-              testing::AllOf(HasSubstr("what may help"), Not(HasSubstr("--set prior=gmm"))));
-  EXPECT_THAT(train({"--algorithm", "ilqr"}), HasSubstr(" --algorithm ilqr --set starts=64 "));
+  EXPECT_THAT(train({"--algorithm", "ilqr", "--set", "task.horizon=20"}),
+              HasSubstr("\n  kedge train " + task + " --algorithm ilqr --set task.horizon=20 --set starts=64 "));
+  EXPECT_THAT(moto, Not(HasSubstr("starts=64")));
+  EXPECT_THAT(train({"--algorithm", "ilqr", "--set", "starts=64"}),
+              testing::AllOf(HasSubstr("what may help"), Not(HasSubstr("--set starts=64"))));
   EXPECT_THAT(train({"--algorithm", "trpo"}), HasSubstr(" --algorithm trpo --from A --set policy=linear\n"));
   EXPECT_THAT(train({"--algorithm", "reckon"}),
               testing::AllOf(HasSubstr("what may help"), Not(HasSubstr("kedge tune"))));

@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <CLI/App.hpp>
@@ -169,6 +170,12 @@ int fail_by(const std::exception_ptr& exception) {
   }
 }
 
+/// True for a pipe or socket whose reader has gone, as `head` goes when it has seen enough: that is no failure.
+bool nobody_reads(int descriptor) {
+  pollfd state{descriptor, POLLOUT, 0};
+  return ::poll(&state, 1, 0) == 1 && (state.revents & POLLERR) != 0;
+}
+
 }  // namespace
 
 }  // namespace kedge::cli
@@ -190,7 +197,7 @@ int main(int argc, char** argv) {
   try {
     const int code = run(argc, argv);
     const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
-    return written ? code : fail(kFailure, "standard output cannot be written");
+    return written || nobody_reads(STDOUT_FILENO) ? code : fail(kFailure, "standard output cannot be written");
   } catch (...) {
     return fail_by(std::current_exception());
   }

@@ -8,7 +8,8 @@ void require_whole_episodes(const Task& task, const char* algorithm) {
   if (task.termination.empty()) return;
   throw InputError(fmt::format(
       "task {}: an episode can end early ([[termination]] \"{}\"), but {} learns from episodes of {} steps; "
-      "trpo, reps, more and random_search learn from shorter ones; or make it a cost",
+      "trpo, reps, more and random_search learn from shorter ones; or make it a cost, and leave the ends out: --set "
+      "'task.termination=[]'",
       task.name, task.termination.front().name, algorithm, task.horizon));
 }
 

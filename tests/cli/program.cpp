@@ -72,7 +72,8 @@ Process::Process(const std::vector<std::string>& arguments, const Environment& e
     if (pipe(ends) != 0 || close(ends[0]) != 0 || dup2(ends[1], STDOUT_FILENO) < 0) _exit(125);
     close(ends[1]);
   }
-  onto(environment.unheard ? "/dev/full" : err, STDERR_FILENO, O_WRONLY | O_CREAT | O_TRUNC);
+  onto(err, STDERR_FILENO, O_WRONLY | O_CREAT | O_TRUNC);
+  for (const int stream : environment.full) onto("/dev/full", stream, O_WRONLY);
   for (const int stream : environment.closed) close(stream);
   if (!environment.directory.empty() && chdir(environment.directory.c_str()) != 0) _exit(125);
   for (const auto& [name, value] : environment.variables) setenv(name.c_str(), value.c_str(), 1);

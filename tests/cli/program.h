@@ -39,7 +39,7 @@ struct Environment {
   std::vector<int> closed = {};                                     ///< of the standard streams
   bool unread = false;                                              ///< stdout is a pipe that nobody reads
   std::uint64_t processes = 0;                                      ///< as user 65534, with RLIMIT_NPROC; 0: no limit
-  bool unheard = false;                                             ///< stderr is a device that is full
+  std::vector<int> full = {};                                       ///< of stdout and stderr: a device that is full
 };
 
 /// A process under way.

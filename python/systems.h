@@ -64,6 +64,7 @@ class PyCostSystem final : public System {
   void reset(VectorIn x) override { system_->reset(x); }
   [[nodiscard]] bool step(VectorIn u) override;
   [[nodiscard]] std::string trouble() const override { return system_->trouble(); }
+  [[nodiscard]] bool markov() const override { return system_->markov(); }
   void settle() override;
   void state(VectorOut x) const override { system_->state(x); }
   void sensors(VectorOut y) const override { y = y_; }

@@ -82,6 +82,7 @@ Outcome<GuidePlan> planned(const Task& task, std::optional<IlqrSolution> solutio
 void require_guidable(const Task& task, const GuidedOptions& options) {
   validate(task);
   require_whole_episodes(task, "an algorithm with guides");
+  require_markov(task, "an algorithm with guides");
   require_observed_states(task, "an algorithm with guides");
   require_action_costs(task, false);
   require(options.tail < task.horizon, "tail", options.tail, fmt::format("< {}, the horizon", task.horizon).c_str());

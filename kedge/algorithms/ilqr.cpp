@@ -219,6 +219,7 @@ IlqrState ilqr_start(const Task& task, const IlqrOptions& options) {
   options.validate();
   validate(task);
   require_whole_episodes(task, "ilqr");
+  require_markov(task, "ilqr");
   require_full_state(task);
   require_action_costs(task, options.box);
   static_cast<void>(action_numbers(task, options.initial_noise, "initial_noise"));
@@ -233,6 +234,7 @@ IlqrResult ilqr(const Task& task, IlqrState state, const IlqrOptions& options, c
   options.validate();
   require_fit(task, state, state.policy, {});
   require_whole_episodes(task, "ilqr");
+  require_markov(task, "ilqr");
   require_full_state(task);
   require(run.threads >= 1, "threads", run.threads, ">= 1");
   require_race(task, state.race);

@@ -13,6 +13,14 @@ void require_whole_episodes(const Task& task, const char* algorithm) {
       task.name, task.termination.front().name, algorithm, task.horizon));
 }
 
+void require_markov(const Task& task, const char* algorithm) {
+  if (task.system->markov()) return;
+  throw InputError(
+      fmt::format("task {}: the model has delays: what is on its way is no part of the state, so a step has no "
+                  "derivatives, but {} needs them; moto, gps, trpo, reps, more and random_search do not",
+                  task.name, algorithm));
+}
+
 void require_observed_states(const Task& task, const char* algorithm) {
   for (std::size_t i = 0; i < task.observation.size(); ++i)
     if (task.observation[i] >= task.nx())

@@ -237,9 +237,11 @@ double MujocoSystem::slope(const JointLimit& limit) const {
   return control > limit.control_low && control < limit.control_high ? 1.0 : 0.0;
 }
 
+bool MujocoSystem::markov() const { return !has_delays(*model_); }
+
 Differentiable::Outcome MujocoSystem::derivatives(VectorIn x, VectorIn u, const DifferenceSteps& steps,
                                                   StepDerivatives& out) {
-  if (has_delays(*model_)) {
+  if (!markov()) {
     clean_ = false;
     trouble_ = "the model has delays: what is on its way is no part of the state, so a step has no derivatives";
     return Outcome::diverged;

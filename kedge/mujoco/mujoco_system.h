@@ -77,6 +77,7 @@ class MujocoSystem final : public System, public Differentiable {
   /// (and then resets the simulation by itself), of a singular inertia and of contacts or constraints without memory.
   [[nodiscard]] bool step(VectorIn u) override;
   [[nodiscard]] std::string trouble() const override { return trouble_; }
+  [[nodiscard]] bool markov() const override;
   /// Does not disturb a simulation that is continued. If MuJoCo fails, the sensors are NaN.
   void settle() override;
   void state(VectorOut x) const override;

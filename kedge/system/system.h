@@ -37,6 +37,9 @@ struct System {
   /// Computes G = d(x (+) dx) / d(dx) at dx = 0. @param x [nx]  @param G [nx, ndx], out
   virtual void tangent([[maybe_unused]] VectorIn x, MatrixOut G) const { G.setIdentity(); }
 
+  /// Returns whether what follows depends on x and u alone; where it does not (delays), steps have no derivatives.
+  [[nodiscard]] virtual bool markov() const { return true; }
+
   /// Sets the whole state. @param x [nx], finite
   virtual void reset(VectorIn x) = 0;
   /// Simulates one control step with constant u; sub-steps are inside. @param u [nu], within limits

@@ -60,8 +60,9 @@ std::shared_ptr<mjModel> compiled(const Value& key, const ModelFiles& files, std
   for (const std::string& warning : loaded.warnings) warnings.push_back(one_line(warning));
   if (has_delays(*loaded.model))
     warnings.emplace_back(
-        "the model has delays: what is on its way is no part of the state, so algorithms that need derivatives (ilqr, "
-        "vgps and its baselines) will end with that reason");
+        "the model has delays: what is on its way is no part of the state; algorithms that need derivatives (ilqr, "
+        "vgps "
+        "and its baselines) refuse it");
   return std::move(loaded.model);
 }
 

@@ -31,6 +31,7 @@ class OutcomeSystem final : public System, public AroundMujoco {
   void reset(VectorIn x) override;
   [[nodiscard]] bool step(VectorIn u) override;
   [[nodiscard]] std::string trouble() const override { return inner_.trouble(); }
+  [[nodiscard]] bool markov() const override { return inner_.markov(); }
   void settle() override;
   void state(VectorOut x) const override { inner_.state(x); }
   void sensors(VectorOut y) const override { y = y_; }

@@ -64,6 +64,7 @@ class TableTennisSystem final : public System, public AroundMujoco, public Marke
   void reset(VectorIn x) override;
   [[nodiscard]] bool step(VectorIn u) override;
   [[nodiscard]] std::string trouble() const override { return inner_.trouble(); }
+  [[nodiscard]] bool markov() const override { return inner_.markov(); }
   void settle() override;
   void state(VectorOut x) const override;
   void sensors(VectorOut y) const override;

@@ -154,10 +154,16 @@ TEST(ModelsWithDelays, HaveNoDerivativesAndSaySo) {
     return run(arguments, {.directory = scratch.path()});
   };
   ASSERT_EQ(kedge({"init", "model.xml", "--out", "task"}).code, 0);
-  EXPECT_THAT(kedge({"validate", "task"}).err, HasSubstr("the model has delays"));
+  const Outcome judged = kedge({"validate", "task"});
+  EXPECT_THAT(judged.err, HasSubstr("the model has delays"));
+  EXPECT_THAT(judged.out, testing::ContainsRegex("ilqr +refused: .*delays"));
+  EXPECT_THAT(judged.out, testing::ContainsRegex("vgps +refused: .*delays"));
+  EXPECT_THAT(judged.out, testing::ContainsRegex("gps +ready"));
   const Outcome o = kedge({"train", "task", "--algorithm", "ilqr", "--set", "task.horizon=5", "--out", "run"});
-  EXPECT_EQ(o.code, 3);
-  EXPECT_THAT(o.err, HasSubstr("the model has delays: what is on its way is no part of the state"));
+  EXPECT_EQ(o.code, 2);
+  EXPECT_THAT(o.err, HasSubstr("the model has delays: what is on its way is no part of the state, so a step has no "
+                               "derivatives, but ilqr needs them"));
+  EXPECT_FALSE(std::filesystem::exists(scratch.path() / "run"));
 }
 
 INSTANTIATE_TEST_SUITE_P(All, NewerModels, testing::ValuesIn(kModels),

@@ -72,8 +72,9 @@ std::string random_heap(Stream& noise) {
     bodies += fmt::format(R"(<body pos="{} {} {}"><freejoint/>)", 0.3 * noise.uniform(), 0.3 * noise.uniform(),
                           0.3 + 0.3 * b);
     for (int g = 1 + below(4); g > 0; --g)
-      bodies += fmt::format(R"(<geom {} pos="{} {} 0" contype="{}"/>)", kinds[static_cast<std::size_t>(below(kinds_here))],
-                            0.2 * noise.uniform(), 0.2 * noise.uniform(), touch ? 1 : 0);
+      bodies +=
+          fmt::format(R"(<geom {} pos="{} {} 0" contype="{}"/>)", kinds[static_cast<std::size_t>(below(kinds_here))],
+                      0.2 * noise.uniform(), 0.2 * noise.uniform(), touch ? 1 : 0);
     bodies += "</body>";
   }
   return fmt::format(R"(<mujoco><worldbody><geom type="plane" size="0 0 1"/>{}</worldbody></mujoco>)", bodies);

@@ -143,7 +143,7 @@ Task python_task(const PyTaskWords& words, nb::object system) {
   task.cost = costs_of_python(*task.system, task.horizon);
   if (words.ended >= 0) {
     Termination early;
-    early.name = "terminated";
+    early.name = "terminated, as ends = True";
     early.residual.index = {words.ended};
     early.residual.target = VectorXd::Zero(1);
     early.low = VectorXd::Constant(1, -std::numeric_limits<double>::infinity());

@@ -11,6 +11,7 @@ import numpy as np
 
 from . import _kedge
 from ._kedge import InputError, Task
+from ._packages import need
 
 
 def _numbers(value, size, what):
@@ -163,6 +164,7 @@ def from_gymnasium(env, *, reward_max: float, horizon: Optional[int] = None, end
     Episodes are the environment's own, bit for bit: reset(seed) with a seed that is drawn, step, reward. Algorithms that need
     derivatives (ilqr, vgps, ...) are refused. Slow: each step is one of Gymnasium's, one at a time. Raises InputError.
     """
+    need("gymnasium", "kedge.Task.from_gymnasium")
     import gymnasium
 
     def make():

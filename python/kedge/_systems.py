@@ -81,6 +81,7 @@ def from_function(step, *, start, actions, horizon: int, start_spread=0.0, final
     x0 = np.atleast_1d(np.asarray(start, float))
     low, high = _limits(actions)
     words = _words(name, summary, horizon, control_step, low, high)
+    words.has_final = final is not None
     words.start_mean = _numbers(x0, len(x0), "start")
     words.start_spread = _numbers(start_spread, len(x0), "start_spread")
     words.observation = list(range(len(x0)))

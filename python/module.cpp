@@ -490,7 +490,8 @@ void define_tasks(nb::module_& m) {
       .def_rw("start_spread", &PyTaskWords::start_spread)
       .def_rw("uniform_start", &PyTaskWords::uniform_start)
       .def_rw("ended", &PyTaskWords::ended)
-      .def_rw("missing_step", &PyTaskWords::missing_step);
+      .def_rw("missing_step", &PyTaskWords::missing_step)
+      .def_rw("has_final", &PyTaskWords::has_final);
   m.def("python_task", &task_in_python, "words"_a, "system"_a, "no_derivatives"_a);
   m.def("with_cost", &task_with_cost, "task"_a, "cost"_a, "final"_a.none());
   m.def("load_task", &load, "name_or_path"_a, "changes"_a);

@@ -42,15 +42,16 @@ CostTerm cost_of_sensor(const char* name, Index sensor, bool needs_action, std::
   return term;
 }
 
-/// The cost of every step and that of the final state: the last sensors of the system.
-std::vector<CostTerm> costs_of_python(const System& system, int horizon) {
+/// The cost of every step and, if there is one, that of the final state: the last sensors of the system.
+std::vector<CostTerm> costs_of_python(const System& system, int horizon, bool has_final) {
   const auto states = static_cast<std::size_t>(horizon) + 1;
   std::vector<char> steps(states, 1), end(states, 0);
   steps.back() = 0;
   end.back() = 1;
   const Index first = system.nsensor() - kCostSensors;
-  return {cost_of_sensor("step", first, true, std::move(steps)),
-          cost_of_sensor("final", first + 1, false, std::move(end))};
+  std::vector<CostTerm> costs{cost_of_sensor("step", first, true, std::move(steps))};
+  if (has_final) costs.push_back(cost_of_sensor("final", first + 1, false, std::move(end)));
+  return costs;
 }
 
 }  // namespace
@@ -140,10 +141,10 @@ Task python_task(const PyTaskWords& words, nb::object system) {
   task.start.kind = words.uniform_start ? StartDistribution::Kind::uniform : StartDistribution::Kind::gaussian;
   task.start.mean = words.start_mean;
   task.start.spread = words.start_spread;
-  task.cost = costs_of_python(*task.system, task.horizon);
+  task.cost = costs_of_python(*task.system, task.horizon, words.has_final);
   if (words.ended >= 0) {
     Termination early;
-    early.name = "terminated";
+    early.name = "terminated, as ends = True";
     early.residual.index = {words.ended};
     early.residual.target = VectorXd::Zero(1);
     early.low = VectorXd::Constant(1, -std::numeric_limits<double>::infinity());
@@ -157,8 +158,9 @@ Task python_task(const PyTaskWords& words, nb::object system) {
 
 Task with_cost(const Task& task, nb::object cost, nb::object final) {
   Task changed = task;
+  const bool has_final = !final.is_none();
   changed.system = std::make_shared<PyCostSystem>(task.system->clone(), std::move(cost), std::move(final));
-  changed.cost = costs_of_python(*changed.system, changed.horizon);
+  changed.cost = costs_of_python(*changed.system, changed.horizon, has_final);
   validate(changed);
   return changed;
 }

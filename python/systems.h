@@ -92,6 +92,7 @@ struct PyTaskWords {
 
   Index ended = -1;           ///< entry of x that is 1 where an episode has ended early, else 0; -1: none
   double missing_step = 0.0;  ///< cost of each step that is then not made
+  bool has_final = false;     ///< does the last state cost anything?
 };
 
 /// Returns the task of a `PySystem`, checked. @throws InputError

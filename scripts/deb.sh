@@ -15,15 +15,9 @@ TEXT
 
 build=build/release
 out=dist
-while (($#)); do
-  case $1 in
-    -h | --help) usage; exit 0 ;;
-    --build-dir) build=$2; shift ;;
-    --out) out=$2; shift ;;
-    *) usage >&2; exit 2 ;;
-  esac
-  shift
-done
+. scripts/packing_arguments.sh
+read_packing_arguments "$@"
+((${#rest[@]} == 0)) || { usage >&2; exit 2; }
 [[ -e $build/CMakeCache.txt ]] || {
   echo "deb: error: $build: is no build folder (make build)" >&2
   exit 2

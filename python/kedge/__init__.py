@@ -101,12 +101,18 @@ def resume(directory: _Union[str, _os.PathLike], iterations: _Optional[int] = No
     return _kedge.resume(_os.fspath(directory), iterations, _threads(threads), callback)
 
 
-def evaluate(task: Task, policy: Policy, rollouts: int = 100, *, deterministic: _Optional[bool] = None, seed: int = 1,
-             threads: _Optional[int] = None) -> Evaluation:
+def evaluate(task: _Union[Task, str, _os.PathLike], policy: _Union[Policy, str, _os.PathLike], rollouts: int = 100, *,
+             deterministic: _Optional[bool] = None, seed: int = 1, threads: _Optional[int] = None) -> Evaluation:
     """Runs a policy on a task and summarises the rollouts, as `kedge evaluate` does with the same seed.
 
+    task           a Task, or what load_task takes
+    policy         a Policy, or what load_policy takes
     deterministic  the mean action; default: only where the policy's noise is a by-product (of ilqr)
     """
+    if not isinstance(task, Task):
+        task = load_task(task)
+    if not isinstance(policy, Policy):
+        policy = load_policy(policy)
     return _kedge.evaluate(task, policy, rollouts, deterministic, seed, _threads(threads))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from . import _kedge
 from ._kedge import InputError, Task
+from ._packages import need
 
 
 def _numbers(value, size, what):
@@ -80,6 +81,7 @@ def from_function(step, *, start, actions, horizon: int, start_spread=0.0, final
     x0 = np.atleast_1d(np.asarray(start, float))
     low, high = _limits(actions)
     words = _words(name, summary, horizon, control_step, low, high)
+    words.has_final = final is not None
     words.start_mean = _numbers(x0, len(x0), "start")
     words.start_spread = _numbers(start_spread, len(x0), "start_spread")
     words.observation = list(range(len(x0)))
@@ -163,6 +165,7 @@ def from_gymnasium(env, *, reward_max: float, horizon: Optional[int] = None, end
     Episodes are the environment's own, bit for bit: reset(seed) with a seed that is drawn, step, reward. Algorithms that need
     derivatives (ilqr, vgps, ...) are refused. Slow: each step is one of Gymnasium's, one at a time. Raises InputError.
     """
+    need("gymnasium", "kedge.Task.from_gymnasium")
     import gymnasium
 
     def make():

@@ -7,14 +7,18 @@
 The import registers the bundled tasks.
 """
 
-import gymnasium
 import numpy as np
-from gymnasium.utils import seeding
-from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
 
-from . import _kedge, _threads, load_task
-from ._kedge import Task
+from ._packages import need
+
+need("gymnasium", "kedge.gym")
+import gymnasium  # noqa: E402
+from gymnasium.utils import seeding  # noqa: E402
+from gymnasium.vector import AutoresetMode, VectorEnv  # noqa: E402
+from gymnasium.vector.utils import batch_space  # noqa: E402
+
+from . import _kedge, _threads, load_task  # noqa: E402
+from ._kedge import Task  # noqa: E402
 
 
 def _spaces(task, observe_time):
@@ -155,6 +159,13 @@ def environment_id(task):
     return "kedge/" + "".join(word.capitalize() for word in task.split("_")) + "-v0"
 
 
+def _register(environment, task):
+    gymnasium.register(id=environment, entry_point="kedge.gym:TaskEnv", vector_entry_point="kedge.gym:TaskVectorEnv",
+                       kwargs={"task": task})
+
+
 for _name in _kedge.task_names():
-    gymnasium.register(id=environment_id(_name), entry_point="kedge.gym:TaskEnv",
-                       vector_entry_point="kedge.gym:TaskVectorEnv", kwargs={"task": _name})
+    _register(environment_id(_name), _name)
+for _name in ("double_link", "quad_link"):  # as the papers call them
+    if _name in _kedge.task_names():
+        _register(environment_id(_name + "_swing_up"), _name)

@@ -14,6 +14,7 @@ from typing import Optional as _Optional
 import numpy as _np
 
 from ._kedge import Evaluation, InputError, Run, Task
+from ._packages import need as _need
 
 
 def read_metrics(run) -> dict[str, _np.ndarray]:
@@ -103,6 +104,7 @@ def rollouts(task: Task, evaluation: Evaluation, names=None, *, axes=None):
         if name not in known:
             raise InputError(f"the task has no observation or action \"{name}\"; it has {', '.join(known)}")
     if axes is None:
+        _need("matplotlib", "kedge.plot")
         from matplotlib import pyplot
 
         _, axes = pyplot.subplots(len(names), 1, sharex=True, squeeze=False, layout="constrained",
@@ -128,6 +130,7 @@ def rollouts(task: Task, evaluation: Evaluation, names=None, *, axes=None):
 
 def _axes(ax):
     if ax is None:
+        _need("matplotlib", "kedge.plot")
         from matplotlib import pyplot
 
         _, ax = pyplot.subplots(layout="constrained")

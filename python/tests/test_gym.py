@@ -1,6 +1,8 @@
 """Tasks as environments of Gymnasium."""
 
 import pathlib
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -22,6 +24,15 @@ def test_every_bundled_task_passes_the_checker(kedge):
 
     for task in kedge.tasks():
         check_task(gymnasium.make(kedge.gym.environment_id(task)))
+    for name in ("DoubleLink", "QuadLink"):
+        check_task(gymnasium.make(f"kedge/{name}SwingUp-v0"))
+
+
+def test_a_missing_package_is_named_with_what_installs_it():
+    for code, user in (("import kedge; kedge.make('double_link')", "kedge.gym"), ("import kedge.gym", "kedge.gym"),
+                       ("import kedge; kedge.Task.from_gymnasium('Hopper-v5', reward_max=20)", "kedge.Task.from_gymnasium")):
+        tried = subprocess.run([sys.executable, "-c", f"import sys; sys.modules['gymnasium'] = None; {code}"], text=True, capture_output=True)
+        assert f"ModuleNotFoundError: {user} needs gymnasium, which is not installed: pip install gymnasium\n" in tried.stderr
 
 
 def check_task(env):

@@ -239,6 +239,14 @@ def test_a_failed_export_leaves_the_old_file(kedge, run, tmp_path):
         run.policy.export(tmp_path / "absent" / "p.json", "json")
 
 
+def test_evaluate_takes_names_and_files_too(kedge, tmp_path):
+    task = kedge.Task.load("double_link")
+    policy = kedge.moto(task, iterations=0).policy
+    policy.save(tmp_path / "policy.h5")
+    by_name = kedge.evaluate("double_link", tmp_path / "policy.h5", 3, seed=2)
+    assert np.array_equal(by_name.returns, kedge.evaluate(task, policy, 3, seed=2).returns)
+
+
 def test_a_contextual_policy_chooses_by_the_start(kedge):
     run = kedge.train("double_link", "reps", controller="dmp", context="start", rollouts=40, iterations=1)
     assert run.policy.kind == "contextual"

@@ -4,9 +4,11 @@
 #include <mujoco/mujoco.h>
 
 #include <cmath>
+#include <memory>
 #include <numbers>
 #include <string>
 
+#include "kedge/mujoco/load_model.h"
 #include "kedge/mujoco/mujoco_system.h"
 #include "kedge/rollout/rollout.h"
 #include "kedge/system/demonstration.h"
@@ -258,6 +260,23 @@ TEST(Walker, AFallCostsAFiniteAmount) {
       EXPECT_LT(-rollout_return(*batch, n), 1500) << deviation;
       EXPECT_GT(batch->state.row(kZ).segment(batch->at(n, 0), 301).minCoeff(), -0.05) << "sinks into the ground";
     }
+  }
+}
+
+// kedge/mujoco/collisions.h
+TEST(Walker, RollsOutBitForBitAsItsModelDoes) {
+  const Task task = load("walker");
+  const LoadedModel own = load_mujoco_model(test::source_dir() + "/tasks/walker/walker.xml");
+  ASSERT_TRUE(own.model) << own.error;
+  own.model->opt.timestep = 0.005;
+  Task plain = task;
+  plain.system = std::make_shared<MujocoSystem>(own.model, 2);
+  EXPECT_EQ(model(task).opt.disableflags == model(plain).opt.disableflags, mjVERSION_HEADER < 300);
+  for (const double deviation : {0.0, 10.0, 60.0}) {
+    const auto a = rollout(task, Noise(task, deviation), {.rollouts = 10}, kedge::Run{});
+    const auto b = rollout(plain, Noise(plain, deviation), {.rollouts = 10}, kedge::Run{});
+    EXPECT_EQ(a->state, b->state) << deviation;
+    EXPECT_EQ(a->cost, b->cost) << deviation;
   }
 }
 

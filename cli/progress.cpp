@@ -118,7 +118,7 @@ void ProgressLine::finish() {
     line_open_ = false;
   }
   for (const auto& [key, kind] : warnings_)
-    if (kind.count > 1) print_warning(fmt::format("in {} iterations: {}", kind.count, kind.text));
+    if (kind.count > 1) print_warning(fmt::format("in {} iterations, the first time: {}", kind.count, kind.text));
 }
 
 }  // namespace kedge::cli

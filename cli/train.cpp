@@ -70,13 +70,16 @@ std::string setting(const OpenRun& run, const std::string& words) {
   return " --set " + words;
 }
 
-/// What to try where no rollout succeeds.
+/// What to try where fewer than half of the rollouts succeed.
 void print_advice(const OpenRun& run, const Evaluation& reached) {
   const Algorithm& algorithm = find_algorithm(run.file.algorithm);
   const std::string task = shell_word(run.file.task_source.string());
   std::string changes;
   for (const std::string& change : run.file.task_overrides) changes += " --set " + shell_word("task." + change);
-  fmt::print("\nno rollout succeeds; what may help:\n");
+  if (reached.succeeded == 0)
+    fmt::print("\nno rollout succeeds; what may help:\n");
+  else
+    fmt::print("\n{} of {} rollouts succeed; what may help:\n", reached.succeeded, reached.rollouts);
   if (reached.ended_early == reached.rollouts)
     fmt::print("  every rollout ends early: where that costs less than to go on, raise its cost or its missing_step\n");
   if (algorithm.start_from && run.file.from.empty() && is_for_ilqr(run))
@@ -147,7 +150,8 @@ int train_and_report(OpenRun& run, const Common& common, SignalStop& signals) {
     if (end.stop == Stop::converged) fmt::print("after {} iterations {}\n", end.iterations, end.message);
     const Evaluation reached = print_result(run, common.threads);
     print_next_commands(directory, run.task, end);
-    if (end.iterations > 0 && reached.succeeded == 0 && !run.task.task.success.empty()) print_advice(run, reached);
+    if (end.iterations > 0 && 2 * reached.succeeded < reached.rollouts && !run.task.task.success.empty())
+      print_advice(run, reached);
   }
   return kDone;
 }

@@ -99,7 +99,7 @@ Race begin_race(const IlqrProblem& problem, const IlqrOptions& options, const st
       continue;
     }
     race.push_back({std::move(solver), racer.ended != 0});
-    if (racer.ended != 0) race.back().text = fmt::format("converged: cost {:.6g}", race.back().solver->point().cost);
+    if (racer.ended != 0) race.back().text = fmt::format("converged: cost {:.6g}", race.back().solver->unscaled_cost());
   }
   return race;
 }
@@ -117,7 +117,7 @@ bool improve(Race& race, const Run& run, Effort& effort) {
     effort.rollouts += racer.done.rollouts;
     effort.steps += racer.solver->simulated_steps() - before;
     racer.ended = racer.stop || racer.solver->settled(racer.done);
-    if (racer.ended) racer.text = racer.stop ? racer.solver->message() : settled_text(racer.done);
+    if (racer.ended) racer.text = racer.stop ? racer.solver->message() : racer.solver->settled_text(racer.done);
     if (racer.stop == IlqrStop::converged && racer.done.gradient == 0.0 && racer.solver->point().cost > 0.0)
       racer.text += kUnmovedText;
     if (racer.stop == IlqrStop::diverged) effort.loss = racer.text;

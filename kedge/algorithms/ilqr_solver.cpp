@@ -199,7 +199,7 @@ std::optional<IlqrStop> Ilqr::iterate(IlqrIteration& done) {
     const double promised = 0.0 - (riccati_.linear + riccati_.quadratic);
     if (promised <= least_improvement()) {
       message_ = fmt::format("converged: cost {:.6g}, the local model promises {:.3g} more, largest derivative {:.3g}",
-                             point_.cost, promised, done.gradient);
+                             unscaled_cost(), promised / problem_.scale, done.gradient / problem_.scale);
       return IlqrStop::converged;
     }
   }
@@ -253,8 +253,9 @@ MatrixXd first_actions(const Task& task) {
   return a;
 }
 
-std::string settled_text(const IlqrIteration& done) {
-  return fmt::format("converged: cost {:.6g}, the last step improved it by {:.3g}", done.cost, done.realised);
+std::string Ilqr::settled_text(const IlqrIteration& done) const {
+  return fmt::format("converged: cost {:.6g}, the last step improved it by {:.3g}", unscaled_cost(),
+                     done.realised / problem_.scale);
 }
 
 std::optional<IlqrSolution> ilqr_optimise(const IlqrProblem& problem, const ActionLaw& first,
@@ -293,10 +294,10 @@ std::optional<IlqrSolution> ilqr_optimise(const IlqrProblem& problem, const Acti
     const auto stop = solver.iterate(done);
     if (done.step > 0.0) solution.history.push_back(done);
     if (stop) return finish(*stop, solver.message());
-    if (solver.settled(done)) return finish(IlqrStop::converged, settled_text(done));
+    if (solver.settled(done)) return finish(IlqrStop::converged, solver.settled_text(done));
   }
   return finish(IlqrStop::max_iterations,
-                fmt::format("{} iterations done: cost {:.6g}", options.iterations, solver.point().cost));
+                fmt::format("{} iterations done: cost {:.6g}", options.iterations, solver.unscaled_cost()));
 }
 
 }  // namespace kedge

@@ -123,6 +123,11 @@ class Ilqr {
   /// enforces, Sigma = Quu^-1. Returns nullopt if Quu is not positive definite; `message` names the step.
   std::optional<TrajectoryPolicy> policy();
 
+  /// Returns the cost without the scale: that of the task, where there is no extra cost.
+  [[nodiscard]] double unscaled_cost() const { return point_.cost / problem_.scale; }
+  /// Says that the iterations have converged with a step. @param done of the present point
+  [[nodiscard]] std::string settled_text(const IlqrIteration& done) const;
+
   /// Returns true if the step improved the cost by so little that the iterations have converged.
   [[nodiscard]] bool settled(const IlqrIteration& done) const { return done.realised < least_improvement(); }
 
@@ -176,9 +181,6 @@ struct IlqrSolution {
 [[nodiscard]] std::optional<IlqrSolution> ilqr_optimise(const IlqrProblem& problem, const ActionLaw& first,
                                                         const IlqrSolverOptions& options, const Run& run,
                                                         const Linearisation* known = nullptr);
-
-/// Returns "converged: ...": the message for a step after which `settled` holds.
-std::string settled_text(const IlqrIteration& done);
 
 /// Returns the law a_t, without feedback. @param a [da, T], copied
 ActionLaw open_loop(MatrixXd a);

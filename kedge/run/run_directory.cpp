@@ -479,6 +479,7 @@ RunStatus run_status(const fs::path& path) {
     if (training) return status;
     if (checkpoint.header.stop == Stop::max_iterations || checkpoint.header.stop == Stop::converged)
       status.state = RunState::finished;
+    status.converged = checkpoint.header.stop == Stop::converged;
     if (checkpoint.header.stop == Stop::numerical_failure) {
       status.state = RunState::failed;
       status.detail = checkpoint.header.message;

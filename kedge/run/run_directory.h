@@ -177,8 +177,9 @@ const char* to_string(RunState state);
 
 struct RunStatus {
   RunState state = RunState::damaged;
-  int iterations = 0;  ///< completed
-  std::string detail;  ///< one line: why it is damaged or failed, else empty
+  int iterations = 0;      ///< completed
+  bool converged = false;  ///< finished before all iterations that were asked for: more would change nothing
+  std::string detail;      ///< one line: why it is damaged or failed, else empty
 };
 
 /// Returns the state of a run. @throws InputError if `path` is not a run directory (has no run.toml)

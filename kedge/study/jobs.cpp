@@ -102,7 +102,7 @@ std::vector<std::string> arguments_for(const TrainRequest& request, const RunFil
   if (status.iterations > iterations_of(wanted))
     throw InputError(fmt::format("{}: has {} iterations, the figure says {}; remove it, or choose another --out",
                                  directory.string(), status.iterations, iterations_of(wanted)));
-  if (status.state == RunState::failed || status.iterations >= iterations_of(wanted)) return {};
+  if (status.state == RunState::failed || status.converged || status.iterations >= iterations_of(wanted)) return {};
   return {"resume", directory.string(), "--iterations", std::to_string(iterations_of(wanted))};
 }
 

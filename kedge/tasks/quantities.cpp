@@ -382,8 +382,13 @@ std::vector<FrameSensor> required_frame_sensors(const Value& root, const mjModel
     const std::string what = kind->object == mjOBJ_SITE ? "site" : "body";
     if (all.empty()) value.fail(fmt::format("the model has no {} with a name", what));
     if (object.empty()) value.fail(fmt::format("name the {0}, \"{1}:NAME\"{2}", what, kind->word, hint("", all)));
-    if (std::find(all.begin(), all.end(), object) == all.end())
-      value.fail(fmt::format("the model has no {} \"{}\"{}", what, one_line(object, 60), hint(object, all)));
+    if (std::find(all.begin(), all.end(), object) == all.end()) {
+      const int other = kind->object == mjOBJ_SITE ? mjOBJ_BODY : mjOBJ_SITE;
+      const bool is_other = mj_name2id(&m, other, object.c_str()) >= 0;
+      value.fail(fmt::format(
+          "the model has no {} \"{}\"{}", what, one_line(object, 60),
+          is_other ? fmt::format("; it is a {}", other == mjOBJ_SITE ? "site" : "body") : hint(object, all)));
+    }
     const auto same = [&](const FrameSensor& other) { return other.kind == kind && other.object == object; };
     if (std::ranges::none_of(required, same)) required.push_back({kind, object});
   });

@@ -57,7 +57,11 @@ std::shared_ptr<mjModel> compiled(const Value& key, const ModelFiles& files, std
   if (!loaded.model) key.fail(mujoco_refuses(key.text(), loaded.error));
   if (const std::string why = unsupported(*loaded.model); !why.empty())
     key.fail(fmt::format("kedge cannot use {}: {}", key.text(), why));
-  for (const std::string& warning : loaded.warnings) warnings.push_back(one_line(warning));
+  for (const std::string& warning : loaded.warnings) {
+    if (warning.find("NaN") != std::string::npos)
+      key.fail(fmt::format("kedge cannot use {}: {}", key.text(), one_line(warning)));
+    warnings.push_back(one_line(warning));
+  }
   if (has_delays(*loaded.model))
     warnings.emplace_back(
         "the model has delays: what is on its way is no part of the state; algorithms that need derivatives (ilqr, "
@@ -147,6 +151,14 @@ std::vector<std::string> insert_goals(toml::table& document, const std::string& 
                      : fmt::format("[goal] has no \"{}\"{}", one_line(names.back(), 60), hint(names.back(), known)));
     goal->visit([&](const auto& node) { residual.insert_or_assign("target", node); });
   });
+  std::vector<std::string> used;
+  std::ranges::copy_if(names, std::back_inserter(used), [](const std::string& name) { return !name.empty(); });
+  if (const toml::table* goals = document["goal"].as_table())
+    for (const auto& [key, node] : *goals)
+      if (std::ranges::find(names, key.str()) == names.end())
+        Value(node, fmt::format("goal.{}", one_line(key.str(), 60)), file)
+            .fail(fmt::format("no cost and no success uses it: none has target = \"{}{}\"{}", kGoal,
+                              one_line(key.str(), 60), used.empty() ? "" : hint(key.str(), used)));
   return names;
 }
 

@@ -22,6 +22,7 @@ namespace {
 constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr int kLongestHorizon = 100000;
 constexpr std::size_t kMostTerms = 1000;  ///< of the cost
+constexpr double kMostWeight = 1e50;      ///< of a residual
 
 /// Every actuator of the model, or those that the file names.
 std::vector<Part> chosen_actuators(const std::optional<Value>& section, const mjModel& m) {
@@ -324,6 +325,8 @@ StartDistribution read_start(const Value& root, const Plant& plant, toml::table&
   const Value* section = given ? &*given : nullptr;
   const auto from = section ? section->find("from") : std::nullopt;
   const std::optional<Index> key = keyframe_of(from, m);
+  if (from && !key && from->is_text() && mj_name2id(&m, mjOBJ_KEY, from->text().c_str()) >= 0)
+    from->fail(fmt::format("\"{0}\" is a keyframe: write \"keyframe:{0}\"", one_line(from->text(), 60)));
   const bool shown = from && !key && from->choice({"model", "demonstration"}) == 1;
   if (shown && !root.find("demonstration")) from->fail("this task has no [demonstration]");
   std::vector<std::string> keys = {"distribution", "qpos_spread", "qvel_spread", "act_spread", "from"};
@@ -413,6 +416,9 @@ std::vector<CostTerm> read_cost(const Value& root, const Plant& plant, const Act
     const auto weight = section.find("weight");
     const Index n = term.residual.target.size();
     term.weight = weight ? read_numbers(*weight, n, &Value::not_negative) : VectorXd::Ones(n);
+    if (term.weight.maxCoeff() > kMostWeight)
+      weight->fail(fmt::format("must be <= {:.0e}, but is {:.3g}: squares of returns would overflow", kMostWeight,
+                               term.weight.maxCoeff()));
     term_out.insert("weight", to_toml(term.weight));
 
     const std::vector<std::string> norms = {"quadratic", "absolute", "smooth", "bounded", "distance"};

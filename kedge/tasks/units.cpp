@@ -7,6 +7,7 @@
 
 #include "kedge/core/errors.h"
 #include "kedge/mujoco/model_parts.h"
+#include "kedge/tasks/task_values.h"
 
 namespace kedge {
 
@@ -180,6 +181,58 @@ void judge_limits(const Value& root, const Task& task, Warnings& warnings) {
   }
 }
 
+/// The hinge whose angle is the control of a position servo; -1: it is none.
+int served_hinge(const mjModel& m, const std::string& actuator) {
+  const auto joint = static_cast<int>(driven_joint(m, actuator));
+  if (joint < 0 || m.jnt_type[joint] != mjJNT_HINGE) return -1;
+  const Index i = find(actuators(m), actuator)->first;
+  const double gain = m.actuator_gainprm[mjNGAIN * i];
+  const bool servo =
+      m.actuator_biastype[i] == mjBIAS_AFFINE && gain > 0 && m.actuator_biasprm[mjNBIAS * i + 1] == -gain;
+  return servo && m.actuator_gear[6 * i] == 1.0 ? joint : -1;
+}
+
+/// Position servos that are told angles far beyond those of their joint.
+void judge_servos(const Value& root, const Task& task, Warnings& warnings) {
+  const mjModel& m = warnings.m;
+  const auto section = root.find("actions");
+  const auto limit = section ? section->find("limit") : std::nullopt;
+  const std::vector<Part> all = actuators(m);
+  for (Index i = 0; i < task.da(); ++i) {
+    const std::string& name = task.action_names[static_cast<std::size_t>(i)];
+    const double most = std::max(std::abs(task.action_low[i]), std::abs(task.action_high[i]));
+    const int joint = find(all, name) && std::isfinite(most) ? served_hinge(m, name) : -1;
+    if (joint < 0) continue;
+    const double reach = std::max(std::abs(m.jnt_range[2 * joint]), std::abs(m.jnt_range[2 * joint + 1]));
+    if (m.jnt_limited[joint] ? most <= 3 * reach : !only_degrees(most)) continue;
+    warnings.add(limit ? *limit : root.require("model"),
+                 fmt::format("{:.4g} rad for \"{}\", a position servo, {}; {:.4g} degrees are {:.4g}", most, name,
+                             m.jnt_limited[joint] ? "are far beyond " + range_text(m, joint)
+                                                  : fmt::format("are {:.1f} turns", most / (2 * pi)),
+                             most, radians(most)));
+  }
+}
+
+/// Laws that begin where a joint's own range has ended.
+void judge_joint_limits(const Value& root, Warnings& warnings) {
+  const mjModel& m = warnings.m;
+  const auto laws = root.find("joint_limit");
+  if (!laws) return;
+  for (const Value& law : laws->elements()) {
+    const Value range = law.require("range");
+    const auto [low, high] = read_bounds(range);
+    for (const std::string& name : read_texts(law.require("actuators"))) {
+      const auto joint = static_cast<int>(driven_joint(m, name));
+      if (joint < 0 || m.jnt_type[joint] != mjJNT_HINGE) continue;
+      const double most = std::isfinite(high) ? high : low;
+      if (!std::isfinite(most) || (in_range(m, joint, most) && !only_degrees(most))) continue;
+      warnings.add(range,
+                   fmt::format("{:.4g} rad are beyond {}{}", most, range_text(m, joint), if_degrees(m, joint, most)));
+      break;
+    }
+  }
+}
+
 void judge_model(const Value& root, Warnings& warnings) {
   const mjModel& m = warnings.m;
   for (int joint = 0; joint < static_cast<int>(m.njnt); ++joint) {
@@ -209,6 +262,8 @@ std::vector<std::string> unit_warnings(const Value& root, const Task& task, cons
   judge_start(root, task, warnings);
   judge_residuals(root, task, warnings);
   judge_limits(root, task, warnings);
+  judge_servos(root, task, warnings);
+  judge_joint_limits(root, warnings);
   return std::move(warnings.all);
 }
 

@@ -290,6 +290,10 @@ TEST_F(OwnRobot, SharesAGoalBetweenCostAndSuccess) {
   EXPECT_THAT(kedge({"evaluate", "run", "--set", "task.goal.there=0.25", "--rollouts", "2"}).out,
               HasSubstr("mean |qpos:slide - 0.25|"));
   expect_refused({"validate", "arm", "--set", "task.success.target=goal:their"}, "did you mean \"there\"?");
+  expect_refused({"validate", "arm", "--set", "task.goal.ther=0.75"},
+                 "goal.ther: no cost and no success uses it: none has target = \"goal:ther\"; did you mean \"there\"?");
+  expect_refused({"evaluate", "run", "--set", "task.goal.tip=0.75", "--rollouts", "2"},
+                 "goal.tip: no cost and no success uses it");
   robot("arm", kCartPole, task);
   expect_refused({"validate", "arm"}, "arm/task.toml:12:10: cost.place.target: the file has no [goal]");
 }
@@ -720,6 +724,18 @@ TEST_F(OwnRobot, IsTunedTheSameWayHoweverOftenItIsInterrupted) {
                  "vgps has no declared search; gps, ilqr,");
   expect_refused({"tune", "cart", "--out", "out"}, "say how long");
   expect_refused({"tune", "cart", "--trials", "2", "--set", "epsilon=-1", "--out", "out"}, "epsilon: must be");
+}
+
+/// A run that converges before its iterations are over is done, however many a later round asks for.
+TEST_F(OwnRobot, IsTunedByAnAlgorithmThatConverges) {
+  robot("arm", kCartPole, std::string(kPlace) + "[success]\nof = \"qpos:slide\"\nbelow = 0.1\nsteps = \"last 5\"\n");
+  const std::vector<std::string> command = {"tune", "arm",     "--algorithm", "ilqr",  "--trials",
+                                            "8",    "--seeds", "1",           "--out", "found"};
+  const Outcome o = kedge(command);
+  EXPECT_EQ(o.code, 0) << o.err;
+  EXPECT_TRUE(fs::exists(path("found/ilqr.toml")));
+  EXPECT_THAT(read(path("found/trial-000/s0.log")), testing::Not(HasSubstr("error")));
+  EXPECT_EQ(kedge(command).code, 0) << "and again";
 }
 
 TEST_F(OwnRobot, IsTunedInSharesAsByOne) {

@@ -93,6 +93,29 @@ const WrongUnit kWrongUnits[] = {
      ":2:9: model: ", "the range of joint \"knee\", -0.03491 to 0.03491 rad is less than"},
 };
 
+/// Controls of a position servo are angles of its joint.
+TEST(Servos, AreToldAnglesOfTheirJoints) {
+  const TemporaryFolder folder;
+  const auto warnings = [&](const std::string& range, const std::string& limits) {
+    const std::string motor = R"(<motor name="bend" joint="knee"/>)";
+    folder.write("arm.xml",
+                 replaced(kJoints, motor,
+                          fmt::format(R"(<position name="bend" joint="knee" kp="5" ctrlrange="-{0} {0}"/>)", range)));
+    const std::string law = "[[joint_limit]]\nname = \"soft\"\nactuators = [\"bend\"]\nstiffness = 1\n" + limits;
+    return load_task(folder.write("task.toml",
+                                  replaced(kRight, "[actions]\nlimit = [20, 40]\n", limits.empty() ? "" : law + "\n")))
+        .warnings;
+  };
+  EXPECT_THAT(warnings("2", ""), IsEmpty());
+  EXPECT_THAT(warnings("6", ""), IsEmpty()) << "a servo may be told more than the joint can, to push";
+  EXPECT_THAT(warnings("90", ""), ElementsAre(HasSubstr("90 rad for \"bend\", a position servo, are far beyond the "
+                                                        "range of joint \"knee\", -2 to 2 rad; 90 degrees are 1.571")));
+  EXPECT_THAT(warnings("2", "range = 1.5"), IsEmpty());
+  EXPECT_THAT(
+      warnings("2", "range = 90"),
+      ElementsAre(HasSubstr("90 rad are beyond the range of joint \"knee\", -2 to 2 rad; 90 degrees are 1.571")));
+}
+
 class UnitsTest : public testing::Test {
  protected:
   std::vector<std::string> warnings(const std::string& model, const std::string& task) {

@@ -102,12 +102,22 @@ std::optional<Index> keyframe_of(const std::optional<Value>& from, const mjModel
   return found - all.begin();
 }
 
+bool is_hinge_angle(const mjModel& m, Index entry) {
+  for (int joint = 0; joint < static_cast<int>(m.njnt); ++joint)
+    if (m.jnt_qposadr[joint] == entry) return m.jnt_type[joint] == mjJNT_HINGE;
+  return false;
+}
+
 /// Reads `angle` and `attitude`.
-void read_turns(const Value& section, const Entries& entries, Residual& r, toml::table& resolved) {
+void read_turns(const Value& section, const mjModel& m, const Entries& entries, Residual& r, toml::table& resolved) {
   const bool of_state = r.source == Source::state || r.source == Source::sensor;
   if (const auto angle = section.find("angle")) {
     r.angle = angle->boolean();
     if (r.angle && !of_state) angle->fail("only states and sensors are angles");
+    if (r.angle && r.source == Source::state)
+      for (std::size_t i = 0; i < r.index.size(); ++i)
+        if (r.index[i] < static_cast<Index>(m.nq + m.nv + m.na) && !is_hinge_angle(m, r.index[i]))
+          angle->fail(fmt::format("{} is no angle: only the positions of hinges are", entries.names[i]));
     resolved.insert("angle", r.angle);
   }
   const auto attitude = section.find("attitude");
@@ -156,7 +166,7 @@ Residual read_residual(const Value& section, const Plant& plant, const Actions& 
     r.matrix = entries.matrix.size() > 0 ? MatrixXd(given * entries.matrix) : given;
     n = r.matrix.rows();
   }
-  read_turns(section, entries, r, resolved);
+  read_turns(section, plant.model, entries, r, resolved);
   r.target = read_target(section, r, n);
   resolved.insert("target", to_toml(r.target));
   return r;

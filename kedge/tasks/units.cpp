@@ -96,11 +96,26 @@ void judge_start(const Value& root, const Task& task, Warnings& warnings) {
   }
 }
 
+/// Targets of the quaternion of a free or ball joint that no attitude has.
+void judge_quaternion(const Value& target, const Residual& residual, Warnings& warnings) {
+  const auto at = [&](std::size_t j) { return residual.index[j]; };
+  for (const Part& joint : quaternions(warnings.m))
+    for (std::size_t j = 0; j + 4 <= residual.index.size(); ++j) {
+      if (at(j) != joint.first || at(j + 3) != joint.first + 3) continue;
+      const double norm = residual.target.segment(static_cast<Index>(j), 4).norm();
+      if (std::abs(norm - 1.0) > 1e-3)
+        warnings.add(target, fmt::format("the quaternion of joint \"{}\" has norm {:.3g} there, but attitudes have 1; "
+                                         "no turn is [1, 0, 0, 0]",
+                                         joint.name, norm));
+    }
+}
+
 /// @param section  with `of` and perhaps a target
 void judge_target(const Value& section, const Residual& residual, Warnings& warnings) {
   const auto target = section.find("target");
   if (!target || residual.source != Source::state || residual.matrix.size() > 0) return;
   const mjModel& m = warnings.m;
+  judge_quaternion(*target, residual, warnings);
   for (std::size_t j = 0; j < residual.index.size(); ++j) {
     const int joint = scalar_joint(m, residual.index[j]);
     const double value = residual.target[static_cast<Index>(j)];

@@ -116,6 +116,42 @@ TEST(Servos, AreToldAnglesOfTheirJoints) {
       ElementsAre(HasSubstr("90 rad are beyond the range of joint \"knee\", -2 to 2 rad; 90 degrees are 1.571")));
 }
 
+TEST(Angles, ArePositionsOfHinges) {
+  const TemporaryFolder folder;
+  folder.write("arm.xml", kJoints);
+  const auto load = [&](const std::string& of) {
+    return load_task(folder.write("task.toml", replaced(kRight, "of = \"qpos:free\"\nangle = true",
+                                                        fmt::format("of = \"{}\"\nangle = true", of))));
+  };
+  EXPECT_NO_THROW(load("qpos:free"));
+  for (const char* none : {"qvel:free", "qpos:rail"}) try {
+      load(none);
+      ADD_FAILURE() << none;
+    } catch (const InputError& e) {
+      EXPECT_THAT(e.what(),
+                  HasSubstr(fmt::format("success.angle: {} is no angle: only the positions of hinges are", none)));
+    }
+}
+
+TEST(Quaternions, OfTargetsAreAttitudes) {
+  const TemporaryFolder folder;
+  folder.write("float.xml", R"(<mujoco><worldbody><body><freejoint name="root"/><geom size="0.1"/></body></worldbody>
+<actuator><motor joint="root" gear="1 0 0 0 0 0"/></actuator></mujoco>)");
+  const auto warnings = [&](const std::string& target) {
+    return load_task(
+               folder.write(
+                   "task.toml",
+                   "kedge = 1\nmodel = \"float.xml\"\nhorizon = 100\ncontrol_step = 0.02\n[[cost]]\nname = \"pose\"\n"
+                   "of = \"qpos:root\"\ntarget = " +
+                       target + "\n"))
+        .warnings;
+  };
+  EXPECT_THAT(warnings("[1, 2, 3, 0, 1, 0, 0]"), IsEmpty());
+  EXPECT_THAT(warnings("[1, 2, 3, 2, 0, 0, 0]"),
+              ElementsAre(HasSubstr("cost.pose.target: the quaternion of joint \"root\" has norm 2 there")));
+  EXPECT_THAT(warnings("0"), ElementsAre(HasSubstr("has norm 0 there, but attitudes have 1; no turn is [1, 0, 0, 0]")));
+}
+
 class UnitsTest : public testing::Test {
  protected:
   std::vector<std::string> warnings(const std::string& model, const std::string& task) {

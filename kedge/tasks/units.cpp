@@ -110,9 +110,29 @@ void judge_quaternion(const Value& target, const Residual& residual, Warnings& w
     }
 }
 
+/// True if all entries are places in the world, m, that a sensor reads.
+bool all_places(const mjModel& m, const Residual& residual) {
+  const auto is_place = [&](Index entry) {
+    for (int i = 0; i < static_cast<int>(m.nsensor); ++i)
+      if (entry >= m.sensor_adr[i] && entry < m.sensor_adr[i] + m.sensor_dim[i])
+        return m.sensor_type[i] == mjSENS_FRAMEPOS || m.sensor_type[i] == mjSENS_SUBTREECOM;
+    return false;
+  };
+  return residual.source == Source::sensor && std::ranges::all_of(residual.index, is_place);
+}
+
+/// Distances of more than a hundred times the size of everything: a robot does not come there.
+void judge_distance(const Value& where, double distance, const Residual& residual, Warnings& warnings) {
+  const double extent = warnings.m.stat.extent;
+  if (!all_places(warnings.m, residual) || !(std::abs(distance) > 100 * extent)) return;
+  warnings.add(where, fmt::format("{:.4g} m are far from a model whose size is {:.3g} m; {:.4g} mm are {:.4g}",
+                                  distance, extent, distance, distance / 1e3));
+}
+
 /// @param section  with `of` and perhaps a target
 void judge_target(const Value& section, const Residual& residual, Warnings& warnings) {
   const auto target = section.find("target");
+  if (target) judge_distance(*target, residual.target.lpNorm<Eigen::Infinity>(), residual, warnings);
   if (!target || residual.source != Source::state || residual.matrix.size() > 0) return;
   const mjModel& m = warnings.m;
   judge_quaternion(*target, residual, warnings);
@@ -138,6 +158,8 @@ bool all_hinges(const mjModel& m, const Residual& residual) {
 
 void judge_residuals(const Value& root, const Task& task, Warnings& warnings) {
   const std::vector<Value> costs = root.require("cost").elements();
+  if (std::ranges::all_of(task.cost, [](const CostTerm& term) { return term.weight.isZero(0.0); }))
+    warnings.add(root.require("cost"), "every weight is 0: there is nothing to learn");
   for (std::size_t i = 0; i < task.cost.size(); ++i)
     judge_target(Value(costs[i].node(), "cost." + task.cost[i].name, root.file()), task.cost[i].residual, warnings);
   for (std::size_t i = 0; i < task.termination.size(); ++i) {
@@ -145,6 +167,10 @@ void judge_residuals(const Value& root, const Task& task, Warnings& warnings) {
     const Value element = root.require("termination").elements()[i];
     const Value section(element.node(), "termination." + end.name, root.file());
     judge_target(section, end.residual, warnings);
+    if (end.cost == 0.0 && end.missing_step == 0.0)
+      warnings.add(section.require("cost"),
+                   "an end that costs nothing saves the costs of all steps that follow: it is "
+                   "rewarded; give it a cost, or a missing_step");
     if (!all_hinges(warnings.m, end.residual)) continue;
     for (const double bound : {end.high[0], end.low[0]})
       if (std::isfinite(bound) && only_degrees(bound)) {
@@ -157,6 +183,7 @@ void judge_residuals(const Value& root, const Task& task, Warnings& warnings) {
   const Success& success = task.success.front();
   const Value section = root.require("success");
   judge_target(section, success.residual, warnings);
+  judge_distance(section.require("below"), success.below, success.residual, warnings);
   if (all_hinges(warnings.m, success.residual) && success.residual.angle && success.below > pi)
     warnings.add(section.require("below"),
                  fmt::format("every angle is nearer than {:.4g} rad; {:.4g} degrees are {:.4g}", success.below,

@@ -185,6 +185,27 @@ TEST_F(UnitsTest, AWrongUnitIsNamedWithWhatToWrite) {
   }
 }
 
+TEST_F(UnitsTest, OfPlacesAreMetres) {
+  const std::string model = replaced(kJoints, "</body></body>\n</body>", "<site name=\"tip\"/></body></body>\n</body>");
+  const auto task = [&](const std::string& target, const std::string& below) {
+    return replaced(replaced(kRight, "of = \"qpos:free\"\nangle = true\ntarget = 3",
+                             fmt::format("of = \"site:tip\"\ntarget = {}", target)),
+                    "below = 0.2", "below = " + below);
+  };
+  EXPECT_THAT(warnings(model, task("[0, 0, 5]", "0.2")), IsEmpty());
+  EXPECT_THAT(warnings(model, task("[0, 0, 5000]", "0.2")),
+              ElementsAre(AllOf(HasSubstr("success.target: 5000 m are far from a model"), HasSubstr("5000 mm are 5"))));
+  EXPECT_THAT(warnings(model, task("[0, 0, 5]", "2000")),
+              ElementsAre(AllOf(HasSubstr("success.below: 2000 m are far from a model"), HasSubstr("2000 mm are 2"))));
+}
+
+TEST_F(UnitsTest, WhatNobodyCanWantIsSaid) {
+  EXPECT_THAT(warnings(kJoints, replaced(kRight, "range = [-9, 9]\ncost = 1", "range = [-9, 9]\ncost = 0")),
+              ElementsAre(HasSubstr("termination.turned.cost: an end that costs nothing saves the costs")));
+  const std::string task = replaced(replaced(kRight, "target = 1.5", "weight = 0"), "target = 6.28", "weight = 0");
+  EXPECT_THAT(warnings(kJoints, task), ElementsAre(HasSubstr("cost: every weight is 0: there is nothing to learn")));
+}
+
 TEST_F(UnitsTest, OfTheCommandLineIsNamedAsSuch) {
   folder.write("arm.xml", kJoints);
   EXPECT_THAT(load_task(folder.write("task.toml", kRight), {{"start.qpos", "[0, 2.5, 0]"}}).warnings,

@@ -37,7 +37,7 @@ CONTENTS = {
         "End episodes early <docs/how-to/end_early>", "Hold beyond the horizon <docs/how-to/hold>", "Several goals <docs/how-to/goals>",
         "Without an observation <docs/how-to/without>", "Watch in the browser <docs/viewer>",
         "A robot, line by line <examples/own_robot/README>", "Ten robots <examples/robots/README>",
-        "Tasks of Gymnasium <examples/gymnasium/README>"])],
+        "A moving target <examples/goals/README>", "Tasks of Gymnasium <examples/gymnasium/README>"])],
     "docs/concepts/index": [(None, [
         "docs/concepts/data_flow", "docs/concepts/trust_regions", "docs/concepts/determinism", "docs/concepts/failures",
         "docs/reliability"])],

@@ -114,7 +114,7 @@ void read_turns(const Value& section, const mjModel& m, const Entries& entries, 
   if (const auto angle = section.find("angle")) {
     r.angle = angle->boolean();
     if (r.angle && !of_state) angle->fail("only states and sensors are angles");
-    if (r.angle && r.source == Source::state)
+    if (r.angle && r.source == Source::state && r.matrix.size() == 0)
       for (std::size_t i = 0; i < r.index.size(); ++i)
         if (r.index[i] < static_cast<Index>(m.nq + m.nv + m.na) && !is_hinge_angle(m, r.index[i]))
           angle->fail(fmt::format("{} is no angle: only the positions of hinges are", entries.names[i]));

@@ -23,11 +23,11 @@ namespace {
 /// Limits of what the step size adapts to, in units of epsilon, and of its change in one iteration.
 constexpr double kLeastStep = 0.01, kLargestStep = 10.0, kLeastFactor = 0.1, kLargestFactor = 5.0;
 
-/// The mixture of the prior. At most as many components as leave each twice as many samples as a covariance has rows.
+/// The mixture of the prior.
 MixtureFit fit_prior(const Window& window, const GpsOptions& options, int iteration, const Run& run) {
   const MatrixXd samples = joint_samples(window);
   MixtureOptions mixture;
-  mixture.components = std::max(1, std::min(options.clusters, static_cast<int>(samples.cols() / (2 * samples.rows()))));
+  mixture.components = components_for(samples.cols(), samples.rows(), options.clusters);
   const Stream seeding(run.seed, streams::mixture.iteration(iteration), streams::mixture.rollout(0), 0);
   return fit_mixture(samples, mixture, seeding, run.threads);
 }

@@ -134,7 +134,7 @@ Needs needs(const Task& task, const GpsOptions& options, int) {
   needs.operations = T * n * n * (rollouts + 60.0 * n);  // the dual takes tens of passes
   if (options.prior == GpsOptions::Prior::gmm) {         // expectation maximisation over the window's transitions
     const double samples = options.window * rollouts * T, joint = n + as_double(task.ds());
-    const double components = std::max(1.0, std::min<double>(options.clusters, samples / (2.0 * joint)));
+    const double components = components_for(static_cast<Index>(samples), task.da() + 2 * task.ds(), options.clusters);
     needs.bytes += options.window * batch_bytes(task, rollouts) + kNumber * samples * (3.0 * joint + 2.0 * components);
     needs.operations += MixtureOptions{}.iterations * samples * components * joint * joint;
   }

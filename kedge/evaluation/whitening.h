@@ -1,7 +1,7 @@
 // The affine map that whitens state and action together: z = [xi; alpha] = W x - b with x = [s; a],
 //   xi = L_s^-1 (s - mu_s),   alpha = C^-1 (a - K s - k),
-// so that z ~ N(0, I) under z_t(s, a) = rho_t(s) pi_t(a|s); whitening(rho) is the state part alone. W is lower triangular. The importance weights, the regressions
-// and the policy update all work in these coordinates.
+// so that z ~ N(0, I) under z_t(s, a) = rho_t(s) pi_t(a|s); whitening(rho) is the state part alone. W is lower triangular.
+// The importance weights, the regressions and the policy update all work in these coordinates.
 #pragma once
 
 #include <span>

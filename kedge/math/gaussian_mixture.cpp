@@ -1,5 +1,6 @@
 #include "kedge/math/gaussian_mixture.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -151,6 +152,10 @@ const char* to_string(MixtureStatus status) {
     case MixtureStatus::not_finite: return "not finite";
   }
   return "?";
+}
+
+int components_for(Index samples, Index variables, int most) {
+  return std::max(1, static_cast<int>(std::min<Index>(most, samples / (2 * variables))));
 }
 
 Responsibilities responsibilities(const GaussianMixture& mixture, MatrixIn x, int threads) {

@@ -46,6 +46,9 @@ struct MixtureFit {
   std::vector<double> objective;  ///< after each iteration; never falls but by rounding
 };
 
+/// Returns the number of components that samples can bear, in [1, most]: each has at least twice as many as there are variables.
+int components_for(Index samples, Index variables, int most);
+
 /// Maximises, with variables scaled to unit variance, the penalised log-likelihood per sample
 ///   (1/N) [ sum_n log p(x_n) - 1/2 sum_k tr(Lambda Sigma_k^-1) ],   Lambda = ridge (N / K) I,
 /// whose M-step is Sigma_k = S_k + Lambda / N_k: the ridge keeps covariances regular and EM monotone. It begins with
@@ -58,7 +61,7 @@ struct Responsibilities {
   MatrixXd share;  ///< [N, K] in [0, 1], rows sum to 1
   VectorXd log_p;  ///< [N] log p(x_n), nats
 };
-/// @param x [n, N] finite
+/// Returns who made the samples, and how likely each is. @param x [n, N] finite  @param threads changes no result
 Responsibilities responsibilities(const GaussianMixture& mixture, MatrixIn x, int threads);
 
 /// Returns log sum_j exp(row_j) of every row, -infinity for a row of -infinity.

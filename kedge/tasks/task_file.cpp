@@ -64,9 +64,8 @@ std::shared_ptr<mjModel> compiled(const Value& key, const ModelFiles& files, std
   }
   if (has_delays(*loaded.model))
     warnings.emplace_back(
-        "the model has delays: what is on its way is no part of the state; algorithms that need derivatives (ilqr, "
-        "vgps "
-        "and its baselines) refuse it");
+        "the model has delays: what is on its way is no part of the state; algorithms that need derivatives "
+        "(ilqr, vgps and its baselines) refuse it");
   return std::move(loaded.model);
 }
 
@@ -155,7 +154,7 @@ std::vector<std::string> insert_goals(toml::table& document, const std::string& 
   std::ranges::copy_if(names, std::back_inserter(used), [](const std::string& name) { return !name.empty(); });
   if (const toml::table* goals = document["goal"].as_table())
     for (const auto& [key, node] : *goals)
-      if (std::ranges::find(names, key.str()) == names.end())
+      if (std::ranges::find(used, key.str()) == used.end())
         Value(node, fmt::format("goal.{}", one_line(key.str(), 60)), file)
             .fail(fmt::format("no cost and no success uses it: none has target = \"{}{}\"{}", kGoal,
                               one_line(key.str(), 60), used.empty() ? "" : hint(key.str(), used)));

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <limits>
 
 #include "kedge/core/random.h"
@@ -39,8 +40,27 @@ TEST(Cholesky, FactorsPositiveDefiniteMatrices) {
   }
 }
 
+/// Large matrices are worked on in panels and blocks. The factor of a leading part, which is small, is the leading part of the
+/// factor: here to the last bit, because blocks do not change the order of a sum.
+TEST(Cholesky, OfALargeMatrixHasTheBytesOfThatOfItsLeadingPart) {
+  const Index n = 1623, small = 1500;
+  MatrixXd A = MatrixXd::Constant(padded(n), n, std::numeric_limits<double>::quiet_NaN());
+  for (Index j = 0; j < n; ++j)
+    for (Index i = j; i < n; ++i) A(i, j) = 1.0 / (1.0 + static_cast<double>(i - j)) + (i == j ? 2.0 : 0.0);
+  MatrixXd large = A, leading = MatrixXd::Zero(padded(small), small);
+  leading.topRows(small) = A.topLeftCorner(small, small);
+  ASSERT_TRUE(cholesky(large));
+  ASSERT_TRUE(cholesky(leading));
+  for (Index j = 0; j < small; ++j)
+    ASSERT_EQ(std::memcmp(&large(j, j), &leading(j, j), static_cast<std::size_t>(small - j) * sizeof(double)), 0) << j;
+
+  const MatrixXd L = large.topRows(n).triangularView<Eigen::Lower>();
+  const MatrixXd difference = (L * L.transpose() - A.topRows(n)).triangularView<Eigen::Lower>();
+  EXPECT_LT(difference.cwiseAbs().maxCoeff(), 1e-13);
+}
+
 TEST(Cholesky, RejectsNonPositiveDefinite) {
-  for (const Index n : {1, 5, 28})
+  for (const Index n : {1, 5, 28, 70})
     for (Index i = 0; i < n; ++i)
       for (const double wrong : {-1.0, 0.0, std::numeric_limits<double>::quiet_NaN(),
                                  std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity()}) {

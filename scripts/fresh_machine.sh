@@ -14,8 +14,8 @@ usage: scripts/fresh_machine.sh [--carry FILE] [COMMAND]
 Makes a minimal Debian 12 ($release) in a temporary folder (TMPDIR, or /var/tmp; about 6 GB) with debootstrap, puts a
 clean clone of the last commit into it, and runs COMMAND there, in a chroot as root: "$commands".
 Of this machine it carries in where packages come from: apt's mirror, proxies and settings, npm's and pip's settings, and the
-certificates that are trusted, and FILE, into /root. Everything else must come from COMMAND itself. Nothing is left
-behind: mounts and processes end with namespaces of their own, and the folder is removed.
+certificates that are trusted; the kernel that OpenBLAS is told to use; and FILE, into /root. Everything else must come
+from COMMAND itself. Nothing is left behind: mounts and processes end with namespaces of their own, and the folder is removed.
 
 Needs root, debootstrap and a network. Exit status: that of COMMAND; $cannot if the system cannot be made here.
 TEXT
@@ -89,6 +89,7 @@ isolate debootstrap --variant=minbase --include=git,make "$release" "$root" "$mi
 
 printf 'deb %s\n' "${sources[@]}" >"$root/etc/apt/sources.list"
 apt-config dump Acquire | grep -vE '^Acquire::(IndexTargets|Changelogs)' >"$root/etc/apt/apt.conf.d/99of-the-machine"
+echo 'Acquire::Retries "3";' >"$root/etc/apt/apt.conf.d/99retries"
 cp -a /etc/apt/auth.conf.d /etc/apt/trusted.gpg.d "$root/etc/apt/"
 for file in /etc/resolv.conf /etc/hosts /etc/npmrc /etc/pip.conf; do
   [[ ! -e $file ]] || cp -L "$file" "$root$file"
@@ -103,7 +104,7 @@ if [[ -e $certificates ]]; then
   cp "$certificates" "$root/usr/local/share/ca-certificates/of-the-machine.crt"
 fi
 [[ -z ${PIP_CERT:-} || ! -e $certificates ]] || export PIP_CERT=$certificates
-mapfile -t carried < <(env | grep -iE '^((http|https|ftp|all|no)_proxy|NODE_EXTRA_CA_CERTS|PIP_CERT|SSL_CERT_FILE|SSL_CERT_DIR)=')
+mapfile -t carried < <(env | grep -iE '^((http|https|ftp|all|no)_proxy|NODE_EXTRA_CA_CERTS|PIP_CERT|SSL_CERT_FILE|SSL_CERT_DIR|OPENBLAS_CORETYPE|OPENBLAS_L2_SIZE)=')
 
 [[ -z $(git status --porcelain) ]] || say "what is not committed is not tried"
 git -c safe.directory='*' clone --quiet --no-local . "$root/root/kedge"

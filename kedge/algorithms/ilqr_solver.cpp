@@ -104,7 +104,14 @@ bool Ilqr::expand(Linearisation lin) {
   for (double& r : point_.R)
     if (!(r > 0.0)) r = largest > 0.0 ? largest : 1.0;
 
+  if (options_.damp_states) {
+    point_.S = VectorXd::Zero(task.system->ndx());
+    for (const StageCost& q : point_.costs) point_.S += q.Hxx.diagonal().cwiseMax(0.0);
+    point_.S /= static_cast<double>(point_.costs.size());
+  }
+
   regularised_.R = point_.R;
+  regularised_.S = point_.S;
   if (options_.box) {
     regularised_.low = task.action_low.replicate(1, task.horizon) - path.a;
     regularised_.high = task.action_high.replicate(1, task.horizon) - path.a;

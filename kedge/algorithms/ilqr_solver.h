@@ -43,6 +43,7 @@ struct IlqrSolverOptions {
   double improvement = 0.0;
   double lambda = 1.0;
   int backtracks = 6;
+  bool damp_states = false;
   bool box = false;
   LinearisationOptions differences;
 
@@ -59,6 +60,9 @@ void describe_solver(O& o, Visit&& visit) {
   visit("improvement", o.improvement, at_least(0), {"converged if a step improves the cost by less than this", "cost"});
   visit("lambda", o.lambda, between(0, 1e10),
         {"regularisation of the first step, in units of the mean curvature of the cost by each action"});
+  visit("damp_states", o.damp_states, TrueOrFalse{},
+        {"regularise the change of the next state, too, in units of the mean curvature of the cost by each of its "
+         "entries; false: that of the action alone"});
   visit("backtracks", o.backtracks, between(0, 40),
         {"step sizes that the line search tries: 1, 1/2, ... 2^-backtracks"});
   visit("box", o.box, TrueOrFalse{},
@@ -102,6 +106,7 @@ struct IlqrPoint {
   Linearisation lin;
   std::vector<StageCost> costs;  ///< [T+1] of the problem
   VectorXd R;                    ///< [da] units of the regularisation: mean curvature of the cost by each action
+  VectorXd S;                    ///< [ndx] by each entry of the state; empty: the state is not regularised
 };
 
 /// The iterations, one by one. Between calls `point` is the whole state of the optimisation.

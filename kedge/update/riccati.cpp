@@ -35,6 +35,7 @@ void set_size(Index T, Index ndx, Index da, Riccati& s) {
   s.scratch.VA.resize(ndx, ndx);
   s.scratch.VB.resize(ndx, da);
   s.scratch.QuuK.resize(da, ndx);
+  s.scratch.SB.resize(ndx, da);
   s.scratch.p_x.resize(ndx);
   s.scratch.p_u.resize(da);
 }
@@ -59,16 +60,21 @@ void expand_q(const MatrixXd& A, const MatrixXd& B, const StageCost& q, std::siz
 }
 
 /// k and K of step t.
-RiccatiStatus gains(const RiccatiOptions& options, std::size_t t, Riccati& s) {
+RiccatiStatus gains(const MatrixXd& A, const MatrixXd& B, const RiccatiOptions& options, std::size_t t, Riccati& s) {
   auto& w = s.scratch;
   const auto column = static_cast<Index>(t);
   if (!w.Qx.allFinite() || !w.Qu.allFinite() || !w.Qxx.allFinite() || !w.Qux.allFinite() || !s.Quu[t].allFinite())
     return RiccatiStatus::not_finite;
   w.H = s.Quu[t];
+  s.K[t] = -w.Qux;
   if (options.lambda > 0.0) w.H.diagonal() += options.lambda * options.R;
+  if (options.lambda > 0.0 && options.S.size() > 0) {
+    w.SB = (options.lambda * options.S).asDiagonal() * B;
+    w.H.noalias() += B.transpose() * w.SB;
+    s.K[t].noalias() -= w.SB.transpose() * A;
+  }
   w.factor.compute(w.H);
   if (w.factor.info() != Eigen::Success) return RiccatiStatus::not_positive_definite;
-  s.K[t] = -w.Qux;
   if (options.low.size() == 0) {
     s.k.col(column) = -w.Qu;
     w.factor.solveInPlace(s.k.col(column));
@@ -146,7 +152,7 @@ bool riccati(const LqProblem& problem, const RiccatiOptions& options, Riccati& s
   s.scratch.p = cost[T].gx;
   for (std::size_t t = T; t-- > 0;) {
     expand_q(A[t], B[t], cost[t], t, s);
-    s.status = gains(options, t, s);
+    s.status = gains(A[t], B[t], options, t, s);
     if (s.status != RiccatiStatus::ok) {
       s.step = static_cast<int>(t);
       s.eigenvalue = s.status == RiccatiStatus::not_positive_definite

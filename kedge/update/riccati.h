@@ -3,11 +3,12 @@
 //
 //   Q_x = q.gx + A'V'_x       Q_xx = q.Hxx + A'V'_xx A
 //   Q_u = q.gu + B'V'_x       Q_ux = q.Hux + B'V'_xx A       Q_uu = q.Huu + B'V'_xx B
-//   k = argmin Q_u'k + k'H k / 2  (within bounds)            H = Q_uu + lambda diag(R)
-//   K = -H^-1 Q_ux            rows of actions at a bound: 0
+//   k = argmin Q_u'k + k'H k / 2  (within bounds)            H = Q_uu + lambda (diag(R) + B' diag(S) B)
+//   K = -H^-1 (Q_ux + lambda B' diag(S) A)                   rows of actions at a bound: 0
 //   V_x  = Q_x  + Q_ux'k + K'(Q_uu k + Q_u)
 //   V_xx = Q_xx + K'Q_uu K + K'Q_ux + Q_ux'K
 //
+// The regularisation is what changes of the action and of the next state would cost: lambda (u'R u + x''S x') / 2.
 // V is the value of exactly these gains, for every lambda. Second derivatives of the dynamics are left out: iLQR, not DDP.
 #pragma once
 
@@ -30,6 +31,7 @@ const char* to_string(RiccatiStatus status);
 struct RiccatiOptions {
   double lambda = 0.0;  ///< regularisation, >= 0
   VectorXd R;           ///< [da] > 0, its units: curvature of the cost by each action
+  VectorXd S;           ///< [ndx] >= 0, its units for the next state; empty: none
   MatrixXd low, high;   ///< [da, T] bounds on k_t, low <= high; empty: none
 
   /// True: the value is that of the maximum-entropy problem. Requires lambda = 0 and no bounds.
@@ -56,7 +58,7 @@ struct Riccati {
 
   struct Scratch {
     VectorXd Qx, Qu, QuuK_k, p, p_x, p_u;
-    MatrixXd Qxx, Qux, H, VA, VB, QuuK;
+    MatrixXd Qxx, Qux, H, VA, VB, QuuK, SB;
     Eigen::LLT<MatrixXd> factor;
     BoxQp qp;
   } scratch;

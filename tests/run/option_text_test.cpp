@@ -81,9 +81,9 @@ TEST(Options, NameEveryFieldOfTheStruct) {
   static_assert(made_from<GpsOptions>(std::make_index_sequence<13>{}));
   static_assert(!made_from<GpsOptions>(std::make_index_sequence<14>{}));
   EXPECT_EQ(named_options(GpsOptions{}).size(), 13U);
-  static_assert(made_from<IlqrSolverOptions>(std::make_index_sequence<7>{}));  // one of them, `differences`, has three
-  static_assert(!made_from<IlqrSolverOptions>(std::make_index_sequence<8>{}));
-  EXPECT_EQ(named_options(IlqrOptions{}).size(), 12U);
+  static_assert(made_from<IlqrSolverOptions>(std::make_index_sequence<8>{}));  // one of them, `differences`, has three
+  static_assert(!made_from<IlqrSolverOptions>(std::make_index_sequence<9>{}));
+  EXPECT_EQ(named_options(IlqrOptions{}).size(), 13U);
 }
 
 TEST(Options, AreSetByText) {

@@ -112,6 +112,7 @@ TEST(Riccati, ValueAndPredictionAreThoseOfItsGainsWhateverTheRegularisation) {
     RiccatiOptions options;
     options.lambda = 0.1 * number;
     options.R = test::vec({2.0, 0.5});
+    if (number % 3 == 0) options.S = test::vec({0.3, 0.0, 2.0});
     if (number % 2) {
       options.low = MatrixXd::Constant(2, 5, -0.1);
       options.high = MatrixXd::Constant(2, 5, 0.3);
@@ -131,11 +132,31 @@ TEST(Riccati, RegularisationShortensTheStep) {
   Riccati s;
   double last = std::numeric_limits<double>::infinity();
   for (const double lambda : {0.0, 1.0, 10.0, 1e3, 1e6}) {
-    ASSERT_TRUE(riccati(p, {lambda, VectorXd::Ones(2), {}, {}, false}, s));
+    ASSERT_TRUE(riccati(p, {lambda, VectorXd::Ones(2), {}, {}, {}, false}, s));
     EXPECT_LT(s.k.norm(), last);
     last = s.k.norm();
   }
   EXPECT_LT(last, 1e-3);
+}
+
+TEST(Riccati, RegularisationIsACostOfChangesOfTheActionAndTheNextState) {
+  Trajectory p = random_problem(1, 5, 2, 12);
+  RiccatiOptions options;
+  options.lambda = 0.7;
+  options.R = VectorXd::Constant(2, 3.0);
+  options.S = VectorXd::LinSpaced(5, 0.0, 2.0);
+  Riccati regularised, costly;
+  ASSERT_TRUE(riccati(p, options, regularised));
+  const MatrixXd B = p.B[0], SB = 0.7 * options.S.asDiagonal() * B;
+  p.cost[0].Huu += B.transpose() * SB;
+  p.cost[0].Huu.diagonal() += 0.7 * options.R;
+  p.cost[0].Hux += SB.transpose() * p.A[0];
+  ASSERT_TRUE(riccati(p, {}, costly));
+  EXPECT_LT((regularised.k - costly.k).norm(), 1e-13);
+  EXPECT_LT((regularised.K[0] - costly.K[0]).norm(), 1e-13);
+  options.S.resize(0);
+  ASSERT_TRUE(riccati(random_problem(1, 5, 2, 12), options, costly));
+  EXPECT_GT((regularised.K[0] - costly.K[0]).norm(), 1e-3);  // that of the action alone differs
 }
 
 TEST(Riccati, GivesNoFeedbackToActionsAtABound) {
@@ -144,7 +165,7 @@ TEST(Riccati, GivesNoFeedbackToActionsAtABound) {
   for (std::uint32_t number = 0; number < 20; ++number) {
     const Trajectory p = random_problem(6, 4, 3, number);
     const MatrixXd low = MatrixXd::Constant(3, 6, -0.2), high = MatrixXd::Constant(3, 6, 0.1);
-    ASSERT_TRUE(riccati(p, {0.0, {}, low, high, false}, s));
+    ASSERT_TRUE(riccati(p, {0.0, {}, {}, low, high, false}, s));
     EXPECT_TRUE((s.k.array() >= -0.2).all() && (s.k.array() <= 0.1).all());
     for (std::size_t t = 0; t < 6; ++t)
       for (Index i = 0; i < 3; ++i) {
@@ -153,7 +174,7 @@ TEST(Riccati, GivesNoFeedbackToActionsAtABound) {
         EXPECT_EQ(s.K[t].row(i).norm() == 0.0, at_bound);
         held += at_bound;
       }
-    ASSERT_TRUE(riccati(p, {0.0, {}, 1e9 * low, 1e9 * high, false}, s));
+    ASSERT_TRUE(riccati(p, {0.0, {}, {}, 1e9 * low, 1e9 * high, false}, s));
     ASSERT_TRUE(riccati(p, {}, unbounded));
     EXPECT_LT((s.k - unbounded.k).norm(), 1e-9);
     EXPECT_LT((s.K[0] - unbounded.K[0]).norm(), 1e-9);
@@ -187,7 +208,7 @@ TEST(Riccati, SoftValueIsAnIntegralOverActions) {
   Trajectory p = random_problem(2, 2, 1, 3);
   for (StageCost& q : p.cost) q.Huu += MatrixXd::Ones(1, 1);
   Riccati s;
-  ASSERT_TRUE(riccati(p, {0.0, {}, {}, {}, true}, s));
+  ASSERT_TRUE(riccati(p, {0.0, {}, {}, {}, {}, true}, s));
   const auto value = [&](std::size_t t, const VectorXd& x) {
     return s.value[static_cast<Index>(t)] + s.Vx[t].dot(x) + 0.5 * x.dot(s.Vxx[t] * x);
   };
@@ -207,7 +228,7 @@ TEST(Riccati, SoftValueIsAnIntegralOverActions) {
 
   p = random_problem(1, 2, 2, 4);
   p.cost[0].Huu += MatrixXd::Identity(2, 2);
-  ASSERT_TRUE(riccati(p, {0.0, {}, {}, {}, true}, s));
+  ASSERT_TRUE(riccati(p, {0.0, {}, {}, {}, {}, true}, s));
   const double both = soft_minimum([&](double u) {
     return soft_minimum([&](double v) {
       const VectorXd action = test::vec({u, v}), next = p.A[0] * x0 + p.B[0] * action;
@@ -262,7 +283,7 @@ TEST(Riccati, NamesTheStepAndTheEigenvalueWhereQuuIsNotPositiveDefinite) {
   EXPECT_EQ(s.step, 3);
   EXPECT_LT(s.eigenvalue, -9e3);
   EXPECT_THAT(describe_failure(s, 0.0), HasSubstr("step 3"));
-  ASSERT_TRUE(riccati(p, {2e4, VectorXd::Ones(2), {}, {}, false}, s));  // regularisation repairs it
+  ASSERT_TRUE(riccati(p, {2e4, VectorXd::Ones(2), {}, {}, {}, false}, s));  // regularisation repairs it
   EXPECT_EQ(s.step, -1);
 
   for (std::size_t t = 0; t < 6; ++t) p.cost[t] = StageCost::zero(3, 2);
@@ -289,7 +310,7 @@ TEST(Riccati, NamesTheStepWhereBoundsAreLostToRounding) {
   p.cost[0].gu.setConstant(1e100);
   const MatrixXd wide = MatrixXd::Constant(1, 1, std::numeric_limits<double>::infinity());
   Riccati s;
-  EXPECT_FALSE(riccati(p, {0.0, {}, -wide, wide, false}, s));
+  EXPECT_FALSE(riccati(p, {0.0, {}, {}, -wide, wide, false}, s));
   EXPECT_EQ(s.status, RiccatiStatus::undecided_bounds);
   EXPECT_THAT(describe_failure(s, 0.0), HasSubstr("step 0"));
 }

@@ -93,7 +93,7 @@ void BM_riccati(benchmark::State& state) {
   const int T = 300;
   const Index ndx = state.range(0), da = state.range(1);
   const LqTrajectory p = random_trajectory(T, ndx, da);
-  RiccatiOptions options{1e-3, VectorXd::Ones(da), {}, {}, false};
+  RiccatiOptions options{1e-3, VectorXd::Ones(da), {}, {}, {}, false};
   if (state.range(2)) {
     options.low = MatrixXd::Constant(da, T, -0.5);
     options.high = MatrixXd::Constant(da, T, 0.5);

@@ -15,7 +15,7 @@ struct IlqrOptions : IlqrSolverOptions {
   ActionNumbers initial_noise = ActionNumbers::share_of_range(0.3);
   double cost_scale = 1.0;
 
-  IlqrOptions() { damp_states = box = true; }
+  IlqrOptions() { box = true; }
 
   /// @throws InputError naming option, value and rule
   void validate() const { require_in_range(*this); }

@@ -200,12 +200,17 @@ void require_value_of_ends(const Task& task, const TrpoOptions& options) {
                       term.name, task.name));
 }
 
-void require_fit(const Task& task, const TrpoOptions& options, const TrpoState& state) {
+/// What a task and options must fit in, whatever the state.
+void require_fit(const Task& task, const TrpoOptions& options) {
   validate(task);
   require_value_of_ends(task, options);
   if (options.batch == TrpoOptions::BatchBy::steps && options.batch_steps < task.horizon)
     throw InputError(fmt::format("batch_steps = {}, but must be >= {}: an iteration needs one whole rollout",
                                  options.batch_steps, task.horizon));
+}
+
+void require_fit(const Task& task, const TrpoOptions& options, const TrpoState& state) {
+  require_fit(task, options);
   const Index inputs = input_count(task, options);
   const bool network = options.policy == TrpoOptions::Kind::network;
   const Policy& policy = as_policy(state.policy);
@@ -243,8 +248,7 @@ void TrpoOptions::validate() const {
 
 TrpoState trpo_start(const Task& task, const TrpoOptions& options) {
   options.validate();
-  validate(task);
-  require_value_of_ends(task, options);
+  require_fit(task, options);
   TrpoState state;
   state.moments = RunningMoments(input_count(task, options));
   const VectorXd std = action_numbers(task, options.initial_std, "initial_std");

@@ -151,7 +151,7 @@ TEST(Trpo, StepsOfABatchAreCounted) {
   EXPECT_EQ(state.moments.count, 200.0);
   options.batch_steps = 14;
   try {
-    (void)trpo(task, trpo_start(task, options), options, {});
+    (void)trpo_start(task, options);  // before a run has a directory
     ADD_FAILURE();
   } catch (const InputError& error) {
     EXPECT_THAT(error.what(), HasSubstr("batch_steps = 14, but must be >= 15"));

@@ -7,6 +7,7 @@
 #include <cassert>
 #include <charconv>
 #include <cmath>
+#include <limits>
 #include <optional>
 #include <sstream>
 #include <type_traits>
@@ -98,8 +99,10 @@ Range within_reach(Range range) {
 /// The rule that a value broke, in words.
 std::string rule_text(const Option& option, const toml::node& node) {
   const double number = std::abs(node.value<double>().value_or(0.0));
-  const bool beyond = std::isfinite(number) && number > kLargest && option.range.high > kLargest;
-  return allowed_text(option) + (beyond ? fmt::format(", of at most {}", kLargest) : "");
+  const bool whole = std::holds_alternative<std::int64_t>(option.value);
+  const double largest = whole ? std::numeric_limits<int>::max() : kLargest;  // of the type: no rule of the option
+  const bool beyond = std::isfinite(number) && number > largest && option.range.high >= largest;
+  return allowed_text(option) + (beyond ? fmt::format(", of at most {}", largest) : "");
 }
 
 /// The value in the type of the option, if it is allowed.

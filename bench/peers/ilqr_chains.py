@@ -199,10 +199,9 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--links", type=int, nargs="+", default=[4, 7])
     parser.add_argument("--starts", type=int, default=20)
-    parser.add_argument("--first-start", type=int, default=0)
     parser.add_argument("--iterations", type=int, default=500)
     parser.add_argument("--programs", nargs="+", default=["kedge", "crocoddyl"])
-    parser.add_argument("--set", action="append", default=[], help="option of kedge's ilqr")
+    parser.add_argument("--set", action="append", default=[], help="option of kedge's ilqr; give it a --work and an --out of its own")
     a = parser.parse_args()
     if not a.out.exists():
         a.out.write_text(",".join(COLUMNS) + "\n")
@@ -210,7 +209,7 @@ def main():
         done = {(line["program"], int(line["links"]), int(line["start"])) for line in csv.DictReader(file)}
     for n in a.links:
         check_dynamics(n)
-        for start in range(a.first_start, a.first_start + a.starts):
+        for start in range(a.starts):
             actions = np.random.default_rng(start).normal(scale=NOISE, size=(T, n)).clip(-LIMIT, LIMIT)
             for program in a.programs:
                 if (program, n, start) in done:

@@ -134,6 +134,25 @@ TEST(Ilqr, ReportsTheGradientOfTheTrueCost) {
   EXPECT_NEAR(s.history.at(0).gradient, g.lpNorm<Eigen::Infinity>(), 1e-6);
 }
 
+TEST(Ilqr, DampsTheStateByTheMeanCurvatureOfItsCostAndReachesTheSameOptimum) {
+  const Task task = wave(100.0);
+  IlqrOptions options = precise();
+  const IlqrSolution free = optimise(task, options);
+  options.damp_states = true;
+  const IlqrSolution damped = optimise(task, options);
+  EXPECT_NEAR(damped.cost, free.cost, 1e-8 * free.cost);
+  EXPECT_NE(damped.history.at(0).cost, free.history.at(0).cost);  // on another way
+
+  const IlqrProblem problem{task, 1.0, nullptr, task.start.mean};
+  SystemClones clones(*task.system, 1);
+  Ilqr solver(problem, options, clones);
+  ASSERT_TRUE(solver.start(open_loop(MatrixXd::Zero(2, 20)), 1.0));
+  VectorXd mean = VectorXd::Zero(2);
+  for (const StageCost& q : solver.point().costs) mean += q.Hxx.diagonal() / 21.0;
+  ASSERT_GT(mean.minCoeff(), 0.0);
+  EXPECT_LT((solver.point().S - mean).norm(), 1e-12);
+}
+
 TEST(Ilqr, KeepsLimitsAndMeetsTheirOptimalityConditions) {
   const Task task = wave(0.8);
   IlqrOptions options = precise();

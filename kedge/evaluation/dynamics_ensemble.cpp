@@ -76,6 +76,19 @@ bool train(const GatedShape& shape, EnsembleMember& member, const MatrixXf& x, c
 
 }  // namespace
 
+void place_observation(const Task& task, VectorIn s, VectorXd& x) {
+  x.setZero(task.nx());
+  for (Index i = 0; i < task.ds(); ++i) x[task.observation[static_cast<std::size_t>(i)]] = s[i];
+}
+
+void received_action(const Task& task, VectorIn s, VectorIn a, ReceivedWork& work, VectorOut u) {
+  place_observation(task, s, work.x);
+  work.u.resize(task.system->nu());
+  task.control(a, work.u);
+  task.system->hold(work.x, work.u);
+  for (Index i = 0; i < task.da(); ++i) u[i] = work.u[task.control_index[static_cast<std::size_t>(i)]];
+}
+
 TransitionStore with_rollouts(const TransitionStore& past, const Task& task, int iteration,
                               const std::vector<const Batch*>& batches, Index most) {
   const Index ds = task.ds(), da = task.da(), T = task.horizon;
@@ -94,12 +107,14 @@ TransitionStore with_rollouts(const TransitionStore& past, const Task& task, int
   }
   store.layout.rightCols(1) << iteration, static_cast<double>(usable);
   Index column = kept;
+  ReceivedWork work;
   for (int t = 0; t < task.horizon; ++t)
     for (const Batch* batch : batches)
       for (int n = 0; n < batch->rollouts; ++n) {
         if (!batch->usable(n)) continue;
         store.z.col(column).head(ds) = batch->observation.col(batch->at(n, t));
-        for (Index i = 0; i < da; ++i) store.z(ds + i, column) = task.limited(i, batch->action(i, batch->step(n, t)));
+        received_action(task, batch->observation.col(batch->at(n, t)), batch->action.col(batch->step(n, t)), work,
+                        store.z.col(column).tail(da));
         store.next.col(column++) = batch->observation.col(batch->at(n, t + 1));
       }
   return store;

@@ -17,7 +17,7 @@ namespace kedge {
 /// The usable transitions of past iterations, one a column, oldest first: those of an iteration are T blocks, one a step,
 /// of `usable` columns each.
 struct TransitionStore {
-  MatrixXd z;       ///< [ds + da, N] z = [s; u], u the action within its limits
+  MatrixXd z;       ///< [ds + da, N] z = [s; u], u the action that the system gets (`received_action`)
   MatrixXd next;    ///< [ds, N] s'
   MatrixXd layout;  ///< [2, iterations stored] number of the iteration; its usable rollouts
 
@@ -31,6 +31,19 @@ void describe(D& d, Visit&& visit) {
   visit("next", d.next);
   visit("layout", d.layout);
 }
+
+/// Scratch memory of `received_action`.
+struct ReceivedWork {
+  VectorXd x, u;
+};
+
+/// Computes what the system gets of an action: the action within its limits, or what the system's own laws hold at this
+/// observation (`System::hold`). The declared part of the dynamics, which a model need not learn.
+/// @param s [ds]  @param a [da] as commanded  @param u [da], out
+void received_action(const Task& task, VectorIn s, VectorIn a, ReceivedWork& work, VectorOut u);
+
+/// Returns the state with these observed entries; the others are 0. @param s [ds]  @param x [nx], out
+void place_observation(const Task& task, VectorIn s, VectorXd& x);
 
 /// Returns the store with the usable rollouts of one more iteration. Older iterations leave it while it holds more than
 /// `most` transitions.

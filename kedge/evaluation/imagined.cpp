@@ -60,13 +60,12 @@ void read_sensors(VectorIn x, System& system, VectorOut y) {
 /// Evaluates the cost terms of one rollout, which has its observations and actions.
 /// @param system null where no cost reads a sensor
 void evaluate_costs(const Task& task, Batch& batch, int n, System* system) {
-  VectorXd x = VectorXd::Zero(task.nx()), u(task.system->nu());
+  VectorXd x, u(task.system->nu());
   VectorXd sensors = VectorXd::Zero(system ? system->nsensor() : 0);
   const VectorXd no_action = VectorXd::Zero(task.da());
   for (int t = 0; t <= batch.horizon; ++t) {
     const Index column = batch.at(n, t);
-    for (Index i = 0; i < task.ds(); ++i)
-      x[task.observation[static_cast<std::size_t>(i)]] = batch.observation(i, column);
+    place_observation(task, batch.observation.col(column), x);
     batch.state.col(column) = x;
     if (system) read_sensors(x, *system, sensors);
     const bool acts = t < batch.horizon;
@@ -101,6 +100,7 @@ Batch imagine(const Task& task, const TvLinearGaussian& policy, const ImaginedDy
   parallel_for(parts, clones.threads(), [&](Index part, int worker) {
     const Index first = part * N / parts, count = (part + 1) * N / parts - first;
     Stepper stepper(model, predictor, static_cast<std::size_t>(part), count);
+    ReceivedWork work;
     MatrixXd s = particles.start.middleCols(first, count), z(ds + da, count), next(ds, count);
     for (int t = 0; t <= T; ++t) {
       for (Index n = 0; n < count; ++n) batch.observation.col(batch.at(static_cast<int>(first + n), t)) = s.col(n);
@@ -111,7 +111,7 @@ Batch imagine(const Task& task, const TvLinearGaussian& policy, const ImaginedDy
       z.topRows(ds) = s;
       for (Index n = 0; n < count; ++n) {
         batch.action.col(batch.step(static_cast<int>(first + n), t)) = a.col(n);
-        for (Index i = 0; i < da; ++i) z(ds + i, n) = task.limited(i, a(i, n));
+        received_action(task, s.col(n), a.col(n), work, z.col(n).tail(da));
       }
       stepper.step(t, z, next);
       s.swap(next);

@@ -53,6 +53,14 @@ Index actuator_count(const Model& m) {
     return static_cast<Index>(m.nu);
 }
 
+bool passed(const JointLimit& limit, double q) { return !(q >= limit.low && q <= limit.high); }
+
+/// The control of a limit that is passed.
+double held(const JointLimit& limit, double q, double velocity) {
+  const double bound = std::clamp(q, limit.low, limit.high);
+  return std::clamp(limit.stiffness * (bound - q) - limit.damping * velocity, limit.control_low, limit.control_high);
+}
+
 /// The joint of a degree of freedom and its body, for people.
 std::string joint_text(const mjModel& m, Index dof) {
   const Index joint = m.dof_jntid[dof];
@@ -215,20 +223,16 @@ void MujocoSystem::reset(VectorIn x) {
   sensors_.setZero();
 }
 
-bool MujocoSystem::passed(const JointLimit& limit) const {
-  const double q = data_->qpos[limit.qpos];
-  return !(q >= limit.low && q <= limit.high);
+void MujocoSystem::hold(VectorIn x, VectorOut u) const {
+  for (const JointLimit& limit : joint_limits_)
+    if (passed(limit, x[limit.qpos])) u[limit.control] = held(limit, x[limit.qpos], x[model_->nq + limit.qvel]);
 }
 
 void MujocoSystem::apply_control(VectorIn u) {
   mjData& d = *data_;
   std::copy_n(u.data(), model_->nu, d.ctrl);
-  for (const JointLimit& limit : joint_limits_) {
-    if (!passed(limit)) continue;
-    const double q = d.qpos[limit.qpos], bound = std::clamp(q, limit.low, limit.high);
-    d.ctrl[limit.control] = std::clamp(limit.stiffness * (bound - q) - limit.damping * d.qvel[limit.qvel],
-                                       limit.control_low, limit.control_high);
-  }
+  for (const JointLimit& limit : joint_limits_)
+    if (passed(limit, d.qpos[limit.qpos])) d.ctrl[limit.control] = held(limit, d.qpos[limit.qpos], d.qvel[limit.qvel]);
 }
 
 /// 1 where the control of a limit that is passed follows its joint, 0 where it is cut off.
@@ -259,7 +263,7 @@ Differentiable::Outcome MujocoSystem::derivatives(VectorIn x, VectorIn u, const 
     of_sub_step.sensors = steps.sensors && i == 0;
     std::vector<std::pair<const JointLimit*, double>> holding;  // limits that are passed now, and their slopes
     for (const JointLimit& limit : joint_limits_) {
-      if (!passed(limit)) continue;
+      if (!passed(limit, d.qpos[limit.qpos])) continue;
       holding.emplace_back(&limit, slope(limit));
       const double middle = 0.5 * (limit.control_low + limit.control_high);
       of_sub_step.control_step[limit.control] = d.ctrl[limit.control] > middle ? -steps.control : steps.control;

@@ -82,6 +82,7 @@ class MujocoSystem final : public System, public Differentiable {
   void settle() override;
   void state(VectorOut x) const override;
   void sensors(VectorOut y) const override;
+  void hold(VectorIn x, VectorOut u) const override;
 
   /// Returns the motors on hinges and slides (model_parts.h); of several on one joint, the first.
   [[nodiscard]] std::vector<Drive> drives() const override { return drives_; }
@@ -107,7 +108,6 @@ class MujocoSystem final : public System, public Differentiable {
     void operator()(mjData_* data) const;
   };
   [[nodiscard]] bool healthy() const;
-  [[nodiscard]] bool passed(const JointLimit& limit) const;
   [[nodiscard]] double slope(const JointLimit& limit) const;
   /// Notes whether the simulation still is clean, and if not, why.
   void note(bool returned);

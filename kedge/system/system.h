@@ -56,6 +56,10 @@ struct System {
   /// state after `settle`. @param y [nsensor], out
   virtual void sensors(VectorOut y) const = 0;
 
+  /// Replaces the entries of u that laws of the system hold at x, whatever is asked of them (soft limits of joints), as `step`
+  /// does at its beginning. @param x [nx]  @param u [nu], within limits, in and out
+  virtual void hold([[maybe_unused]] VectorIn x, [[maybe_unused]] VectorOut u) const {}
+
   /// Returns the controls that drive one coordinate each, no coordinate twice; empty where the system does not know.
   [[nodiscard]] virtual std::vector<Drive> drives() const { return {}; }
   /// Inverse dynamics: computes the controls, before limits, under which the coordinates of `drives` have these accelerations

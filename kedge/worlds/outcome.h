@@ -35,6 +35,7 @@ class OutcomeSystem final : public System, public AroundMujoco {
   void settle() override;
   void state(VectorOut x) const override { inner_.state(x); }
   void sensors(VectorOut y) const override { y = y_; }
+  void hold(VectorIn x, VectorOut u) const override { inner_.hold(x, u); }
   [[nodiscard]] std::vector<Drive> drives() const override { return inner_.drives(); }
   [[nodiscard]] bool inverse_dynamics(VectorIn x, VectorIn acceleration, VectorOut u, MatrixOut inertia) override {
     return inner_.inverse_dynamics(x, acceleration, u, inertia);

@@ -68,6 +68,7 @@ class TableTennisSystem final : public System, public AroundMujoco, public Marke
   void settle() override;
   void state(VectorOut x) const override;
   void sensors(VectorOut y) const override;
+  void hold(VectorIn x, VectorOut u) const override { inner_.hold(x.head(inner_.nx()), u); }
   [[nodiscard]] std::vector<Drive> drives() const override { return inner_.drives(); }
   [[nodiscard]] bool inverse_dynamics(VectorIn x, VectorIn acceleration, VectorOut u, MatrixOut inertia) override;
 

@@ -97,6 +97,68 @@ TEST(TransitionStore, HoldsUsableTransitionsByStepWithLimitedActions) {
   EXPECT_EQ(starts(store).col(3), second.observation.col(second.at(1, 0)));
 }
 
+/// A system whose second control is held at ten times the first entry of the state where that is positive.
+class Holding final : public System {
+ public:
+  [[nodiscard]] Index nx() const override { return 3; }
+  [[nodiscard]] Index nu() const override { return 3; }
+  [[nodiscard]] Index nsensor() const override { return 0; }
+  [[nodiscard]] std::unique_ptr<System> clone() const override { return std::make_unique<Holding>(); }
+  void reset(VectorIn) override {}
+  [[nodiscard]] bool step(VectorIn) override { return false; }
+  void settle() override {}
+  void state(VectorOut) const override {}
+  void sensors(VectorOut) const override {}
+  void hold(VectorIn x, VectorOut u) const override {
+    if (x[0] > 0.0) u[1] = 10.0 * x[0];
+  }
+};
+
+Task holding_task() {
+  Task task;
+  task.system = std::make_shared<Holding>();
+  task.horizon = 1;
+  task.observation = {2, 0};  // not the second entry of the state
+  task.control_index = {2, 1};
+  task.action_low = VectorXd::Constant(2, -1.0);
+  task.action_high = VectorXd::Constant(2, 1.0);
+  return task;
+}
+
+TEST(ReceivedAction, IsLimitedAndThenHeldByTheSystem) {
+  const Task task = holding_task();
+  ReceivedWork work;
+  VectorXd u(2);
+  received_action(task, VectorXd{{7.0, -0.5}}, VectorXd{{3.0, -0.25}}, work, u);
+  EXPECT_EQ(u, (VectorXd{{1.0, -0.25}}));
+  received_action(task, VectorXd{{7.0, 0.5}}, VectorXd{{-3.0, 4.0}}, work, u);
+  EXPECT_EQ(u, (VectorXd{{-1.0, 5.0}}));
+}
+
+TEST(ReceivedAction, IsWhatTheModelLearnsFromAndImagines) {
+  const Task task = holding_task();
+  Batch batch = empty_batch(2, 1, 3, 2, 2, 0);
+  batch.observation = MatrixXd{{7.0, 8.0, 7.0, 8.0}, {0.5, 0.1, -0.5, 0.2}};
+  batch.action = MatrixXd{{0.5, 0.25}, {0.3, 0.3}};
+  const TransitionStore data = with_rollouts({}, task, 0, {&batch}, kAll);
+  EXPECT_EQ(data.z.row(3), (Eigen::RowVectorXd{{5.0, 0.3}}));
+
+  TransitionScale scale{VectorXd::Zero(4), VectorXd::Ones(4), VectorXd::Zero(2), VectorXd::Ones(2)};
+  ImaginedDynamics model{new_ensemble(scale, 1, 4, 1), {}, {}, {}};
+  model.local = fit_local_residuals(model.ensemble, data, {0}, 1, 1);
+  model.low = VectorXd::Constant(2, -1e3);
+  model.high = VectorXd::Constant(2, 1e3);
+  const Particles particles{MatrixXd{{7.0, 7.0}, {0.5, -0.5}}, MatrixXd::Zero(2, 2)};
+  SystemClones one(*task.system, 1);
+  const auto next = [&](int n, double action) -> VectorXd {
+    const auto policy = TvLinearGaussian::constant(1, 2, VectorXd{{0.5, action}}, VectorXd::Ones(2));
+    const Batch imagined = imagine(task, policy, model, particles, Predictor::mean, 1.0, one);
+    return imagined.observation.col(imagined.at(n, 1));
+  };
+  EXPECT_EQ(next(0, 0.3), next(0, -0.3));  // held, whatever is asked
+  EXPECT_NE(next(1, 0.3), next(1, -0.3));
+}
+
 TEST(TransitionStore, ForgetsWholeOldIterations) {
   const Task task = pendulum_like(4);
   TransitionStore store;

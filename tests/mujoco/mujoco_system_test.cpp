@@ -524,7 +524,10 @@ TEST(JointLimit, ReplacesTheControlOfItsJointAtEverySubstep) {
     for (int i = 0; i < 3; ++i) {
       VectorXd applied = u;
       const VectorXd now = state(plain);
+      VectorXd held = u;
       for (const JointLimit& limit : limits) law(limit, now, applied);
+      limited.hold(now, held);
+      EXPECT_LT((held - applied).norm(), 1e-12 * applied.norm());
       ASSERT_TRUE(plain.step(applied));
       (applied == u ? free : replaced) += 1;
       clamped += applied[1] == -20.0 || applied[1] == 15.0;

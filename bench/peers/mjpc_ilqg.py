@@ -15,9 +15,13 @@ and program one line of --out, as ilqr_chains.py makes them; --parts adds where 
 is measured, both must simulate the first actions as MuJoCo does here, to 1e-9, and say what they cost, to 1e-9 of it; the
 same is asked of MJPC's last actions, and of kedge's last policy, to 1e-6.
 
+A program is named with what is set: "kedge damp_states=true" has an option of ilqr's, and "mjpc regularization=1" one of these
+(the default first): rollouts=10 of a line search; regularization=0 of the control, 1 of the next state, 2 of the value; scale=1,
+a factor on the mean cost, against which its regularisation stands; centred=0 or 1, differences; whole=1, or 0: times
+iLQGPlanner::Iteration instead of OptimizePolicy, which before it tries other shares of the feedback along the trajectory.
+
 MJPC plans for ever: here it ends, and counts as converged, where 20 iterations together lower the cost by no more than 1e-7
-of it. What is timed is iLQGPlanner::Iteration; --whole times OptimizePolicy, which first simulates the trajectory again, as
-a state that was measured meanwhile would need. Its time has no start of the program in it; kedge's has, 0.02 s.
+of it. Its time has no start of the program in it; kedge's has, 0.02 s.
 """
 
 import argparse
@@ -75,13 +79,23 @@ def compiled(a):
     return program
 
 
-def model_for_mjpc(chain, a):
+def settings(program):
+    """Of MJPC, from the program's name."""
+    values = {"rollouts": 10, "regularization": 0, "scale": 1.0, "centred": 0, "whole": 1}
+    for pair in program.split()[1:]:
+        key, value = pair.split("=")
+        values[key] = type(values[key])(value)
+    return values
+
+
+def model_for_mjpc(chain, s):
     """The chain's model with MJPC's residuals, as user sensors. MJPC halves squares and takes the mean over the states."""
     sensors, custom = "", ""
     for name, weight in (("torque", chain.torque), ("angle", chain.angle), ("speed", chain.speed)):
-        sensors += f'<user name="{name}" dim="{chain.n}" user="0 {2 * weight * a.scale!r} 0 0"/>'
+        doubled = 2 * weight * s["scale"]
+        sensors += f'<user name="{name}" dim="{chain.n}" user="0 {doubled!r} 0 0"/>'
     numbers = {"residual_late": (STEPS - chain.late + 0.5) * chain.dt, "residual_end": (STEPS - 0.5) * chain.dt,
-               "ilqg_num_rollouts": a.rollouts, "ilqg_regularization_type": a.regularization, "ilqg_representation": 0}
+               "ilqg_num_rollouts": s["rollouts"], "ilqg_regularization_type": s["regularization"], "ilqg_representation": 0}
     for name, value in numbers.items():
         custom += f'<numeric name="{name}" data="{value!r}"/>'
     hanging = " ".join(map(repr, chain.hanging()[: chain.n].tolist()))
@@ -89,17 +103,17 @@ def model_for_mjpc(chain, a):
     <keyframe><key qpos="{hanging}"/></keyframe></mujoco>""")
 
 
-def mjpc_plans(a, folder, chain, actions, iterations):
+def mjpc_plans(a, s, folder, chain, actions, iterations):
     """Returns costs after 0, 1, ... iterations, processor times, last regularisation, last actions, times of its parts."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "mjpc.xml").write_text(model_for_mjpc(chain, a))
-    command = [compiled(a), folder / "mjpc.xml", STEPS, iterations, WINDOW, TOLERANCE, int(a.centred), int(a.whole)]
+    (folder / "mjpc.xml").write_text(model_for_mjpc(chain, s))
+    command = [compiled(a), folder / "mjpc.xml", STEPS, iterations, WINDOW, TOLERANCE, s["centred"], s["whole"]]
     said = subprocess.run([str(x) for x in command], check=True, capture_output=True, text=True,
                           input="\n".join(map(repr, np.ravel(actions).tolist()))).stdout
     trace, rest = said.split("actions\n")
     rest, parts = rest.split("parts\n")
     trace = np.array([line.split() for line in trace.splitlines()], dtype=float)
-    costs = trace[:, 0] * (STEPS + 1) / a.scale
+    costs = trace[:, 0] * (STEPS + 1) / s["scale"]
     return costs, trace[:, 1], trace[-1, 2], np.array(rest.split(), dtype=float).reshape(STEPS, chain.n), [float(x) for x in parts.split()]
 
 
@@ -122,27 +136,27 @@ def cost_of_policy(chain, file):
 def check(a, chain):
     """What both programs make of the first actions of start 0. kedge has to take one step to say something."""
     folder, actions = a.work / f"check{chain.n}", chain.first_actions(0)
-    costs, _, _, same, _ = mjpc_plans(a, folder, chain, actions, 0)
-    near("MJPC's cost of the first actions", costs[0], chain.cost(actions), 1e-9)
-    near("MJPC's first actions, squared", np.sum(same**2), np.sum(actions**2), 1e-12)
-    if "mjpc" in a.programs:
-        costs, _, _, last, _ = mjpc_plans(a, folder, chain, actions, 20)
-        near("MJPC's cost after 20 iterations", costs[-1], chain.cost(last), 1e-6)
+    for program in (x for x in a.programs if x.startswith("mjpc")):
+        costs, _, _, same, _ = mjpc_plans(a, settings(program), folder, chain, actions, 0)
+        near("MJPC's cost of the first actions", costs[0], chain.cost(actions), 1e-9)
+        near("MJPC's first actions, squared", np.sum(same**2), np.sum(actions**2), 1e-12)
     costs, _, _ = kedge_trains(a.kedge, folder / "kedge", chain, actions, 1, [])
     near("kedge's cost after an iteration", costs[-1], cost_of_policy(chain, folder / "kedge" / "run" / "policy.h5"), 1e-6)
     with open(folder / "kedge" / "run" / "metrics.csv", newline="") as file:
         near("kedge's cost of the first actions", costs[0] + float(next(csv.DictReader(file))["improvement_realised"]), chain.cost(actions), 1e-9)
 
 
-def by_mjpc(a, folder, chain, start, actions):
-    costs, seconds, regularisation, last, parts = mjpc_plans(a, folder, chain, actions, a.iterations)
+def by_mjpc(a, program, folder, chain, start, actions):
+    costs, seconds, regularisation, last, parts = mjpc_plans(a, settings(program), folder, chain, actions, a.iterations)
     cost, iterations = chain.cost(last), len(costs) - 1
     near("MJPC's cost of its last actions", costs[-1], cost, 1e-6)
     converged = iterations >= WINDOW and costs[-1 - WINDOW] - costs[-1] <= TOLERANCE * costs[-1]
     if a.parts:
+        if not a.parts.exists():
+            a.parts.write_text("program,links,start,iteration,dynamics,cost,backward,regularization\n")
         with open(a.parts, "a", newline="") as file:
             values = [seconds[-1] / iterations, *parts, regularisation]
-            csv.writer(file).writerow(["mjpc", chain.n, start, iterations, *(f"{x:.4g}" for x in values)])
+            csv.writer(file).writerow([program, chain.n, start, *(f"{x:.4g}" for x in values)])
     first, part = to_1_percent(costs, seconds)
     return converged, iterations, cost, seconds[-1], first, part
 
@@ -152,20 +166,15 @@ def main():
     parser.add_argument("--mjpc", type=pathlib.Path, required=True, help="a checkout of mujoco_mpc")
     parser.add_argument("--mujoco", type=pathlib.Path, default=pathlib.Path(mujoco.__file__).parent, help="folder of include/mujoco and the library")
     parser.add_argument("--compiler", default="g++")
-    parser.add_argument("--flags", default="-O3 -DNDEBUG -march=x86-64-v3 -flto", help="as MJPC's own release build, for kedge's processors")
+    parser.add_argument("--flags", default="-O3 -DNDEBUG -march=x86-64-v3 -flto", help="its release build has the first two and the last")
     parser.add_argument("--kedge", default="kedge")
     parser.add_argument("--work", type=pathlib.Path, required=True)
     parser.add_argument("--out", type=pathlib.Path, required=True)
-    parser.add_argument("--parts", type=pathlib.Path, help="a file for the seconds of an iteration, and of its derivatives, costs' and backward pass")
+    parser.add_argument("--parts", type=pathlib.Path, help="a file for the seconds of MJPC's iterations, derivatives and backward passes")
     parser.add_argument("--links", type=int, nargs="+", default=[2, 4, 7])
-    parser.add_argument("--starts", type=int, default=20, help="of chains of more than two links, which have five at most")
+    parser.add_argument("--starts", type=int, default=20, help="of two links at most five")
     parser.add_argument("--iterations", type=int, default=500)
-    parser.add_argument("--programs", nargs="+", default=["kedge", "kedge damp_states=true", "mjpc"], help="kedge with options, or mjpc")
-    parser.add_argument("--centred", action="store_true", help="MJPC: centred differences; its default is one-sided ones")
-    parser.add_argument("--rollouts", type=int, default=10, help="MJPC: of a line search; 10 is its default")
-    parser.add_argument("--regularization", type=int, default=0, help="MJPC: of 0 the control (default), 1 the next state, 2 the value")
-    parser.add_argument("--scale", type=float, default=1.0, help="MJPC: factor on the mean cost, against which its regularisation stands")
-    parser.add_argument("--whole", action="store_true", help="MJPC: OptimizePolicy instead of Iteration")
+    parser.add_argument("--programs", nargs="+", default=["kedge", "kedge damp_states=true", "mjpc"])
     a = parser.parse_args()
     a.work = a.work.resolve()
     a.work.mkdir(parents=True, exist_ok=True)
@@ -179,8 +188,8 @@ def main():
                 if (program, n, start) in lines.done:
                     continue
                 folder = a.work / f"{program.replace(' ', '-')}-{n}-s{start}"
-                if program == "mjpc":
-                    result = by_mjpc(a, folder, chain, start, actions)
+                if program.startswith("mjpc"):
+                    result = by_mjpc(a, program, folder, chain, start, actions)
                 else:
                     result = by_kedge(a.kedge, folder, chain, actions, a.iterations, program.split()[1:])
                     near("kedge's cost of its last policy", result[2], cost_of_policy(chain, folder / "run" / "policy.h5"), 1e-6)

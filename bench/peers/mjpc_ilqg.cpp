@@ -79,7 +79,7 @@ int main(int argc, char** argv) {
   if (argc != 8) return std::fputs("see the first lines of mjpc_ilqg.cpp\n", stderr), 2;
   const int steps = std::atoi(argv[2]), iterations = std::atoi(argv[3]), window = std::atoi(argv[4]);
   const double tolerance = std::atof(argv[5]);
-  const bool whole = std::atoi(argv[7]) != 0;  // as its user calls it: simulate the nominal trajectory before each iteration
+  const bool whole = std::atoi(argv[7]) != 0;  // OptimizePolicy: with rollouts before each iteration
   const int horizon = steps + 1;
   if (horizon > mjpc::kMaxTrajectoryHorizon) return std::fputs("too many steps for MJPC\n", stderr), 1;
 
@@ -150,12 +150,13 @@ int main(int argc, char** argv) {
   });
   const double regularization = p.backward_pass.regularization;
   const std::vector<double> actions = now.actions;
+  int stopped = 0;
   const double backward = median_seconds([&] {
-    p.backward_pass.Riccati(&p.candidate_policy[0], &p.model_derivative, &p.cost_derivative, p.dim_state_derivative,
-                            p.dim_action, horizon, regularization, p.boxqp, actions.data(), model->actuator_ctrlrange,
-                            p.settings);
+    stopped |= p.backward_pass.Riccati(&p.candidate_policy[0], &p.model_derivative, &p.cost_derivative,
+                                       p.dim_state_derivative, p.dim_action, horizon, regularization, p.boxqp,
+                                       actions.data(), model->actuator_ctrlrange, p.settings);
   });
-  std::printf("parts\n%.9g %.9g %.9g\n", dynamics, cost, backward);
+  std::printf("parts\n%.9g %.9g %.9g\n", dynamics, cost, stopped ? std::nan("") : backward);
   mj_deleteData(data);
   mj_deleteModel(model);
 }

@@ -108,7 +108,7 @@ def kedge_trains(kedge, folder, chain, actions, iterations, options):
     (folder / "task.toml").write_text(chain.task_file("start.h5"))
     with h5py.File(folder / "start.h5", "w") as file:
         file["state"], file["action"] = chain.states(actions), actions
-    command = [kedge, "train", folder, "--algorithm", "ilqr", "--threads", "1", "--out", folder / "run"]
+    command = [kedge, "train", folder, "--algorithm", "ilqr", "--threads", "1", "--force", "--out", folder / "run"]
     for option in ["starts=1", f"iterations={iterations}", *options]:
         command += ["--set", option]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -174,7 +174,7 @@ def main():
     parser.add_argument("--links", type=int, nargs="+", default=[2, 4, 7])
     parser.add_argument("--starts", type=int, default=20, help="of two links at most five")
     parser.add_argument("--iterations", type=int, default=500)
-    parser.add_argument("--programs", nargs="+", default=["kedge", "kedge damp_states=true", "mjpc"])
+    parser.add_argument("--programs", nargs="+", default=["kedge", "kedge damp_states=true", "mjpc", "mjpc regularization=1 whole=0"])
     a = parser.parse_args()
     a.work = a.work.resolve()
     a.work.mkdir(parents=True, exist_ok=True)

@@ -5,8 +5,8 @@
 
 Links of 1 kg and 1 m, motors of at most 25 N m, 5 s in 200 steps of RK4 that both programs make alike (checked before work
 begins). Start s of 20 has normal noise of 7.5 N m on every action, of NumPy's default_rng(s). Of each start and program one
-line of --out: its own word whether it converged, iterations, the cost of its actions in MuJoCo by the definition below, the
-processor time, and how much of both it took to come within 1 % of its own end. What is there is not run again. Crocoddyl
+line of --out: its own word whether it converged, iterations, the cost of its actions in MuJoCo by the definition of chains.py,
+the processor time, and how much of both it took to come within 1 % of its own end. What is there is not run again. Crocoddyl
 averages the costs of a step over the stages of RK4, so that its optimum is of a slightly different cost; kedge's is the
 definition's. kedge's time has the start of the program in it, 0.02 s.
 """

@@ -6,14 +6,16 @@
 
 and a compiler: the planner's sources of MJPC are compiled beside mjpc_ilqg.cpp, without its window, with the headers and the
 library of the Python package (--mujoco names another release). Abseil is not needed: of it these sources use hash tables,
-text and random numbers, none of them in the planner's loop, and a header of a few lines stands in for each. Another gives
-back two functions that MuJoCo has changed since that commit (an error, a ray), which the planner does not call.
+text and random numbers, in the planner's loop only a generator that draws nothing, and a header of a few lines stands in for
+each. Another gives back two functions that MuJoCo has changed since that commit (an error, a ray), which the planner does not
+call.
 
 The chains of chains.py, in 400 steps of Euler's method: MJPC's derivatives are mjd_transitionFD's, which has no RK4, a step of
-its planner is one of the model, and a trajectory has at most 512 states. MJPC's model file has its residuals in it besides, which kedge refuses as sensors without code. Of each start
-and program one line of --out, as ilqr_chains.py makes them; --parts adds where MJPC's processor time goes. Before anything
-is measured, both must simulate the first actions as MuJoCo does here, to 1e-9, and say what they cost, to 1e-9 of it; the
-same is asked of MJPC's last actions, and of kedge's last policy, to 1e-6.
+its planner is one of the model, and a trajectory has at most 512 states. The model files differ by MJPC's residuals, user
+sensors, which kedge refuses. Of each start and program one line of --out, as ilqr_chains.py makes them; --parts adds where
+MJPC's processor time goes. What is there is not run again. Before anything is measured, both must find the cost of the first
+actions that MuJoCo finds here, to 1e-9 of it, so that they simulate alike; of MJPC's last actions and of kedge's last policy
+the same is asked to 1e-6.
 
 A program is named with what is set: "kedge damp_states=true" has an option of ilqr's, and "mjpc regularization=1" one of these
 (the default first): rollouts=10 of a line search; regularization=0 of the control, 1 of the next state, 2 of the value; scale=1,

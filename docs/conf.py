@@ -55,7 +55,8 @@ CONTENTS = {
         "Claims and verdicts <docs/results/claims>", "The papers, item by item <docs/papers>",
         "Swing-ups <docs/results/moto>", "Table tennis <docs/results/moto-fig3>", "VGPS <docs/results/vgps>",
         "TRPO and its references <docs/results/trpo-reference>", "One algorithm at a time <docs/results/single>",
-        "reckon beside GPS and MOTO <docs/results/reckon>", "Speed <docs/results/speed>"])],
+        "reckon beside GPS and MOTO <docs/results/reckon>", "reckon on the quad link <docs/results/reckon-quad>",
+        "Speed <docs/results/speed>"])],
     "docs/results/moto": [(None, [
         "Figure 1b <docs/results/moto-fig1b>", "Figure 1c <docs/results/moto-fig1c>", "Figure 2b <docs/results/moto-fig2b>",
         "Figure 2b, searched <docs/results/moto-fig2b-searched>", "Figure 2c <docs/results/moto-fig2c>",

@@ -69,7 +69,7 @@ CONTENTS = {
         "Figure 3c, searched <docs/results/moto-fig3c-searched>", "docs/results/moto-fig3?*"])],
     "docs/results/vgps": [(None, [
         "Figure 1 <docs/results/vgps-fig1>", "Figure 1, as printed: swimmer <docs/results/vgps-fig1-printed-swimmer>",
-        "Figure 1, as printed: walker <docs/results/vgps-fig1-printed-walker>", "Options <docs/results/vgps-options>",
+        "Figure 1, as printed: walker <docs/results/vgps-fig1-printed-walker>", "Options <docs/results/vgps-options>", "DAGGER <docs/results/vgps-dagger>",
         "docs/results/vgps-*"])],
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include "kedge/core/parallel.h"
@@ -76,13 +77,13 @@ bool train(const GatedShape& shape, EnsembleMember& member, const MatrixXf& x, c
 
 }  // namespace
 
-void place_observation(const Task& task, VectorIn s, VectorXd& x) {
-  x.setZero(task.nx());
+void place_observation(const Task& task, VectorIn s, double unobserved, VectorXd& x) {
+  x.setConstant(task.nx(), unobserved);
   for (Index i = 0; i < task.ds(); ++i) x[task.observation[static_cast<std::size_t>(i)]] = s[i];
 }
 
 void received_action(const Task& task, VectorIn s, VectorIn a, ReceivedWork& work, VectorOut u) {
-  place_observation(task, s, work.x);
+  place_observation(task, s, std::numeric_limits<double>::quiet_NaN(), work.x);
   work.u.resize(task.system->nu());
   task.control(a, work.u);
   task.system->hold(work.x, work.u);

@@ -38,12 +38,12 @@ struct ReceivedWork {
 };
 
 /// Computes what the system gets of an action: the action within its limits, or what the system's own laws hold at this
-/// observation (`System::hold`). The declared part of the dynamics, which a model need not learn.
+/// observation (`System::hold`; laws of what is not observed are left out). It is declared, so a model need not learn it.
 /// @param s [ds]  @param a [da] as commanded  @param u [da], out
 void received_action(const Task& task, VectorIn s, VectorIn a, ReceivedWork& work, VectorOut u);
 
-/// Returns the state with these observed entries; the others are 0. @param s [ds]  @param x [nx], out
-void place_observation(const Task& task, VectorIn s, VectorXd& x);
+/// Fills a state with observed entries. @param s [ds]  @param unobserved value of the others  @param x [nx], out
+void place_observation(const Task& task, VectorIn s, double unobserved, VectorXd& x);
 
 /// Returns the store with the usable rollouts of one more iteration. Older iterations leave it while it holds more than
 /// `most` transitions.

@@ -65,7 +65,7 @@ void evaluate_costs(const Task& task, Batch& batch, int n, System* system) {
   const VectorXd no_action = VectorXd::Zero(task.da());
   for (int t = 0; t <= batch.horizon; ++t) {
     const Index column = batch.at(n, t);
-    place_observation(task, batch.observation.col(column), x);
+    place_observation(task, batch.observation.col(column), 0.0, x);
     batch.state.col(column) = x;
     if (system) read_sensors(x, *system, sensors);
     const bool acts = t < batch.horizon;

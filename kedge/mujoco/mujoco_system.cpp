@@ -224,8 +224,10 @@ void MujocoSystem::reset(VectorIn x) {
 }
 
 void MujocoSystem::hold(VectorIn x, VectorOut u) const {
-  for (const JointLimit& limit : joint_limits_)
-    if (passed(limit, x[limit.qpos])) u[limit.control] = held(limit, x[limit.qpos], x[model_->nq + limit.qvel]);
+  for (const JointLimit& limit : joint_limits_) {
+    const double q = x[limit.qpos], velocity = x[model_->nq + limit.qvel];
+    if (std::isfinite(q) && std::isfinite(velocity) && passed(limit, q)) u[limit.control] = held(limit, q, velocity);
+  }
 }
 
 void MujocoSystem::apply_control(VectorIn u) {

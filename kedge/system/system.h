@@ -57,7 +57,8 @@ struct System {
   virtual void sensors(VectorOut y) const = 0;
 
   /// Replaces the entries of u that laws of the system hold at x, whatever is asked of them (soft limits of joints), as `step`
-  /// does at its beginning. @param x [nx]  @param u [nu], within limits, in and out
+  /// does at its beginning. @param x [nx], NaN where it is not known: a law that reads that holds nothing
+  /// @param u [nu], within limits, in and out
   virtual void hold([[maybe_unused]] VectorIn x, [[maybe_unused]] VectorOut u) const {}
 
   /// Returns the controls that drive one coordinate each, no coordinate twice; empty where the system does not know.

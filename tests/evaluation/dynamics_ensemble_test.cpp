@@ -97,7 +97,8 @@ TEST(TransitionStore, HoldsUsableTransitionsByStepWithLimitedActions) {
   EXPECT_EQ(starts(store).col(3), second.observation.col(second.at(1, 0)));
 }
 
-/// A system whose second control is held at ten times the first entry of the state where that is positive.
+/// A system whose second control is held at ten times the first entry of the state where that is positive, and whose third one
+/// at 7 where the second entry of the state is below 1.
 class Holding final : public System {
  public:
   [[nodiscard]] Index nx() const override { return 3; }
@@ -111,6 +112,7 @@ class Holding final : public System {
   void sensors(VectorOut) const override {}
   void hold(VectorIn x, VectorOut u) const override {
     if (x[0] > 0.0) u[1] = 10.0 * x[0];
+    if (x[1] < 1.0) u[2] = 7.0;
   }
 };
 
@@ -118,7 +120,7 @@ Task holding_task() {
   Task task;
   task.system = std::make_shared<Holding>();
   task.horizon = 1;
-  task.observation = {2, 0};  // not the second entry of the state
+  task.observation = {2, 0};  // not the second entry of the state: what its law holds is not known
   task.control_index = {2, 1};
   task.action_low = VectorXd::Constant(2, -1.0);
   task.action_high = VectorXd::Constant(2, 1.0);

@@ -538,6 +538,18 @@ TEST(JointLimit, ReplacesTheControlOfItsJointAtEverySubstep) {
     ASSERT_TRUE(clone->step(u));
     EXPECT_TRUE(same(state(*clone), state(limited)));
   }
+  // A law whose joint is not known holds nothing.
+  VectorXd x = VectorXd::Constant(8, 3.0), u = VectorXd::Zero(4);
+  x[1] = std::numeric_limits<double>::quiet_NaN();
+  limited.hold(x, u);
+  EXPECT_EQ(u[1], 0.0);
+  EXPECT_NE(u[3], 0.0);
+  x[1] = 3.0;
+  x[4 + 3] = std::numeric_limits<double>::quiet_NaN();
+  u.setZero();
+  limited.hold(x, u);
+  EXPECT_NE(u[1], 0.0);
+  EXPECT_EQ(u[3], 0.0);
   EXPECT_GT(free, 50);
   EXPECT_GT(replaced, 50);
   EXPECT_GT(clamped, 20);

@@ -1,10 +1,14 @@
-// The tasks of table tennis: what their settings do to the demonstration, and what their files may not say.
+// The tasks of table tennis: what their settings do to the demonstration, and what their files may not say. And what worlds
+// share with the model inside.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "kedge/core/errors.h"
+#include "kedge/mujoco/load_model.h"
 #include "kedge/rollout/rollout.h"
 #include "kedge/tasks/task_file.h"
+#include "kedge/worlds/outcome.h"
+#include "kedge/worlds/table_tennis.h"
 #include "tests/support/source_dir.h"
 
 namespace kedge {
@@ -70,6 +74,24 @@ TEST(TableTennisTasks, RefuseWhatDoesNotFit) {
   EXPECT_THAT(complaint({{"demonstration.posture", "[0, 0]"}}), HasSubstr("demonstration.posture"));
   EXPECT_THAT(complaint({{"demonstration.hitting_plane", "5.0"}}), HasSubstr("\"player\": the ball does not bounce"));
   EXPECT_THAT(complaint({{"demonstration.flight", "0"}}), HasSubstr("demonstration.flight"));
+}
+
+TEST(Worlds, HoldWhatTheirModelHolds) {
+  const std::vector<JointLimit> limits = {{1, 1, 1, -0.5, 0.5, 50.0, 5.0, -20.0, 20.0}};
+  const LoadedModel links = load_mujoco_model(test::source_dir() + "/tasks/quad_link/quad_link.xml");
+  const LoadedModel table = load_mujoco_model(test::source_dir() + "/tasks/table_tennis/table_tennis.xml");
+  const OutcomeSystem outcome(links.model, 1, limits);
+  const TableTennisSystem tennis(table.model, 10, {}, limits);
+  const auto expect_held = [](const System& world, const MujocoSystem& inner) {
+    const VectorXd x = VectorXd::Constant(world.nx(), 0.7), asked = VectorXd::Zero(world.nu());
+    VectorXd held = asked, expected = asked;
+    world.hold(x, held);
+    inner.hold(x.head(inner.nx()), expected);
+    EXPECT_NE(expected, asked);
+    EXPECT_EQ(held, expected);
+  };
+  expect_held(outcome, outcome.mujoco());
+  expect_held(tennis, tennis.mujoco());
 }
 
 TEST(TableTennisTasks, NeedTheirWorld) {
